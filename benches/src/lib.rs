@@ -1,0 +1,1 @@
+//! Measurements of the speaker's crates through their public API.

@@ -1,0 +1,2 @@
+//! A standalone BGP route reflector.
+fn main() {}

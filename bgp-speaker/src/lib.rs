@@ -1,0 +1,1 @@
+//! An embeddable BGP speaker and route reflector.
