@@ -1,2 +1,20 @@
 //! The BGP session state machine of RFC 4271 section 8 without I/O, clock or runtime.
 #![forbid(unsafe_code)]
+
+mod config;
+mod counters;
+mod down;
+mod input;
+mod negotiate;
+mod output;
+mod session;
+mod state;
+
+pub use config::{IdleHold, PeerAs, Required, SessionConfig};
+pub use counters::Counters;
+pub use down::{Cause, DownReason};
+pub use input::{ConnId, Input, Stop};
+pub use negotiate::Negotiated;
+pub use output::{Event, Output};
+pub use session::Session;
+pub use state::State;
