@@ -41,7 +41,9 @@ impl DownReason {
     /// The NOTIFICATION that we sent, if we sent one.
     pub fn sent(&self) -> Option<&Notification> {
         match &self.cause {
-            Cause::NotificationSent(n) | Cause::HoldTimerExpired(n) | Cause::SendHoldTimerExpired(n) => Some(n),
+            Cause::NotificationSent(n) | Cause::HoldTimerExpired(n) | Cause::SendHoldTimerExpired(n) => {
+                Some(n)
+            }
             _ => None,
         }
     }

@@ -1,14 +1,23 @@
 //! The BGP session state machine of RFC 4271 section 8 without I/O, clock or runtime.
 #![forbid(unsafe_code)]
 
+mod check;
+mod collision;
 mod config;
+mod connection;
 mod counters;
+mod damping;
 mod down;
 mod input;
+mod jitter;
 mod negotiate;
+mod open;
 mod output;
+mod reach;
 mod session;
 mod state;
+mod states;
+mod timer;
 
 pub use config::{IdleHold, PeerAs, Required, SessionConfig};
 pub use counters::Counters;

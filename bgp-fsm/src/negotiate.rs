@@ -1,10 +1,15 @@
-//! What two OPENs agree on.
+//! What two OPENs agree on (RFC 4271 §6.2, RFC 5492).
 
 use core::time::Duration;
 
-use bgp_wire::{Asn, Codec, FamilySet, GracefulRestart, Open, PeerKind, Role, RouterId};
+use bgp_wire::{
+    AddPathMode, Afi, Asn, Capability, Codec, Family, FamilySet, GracefulRestart, Notification, Open,
+    PeerKind, Role, RouterId,
+};
 
-/// What both sides of an Established session agreed on.
+use crate::{SessionConfig, check};
+
+/// What both sides of a session agreed on.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Negotiated {
     /// How messages are read and written from here on.
@@ -25,11 +30,11 @@ pub struct Negotiated {
     pub keepalive: Duration,
     /// Families that both announced.
     pub families: FamilySet,
-    /// The peer understands ROUTE-REFRESH (RFC 2918).
+    /// We announced ROUTE-REFRESH and the peer understands it (RFC 2918).
     pub route_refresh: bool,
-    /// Both understand the begin and end marks (RFC 7313).
+    /// Both mark begin and end of a refresh (RFC 7313).
     pub enhanced_refresh: bool,
-    /// What the peer said about graceful restart, when we do it too.
+    /// What the peer said about graceful restart, when we do it too (RFC 4724).
     pub graceful_restart: Option<GracefulRestart>,
     /// Both keep routes over a NOTIFICATION (RFC 8538).
     pub notification_restart: bool,
@@ -37,4 +42,123 @@ pub struct Negotiated {
     pub retained: FamilySet,
     /// The peer's role (RFC 9234).
     pub peer_role: Option<Role>,
+}
+
+/// Holds the peer's OPEN against our configuration: what is agreed on, or the NOTIFICATION that refuses it.
+pub(crate) fn negotiate(config: &SessionConfig, open: &Open) -> Result<Negotiated, Notification> {
+    let kind = check::identity(config, open)?;
+    let hold_time = check::hold_time(config, open)?;
+    let negotiated = agree(config, open, kind, hold_time);
+    check::capabilities(config, &negotiated)?;
+    check::role(config, &negotiated)?;
+    Ok(negotiated)
+}
+
+fn agree(config: &SessionConfig, open: &Open, kind: PeerKind, hold_time: Duration) -> Negotiated {
+    let peer = Announced::by(open);
+    let families = config.families.intersection(peer.families);
+    let codec = Codec {
+        peer: kind,
+        four_octet_as: config.four_octet_as && open.four_octet_as().is_some(),
+        extended_message: config.extended_message && peer.has(&Capability::ExtendedMessage),
+        add_path_rx: add_path(config, &peer, families, AddPathMode::receives, AddPathMode::sends),
+        add_path_tx: add_path(config, &peer, families, AddPathMode::sends, AddPathMode::receives),
+        extended_next_hop: extended_next_hop(config, &peer, families),
+        families,
+        ..Codec::before_open()
+    };
+    let restart = config.graceful_restart.as_ref().and(peer.graceful_restart);
+    let restartable = restart.iter().flat_map(|gr| &gr.families).map(|(family, _)| *family);
+    let route_refresh = config.route_refresh && peer.has(&Capability::RouteRefresh);
+    Negotiated {
+        codec,
+        local_as: config.local_as,
+        peer_as: open.asn(),
+        peer_router_id: open.router_id,
+        kind,
+        hold_time,
+        keepalive: keepalive(config, hold_time),
+        families,
+        route_refresh,
+        enhanced_refresh: config.enhanced_refresh && peer.has(&Capability::EnhancedRouteRefresh),
+        retained: families.intersection(restartable.collect()),
+        notification_restart: restart.is_some_and(|gr| gr.notification)
+            && config.graceful_restart.as_ref().is_some_and(|gr| gr.notification),
+        graceful_restart: restart.cloned(),
+        peer_role: peer.role,
+        peer_open: open.clone(),
+    }
+}
+
+/// A third of the Hold Time (RFC 4271 §4.4), or what the operator chose if that is shorter.
+fn keepalive(config: &SessionConfig, hold_time: Duration) -> Duration {
+    let third = hold_time / 3;
+    config.keepalive.map_or(third, |chosen| chosen.min(third))
+}
+
+/// The capabilities of one OPEN, joined where several are of one kind.
+struct Announced<'a> {
+    open: &'a Open,
+    families: FamilySet,
+    graceful_restart: Option<&'a GracefulRestart>,
+    role: Option<Role>,
+}
+
+impl<'a> Announced<'a> {
+    fn by(open: &'a Open) -> Self {
+        let mut this = Self { open, families: FamilySet::empty(), graceful_restart: None, role: None };
+        let mut multiprotocol = false;
+        for capability in &open.capabilities {
+            match capability {
+                Capability::Multiprotocol(family) => {
+                    multiprotocol = true;
+                    this.families.insert(*family);
+                }
+                // The last one counts (RFC 4724 §3).
+                Capability::GracefulRestart(restart) => this.graceful_restart = Some(restart),
+                Capability::Role(role) => this.role = this.role.or(Some(*role)),
+                _ => {}
+            }
+        }
+        if !multiprotocol {
+            // A speaker of before RFC 4760.
+            this.families.insert(Family::IPV4_UNICAST);
+        }
+        this
+    }
+
+    fn has(&self, capability: &Capability) -> bool {
+        self.open.capabilities.contains(capability)
+    }
+
+    fn add_path(&self) -> impl Iterator<Item = (Family, AddPathMode)> {
+        let rows = |c: &'a Capability| if let Capability::AddPath(rows) = c { Some(rows) } else { None };
+        self.open.capabilities.iter().filter_map(rows).flatten().copied()
+    }
+
+    fn extended_next_hop(&self) -> impl Iterator<Item = (Family, Afi)> {
+        let rows =
+            |c: &'a Capability| if let Capability::ExtendedNextHop(rows) = c { Some(rows) } else { None };
+        self.open.capabilities.iter().filter_map(rows).flatten().copied()
+    }
+}
+
+/// Families in which we do what `ours` asks and the peer does what `theirs` asks (RFC 7911 §4).
+fn add_path(
+    config: &SessionConfig,
+    peer: &Announced<'_>,
+    families: FamilySet,
+    ours: impl Fn(AddPathMode) -> bool,
+    theirs: impl Fn(AddPathMode) -> bool,
+) -> FamilySet {
+    let wished: FamilySet = config.add_path.iter().filter(|(_, mode)| ours(*mode)).map(|(f, _)| *f).collect();
+    let offered: FamilySet = peer.add_path().filter(|(_, mode)| theirs(*mode)).map(|(f, _)| f).collect();
+    families.intersection(wished).intersection(offered)
+}
+
+/// Families of IPv4 NLRI that both let go with an IPv6 next hop (RFC 8950 §4).
+fn extended_next_hop(config: &SessionConfig, peer: &Announced<'_>, families: FamilySet) -> FamilySet {
+    let wished = config.extended_next_hop.iter().filter(|(_, afi)| *afi == Afi::IPV6);
+    let both = wished.filter(|row| peer.extended_next_hop().any(|theirs| theirs == **row));
+    families.intersection(both.map(|(family, _)| *family).collect())
 }

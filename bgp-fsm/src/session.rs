@@ -1,21 +1,41 @@
 //! The door: one session, its inputs and outputs.
 
+mod connecting;
+mod ending;
+mod opening;
+mod timing;
+
 use core::time::Duration;
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use crate::{ConnId, Counters, DownReason, Input, Negotiated, Output, SessionConfig, State};
+use tracing::debug;
+
+use crate::collision::{Opener, Progress};
+use crate::connection::Connections;
+use crate::damping::Damping;
+use crate::jitter::Jitter;
+use crate::reach::{Idle, Reach};
+use crate::states::{Phase, Received};
+use crate::timer::Timers;
+use crate::{ConnId, Counters, DownReason, Event, Input, Negotiated, Output, SessionConfig, State};
 
 /// One BGP session with one peer.
+///
+/// See the [crate's front page](crate) for how to drive it.
 #[derive(Debug)]
 pub struct Session {
     config: Arc<SessionConfig>,
+    reach: Reach,
+    timers: Timers,
+    connections: Connections,
+    damping: Damping,
+    jitter: Jitter,
+    /// The state that was last told.
     state: State,
     outputs: VecDeque<Output>,
     last_error: Option<Box<DownReason>>,
-    established: Option<(ConnId, Arc<Negotiated>)>,
     counters: Counters,
-    seed: u64,
 }
 
 impl Session {
@@ -23,46 +43,83 @@ impl Session {
     pub fn new(config: Arc<SessionConfig>, seed: u64) -> Self {
         Self {
             config,
+            reach: Reach::Idle(Idle { started: false }),
+            timers: Timers::default(),
+            connections: Connections::default(),
+            damping: Damping::default(),
+            jitter: Jitter::new(seed),
             state: State::Idle,
             outputs: VecDeque::new(),
             last_error: None,
-            established: None,
             counters: Counters::default(),
-            seed,
         }
     }
 
-    /// Takes in one thing that happened. Never fails and never panics; drain [`Session::poll_output`] afterwards.
+    /// Takes in one thing that happened. Never fails and never panics, for any input in any state.
     pub fn handle(&mut self, now: Duration, input: Input<'_>) {
-        let _ = (now, input, self.seed);
+        match input {
+            Input::Start => self.start(now),
+            Input::Stop(stop) => self.stop(stop),
+            Input::Reset(notification) => self.reset(now, notification),
+            Input::Tick => self.tick(now),
+            Input::Connected(id) => self.connected(now, id),
+            Input::ConnectFailed(why) => self.connect_failed(now, why),
+            Input::Accepted(id) => self.accepted(now, id),
+            Input::Message(id, message) => self.received(now, id, message.into()),
+            Input::Update(id) => self.received(now, id, Received::Update),
+            Input::DecodeError(id, notification) => {
+                self.received(now, id, Received::Undecodable(notification))
+            }
+            Input::Closed(id, why) => self.closed(now, id, why),
+            Input::InputPending(id) => self.input_pending(now, id),
+            Input::WriteBlocked(id) => self.write_blocked(now, id),
+            Input::WriteProgress(id) => self.write_progress(id),
+        }
+        self.tell_state();
     }
 
     /// The next thing to do, until `None`.
     pub fn poll_output(&mut self) -> Option<Output> {
-        self.outputs.pop_front()
+        let output = self.outputs.pop_front();
+        if output.is_none() {
+            // An idle session holds no queue.
+            self.outputs = VecDeque::new();
+        }
+        output
     }
 
-    /// When to hand in [`Input::Tick`] at the latest.
+    /// When to hand in [`Input::Tick`] at the latest. It may turn out that nothing is due then.
     pub fn poll_timeout(&self) -> Option<Duration> {
-        None
+        let session = self.timers.next().map(|(at, _)| at);
+        let connection = self.connections.next_timer().map(|(at, ..)| at);
+        session.into_iter().chain(connection).min()
     }
 
     /// Where the session stands.
     pub fn state(&self) -> State {
-        self.state
+        match self.connections.iter().map(|conn| conn.phase.progress()).max() {
+            Some(Progress::Established) => State::Established,
+            Some(Progress::OpenConfirm) => State::OpenConfirm,
+            Some(Progress::OpenSent) => State::OpenSent,
+            Some(Progress::DelayOpen) if self.connections.iter().any(|conn| conn.opener == Opener::Us) => {
+                State::Connect
+            }
+            Some(Progress::DelayOpen) | None => self.reach.state(),
+        }
     }
 
-    /// The connection that carries routes. An UPDATE is for the RIB if, after it was handed in, this is its connection.
+    /// The connection that carries routes, while Established. An UPDATE is for the RIB if this is its connection
+    /// after it was handed in.
     pub fn established(&self) -> Option<ConnId> {
-        self.established.as_ref().map(|(conn, _)| *conn)
+        self.up().map(|(id, _)| id)
     }
 
     /// What was agreed on, while Established.
     pub fn negotiated(&self) -> Option<&Arc<Negotiated>> {
-        self.established.as_ref().map(|(_, negotiated)| negotiated)
+        self.up().map(|(_, negotiated)| negotiated)
     }
 
-    /// Why the session or its last attempt ended.
+    /// Why the session, or the last attempt at one, ended.
     pub fn last_error(&self) -> Option<&DownReason> {
         self.last_error.as_deref()
     }
@@ -77,9 +134,35 @@ impl Session {
         &self.config
     }
 
-    /// Changes the configuration. What an OPEN says takes effect with the next OPEN; a caller who wants that at
-    /// once hands in [`Input::Reset`] with Cease / Other Configuration Change.
+    /// Changes the configuration. Timers take it up when they are next started, and the OPEN when it is next sent: a
+    /// caller who wants that at once hands in [`Input::Reset`] with Cease / Other Configuration Change.
     pub fn configure(&mut self, config: Arc<SessionConfig>) {
         self.config = config;
+    }
+}
+
+impl Session {
+    fn up(&self) -> Option<(ConnId, &Arc<Negotiated>)> {
+        self.connections.iter().find_map(|conn| match &conn.phase {
+            Phase::Established(state) => Some((conn.id, &state.negotiated)),
+            _ => None,
+        })
+    }
+
+    fn put(&mut self, output: Output) {
+        self.outputs.push_back(output);
+    }
+
+    fn tell(&mut self, event: Event) {
+        self.put(Output::Event(event));
+    }
+
+    fn tell_state(&mut self) {
+        let to = self.state();
+        if to != self.state {
+            let from = core::mem::replace(&mut self.state, to);
+            debug!(%from, %to, "state changed");
+            self.tell(Event::StateChanged { from, to });
+        }
     }
 }

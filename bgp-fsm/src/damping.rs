@@ -1,0 +1,70 @@
+//! Back-off after failures (DampPeerOscillations, RFC 4271 §8.1.1).
+
+use core::time::Duration;
+
+use crate::IdleHold;
+
+/// The ConnectRetryCounter of RFC 4271 §8.1.1, and the wait that follows from it.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
+pub(crate) struct Damping {
+    failures: u32,
+}
+
+impl Damping {
+    /// The operator starts or stops the session: a clean slate (RFC 4271 §8.2.2, ManualStart).
+    pub(crate) fn clear(&mut self) {
+        self.failures = 0;
+    }
+
+    pub(crate) fn failed(&mut self) {
+        self.failures = self.failures.saturating_add(1);
+    }
+
+    /// A session that lasted makes up for failures.
+    pub(crate) fn lasted(&mut self, time: Duration, config: &IdleHold) {
+        let earned = time.as_nanos().checked_div(config.forgive.as_nanos()).unwrap_or(u128::MAX);
+        self.failures = self.failures.saturating_sub(u32::try_from(earned).unwrap_or(u32::MAX));
+    }
+
+    /// The wait before the next attempt, without jitter.
+    pub(crate) fn delay(&self, config: &IdleHold) -> Duration {
+        // 2^31 of any `min` above a nanosecond is beyond any `max` in use.
+        let doublings = self.failures.saturating_sub(1).min(31);
+        config.min.saturating_mul(1 << doublings).min(config.max.max(config.min))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const CONFIG: IdleHold = IdleHold {
+        min: Duration::from_secs(1),
+        max: Duration::from_secs(60),
+        forgive: Duration::from_secs(60),
+    };
+
+    fn after(failures: u32) -> Damping {
+        let mut damping = Damping::default();
+        (0..failures).for_each(|_| damping.failed());
+        damping
+    }
+
+    #[test]
+    fn delays_double_up_to_the_cap() {
+        let seconds: Vec<u64> = (0..10).map(|n| after(n).delay(&CONFIG).as_secs()).collect();
+        assert_eq!(seconds, [1, 1, 2, 4, 8, 16, 32, 60, 60, 60]);
+        assert_eq!(after(100_000).delay(&CONFIG), CONFIG.max);
+    }
+
+    #[test]
+    fn a_session_that_lasted_is_forgiven_in_proportion() {
+        let mut damping = after(5);
+        damping.lasted(Duration::from_secs(59), &CONFIG);
+        assert_eq!(damping, after(5));
+        damping.lasted(Duration::from_secs(121), &CONFIG);
+        assert_eq!(damping, after(3));
+        damping.lasted(Duration::MAX, &CONFIG);
+        assert_eq!(damping, after(0));
+    }
+}

@@ -1,0 +1,118 @@
+//! Timers: expiry, and what extends them.
+
+use core::time::Duration;
+
+use bgp_wire::keepalive;
+use bytes::Bytes;
+
+use crate::session::Session;
+use crate::timer::Timer;
+use crate::{ConnId, Output};
+
+/// What unread input adds to Hold at most: long enough for a busy driver to come round, short enough that it says so
+/// again for as long as it is true.
+const INPUT_PENDING_GRACE: Duration = Duration::from_secs(10);
+/// KEEPALIVEs are never closer (RFC 4271 §4.4).
+const SHORTEST_KEEPALIVE: Duration = Duration::from_secs(1);
+/// Least SendHold time unless the operator chose one (RFC 9687 §3.2).
+const SEND_HOLD: Duration = Duration::from_secs(480);
+/// Timers that one Tick may fire: each of the two tables of connections and that of the session, with room for those
+/// that are started anew by the expiry of others. The rest waits for the next Tick, which is due at once.
+const EXPIRIES_PER_TICK: usize = 32;
+
+impl Session {
+    pub(super) fn tick(&mut self, now: Duration) {
+        for _ in 0..EXPIRIES_PER_TICK {
+            if !self.fire_next(now) {
+                break;
+            }
+        }
+    }
+
+    /// Fires the timer that is due first, if one is.
+    fn fire_next(&mut self, now: Duration) -> bool {
+        let session = self.timers.next().filter(|(at, _)| *at <= now);
+        let connection = self.connections.next_timer().filter(|(at, ..)| *at <= now);
+        match (session, connection) {
+            (Some((at, _)), Some((earlier, id, timer))) if earlier < at => {
+                self.connection_timer(now, id, timer)
+            }
+            (Some((_, timer)), _) => self.session_timer(now, timer),
+            (None, Some((_, id, timer))) => self.connection_timer(now, id, timer),
+            (None, None) => return false,
+        }
+        true
+    }
+
+    fn session_timer(&mut self, now: Duration, timer: Timer) {
+        self.timers.stop(timer);
+        match timer {
+            Timer::ConnectRetry => self.connect_retry_expired(now),
+            Timer::IdleHold => self.leave_idle(now),
+            Timer::DelayOpen | Timer::Hold | Timer::Keepalive | Timer::SendHold => {}
+        }
+    }
+
+    fn connection_timer(&mut self, now: Duration, id: ConnId, timer: Timer) {
+        let Some(conn) = self.connections.get_mut(id) else { return };
+        conn.timers.stop(timer);
+        let step = conn.phase.expired(timer);
+        self.carry_out(now, id, step);
+    }
+
+    pub(super) fn start_timer(&mut self, id: ConnId, timer: Timer, deadline: Duration) {
+        if let Some(conn) = self.connections.get_mut(id) {
+            conn.timers.start(timer, deadline);
+        }
+    }
+
+    /// HoldTimer, from now; stopped where the Hold Time is zero. The whole cost of an UPDATE.
+    pub(super) fn restart_hold(&mut self, now: Duration, id: ConnId) {
+        if let Some(conn) = self.connections.get_mut(id) {
+            let hold = conn.phase.hold_time(&self.config);
+            if hold.is_zero() {
+                conn.timers.stop(Timer::Hold);
+            } else {
+                conn.timers.start(Timer::Hold, now.saturating_add(hold));
+            }
+        }
+    }
+
+    /// A KEEPALIVE, and the timer towards the next. UPDATEs that are sent do not put it off, as RFC 4271 §8.2.2
+    /// would have it: so the peer hears from us even while a long table waits in front of its socket.
+    pub(super) fn send_keepalive(&mut self, now: Duration, id: ConnId) {
+        self.counters.keepalives_out += 1;
+        self.put(Output::Send(id, Bytes::from_static(keepalive())));
+        let Some(conn) = self.connections.get_mut(id) else { return };
+        let interval = conn.phase.negotiated().map_or(Duration::ZERO, |negotiated| negotiated.keepalive);
+        if !interval.is_zero() {
+            let wait = self.jitter.spread(interval).max(SHORTEST_KEEPALIVE);
+            conn.timers.start(Timer::Keepalive, now.saturating_add(wait));
+        }
+    }
+
+    /// A peer is not dead because we have not read what it sent.
+    pub(super) fn input_pending(&mut self, now: Duration, id: ConnId) {
+        let Some(conn) = self.connections.get_mut(id) else { return };
+        if let Some(deadline) = conn.timers.deadline(Timer::Hold) {
+            let grace = conn.phase.hold_time(&self.config).min(INPUT_PENDING_GRACE);
+            conn.timers.start(Timer::Hold, deadline.max(now.saturating_add(grace)));
+        }
+    }
+
+    /// SendHoldTimer runs from the first byte that the peer did not take (RFC 9687 §3).
+    pub(super) fn write_blocked(&mut self, now: Duration, id: ConnId) {
+        let Some(conn) = self.connections.get_mut(id) else { return };
+        let hold = conn.phase.negotiated().map_or(self.config.hold_time, |negotiated| negotiated.hold_time);
+        let wait = self.config.send_hold.unwrap_or(hold.saturating_mul(2).max(SEND_HOLD));
+        if !wait.is_zero() && conn.timers.deadline(Timer::SendHold).is_none() {
+            conn.timers.start(Timer::SendHold, now.saturating_add(wait));
+        }
+    }
+
+    pub(super) fn write_progress(&mut self, id: ConnId) {
+        if let Some(conn) = self.connections.get_mut(id) {
+            conn.timers.stop(Timer::SendHold);
+        }
+    }
+}

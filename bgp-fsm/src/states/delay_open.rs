@@ -1,0 +1,27 @@
+//! TCP stands and we leave the first word to the peer: Connect or Active with DelayOpenTimer running.
+
+use crate::SessionConfig;
+use crate::negotiate::negotiate;
+use crate::states::{Received, Step};
+use bgp_wire::{Notification, NotificationCode};
+
+/// Waiting for the peer's OPEN before sending ours (RFC 4271 §8.1.1, DelayOpen).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct DelayOpen;
+
+impl DelayOpen {
+    /// RFC 4271 §8.2.2, Connect and Active, with SendNOTIFICATIONwithoutOPEN allowed: the peer learns why.
+    pub(crate) fn receive(&self, received: Received<'_>, config: &SessionConfig) -> Step {
+        match received {
+            Received::Open(open) => {
+                negotiate(config, open).map_or_else(Step::refuse, |agreed| Step::Confirm(Box::new(agreed)))
+            }
+            Received::Notification(notification) => Step::refused(notification),
+            Received::Undecodable(notification) => Step::refuse(notification),
+            // RFC 6608 has no subcode for this state.
+            Received::Update | Received::KeepAlive | Received::RouteRefresh(_) => {
+                Step::refuse(Notification::new(NotificationCode::FSM, 0))
+            }
+        }
+    }
+}

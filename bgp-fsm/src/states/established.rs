@@ -1,0 +1,45 @@
+//! Routes flow.
+
+use core::time::Duration;
+use std::sync::Arc;
+
+use bgp_wire::{Notification, RefreshKind, RouteRefresh, subcode};
+
+use crate::Negotiated;
+use crate::states::{Next, Received, Step};
+
+/// The session is up (RFC 4271 §8.2.2, Established).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Established {
+    pub(crate) negotiated: Arc<Negotiated>,
+    pub(crate) since: Duration,
+}
+
+impl Established {
+    pub(crate) fn receive(&self, received: Received<'_>) -> Step {
+        match received {
+            Received::Update | Received::KeepAlive => Step::Heard,
+            Received::RouteRefresh(refresh) if self.wants(refresh) => Step::Refresh(refresh),
+            // What was not agreed on is passed over (RFC 2918 §4, RFC 7313 §5).
+            Received::RouteRefresh(_) => Step::Heard,
+            Received::Notification(notification) => Step::refused(notification),
+            Received::Undecodable(notification) => Step::refuse(notification),
+            Received::Open(_) => Step::refuse(Notification::fsm_error(subcode::fsm::ESTABLISHED)),
+        }
+    }
+
+    fn wants(&self, refresh: RouteRefresh) -> bool {
+        let agreed = match refresh.kind {
+            RefreshKind::REQUEST => self.negotiated.route_refresh,
+            RefreshKind::BEGIN | RefreshKind::END => self.negotiated.enhanced_refresh,
+            _ => false,
+        };
+        agreed && self.negotiated.families.contains(refresh.family)
+    }
+
+    /// A peer whose routes are kept is expected to connect again at once, and Idle would refuse it.
+    /// RFC 4271 goes to Idle here.
+    pub(crate) fn after_close(&self) -> Next {
+        if self.negotiated.retained.is_empty() { Next::Idle } else { Next::Active }
+    }
+}
