@@ -1,0 +1,143 @@
+//! Settings of the kernel export and the next-hop hook.
+
+use std::fmt;
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use ipnet::IpNet;
+
+use super::error::ConfigError;
+use super::route::Device;
+
+/// Settings of the kernel export.
+#[derive(Clone, Debug)]
+pub struct KernelConfig {
+    /// Routing table; default 254 (main).
+    pub table: u32,
+    /// Origin that marks our routes (`proto` in `ip route`); default 186 (RTPROT_BGP). In `table`, every route with
+    /// this number is ours: no two programs may share it.
+    pub protocol: u8,
+    /// Metric of routes that bring none; default 186. NLM_F_REPLACE does not look at the protocol, so the default
+    /// keeps clear of FRR's 20, BIRD's 32 and IPv6's 1024.
+    pub metric: u32,
+    /// Whether routes stay in the kernel when the follower ends; default yes (forwarding survives a restart).
+    pub keep_routes_at_exit: bool,
+    /// Decides per next hop how it is reached; default none: every next hop is [`NextHopAction::Direct`].
+    pub next_hop: Option<NextHopHook>,
+    /// Whether a next hop may be reached through the default route; default yes (a node behind its top-of-rack switch).
+    pub resolve_via_default: bool,
+    /// How long events are gathered before the table is compared; default 100 ms: a link that flaps sends several.
+    pub debounce: Duration,
+    /// How often the kernel's table is compared without any event; default 5 min, `None` = never.
+    pub verify_interval: Option<Duration>,
+}
+
+impl Default for KernelConfig {
+    fn default() -> Self {
+        Self {
+            table: 254,
+            protocol: 186,
+            metric: 186,
+            keep_routes_at_exit: true,
+            next_hop: None,
+            resolve_via_default: true,
+            debounce: Duration::from_millis(100),
+            verify_interval: Some(Duration::from_secs(300)),
+        }
+    }
+}
+
+impl KernelConfig {
+    /// Refuses settings under which routes of others could be touched.
+    pub fn check(&self) -> Result<(), ConfigError> {
+        match self {
+            Self { protocol: 0..=4, .. } => Err(ConfigError::Protocol(self.protocol)),
+            Self { table: 0 | 255, .. } => Err(ConfigError::Table(self.table)),
+            Self { metric: 0, .. } => Err(ConfigError::Metric),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// What the hook is asked about.
+#[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
+pub struct NextHopQuery {
+    /// Destination of the route.
+    pub prefix: IpNet,
+    /// NEXT_HOP of this leg.
+    pub next_hop: IpAddr,
+    /// Metric of the route.
+    pub metric: u32,
+}
+
+impl NextHopQuery {
+    pub(super) fn new(prefix: IpNet, next_hop: IpAddr, metric: u32) -> Self {
+        Self { prefix, next_hop, metric }
+    }
+}
+
+/// How one next hop of one route is reached.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum NextHopAction {
+    /// As the kernel's tables say: on a connected network, or through the gateway that leads there.
+    Direct,
+    /// Through `gateway` on `device`, taken to be on the link (RTNH_F_ONLINK).
+    Onlink {
+        /// Interface.
+        device: Device,
+        /// Gateway on it.
+        gateway: IpAddr,
+    },
+    /// Into the tunnel `device` (IPIP, VXLAN), with `gateway` the far end of the tunnel; never resolved further.
+    Encap {
+        /// Tunnel interface.
+        device: Device,
+        /// Far end, usually the NEXT_HOP itself.
+        gateway: IpAddr,
+    },
+    /// Not by this follower: the leg is left out, and a route without legs is not written.
+    Skip,
+}
+
+/// `Fn(query) -> action`, asked again for every route after [`FollowerHandle::rehook`](super::FollowerHandle::rehook).
+/// It runs on the follower's thread and must not block.
+#[derive(Clone)]
+pub struct NextHopHook(Arc<dyn Fn(NextHopQuery) -> NextHopAction + Send + Sync>);
+
+impl NextHopHook {
+    /// Wraps a function.
+    pub fn new(hook: impl Fn(NextHopQuery) -> NextHopAction + Send + Sync + 'static) -> Self {
+        Self(Arc::new(hook))
+    }
+
+    pub(super) fn ask(&self, query: NextHopQuery) -> NextHopAction {
+        (self.0)(query)
+    }
+}
+
+impl fmt::Debug for NextHopHook {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("NextHopHook")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn settings_that_would_touch_routes_of_others_are_refused() {
+        assert_eq!(KernelConfig::default().check(), Ok(()));
+        let with = |edit: fn(&mut KernelConfig)| {
+            let mut config = KernelConfig::default();
+            edit(&mut config);
+            config.check()
+        };
+        assert_eq!(with(|c| c.protocol = 4), Err(ConfigError::Protocol(4)));
+        assert_eq!(with(|c| c.table = 255), Err(ConfigError::Table(255)));
+        assert_eq!(with(|c| c.metric = 0), Err(ConfigError::Metric));
+    }
+}

@@ -1,0 +1,537 @@
+//! The follower: applies changes, writes batches, hears events, compares with the kernel's table.
+//!
+//! Everything here runs in bounded turns with `now` as an argument; the thread around it is in `handle`.
+
+use std::time::Duration;
+
+use ipnet::IpNet;
+use tokio::sync::mpsc;
+
+use super::config::KernelConfig;
+use super::error::{FibError, RouteError, errno};
+use super::fib::{DumpScope, Fib, FibEvent, FibOp};
+use super::resolver::{Resolver, Target};
+use super::route::{FibAction, FibChange, RouteKey};
+use super::status::{FibNotice, FollowerStatus, ResyncReason, RouteReport, RouteState};
+use super::table::{Installed, Step, Table};
+
+/// Events taken per turn: a flood of them must not keep writes waiting for more than about a millisecond.
+const EVENTS_PER_TURN: usize = 1024;
+/// Prefixes looked at per turn, written or not: bounds a turn in which nothing needs a write.
+const STEPS_PER_TURN: usize = 4096;
+/// First and longest wait before refused routes are tried again. Links, addresses and routes that change try them
+/// at once, so the timer only serves causes without an event (memory, permissions).
+const RETRY_FIRST: Duration = Duration::from_secs(1);
+const RETRY_LAST: Duration = Duration::from_secs(60);
+/// Shortest time between two dumps of every protocol's routes to learn who holds our keys: such a dump is as long
+/// as the table of the other programs.
+const FOREIGN_DUMP_SPACING: Duration = Duration::from_secs(5);
+
+/// What a turn leaves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Turn {
+    /// More can be done at once.
+    Busy,
+    /// Nothing until an event, a command, or this time.
+    Idle(Option<Duration>),
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Resync {
+    at: Duration,
+    scope: DumpScope,
+    reason: ResyncReason,
+}
+
+/// The follower without its thread.
+pub(super) struct Follower {
+    config: KernelConfig,
+    fib: Box<dyn Fib>,
+    table: Table,
+    resolver: Resolver,
+    status: FollowerStatus,
+    notices: mpsc::Sender<FibNotice>,
+    resync: Option<Resync>,
+    /// Nothing is written until the kernel's table was read (again).
+    blocked: bool,
+    refresh_at: Option<Duration>,
+    retry_at: Option<Duration>,
+    retry_wait: Duration,
+    verify_at: Option<Duration>,
+    foreign_dump_at: Option<Duration>,
+    last_foreign_dump: Option<Duration>,
+    operations: Vec<FibOp>,
+    results: Vec<Result<(), RouteError>>,
+}
+
+impl Follower {
+    pub(super) fn new(config: KernelConfig, fib: Box<dyn Fib>, notices: mpsc::Sender<FibNotice>) -> Self {
+        let start = Resync { at: Duration::ZERO, scope: DumpScope::All, reason: ResyncReason::Start };
+        Self {
+            config,
+            fib,
+            table: Table::default(),
+            resolver: Resolver::default(),
+            status: FollowerStatus::default(),
+            notices,
+            resync: Some(start),
+            blocked: true,
+            refresh_at: None,
+            retry_at: None,
+            retry_wait: RETRY_FIRST,
+            verify_at: None,
+            foreign_dump_at: None,
+            last_foreign_dump: None,
+            operations: Vec::new(),
+            results: Vec::new(),
+        }
+    }
+
+    pub(super) fn apply(&mut self, changes: Vec<FibChange>) {
+        for change in changes {
+            match change {
+                FibChange::Set(mut route) => {
+                    route.prefix = route.prefix.trunc();
+                    self.table.set(route, self.config.metric);
+                }
+                FibChange::Remove(prefix) => self.table.unset(&prefix.trunc()),
+            }
+        }
+    }
+
+    /// BGP has said all it knows: leftovers may go.
+    pub(super) fn synced(&mut self) {
+        if !self.status.synced {
+            self.status.synced = true;
+            self.table.enqueue_where(|entry| entry.leftover);
+        }
+    }
+
+    /// Asks the hook again about every route.
+    pub(super) fn rehook(&mut self) {
+        self.resolver.rehook();
+        self.table.enqueue_where(|entry| entry.desired.is_some());
+    }
+
+    pub(super) fn ask_resync(&mut self, now: Duration) {
+        self.schedule_resync(now, DumpScope::All, ResyncReason::Asked);
+    }
+
+    pub(super) fn report(&self, prefix: &IpNet) -> Option<RouteReport> {
+        self.table.report(&prefix.trunc())
+    }
+
+    pub(super) fn page(&self, after: Option<IpNet>, limit: usize) -> Vec<RouteReport> {
+        self.table.page(after, limit)
+    }
+
+    pub(super) fn status(&self) -> FollowerStatus {
+        let mut status = self.status.clone();
+        status.routes = self.table.counts();
+        status
+    }
+
+    pub(super) fn fib(&mut self) -> &mut dyn Fib {
+        self.fib.as_mut()
+    }
+
+    /// One bounded piece of work.
+    pub(super) fn turn(&mut self, now: Duration) -> Turn {
+        let mut busy = self.hear(now);
+        self.run_timers(now);
+        // What is heard decides about conflicts, so nothing is written past unheard events.
+        if !busy && !self.blocked {
+            self.flush(now);
+            busy = !self.blocked && self.table.queued() > 0;
+        }
+        if busy { Turn::Busy } else { Turn::Idle(self.next_timer()) }
+    }
+
+    /// Removes every route of ours, for an end that keeps none. `turn` until it is idle does the work.
+    pub(super) fn withdraw_all(&mut self) {
+        let prefixes: Vec<IpNet> = self.table.entries().map(|(prefix, _)| *prefix).collect();
+        for prefix in prefixes {
+            self.table.unset(&prefix);
+        }
+    }
+
+    fn next_timer(&self) -> Option<Duration> {
+        [
+            self.resync.map(|resync| resync.at),
+            self.refresh_at,
+            self.retry_at,
+            self.verify_at,
+            self.foreign_dump_at,
+        ]
+        .into_iter()
+        .flatten()
+        .min()
+    }
+
+    fn run_timers(&mut self, now: Duration) {
+        let due = |at: Option<Duration>| at.is_some_and(|at| at <= now);
+        if due(self.verify_at) {
+            self.verify_at = None;
+            self.schedule_resync(now, DumpScope::All, ResyncReason::Verify);
+        }
+        if due(self.foreign_dump_at) {
+            self.foreign_dump_at = None;
+            self.schedule_resync(now, DumpScope::All, ResyncReason::Interference);
+        }
+        if let Some(resync) = self.resync.filter(|resync| resync.at <= now) {
+            self.resync = None;
+            self.compare(now, resync);
+        }
+        if due(self.refresh_at) {
+            self.refresh_at = None;
+            self.resolve_again(now);
+        }
+        if due(self.retry_at) {
+            self.retry_at = None;
+            self.table.enqueue_where(|entry| entry.state() == RouteState::Refused);
+        }
+    }
+
+    fn schedule_resync(&mut self, now: Duration, scope: DumpScope, reason: ResyncReason) {
+        let at = now + self.config.debounce;
+        match &mut self.resync {
+            Some(planned) => {
+                if scope == DumpScope::All {
+                    planned.scope = scope;
+                }
+            }
+            none => *none = Some(Resync { at, scope, reason }),
+        }
+    }
+
+    fn schedule_refresh(&mut self, now: Duration) {
+        self.refresh_at.get_or_insert(now + self.config.debounce);
+    }
+
+    fn schedule_foreign_dump(&mut self, now: Duration) {
+        let earliest = self.last_foreign_dump.map_or(now, |last| last + FOREIGN_DUMP_SPACING);
+        self.foreign_dump_at.get_or_insert(earliest.max(now));
+    }
+
+    fn schedule_retry(&mut self, now: Duration) {
+        if self.retry_at.is_none() {
+            self.retry_at = Some(now + self.retry_wait);
+            self.retry_wait = (self.retry_wait * 2).min(RETRY_LAST);
+        }
+    }
+
+    /// Takes events; true when more may be waiting.
+    fn hear(&mut self, now: Duration) -> bool {
+        for _ in 0..EVENTS_PER_TURN {
+            match self.fib.poll_event() {
+                Ok(Some(event)) => self.event(now, event),
+                Ok(None) => return false,
+                Err(error) => {
+                    self.broken(now, &error);
+                    return false;
+                }
+            }
+        }
+        true
+    }
+
+    fn event(&mut self, now: Duration, event: FibEvent) {
+        match event {
+            FibEvent::Link { index, name } => {
+                if self.resolver.uses(index, name.as_deref()) {
+                    self.topology(now);
+                }
+            }
+            FibEvent::Address { index } => {
+                if self.resolver.uses(index, None) {
+                    self.topology(now);
+                }
+            }
+            FibEvent::Route { key, protocol, our_table, removed } => {
+                if our_table && protocol == self.config.protocol {
+                    self.schedule_resync(now, DumpScope::Own, ResyncReason::Interference);
+                } else if our_table {
+                    self.foreign(now, key, protocol, removed);
+                }
+                if self.resolver.covers(&key.prefix) {
+                    self.schedule_refresh(now);
+                }
+            }
+        }
+    }
+
+    fn topology(&mut self, now: Duration) {
+        self.schedule_resync(now, DumpScope::Own, ResyncReason::Topology);
+        self.schedule_refresh(now);
+        self.retry_wait = RETRY_FIRST;
+    }
+
+    fn foreign(&mut self, now: Duration, key: RouteKey, protocol: u8, removed: bool) {
+        let Some(entry) = self.table.get_mut(&key.prefix).filter(|entry| entry.holds_key(key.metric)) else {
+            return;
+        };
+        let ours_there = entry.installed.is_some();
+        if !removed {
+            if entry.foreign.replace(protocol).is_none() {
+                self.conflict(key.prefix, protocol);
+            }
+            self.table.enqueue(key.prefix);
+            if ours_there {
+                self.schedule_resync(now, DumpScope::Own, ResyncReason::Interference);
+            }
+        } else if ours_there {
+            // There may be another one still: only a look at all routes tells.
+            self.schedule_resync(now, DumpScope::All, ResyncReason::Interference);
+        } else if entry.foreign.take().is_some() {
+            self.table.enqueue(key.prefix);
+            self.notify(FibNotice::ConflictEnded { prefix: key.prefix });
+        }
+    }
+
+    fn conflict(&mut self, prefix: IpNet, protocol: u8) {
+        self.status.conflicts += 1;
+        self.say(format!(
+            "{prefix}: a route of protocol {protocol} with our metric stands in table {}; ours is held back until it goes",
+            self.config.table
+        ));
+        self.notify(FibNotice::Conflict { prefix, protocol });
+    }
+
+    /// Reads the kernel's table and queues what differs.
+    fn compare(&mut self, now: Duration, resync: Resync) {
+        let Self { table, fib, config, .. } = self;
+        let starting = !self.status.following;
+        let all = resync.scope == DumpScope::All || starting;
+        let (mut differing, mut conflicts) = (0, Vec::new());
+        let passes: &[DumpScope] = match (all, starting) {
+            // At start ours come first: only then can others' routes on the same keys be told.
+            (true, true) => &[DumpScope::Own, DumpScope::All],
+            (true, false) => &[DumpScope::All],
+            (false, _) => &[DumpScope::Own],
+        };
+        table.begin_dump();
+        for scope in passes {
+            let outcome = fib.dump(*scope, &mut |found| {
+                if found.protocol == config.protocol {
+                    differing += u64::from(table.saw_ours(found, starting));
+                } else if let Some(prefix) = table.saw_foreign(found.key, found.protocol) {
+                    conflicts.push((prefix, found.protocol));
+                }
+            });
+            if let Err(error) = outcome {
+                return self.broken(now, &error);
+            }
+        }
+        let (vanished, freed) = table.end_dump(passes.contains(&DumpScope::All));
+        for (prefix, protocol) in conflicts {
+            self.conflict(prefix, protocol);
+        }
+        for prefix in freed {
+            self.notify(FibNotice::ConflictEnded { prefix });
+        }
+        if all {
+            self.last_foreign_dump = Some(now);
+        }
+        self.blocked = false;
+        self.status.following = true;
+        self.status.resyncs += 1;
+        let repaired = if starting { 0 } else { differing + vanished };
+        self.status.repaired += repaired;
+        self.verify_at = self.config.verify_interval.map(|interval| now + interval);
+        tracing::debug!(reason = %resync.reason, repaired, "kernel table compared");
+        self.notify(FibNotice::Resynced { reason: resync.reason, repaired });
+    }
+
+    fn resolve_again(&mut self, now: Duration) {
+        let Self { resolver, fib, table, config, .. } = self;
+        let changed = match resolver.refresh(fib.as_mut(), table, config) {
+            Ok(changed) => changed,
+            Err(error) => return self.broken(now, &error),
+        };
+        let hooked = self.config.next_hop.is_some();
+        self.table.enqueue_where(|entry| {
+            if entry.state() == RouteState::Refused {
+                return true;
+            }
+            let Some(FibAction::Unicast(hops)) = entry.desired.as_ref().map(|desired| &desired.action) else {
+                return false;
+            };
+            changed.names && (hooked || hops.iter().any(|hop| hop.device.is_some()))
+                || hops.iter().any(|hop| changed.gateways.contains(&hop.gateway))
+        });
+    }
+
+    /// Writes one batch.
+    fn flush(&mut self, now: Duration) {
+        let mut operations = std::mem::take(&mut self.operations);
+        let limit = self.fib.batch();
+        for _ in 0..STEPS_PER_TURN {
+            if operations.len() >= limit {
+                break;
+            }
+            let Some(prefix) = self.table.dequeue() else { break };
+            match self.step(prefix) {
+                Ok(operation) => operations.extend(operation),
+                Err(error) => {
+                    self.table.enqueue(prefix);
+                    self.broken(now, &error);
+                    break;
+                }
+            }
+        }
+        if !operations.is_empty() {
+            self.write(now, &operations);
+        }
+        operations.clear();
+        self.operations = operations;
+    }
+
+    fn step(&mut self, prefix: IpNet) -> Result<Option<FibOp>, FibError> {
+        let Some(entry) = self.table.get(&prefix) else { return Ok(None) };
+        let target = match entry.desired.clone() {
+            Some(desired) => self.resolver.target(
+                self.fib.as_mut(),
+                &self.table,
+                &self.config,
+                prefix,
+                &desired,
+            )?,
+            None => Target::Skip,
+        };
+        let synced = self.status.synced;
+        let Some(entry) = self.table.get_mut(&prefix) else { return Ok(None) };
+        match entry.step(prefix, target, synced) {
+            Step::Write(operation) => Ok(Some(operation)),
+            Step::Rest(state, fault) => {
+                self.rest(prefix, state, fault);
+                Ok(None)
+            }
+            Step::Forget => {
+                self.table.forget(&prefix);
+                Ok(None)
+            }
+        }
+    }
+
+    fn rest(&mut self, prefix: IpNet, state: RouteState, fault: Option<RouteError>) {
+        if let Some(entry) = self.table.get_mut(&prefix) {
+            if state == RouteState::Installed && std::mem::take(&mut entry.adoptable) {
+                self.status.adopted += 1;
+            }
+            let news = fault.is_some() && entry.fault.as_deref() != fault.as_ref();
+            entry.fault = fault.map(Box::new);
+            if news && let Some(error) = entry.fault.as_deref().cloned() {
+                self.say(format!("{prefix}: {error}"));
+            }
+        }
+        self.table.set_state(&prefix, state);
+    }
+
+    fn write(&mut self, now: Duration, operations: &[FibOp]) {
+        let mut results = std::mem::take(&mut self.results);
+        let outcome = self.fib.write(operations, &mut results);
+        let (mut installed, mut removed) = (Vec::new(), Vec::new());
+        for (operation, result) in operations.iter().zip(results.drain(..)) {
+            let prefix = operation.key().prefix;
+            match result {
+                Ok(()) => {
+                    match operation {
+                        FibOp::Delete(_) => removed.push(prefix),
+                        FibOp::Add(..) | FibOp::Replace(..) => installed.push(prefix),
+                    }
+                    self.done(now, operation);
+                }
+                Err(error) => self.refused(now, operation, error),
+            }
+        }
+        self.results = results;
+        if let Err(error) = outcome {
+            // Operations without a result may have happened or not; the next comparison tells.
+            for operation in operations {
+                self.table.enqueue(operation.key().prefix);
+            }
+            self.broken(now, &error);
+        }
+        if !installed.is_empty() || !removed.is_empty() {
+            self.notify(FibNotice::Written { installed, removed });
+        }
+    }
+
+    fn done(&mut self, now: Duration, operation: &FibOp) {
+        let key = operation.key();
+        match operation {
+            FibOp::Add(..) => self.status.added += 1,
+            FibOp::Replace(..) => self.status.replaced += 1,
+            FibOp::Delete(_) => self.status.removed += 1,
+        }
+        if self.resolver.covers(&key.prefix) {
+            self.schedule_refresh(now);
+        }
+        let Some(entry) = self.table.get_mut(&key.prefix) else { return };
+        match operation {
+            FibOp::Add(key, action) | FibOp::Replace(key, action) => {
+                entry.installed = Some(Installed { metric: key.metric, action: action.clone() });
+                entry.adoptable = false;
+                if entry.others.is_empty() {
+                    return self.rest(key.prefix, RouteState::Installed, None);
+                }
+            }
+            FibOp::Delete(key) => {
+                entry.removed(key.metric);
+                if entry.desired.is_none() && entry.installed.is_none() && entry.others.is_empty() {
+                    return self.table.forget(&key.prefix);
+                }
+            }
+        }
+        self.table.enqueue(key.prefix);
+    }
+
+    fn refused(&mut self, now: Duration, operation: &FibOp, error: RouteError) {
+        let prefix = operation.key().prefix;
+        *self.status.refused.entry(error.errno).or_default() += 1;
+        if matches!(operation, FibOp::Add(..)) && error.errno == errno::EEXIST {
+            if let Some(entry) = self.table.get_mut(&prefix) {
+                entry.foreign = Some(0);
+                entry.fault = Some(Box::new(error));
+            }
+            self.table.set_state(&prefix, RouteState::Conflict);
+            self.conflict(prefix, 0);
+            return self.schedule_foreign_dump(now);
+        }
+        if matches!(operation, FibOp::Replace(..)) {
+            // A multipath replacement in IPv6 is several inner steps: see what is left.
+            self.schedule_resync(now, DumpScope::Own, ResyncReason::Interference);
+        }
+        self.rest(prefix, RouteState::Refused, Some(error.clone()));
+        self.notify(FibNotice::Refused { prefix, error });
+        self.schedule_retry(now);
+    }
+
+    /// The way to the kernel failed: nothing is written until its table was read again.
+    fn broken(&mut self, now: Duration, error: &FibError) {
+        self.say(error.to_string());
+        self.blocked = true;
+        let wait = match error {
+            FibError::Overrun => {
+                self.status.overruns += 1;
+                self.config.debounce
+            }
+            _ => RETRY_FIRST,
+        };
+        let reason = if self.status.following { ResyncReason::Overrun } else { ResyncReason::Start };
+        self.resync = Some(Resync { at: now + wait, scope: DumpScope::All, reason });
+    }
+
+    fn say(&mut self, words: String) {
+        if self.status.last_error.as_deref() != Some(words.as_str()) {
+            tracing::warn!("kernel routes: {words}");
+            self.status.last_error = Some(words.into());
+        }
+    }
+
+    fn notify(&mut self, notice: FibNotice) {
+        if let Err(mpsc::error::TrySendError::Full(_)) = self.notices.try_send(notice) {
+            self.status.notices_lost += 1;
+        }
+    }
+}

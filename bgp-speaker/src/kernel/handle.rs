@@ -1,0 +1,276 @@
+//! The follower's thread and the handle to it.
+
+use std::fmt;
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use ipnet::IpNet;
+use tokio::sync::{mpsc, oneshot, watch};
+
+use super::config::KernelConfig;
+use super::error::FibError;
+use super::fib::{Fib, Waker};
+use super::follower::{Follower, Turn};
+use super::route::FibChange;
+use super::status::{FibNotice, FollowerStatus, RouteReport};
+
+/// Batches that may wait for the follower. Its table coalesces, so a longer queue would only hold older news; the
+/// reader that feeds it keeps its place in the log instead.
+const COMMANDS: usize = 16;
+/// Notices that may wait for the embedding program; further ones are counted as lost.
+const NOTICES: usize = 1024;
+/// Commands taken between two batches of writes.
+const COMMANDS_PER_TURN: usize = 4;
+/// Longest page of [`FollowerHandle::routes`]: about 1 MiB of reports.
+pub const MAX_PAGE: usize = 4096;
+/// Shortest time between two status snapshots while work goes on.
+const STATUS_SPACING: Duration = Duration::from_millis(100);
+/// Longest time that removing all routes at the end may take; the rest stays and is swept by the next start.
+const WITHDRAW_LIMIT: Duration = Duration::from_secs(30);
+
+enum Command {
+    Update(Vec<FibChange>),
+    Synced,
+    Rehook,
+    Resync,
+    Route(IpNet, oneshot::Sender<Option<RouteReport>>),
+    Page(Option<IpNet>, usize, oneshot::Sender<Vec<RouteReport>>),
+}
+
+/// The follower has ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FollowerGone;
+
+impl fmt::Display for FollowerGone {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the kernel follower has ended")
+    }
+}
+
+impl std::error::Error for FollowerGone {}
+
+/// A follower on its own thread. Dropping it ends the thread after the batch at hand and waits for that.
+pub struct FollowerHandle {
+    commands: FollowerSender,
+    status: watch::Receiver<Arc<FollowerStatus>>,
+    notices: Option<mpsc::Receiver<FibNotice>>,
+    stop: Arc<AtomicBool>,
+    thread: Option<JoinHandle<()>>,
+}
+
+/// Feeds a follower from another task; clones feed the same one.
+#[derive(Clone)]
+pub struct FollowerSender {
+    commands: mpsc::Sender<Command>,
+    waker: Waker,
+}
+
+impl FollowerSender {
+    async fn send(&self, command: Command) -> Result<(), FollowerGone> {
+        self.commands.send(command).await.map_err(|_| FollowerGone)?;
+        self.waker.wake();
+        Ok(())
+    }
+
+    /// Changes of the desired state; waits while the follower has enough to do. Some thousand changes make a good batch.
+    pub async fn update(&self, changes: Vec<FibChange>) -> Result<(), FollowerGone> {
+        self.send(Command::Update(changes)).await
+    }
+
+    /// [`FollowerSender::update`] for a caller without a runtime.
+    pub fn blocking_update(&self, changes: Vec<FibChange>) -> Result<(), FollowerGone> {
+        self.commands.blocking_send(Command::Update(changes)).map_err(|_| FollowerGone)?;
+        self.waker.wake();
+        Ok(())
+    }
+
+    /// The desired state is complete (End-of-RIB from all that matter, or the cap has passed): routes that a former
+    /// process left and that nobody wants now are removed.
+    pub async fn synced(&self) -> Result<(), FollowerGone> {
+        self.send(Command::Synced).await
+    }
+
+    /// Asks the next-hop hook again about every route, after what it answers from has changed.
+    pub async fn rehook(&self) -> Result<(), FollowerGone> {
+        self.send(Command::Rehook).await
+    }
+
+    /// Compares with the kernel's table now.
+    pub async fn resync(&self) -> Result<(), FollowerGone> {
+        self.send(Command::Resync).await
+    }
+
+    /// All about one prefix; `None` = neither wanted nor found.
+    pub async fn route(&self, prefix: IpNet) -> Result<Option<RouteReport>, FollowerGone> {
+        let (reply, answer) = oneshot::channel();
+        self.send(Command::Route(prefix, reply)).await?;
+        answer.await.map_err(|_| FollowerGone)
+    }
+
+    /// The next prefixes above `after` in order, at most `limit` and at most [`MAX_PAGE`].
+    pub async fn routes(&self, after: Option<IpNet>, limit: usize) -> Result<Vec<RouteReport>, FollowerGone> {
+        let (reply, answer) = oneshot::channel();
+        self.send(Command::Page(after, limit.min(MAX_PAGE), reply)).await?;
+        answer.await.map_err(|_| FollowerGone)
+    }
+}
+
+impl std::ops::Deref for FollowerHandle {
+    type Target = FollowerSender;
+
+    fn deref(&self) -> &FollowerSender {
+        &self.commands
+    }
+}
+
+impl FollowerHandle {
+    /// Starts a follower of `fib` on a thread of its own.
+    pub fn spawn(config: KernelConfig, fib: Box<dyn Fib>) -> Result<Self, FibError> {
+        config.check()?;
+        let (commands, inbox) = mpsc::channel(COMMANDS);
+        let (notify, notices) = mpsc::channel(NOTICES);
+        let (publish, status) = watch::channel(Arc::default());
+        let stop = Arc::new(AtomicBool::new(false));
+        let waker = fib.waker();
+        let keep = config.keep_routes_at_exit;
+        let follower = Follower::new(config, fib, notify);
+        let run = Run { follower, inbox, publish, stop: stop.clone(), keep, start: Instant::now() };
+        let thread = std::thread::Builder::new()
+            .name("kernel-routes".into())
+            .spawn(move || run.run())
+            .map_err(|error: io::Error| FibError::Io("starting the kernel follower's thread", error))?;
+        let commands = FollowerSender { commands, waker };
+        Ok(Self { commands, status, notices: Some(notices), stop, thread: Some(thread) })
+    }
+
+    /// A sender for another task.
+    pub fn sender(&self) -> FollowerSender {
+        self.commands.clone()
+    }
+
+    /// The latest snapshot; never waits for the follower.
+    pub fn status(&self) -> Arc<FollowerStatus> {
+        self.status.borrow().clone()
+    }
+
+    /// The snapshots as they come.
+    pub fn watch(&self) -> watch::Receiver<Arc<FollowerStatus>> {
+        self.status.clone()
+    }
+
+    /// The notices, once.
+    pub fn take_notices(&mut self) -> Option<mpsc::Receiver<FibNotice>> {
+        self.notices.take()
+    }
+
+    /// Ends the follower without blocking the caller's thread.
+    pub async fn stop(mut self) {
+        self.request_stop();
+        // The thread drops its end of the channel as the last thing it does.
+        while self.status.changed().await.is_ok() {}
+    }
+
+    fn request_stop(&self) {
+        self.stop.store(true, Ordering::Release);
+        self.commands.waker.wake();
+    }
+}
+
+impl Drop for FollowerHandle {
+    fn drop(&mut self) {
+        self.request_stop();
+        if let Some(thread) = self.thread.take()
+            && thread.join().is_err()
+        {
+            tracing::error!("kernel routes: the follower's thread panicked");
+        }
+    }
+}
+
+impl fmt::Debug for FollowerHandle {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("FollowerHandle").field("status", &self.status()).finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for FollowerSender {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("FollowerSender")
+    }
+}
+
+struct Run {
+    follower: Follower,
+    inbox: mpsc::Receiver<Command>,
+    publish: watch::Sender<Arc<FollowerStatus>>,
+    stop: Arc<AtomicBool>,
+    keep: bool,
+    start: Instant,
+}
+
+impl Run {
+    fn run(mut self) {
+        let mut published = Instant::now();
+        while !self.stop.load(Ordering::Acquire) {
+            let more = self.commands();
+            let turn = self.follower.turn(self.start.elapsed());
+            if more || turn == Turn::Busy {
+                if published.elapsed() >= STATUS_SPACING {
+                    self.publish_status();
+                    published = Instant::now();
+                }
+                continue;
+            }
+            self.publish_status();
+            published = Instant::now();
+            let Turn::Idle(until) = turn else { continue };
+            let timeout = until.map(|at| at.saturating_sub(self.start.elapsed()));
+            if let Err(error) = self.follower.fib().wait(timeout) {
+                tracing::warn!("kernel routes: {error}");
+                // Waiting itself is broken: the timers still work at this pace.
+                std::thread::sleep(STATUS_SPACING);
+            }
+        }
+        if !self.keep {
+            self.withdraw();
+        }
+        self.publish_status();
+    }
+
+    fn publish_status(&self) {
+        let status = self.follower.status();
+        self.publish.send_if_modified(|former| {
+            let changed = **former != status;
+            if changed {
+                *former = Arc::new(status);
+            }
+            changed
+        });
+    }
+
+    /// Takes some commands; true when more are waiting.
+    fn commands(&mut self) -> bool {
+        for _ in 0..COMMANDS_PER_TURN {
+            let Ok(command) = self.inbox.try_recv() else { return false };
+            match command {
+                Command::Update(changes) => self.follower.apply(changes),
+                Command::Synced => self.follower.synced(),
+                Command::Rehook => self.follower.rehook(),
+                Command::Resync => self.follower.ask_resync(self.start.elapsed()),
+                // An asker that went away wants no answer.
+                Command::Route(prefix, reply) => drop(reply.send(self.follower.report(&prefix))),
+                Command::Page(after, limit, reply) => drop(reply.send(self.follower.page(after, limit))),
+            }
+        }
+        true
+    }
+
+    fn withdraw(&mut self) {
+        let end = Instant::now() + WITHDRAW_LIMIT;
+        self.follower.withdraw_all();
+        while self.follower.turn(self.start.elapsed()) == Turn::Busy && Instant::now() < end {}
+    }
+}

@@ -1,0 +1,320 @@
+//! [`Fib`] over rtnetlink: batches with one acknowledgement, filtered dumps, events.
+
+mod decode;
+mod encode;
+mod socket;
+
+use std::collections::VecDeque;
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use netlink_packet_core::NLM_F_DUMP_INTR;
+use netlink_packet_route::AddressFamily;
+use rustix::event::{EventfdFlags, PollFd, PollFlags, Timespec, eventfd, poll};
+use rustix::fd::OwnedFd;
+
+use super::config::KernelConfig;
+use super::error::{FibError, RouteError, errno};
+use super::fib::{DumpScope, Fib, FibEvent, FibOp, Found, Lookup, Waker};
+use super::route::{KernelAction, RouteKey};
+use socket::Channel;
+
+/// Operations per send: from 256 on the kernel's own work is all that is left. If each of them fails, the answers
+/// with their texts need about 128 KiB.
+const BATCH: usize = 256;
+/// With the small receive buffer half of that.
+const SMALL_BATCH: usize = 128;
+/// Bytes per send: the default send buffer takes 207 KiB, and multipath routes are long.
+const BATCH_BYTES: usize = 96 * 1024;
+/// A dump that the kernel calls inconsistent is repeated this often; then what was seen counts, and events tell the rest.
+const DUMP_TRIES: usize = 4;
+
+/// RTNLGRP_LINK, RTNLGRP_IPV4_IFADDR, RTNLGRP_IPV4_ROUTE, RTNLGRP_IPV6_IFADDR, RTNLGRP_IPV6_ROUTE.
+const GROUPS: [u32; 5] = [1, 5, 7, 9, 11];
+
+/// The Linux kernel's routing table, of the network namespace of the thread that opened it.
+#[derive(Debug)]
+pub struct Netlink {
+    own: Own,
+    requests: Channel,
+    events: Channel,
+    wake: Arc<OwnedFd>,
+    pending: VecDeque<FibEvent>,
+    sequence: u32,
+    out: Vec<u8>,
+}
+
+/// What makes a route ours.
+#[derive(Clone, Copy, Debug)]
+struct Own {
+    table: u32,
+    protocol: u8,
+}
+
+impl Own {
+    /// A dumped route, if the dump was to tell it (an old kernel may filter less than asked for).
+    fn seen(self, payload: &[u8], scope: DumpScope) -> Option<Found> {
+        let outline = decode::outline(payload)?;
+        let ours = outline.protocol == self.protocol;
+        if outline.table != self.table || !outline.plain || (scope == DumpScope::Own && !ours) {
+            return None;
+        }
+        let action = if ours { decode::action(payload) } else { KernelAction::Other };
+        Some(Found { key: outline.key, protocol: outline.protocol, action })
+    }
+
+    /// What the kernel's route to a next hop says.
+    fn way(self, gateway: IpAddr, payload: &[u8]) -> Lookup {
+        let unreachable = |text| Lookup::Unreachable(RouteError::new(errno::ENETUNREACH, text));
+        let Some(outline) = decode::outline(payload) else {
+            return unreachable(format!("the kernel's route to next hop {gateway} cannot be read"));
+        };
+        let prefix = outline.key.prefix;
+        if !decode::is_unicast(payload) {
+            return unreachable(format!(
+                "next hop {gateway} is an address of this host, or the kernel's route to it ({prefix}) drops packets"
+            ));
+        }
+        match decode::action(payload) {
+            KernelAction::Unicast(legs) => Lookup::Route {
+                legs: legs.to_vec(),
+                prefix,
+                ours: outline.protocol == self.protocol && outline.table == self.table,
+            },
+            _ => unreachable(format!(
+                "the kernel's route to next hop {gateway} ({prefix}) has an encapsulation or a nexthop object"
+            )),
+        }
+    }
+}
+
+impl Netlink {
+    /// Opens the table of `config`, and makes sure that the kernel lets us write to it.
+    pub fn open(config: &KernelConfig) -> Result<Self, FibError> {
+        config.check()?;
+        let requests = Channel::requests()?;
+        let events = Channel::events(&GROUPS, requests.port)?;
+        let wake = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)
+            .map_err(|error| FibError::Io("making an eventfd", error.into()))?;
+        let mut netlink = Self {
+            own: Own { table: config.table, protocol: config.protocol },
+            requests,
+            events,
+            wake: Arc::new(wake),
+            pending: VecDeque::new(),
+            sequence: 0,
+            out: Vec::new(),
+        };
+        netlink.probe(config.metric)?;
+        Ok(netlink)
+    }
+
+    /// Asks for the removal of a route that cannot be there: EPERM comes before everything else.
+    fn probe(&mut self, metric: u32) -> Result<(), FibError> {
+        let prefix = IpAddr::from([0, 0, 0, 0]).into();
+        let mut results = Vec::with_capacity(1);
+        self.write(&[FibOp::Delete(RouteKey { prefix, metric })], &mut results)?;
+        match results.pop() {
+            Some(Err(error)) if error.errno == errno::EPERM => Err(FibError::NotPermitted),
+            Some(Err(error)) => Err(FibError::Refused(error)),
+            _ => Ok(()),
+        }
+    }
+
+    fn next_sequence(&mut self) -> u32 {
+        self.sequence = self.sequence.wrapping_add(1);
+        self.sequence
+    }
+
+    /// Sends as many operations as fit and collects their results.
+    fn send_some(
+        &mut self,
+        operations: &[FibOp],
+        results: &mut Vec<Result<(), RouteError>>,
+    ) -> Result<(), FibError> {
+        self.out.clear();
+        let first = self.sequence.wrapping_add(1);
+        let mut count = 0;
+        for operation in operations {
+            let sequence = self.next_sequence();
+            count += 1;
+            // Whether it is the last is only known with its length; a message is at most MAX_LEGS legs long.
+            let last = count == operations.len() || self.out.len() >= BATCH_BYTES;
+            encode::write(&mut self.out, operation, self.own.table, self.own.protocol, sequence, last);
+            if last {
+                break;
+            }
+        }
+        self.requests.send(&self.out)?;
+        let last = self.sequence;
+        let base = results.len();
+        results.extend(operations[..count].iter().map(|_| Ok(())));
+        let collected = self.collect(first, last, &mut results[base..]);
+        if collected.is_err() {
+            results.truncate(base);
+        }
+        for (operation, result) in operations.iter().zip(&mut results[base..]) {
+            let gone = |error: &RouteError| matches!(error.errno, errno::ESRCH | errno::ENOENT);
+            if matches!(operation, FibOp::Delete(_)) && result.as_ref().is_err_and(gone) {
+                *result = Ok(());
+            }
+        }
+        collected
+    }
+
+    /// Reads answers until the one for `last`; silence about the others is success.
+    fn collect(&mut self, first: u32, last: u32, results: &mut [Result<(), RouteError>]) -> Result<(), FibError> {
+        loop {
+            let Some(messages) = self.requests.receive()? else { return Err(FibError::Overrun) };
+            for (header, payload) in messages.filter(|(header, _)| header.message_type == decode::NLMSG_ERROR) {
+                let at = header.sequence_number.wrapping_sub(first) as usize;
+                if let Some(result) = results.get_mut(at) {
+                    *result = decode::verdict(&header, payload);
+                }
+                if header.sequence_number == last {
+                    return Ok(());
+                }
+            }
+        }
+    }
+
+    /// One dump of one family; true = the kernel says that it was not consistent.
+    fn dump_family(
+        &mut self,
+        family: AddressFamily,
+        scope: DumpScope,
+        found: &mut dyn FnMut(Found),
+    ) -> Result<bool, FibError> {
+        let sequence = self.next_sequence();
+        let own = self.own;
+        let protocol = if scope == DumpScope::Own { own.protocol } else { 0 };
+        self.out.clear();
+        encode::dump(&mut self.out, family, own.table, protocol, sequence);
+        self.requests.send(&self.out)?;
+        let mut inconsistent = false;
+        loop {
+            let Some(messages) = self.requests.receive()? else { return Err(FibError::Overrun) };
+            for (header, payload) in messages.filter(|(header, _)| header.sequence_number == sequence) {
+                inconsistent |= header.flags & NLM_F_DUMP_INTR != 0;
+                let end = match header.message_type {
+                    decode::NLMSG_DONE => decode::done(payload),
+                    decode::NLMSG_ERROR => decode::verdict(&header, payload),
+                    decode::RTM_NEWROUTE => {
+                        if let Some(seen) = own.seen(payload, scope) {
+                            found(seen);
+                        }
+                        continue;
+                    }
+                    _ => continue,
+                };
+                return match end {
+                    Ok(()) => Ok(inconsistent),
+                    // The table has no routes and so does not exist yet, or the family is switched off.
+                    Err(RouteError { errno: errno::ENOENT | errno::EOPNOTSUPP | errno::EAFNOSUPPORT, .. }) => {
+                        Ok(false)
+                    }
+                    Err(error) => Err(FibError::Refused(error)),
+                };
+            }
+        }
+    }
+}
+
+impl Fib for Netlink {
+    fn write(
+        &mut self,
+        operations: &[FibOp],
+        results: &mut Vec<Result<(), RouteError>>,
+    ) -> Result<(), FibError> {
+        let base = results.len();
+        while let Some(rest) = operations.get(results.len() - base..).filter(|rest| !rest.is_empty()) {
+            let size = rest.len().min(self.batch());
+            self.send_some(&rest[..size], results)?;
+        }
+        Ok(())
+    }
+
+    fn dump(&mut self, scope: DumpScope, found: &mut dyn FnMut(Found)) -> Result<(), FibError> {
+        for family in [AddressFamily::Inet, AddressFamily::Inet6] {
+            for _ in 0..DUMP_TRIES {
+                if !self.dump_family(family, scope, found)? {
+                    break;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn lookup(&mut self, gateway: IpAddr) -> Result<Lookup, FibError> {
+        let sequence = self.next_sequence();
+        self.out.clear();
+        encode::lookup(&mut self.out, gateway, sequence);
+        self.requests.send(&self.out)?;
+        loop {
+            let Some(messages) = self.requests.receive()? else { return Err(FibError::Overrun) };
+            let answer = messages
+                .filter(|(header, _)| header.sequence_number == sequence)
+                .map(|(header, payload)| (header, payload.to_vec()))
+                .next();
+            let Some((header, payload)) = answer else { continue };
+            return Ok(match header.message_type {
+                decode::NLMSG_ERROR => match decode::verdict(&header, &payload) {
+                    Err(mut error) => {
+                        error.text = format!("no route to next hop {gateway} {}", error.text).trim_end().into();
+                        Lookup::Unreachable(error)
+                    }
+                    Ok(()) => continue,
+                },
+                _ => self.own.way(gateway, &payload),
+            });
+        }
+    }
+
+    fn device_index(&mut self, name: &str) -> Result<Option<u32>, FibError> {
+        match rustix::net::netdevice::name_to_index(&self.requests, name) {
+            Ok(index) => Ok(Some(index)),
+            Err(rustix::io::Errno::NODEV) => Ok(None),
+            Err(error) => Err(FibError::Io("looking up an interface name", error.into())),
+        }
+    }
+
+    fn poll_event(&mut self) -> Result<Option<FibEvent>, FibError> {
+        while self.pending.is_empty() {
+            let port = self.requests.port;
+            let table = self.own.table;
+            let Some(messages) = self.events.receive()? else { return Ok(None) };
+            let foreign = messages.filter(|(header, _)| header.port_number != port);
+            self.pending
+                .extend(foreign.filter_map(|(header, payload)| decode::event(&header, payload, table)));
+        }
+        Ok(self.pending.pop_front())
+    }
+
+    fn wait(&mut self, timeout: Option<Duration>) -> Result<(), FibError> {
+        let timeout = timeout.map(|timeout| Timespec {
+            tv_sec: timeout.as_secs().try_into().unwrap_or(i64::MAX),
+            tv_nsec: timeout.subsec_nanos().into(),
+        });
+        let mut fds = [PollFd::new(&self.events, PollFlags::IN), PollFd::new(&*self.wake, PollFlags::IN)];
+        match poll(&mut fds, timeout.as_ref()) {
+            Ok(_) | Err(rustix::io::Errno::INTR) => {}
+            Err(error) => return Err(FibError::Io("waiting for the kernel", error.into())),
+        }
+        // Empty or not, the counter is zero afterwards.
+        let _ = rustix::io::read(&*self.wake, &mut [0; 8]);
+        Ok(())
+    }
+
+    fn waker(&self) -> Waker {
+        let wake = self.wake.clone();
+        // A full counter wakes as well.
+        Waker::new(move || {
+            let _ = rustix::io::write(&*wake, &1u64.to_ne_bytes());
+        })
+    }
+
+    fn batch(&self) -> usize {
+        if self.requests.roomy { BATCH } else { SMALL_BATCH }
+    }
+}

@@ -1,0 +1,191 @@
+//! Routes as the follower is told them, and as the kernel holds them.
+
+use std::fmt;
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use ipnet::IpNet;
+
+/// Most legs of one multipath route. RTA_MULTIPATH has a 16-bit length, and 256 IPv6 legs take 9 KiB of it;
+/// the kernel's own hash spreads no better over more.
+pub const MAX_LEGS: usize = 256;
+
+/// A network interface, by the kernel's index or by name (looked up when the route is written).
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Device {
+    /// Interface index.
+    Index(u32),
+    /// Interface name, as `ip link` shows it.
+    Name(Arc<str>),
+}
+
+impl From<&str> for Device {
+    fn from(name: &str) -> Self {
+        Self::Name(name.into())
+    }
+}
+
+impl fmt::Display for Device {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Index(index) => write!(f, "interface {index}"),
+            Self::Name(name) => f.write_str(name),
+        }
+    }
+}
+
+/// One BGP next hop of a route.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct FibNextHop {
+    /// NEXT_HOP as BGP gives it; need not be on a connected network.
+    pub gateway: IpAddr,
+    /// Interface to use; needed for an IPv6 link-local gateway. `None` = looked up in the kernel's tables.
+    pub device: Option<Device>,
+    /// The gateway is taken to be on the link of `device` whatever its address is.
+    pub onlink: bool,
+    /// Share of the traffic relative to the other legs, 1 to 256.
+    pub weight: u16,
+}
+
+impl FibNextHop {
+    /// A plain next hop with weight 1, resolved through the kernel's tables.
+    pub fn new(gateway: IpAddr) -> Self {
+        Self { gateway, device: None, onlink: false, weight: 1 }
+    }
+
+    /// The same next hop through `device`.
+    pub fn on(mut self, device: impl Into<Device>) -> Self {
+        self.device = Some(device.into());
+        self
+    }
+}
+
+/// What the kernel shall do with packets to a prefix.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum FibAction {
+    /// Forward to one of these next hops (shared: many prefixes have the same set).
+    Unicast(Arc<[FibNextHop]>),
+    /// Drop silently.
+    Blackhole,
+    /// Drop with ICMP host unreachable.
+    Unreachable,
+    /// Drop with ICMP administratively prohibited.
+    Prohibit,
+}
+
+/// A route that shall be in the kernel.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct FibRoute {
+    /// Destination.
+    pub prefix: IpNet,
+    /// Metric of this route; `None` = [`KernelConfig::metric`](super::KernelConfig::metric).
+    pub metric: Option<u32>,
+    /// What to do with its packets.
+    pub action: FibAction,
+}
+
+impl FibRoute {
+    /// A route over these next hops.
+    pub fn unicast(prefix: IpNet, next_hops: impl IntoIterator<Item = FibNextHop>) -> Self {
+        Self { prefix, metric: None, action: FibAction::Unicast(next_hops.into_iter().collect()) }
+    }
+
+    /// A route over one gateway.
+    pub fn via(prefix: IpNet, gateway: IpAddr) -> Self {
+        Self::unicast(prefix, [FibNextHop::new(gateway)])
+    }
+
+    /// A route that drops silently.
+    pub fn blackhole(prefix: IpNet) -> Self {
+        Self { prefix, metric: None, action: FibAction::Blackhole }
+    }
+}
+
+/// One change of the desired state; the last one for a prefix wins.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum FibChange {
+    /// This route shall be there, in place of any former one for the prefix.
+    Set(FibRoute),
+    /// No route for this prefix shall be there.
+    Remove(IpNet),
+}
+
+/// What tells one route of a table from another, apart from who owns it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct RouteKey {
+    /// Destination.
+    pub prefix: IpNet,
+    /// Metric (RTA_PRIORITY); lower wins.
+    pub metric: u32,
+}
+
+impl fmt::Display for RouteKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} metric {}", self.prefix, self.metric)
+    }
+}
+
+/// One leg of a route as the kernel holds it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct KernelHop {
+    /// Gateway; `None` = the destination itself is on the link.
+    pub gateway: Option<IpAddr>,
+    /// Interface index.
+    pub device: u32,
+    /// RTNH_F_ONLINK.
+    pub onlink: bool,
+    /// 1 to 256.
+    pub weight: u16,
+}
+
+/// What a route does, as the kernel holds it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum KernelAction {
+    /// Forward over these legs, sorted; made by [`KernelAction::unicast`].
+    Unicast(Arc<[KernelHop]>),
+    /// RTN_BLACKHOLE.
+    Blackhole,
+    /// RTN_UNREACHABLE.
+    Unreachable,
+    /// RTN_PROHIBIT.
+    Prohibit,
+    /// Something that this follower never writes (an encapsulation, a nexthop object, ...).
+    Other,
+}
+
+impl KernelAction {
+    /// The canonical form of a leg set: sorted, each leg once, one leg alone has weight 1.
+    pub fn unicast(mut legs: Vec<KernelHop>) -> Self {
+        legs.sort_unstable();
+        legs.dedup_by_key(|leg| (leg.gateway, leg.device));
+        legs.truncate(MAX_LEGS);
+        if let [leg] = legs.as_mut_slice() {
+            leg.weight = 1;
+        }
+        Self::Unicast(legs.into())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn leg_order_duplicates_and_a_lone_weight_make_no_difference() {
+        let leg = |last: u8, weight| KernelHop {
+            gateway: Some(IpAddr::from([10, 0, 0, last])),
+            device: 2,
+            onlink: false,
+            weight,
+        };
+        assert_eq!(
+            KernelAction::unicast(vec![leg(2, 1), leg(1, 1), leg(2, 1)]),
+            KernelAction::unicast(vec![leg(1, 1), leg(2, 1)])
+        );
+        assert_eq!(KernelAction::unicast(vec![leg(1, 9)]), KernelAction::unicast(vec![leg(1, 1)]));
+        assert_ne!(
+            KernelAction::unicast(vec![leg(1, 2), leg(2, 1)]),
+            KernelAction::unicast(vec![leg(1, 1), leg(2, 1)])
+        );
+    }
+}

@@ -1,0 +1,440 @@
+//! Desired and installed state per prefix, and the one step that leads from one to the other.
+
+use std::collections::{HashMap, VecDeque};
+
+use foldhash::quality::RandomState;
+use ipnet::IpNet;
+
+use super::error::RouteError;
+use super::fib::{FibOp, Found};
+use super::resolver::Target;
+use super::route::{FibAction, FibRoute, KernelAction, RouteKey};
+use super::status::{RouteCounts, RouteReport, RouteState};
+
+/// What BGP wants for a prefix.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Desired {
+    pub(super) metric: u32,
+    pub(super) action: FibAction,
+}
+
+/// What the kernel holds of ours for a prefix.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Installed {
+    pub(super) metric: u32,
+    pub(super) action: KernelAction,
+}
+
+/// One prefix.
+#[derive(Debug, Default)]
+pub(super) struct Entry {
+    pub(super) desired: Option<Desired>,
+    pub(super) installed: Option<Installed>,
+    /// Metrics of further routes of ours for the prefix (a changed metric, a former process).
+    pub(super) others: Vec<u32>,
+    /// Protocol of a foreign route on the desired key.
+    pub(super) foreign: Option<u8>,
+    pub(super) fault: Option<Box<RouteError>>,
+    /// Installed over a next hop that another route leads to.
+    pub(super) recursive: bool,
+    /// Found in the kernel, and BGP has not spoken about it yet.
+    pub(super) leftover: bool,
+    /// Found in the kernel at start: counts as adopted when it is as wanted.
+    pub(super) adoptable: bool,
+    queued: bool,
+    state: RouteState,
+    seen: u32,
+    foreign_seen: u32,
+}
+
+/// The next thing to do for a prefix.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Step {
+    Write(FibOp),
+    Rest(RouteState, Option<RouteError>),
+    /// Nothing wanted, nothing there.
+    Forget,
+}
+
+impl Entry {
+    /// One step towards the desired state; never deletes what a replacement can do in place.
+    pub(super) fn step(&mut self, prefix: IpNet, target: Target, synced: bool) -> Step {
+        let Some(desired) = &self.desired else {
+            if self.leftover && !synced {
+                return Step::Rest(RouteState::Leftover, None);
+            }
+            return self.remove_one(prefix).map_or(Step::Forget, Step::Write);
+        };
+        let key = RouteKey { prefix, metric: desired.metric };
+        let (action, recursive) = match target {
+            Target::Route { action, recursive } => (action, recursive),
+            Target::Unresolved(error) => {
+                return self
+                    .remove_one(prefix)
+                    .map_or(Step::Rest(RouteState::Unresolved, Some(error)), Step::Write);
+            }
+            Target::Skip => {
+                return self.remove_one(prefix).map_or(Step::Rest(RouteState::Skipped, None), Step::Write);
+            }
+        };
+        self.recursive = recursive;
+        let same_key = self.installed.as_ref().is_some_and(|installed| installed.metric == key.metric);
+        let equal = same_key && self.installed.as_ref().is_some_and(|installed| installed.action == action);
+        if self.foreign.is_some() {
+            // A replacement could hit the foreign route: ours stays if it is right, else it goes.
+            if equal {
+                return Step::Rest(RouteState::Conflict, None);
+            }
+            return self.remove_one(prefix).map_or(Step::Rest(RouteState::Conflict, None), Step::Write);
+        }
+        if equal {
+            return match self.others.last() {
+                Some(&metric) => Step::Write(FibOp::Delete(RouteKey { prefix, metric })),
+                None => Step::Rest(RouteState::Installed, None),
+            };
+        }
+        if same_key {
+            return Step::Write(FibOp::Replace(key, action));
+        }
+        // Another metric: the new route comes first, the old one goes afterwards.
+        if let Some(old) = self.installed.take() {
+            self.others.push(old.metric);
+        }
+        if let Some(at) = self.others.iter().position(|&metric| metric == key.metric) {
+            self.others.swap_remove(at);
+            self.installed = Some(Installed { metric: key.metric, action: KernelAction::Other });
+            return Step::Write(FibOp::Replace(key, action));
+        }
+        Step::Write(FibOp::Add(key, action))
+    }
+
+    fn remove_one(&self, prefix: IpNet) -> Option<FibOp> {
+        let metric =
+            self.installed.as_ref().map(|installed| installed.metric).or(self.others.last().copied())?;
+        Some(FibOp::Delete(RouteKey { prefix, metric }))
+    }
+
+    /// Takes note that the kernel no longer holds our route of this metric.
+    pub(super) fn removed(&mut self, metric: u32) {
+        if self.installed.as_ref().is_some_and(|installed| installed.metric == metric) {
+            self.installed = None;
+        }
+        self.others.retain(|&other| other != metric);
+    }
+
+    pub(super) fn state(&self) -> RouteState {
+        self.state
+    }
+
+    /// Whether a route of somebody else under `metric` stands in our way.
+    pub(super) fn holds_key(&self, metric: u32) -> bool {
+        self.desired.as_ref().is_some_and(|desired| desired.metric == metric)
+            || self.installed.as_ref().is_some_and(|installed| installed.metric == metric)
+    }
+
+    fn report(&self, prefix: IpNet) -> RouteReport {
+        RouteReport {
+            prefix,
+            state: self.state,
+            metric: (self.desired.as_ref().map(|desired| desired.metric))
+                .or(self.installed.as_ref().map(|installed| installed.metric)),
+            wanted: self.desired.as_ref().map(|desired| desired.action.clone()),
+            installed: self.installed.as_ref().map(|installed| installed.action.clone()),
+            recursive: self.recursive,
+            foreign: self.foreign,
+            error: self.fault.as_deref().cloned(),
+        }
+    }
+}
+
+/// All prefixes, and the queue of those that may need a write (each at most once).
+#[derive(Debug, Default)]
+pub(super) struct Table {
+    entries: HashMap<IpNet, Entry, RandomState>,
+    queue: VecDeque<IpNet>,
+    counts: RouteCounts,
+    generation: u32,
+}
+
+impl Table {
+    pub(super) fn get(&self, prefix: &IpNet) -> Option<&Entry> {
+        self.entries.get(prefix)
+    }
+
+    pub(super) fn get_mut(&mut self, prefix: &IpNet) -> Option<&mut Entry> {
+        self.entries.get_mut(prefix)
+    }
+
+    pub(super) fn counts(&self) -> RouteCounts {
+        self.counts
+    }
+
+    pub(super) fn queued(&self) -> usize {
+        self.queue.len()
+    }
+
+    /// The desired route; `default_metric` where it brings none.
+    pub(super) fn set(&mut self, route: FibRoute, default_metric: u32) {
+        let desired = Desired { metric: route.metric.unwrap_or(default_metric), action: route.action };
+        let entry = Self::entry(&mut self.entries, &mut self.counts, route.prefix);
+        entry.leftover = false;
+        if entry.desired.as_ref() == Some(&desired) {
+            return;
+        }
+        if entry.desired.as_ref().is_none_or(|former| former.metric != desired.metric) {
+            entry.foreign = None;
+        }
+        entry.desired = Some(desired);
+        self.enqueue(route.prefix);
+    }
+
+    /// No desired route any more.
+    pub(super) fn unset(&mut self, prefix: &IpNet) {
+        let Some(entry) = self.entries.get_mut(prefix) else { return };
+        entry.leftover = false;
+        entry.desired = None;
+        entry.foreign = None;
+        self.enqueue(*prefix);
+    }
+
+    fn entry<'a>(
+        entries: &'a mut HashMap<IpNet, Entry, RandomState>,
+        counts: &mut RouteCounts,
+        prefix: IpNet,
+    ) -> &'a mut Entry {
+        entries.entry(prefix).or_insert_with(|| {
+            counts.enter(RouteState::default());
+            Entry::default()
+        })
+    }
+
+    pub(super) fn enqueue(&mut self, prefix: IpNet) {
+        let Some(entry) = self.entries.get_mut(&prefix) else { return };
+        if !entry.queued {
+            entry.queued = true;
+            self.queue.push_back(prefix);
+        }
+        self.set_state(&prefix, RouteState::Pending);
+    }
+
+    /// Queues every prefix for which `which` holds.
+    pub(super) fn enqueue_where(&mut self, mut which: impl FnMut(&Entry) -> bool) {
+        let some: Vec<IpNet> =
+            self.entries.iter().filter(|(_, entry)| which(entry)).map(|(prefix, _)| *prefix).collect();
+        for prefix in some {
+            self.enqueue(prefix);
+        }
+    }
+
+    pub(super) fn dequeue(&mut self) -> Option<IpNet> {
+        let prefix = self.queue.pop_front()?;
+        if let Some(entry) = self.entries.get_mut(&prefix) {
+            entry.queued = false;
+        }
+        Some(prefix)
+    }
+
+    pub(super) fn set_state(&mut self, prefix: &IpNet, state: RouteState) {
+        if let Some(entry) = self.entries.get_mut(prefix) {
+            self.counts.leave(entry.state);
+            self.counts.enter(state);
+            entry.state = state;
+        }
+    }
+
+    pub(super) fn forget(&mut self, prefix: &IpNet) {
+        if let Some(entry) = self.entries.remove(prefix) {
+            self.counts.leave(entry.state);
+        }
+    }
+
+    /// Begins a comparison with the kernel; the former one's sightings no longer count.
+    pub(super) fn begin_dump(&mut self) {
+        self.generation = self.generation.wrapping_add(1);
+    }
+
+    /// A route of ours was seen. Returns whether it differs from what was believed.
+    pub(super) fn saw_ours(&mut self, found: Found, adoptable: bool) -> bool {
+        let prefix = found.key.prefix;
+        let known = self.entries.contains_key(&prefix);
+        let entry = Self::entry(&mut self.entries, &mut self.counts, prefix);
+        if !known {
+            entry.leftover = true;
+        }
+        let seen = Installed { metric: found.key.metric, action: found.action };
+        let first = entry.seen != self.generation;
+        entry.seen = self.generation;
+        entry.adoptable |= adoptable;
+        if first {
+            entry.others.clear();
+            if entry.installed.as_ref() == Some(&seen) {
+                return false;
+            }
+            entry.installed = Some(seen);
+        } else {
+            let wanted = entry.desired.as_ref().map(|desired| desired.metric);
+            match &entry.installed {
+                Some(held) if held.metric == seen.metric => {
+                    if held.action == seen.action {
+                        return false;
+                    }
+                    entry.installed = Some(seen);
+                }
+                Some(_) if entry.others.contains(&seen.metric) => return false,
+                Some(held) if wanted == Some(seen.metric) => {
+                    entry.others.push(held.metric);
+                    entry.installed = Some(seen);
+                }
+                Some(_) => entry.others.push(seen.metric),
+                None => entry.installed = Some(seen),
+            }
+        }
+        self.enqueue(prefix);
+        known
+    }
+
+    /// A route of somebody else was seen. Returns its prefix when a conflict begins.
+    pub(super) fn saw_foreign(&mut self, key: RouteKey, protocol: u8) -> Option<IpNet> {
+        let generation = self.generation;
+        let entry = self.entries.get_mut(&key.prefix)?;
+        if !entry.holds_key(key.metric) {
+            return None;
+        }
+        entry.foreign_seen = generation;
+        let new = entry.foreign.replace(protocol).is_none();
+        if new {
+            self.enqueue(key.prefix);
+        }
+        new.then_some(key.prefix)
+    }
+
+    /// Ends a comparison: what was not seen is not there. Returns how many routes of ours had vanished, and the
+    /// prefixes whose conflict is over.
+    pub(super) fn end_dump(&mut self, all_protocols: bool) -> (u64, Vec<IpNet>) {
+        let (mut vanished, mut freed, mut touched) = (0, Vec::new(), Vec::new());
+        for (prefix, entry) in &mut self.entries {
+            if entry.seen != self.generation && (entry.installed.is_some() || !entry.others.is_empty()) {
+                vanished += u64::from(entry.installed.take().is_some());
+                entry.others.clear();
+                touched.push(*prefix);
+            }
+            if all_protocols && entry.foreign_seen != self.generation && entry.foreign.take().is_some() {
+                freed.push(*prefix);
+                touched.push(*prefix);
+            }
+        }
+        for prefix in touched {
+            self.enqueue(prefix);
+        }
+        (vanished, freed)
+    }
+
+    pub(super) fn entries(&self) -> impl Iterator<Item = (&IpNet, &Entry)> {
+        self.entries.iter()
+    }
+
+    pub(super) fn report(&self, prefix: &IpNet) -> Option<RouteReport> {
+        Some(self.entries.get(prefix)?.report(*prefix))
+    }
+
+    /// The `limit` lowest prefixes above `after`, in order.
+    pub(super) fn page(&self, after: Option<IpNet>, limit: usize) -> Vec<RouteReport> {
+        let mut lowest = std::collections::BinaryHeap::with_capacity(limit + 1);
+        for prefix in self.entries.keys().filter(|prefix| after.is_none_or(|after| **prefix > after)) {
+            if lowest.len() == limit && lowest.peek().is_some_and(|highest| *highest <= *prefix) {
+                continue;
+            }
+            lowest.push(*prefix);
+            if lowest.len() > limit {
+                lowest.pop();
+            }
+        }
+        lowest.into_sorted_vec().iter().filter_map(|prefix| self.report(prefix)).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::kernel::route::KernelHop;
+
+    fn prefix() -> IpNet {
+        "10.1.0.0/16".parse().unwrap()
+    }
+
+    fn action(last: u8) -> KernelAction {
+        let gateway = Some([10, 0, 0, last].into());
+        KernelAction::unicast(vec![KernelHop { gateway, device: 2, onlink: false, weight: 1 }])
+    }
+
+    fn target(last: u8) -> Target {
+        Target::Route { action: action(last), recursive: false }
+    }
+
+    fn entry(desired: Option<u32>, installed: Option<(u32, u8)>) -> Entry {
+        Entry {
+            desired: desired.map(|metric| Desired { metric, action: FibAction::Blackhole }),
+            installed: installed.map(|(metric, last)| Installed { metric, action: action(last) }),
+            ..Entry::default()
+        }
+    }
+
+    fn key(metric: u32) -> RouteKey {
+        RouteKey { prefix: prefix(), metric }
+    }
+
+    #[test]
+    fn a_changed_route_is_replaced_in_place() {
+        let step = entry(Some(20), Some((20, 1))).step(prefix(), target(2), true);
+        assert_eq!(step, Step::Write(FibOp::Replace(key(20), action(2))));
+    }
+
+    #[test]
+    fn a_changed_metric_adds_before_it_deletes() {
+        let mut entry = entry(Some(30), Some((20, 1)));
+        assert_eq!(
+            entry.step(prefix(), target(1), true),
+            Step::Write(FibOp::Add(key(30), action(1)))
+        );
+        entry.installed = Some(Installed { metric: 30, action: action(1) });
+        assert_eq!(entry.step(prefix(), target(1), true), Step::Write(FibOp::Delete(key(20))));
+        entry.removed(20);
+        assert_eq!(entry.step(prefix(), target(1), true), Step::Rest(RouteState::Installed, None));
+    }
+
+    #[test]
+    fn a_leftover_waits_for_synced_and_a_withdrawn_route_does_not() {
+        let mut leftover = Entry { leftover: true, ..entry(None, Some((20, 1))) };
+        assert_eq!(leftover.step(prefix(), Target::Skip, false), Step::Rest(RouteState::Leftover, None));
+        assert_eq!(leftover.step(prefix(), Target::Skip, true), Step::Write(FibOp::Delete(key(20))));
+        let mut withdrawn = entry(None, Some((20, 1)));
+        assert_eq!(withdrawn.step(prefix(), Target::Skip, false), Step::Write(FibOp::Delete(key(20))));
+    }
+
+    #[test]
+    fn beside_a_foreign_route_ours_is_never_replaced() {
+        let mut differing = Entry { foreign: Some(4), ..entry(Some(20), Some((20, 1))) };
+        assert_eq!(differing.step(prefix(), target(2), true), Step::Write(FibOp::Delete(key(20))));
+        let mut equal = Entry { foreign: Some(4), ..entry(Some(20), Some((20, 1))) };
+        assert_eq!(equal.step(prefix(), target(1), true), Step::Rest(RouteState::Conflict, None));
+        let mut absent = Entry { foreign: Some(4), ..entry(Some(20), None) };
+        assert_eq!(absent.step(prefix(), target(1), true), Step::Rest(RouteState::Conflict, None));
+    }
+
+    #[test]
+    fn pages_are_in_order_and_complete() {
+        let mut table = Table::default();
+        for third in (0..50u8).rev() {
+            table.set(FibRoute::blackhole(format!("10.0.{third}.0/24").parse().unwrap()), 20);
+        }
+        let (mut after, mut all) = (None, Vec::new());
+        loop {
+            let page = table.page(after, 7);
+            let Some(last) = page.last() else { break };
+            after = Some(last.prefix);
+            all.extend(page.iter().map(|report| report.prefix));
+        }
+        assert_eq!(all.len(), 50);
+        assert!(all.is_sorted());
+    }
+}
