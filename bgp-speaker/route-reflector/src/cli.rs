@@ -1,0 +1,124 @@
+//! The command line.
+
+use std::net::IpAddr;
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+use ipnet::IpNet;
+
+/// A standalone BGP route reflector.
+#[derive(Debug, Parser)]
+#[command(version, about, subcommand_required = true, arg_required_else_help = true)]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Run the speaker that a configuration file describes, in the foreground
+    Run(ConfigFile),
+    /// Check a configuration file and change nothing
+    Check(ConfigFile),
+    /// Show the sessions of a running speaker
+    Status(StatusArgs),
+    /// Show the routes of a running speaker, or explain one prefix
+    Routes(RoutesArgs),
+    /// Show a small network come up, lose a node and recover: no privileges, no configuration
+    Demo(DemoArgs),
+}
+
+/// The configuration file.
+#[derive(Debug, Args)]
+pub(crate) struct ConfigFile {
+    /// Configuration in TOML; `example.toml` shows every key
+    #[arg(short, long, value_name = "FILE")]
+    pub(crate) config: PathBuf,
+}
+
+/// Which running speaker to ask.
+#[derive(Debug, Args)]
+pub(crate) struct Target {
+    /// Its control socket [default: that of the configuration, or the usual places]
+    #[arg(short, long, value_name = "PATH")]
+    pub(crate) socket: Option<PathBuf>,
+    /// Take the control socket from this configuration
+    #[arg(short, long, value_name = "FILE", conflicts_with = "socket")]
+    pub(crate) config: Option<PathBuf>,
+    /// Print JSON
+    #[arg(short, long)]
+    pub(crate) json: bool,
+}
+
+/// `status`.
+#[derive(Debug, Args)]
+pub(crate) struct StatusArgs {
+    #[command(flatten)]
+    pub(crate) target: Target,
+    /// Only this peer
+    #[arg(value_name = "ADDRESS")]
+    pub(crate) peer: Option<IpAddr>,
+    /// Show AS numbers, negotiated values and counters as well
+    #[arg(short, long)]
+    pub(crate) verbose: bool,
+}
+
+/// `routes`.
+#[derive(Debug, Args)]
+pub(crate) struct RoutesArgs {
+    #[command(flatten)]
+    pub(crate) target: Target,
+    /// Explain this prefix: all its paths, why one is best, and what each peer is told
+    #[arg(value_name = "PREFIX", value_parser = prefix)]
+    pub(crate) prefix: Option<IpNet>,
+    /// Only what this peer told us
+    #[arg(short, long, value_name = "ADDRESS", conflicts_with = "prefix")]
+    pub(crate) peer: Option<IpAddr>,
+    /// Only the best path of each prefix
+    #[arg(short, long, conflicts_with = "prefix")]
+    pub(crate) best: bool,
+    /// Only IPv4
+    #[arg(short = '4', long, conflicts_with_all = ["ipv6", "prefix"])]
+    pub(crate) ipv4: bool,
+    /// Only IPv6
+    #[arg(short = '6', long, conflicts_with = "prefix")]
+    pub(crate) ipv6: bool,
+}
+
+/// `demo`.
+#[derive(Debug, Args)]
+pub(crate) struct DemoArgs {
+    /// How many nodes besides the reflector
+    #[arg(short, long, default_value_t = 5, value_parser = clap::value_parser!(u16).range(2..=200))]
+    pub(crate) nodes: u16,
+}
+
+/// A prefix, or one address as its host prefix.
+fn prefix(text: &str) -> Result<IpNet, String> {
+    if let Ok(address) = text.parse::<IpAddr>() {
+        return Ok(IpNet::from(address));
+    }
+    match text.parse::<IpNet>() {
+        Ok(net) => Ok(net.trunc()),
+        Err(_) => Err("write an address and a length, such as 10.1.0.0/26".to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        use clap::CommandFactory;
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn an_address_stands_for_its_host_prefix() {
+        assert_eq!(prefix("10.0.0.1"), Ok("10.0.0.1/32".parse().expect("a prefix")));
+        assert_eq!(prefix("10.0.0.1/8"), Ok("10.0.0.0/8".parse().expect("a prefix")));
+        assert!(prefix("ten").is_err());
+    }
+}

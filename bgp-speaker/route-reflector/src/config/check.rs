@@ -1,0 +1,362 @@
+//! What a file may say only together: each check points at all the places involved.
+
+use std::collections::HashMap;
+use std::hash::Hash;
+use std::net::{IpAddr, SocketAddr};
+use std::ops::Range;
+use std::os::unix::ffi::OsStrExt;
+
+use ipnet::IpNet;
+use toml::Spanned;
+use tracing_subscriber::EnvFilter;
+
+use super::diagnostic::Diagnostic;
+use super::file::{Config, Mesh, Neighbor, NeighborRange, SessionKeys, StaticRoute};
+use super::value::{Family, PeerAs};
+
+/// RFC 4271 §10.
+const DEFAULT_HOLD_TIME: u16 = 90;
+/// `sun_path` of a Unix socket address on Linux, without its final zero.
+const MAX_SOCKET_PATH: usize = 107;
+
+type Outcome = Result<(), Diagnostic>;
+
+/// The first contradiction in `config`, if there is one.
+pub(super) fn check(config: &Config) -> Outcome {
+    let listen = config.listeners();
+    listeners(&listen)?;
+    log_filter(config)?;
+    control_socket(config)?;
+    kernel(config)?;
+    let mut peers = Once::default();
+    for neighbor in &config.neighbor {
+        single_peer(config, neighbor, &listen)?;
+        let address = neighbor.address.get_ref().0;
+        peers.add(address, neighbor.address.span(), |first| {
+            Diagnostic::new(neighbor.address.span(), format!("two neighbors have the address {address}"))
+                .label("the second one")
+                .related(first, "the first one")
+                .mend("give each [[neighbor]] its own address, or remove one of the two")
+        })?;
+    }
+    if let Some(mesh) = &config.mesh {
+        mesh_nodes(mesh, &listen, &mut peers)?;
+    }
+    let mut ranges = Once::default();
+    for range in &config.neighbor_range {
+        peer_range(config, range, &listen)?;
+        let prefix = range.prefix.get_ref().0;
+        ranges.add(prefix, range.prefix.span(), |first| {
+            Diagnostic::new(range.prefix.span(), format!("two ranges have the prefix {prefix}"))
+                .label("the second one")
+                .related(first, "the first one")
+                .mend("remove one of the two [[neighbor-range]]")
+        })?;
+    }
+    let mut routes = Once::default();
+    for route in &config.route {
+        static_route(route)?;
+        let prefix = route.prefix.get_ref().0;
+        routes.add(prefix, route.prefix.span(), |first| {
+            Diagnostic::new(route.prefix.span(), format!("two routes have the prefix {prefix}"))
+                .label("the second one")
+                .related(first, "the first one")
+                .mend("remove one of the two [[route]]")
+        })?;
+    }
+    Ok(())
+}
+
+/// Keys that may be there once, with the place of each.
+struct Once<K>(HashMap<K, Range<usize>>);
+
+impl<K> Default for Once<K> {
+    fn default() -> Self {
+        Once(HashMap::new())
+    }
+}
+
+impl<K: Hash + Eq> Once<K> {
+    fn add(&mut self, key: K, at: Range<usize>, twice: impl FnOnce(Range<usize>) -> Diagnostic) -> Outcome {
+        match self.0.insert(key, at) {
+            Some(first) => Err(twice(first)),
+            None => Ok(()),
+        }
+    }
+}
+
+fn listeners(listen: &[(SocketAddr, Range<usize>)]) -> Outcome {
+    for (index, (address, at)) in listen.iter().enumerate() {
+        for (other, first) in &listen[..index] {
+            let same_family = address.is_ipv4() == other.is_ipv4() && address.port() == other.port();
+            let wildcard = address.ip().is_unspecified() || other.ip().is_unspecified();
+            if address == other || (same_family && wildcard) {
+                return Err(Diagnostic::new(at.clone(), format!("{address} and {other} cannot both be listened on"))
+                    .label("the second one")
+                    .related(first.clone(), "the first one")
+                    .mend("keep one of the two: the wildcard address takes in all others"));
+            }
+        }
+    }
+    Ok(())
+}
+
+fn log_filter(config: &Config) -> Outcome {
+    let Some(filter) = &config.log.filter else { return Ok(()) };
+    EnvFilter::try_new(filter.get_ref()).map(drop).map_err(|error| {
+        Diagnostic::new(filter.span(), format!("the log filter is not valid: {error}"))
+            .mend("write a level (error, warn, info, debug, trace), or target=level pairs with commas between them")
+    })
+}
+
+fn control_socket(config: &Config) -> Outcome {
+    let Some(path) = &config.control_socket else { return Ok(()) };
+    let bytes = path.get_ref().as_os_str().as_bytes();
+    let mend = "write the path of a socket, such as \"/run/route-reflector.sock\"";
+    if bytes.is_empty() || bytes.contains(&0) {
+        return Err(Diagnostic::new(path.span(), "this is not the path of a socket").mend(mend));
+    }
+    if bytes.len() > MAX_SOCKET_PATH {
+        let title = format!("a socket's path has at most {MAX_SOCKET_PATH} bytes, this one has {}", bytes.len());
+        return Err(Diagnostic::new(path.span(), title).mend("choose a shorter path"));
+    }
+    Ok(())
+}
+
+fn kernel(config: &Config) -> Outcome {
+    let Some(kernel) = &config.kernel else { return Ok(()) };
+    if !config.kernel_export {
+        return Err(Diagnostic::new(kernel.span(), "[kernel] has no effect without kernel export")
+            .mend("write kernel-export = true above the first table, or remove [kernel]"));
+    }
+    let kernel = kernel.get_ref();
+    if let Some(protocol) = kernel.protocol.as_ref().filter(|protocol| *protocol.get_ref() <= 4) {
+        // rtnetlink(7): RTPROT_UNSPEC, REDIRECT, KERNEL, BOOT, STATIC.
+        let title = format!("protocol {} belongs to the kernel and the administrator", protocol.get_ref());
+        return Err(Diagnostic::new(protocol.span(), title)
+            .mend("write a number from 5 to 255 that no other program uses: routes with it are ours to remove"));
+    }
+    if let Some(table) = kernel.table.as_ref().filter(|table| matches!(table.get_ref(), 0 | 255)) {
+        let title = format!("table {} is not a table for routes like these", table.get_ref());
+        return Err(Diagnostic::new(table.span(), title).mend("write 254 for the main table, or another number"));
+    }
+    if let Some(metric) = kernel.metric.as_ref().filter(|metric| *metric.get_ref() == 0) {
+        return Err(Diagnostic::new(metric.span(), "metric 0 is the kernel's own choice for routes without one")
+            .mend("write 1 or more, or remove the line"));
+    }
+    Ok(())
+}
+
+fn single_peer(config: &Config, neighbor: &Neighbor, listen: &[(SocketAddr, Range<usize>)]) -> Outcome {
+    let address = neighbor.address.get_ref().0;
+    if matches!(address, IpAddr::V4(v4) if v4.is_broadcast()) {
+        return Err(Diagnostic::new(neighbor.address.span(), format!("{address} is the broadcast address"))
+            .mend("write the address of one host"));
+    }
+    if let Some((_, own)) = listen.iter().find(|(own, _)| own.ip() == address) {
+        return Err(Diagnostic::new(neighbor.address.span(), format!("{address} is this speaker's own address"))
+            .label("the neighbor")
+            .related(own.clone(), "we listen here")
+            .mend("write the address of the other router"));
+    }
+    if let Some(passive) = neighbor.passive.as_ref().filter(|passive| *passive.get_ref()) {
+        listens_in_family(listen, address, &passive.span(), "a passive neighbor")?;
+    }
+    session(config, neighbor.session(), address)
+}
+
+fn peer_range(config: &Config, range: &NeighborRange, listen: &[(SocketAddr, Range<usize>)]) -> Outcome {
+    let address = range.prefix.get_ref().0.addr();
+    listens_in_family(listen, address, &range.prefix.span(), "a neighbor range")?;
+    session(config, range.session(), address)
+}
+
+/// Who waits for a peer has to listen where that peer can reach.
+fn listens_in_family(
+    listen: &[(SocketAddr, Range<usize>)],
+    peer: IpAddr,
+    at: &Range<usize>,
+    who: &str,
+) -> Outcome {
+    if listen.iter().any(|(own, _)| own.is_ipv4() == peer.is_ipv4()) {
+        return Ok(());
+    }
+    let (family, example) = match peer {
+        IpAddr::V4(_) => ("IPv4", "0.0.0.0:179"),
+        IpAddr::V6(_) => ("IPv6", "[::]:179"),
+    };
+    let diagnostic = Diagnostic::new(at.clone(), format!("{who} over {family} can never connect"))
+        .label(format!("we do not listen on any {family} address"));
+    Err(match listen.first() {
+        Some((_, own)) => diagnostic.related(own.clone(), "the only place to listen is of the other family"),
+        None => diagnostic,
+    }
+    .mend(format!("add an address such as \"{example}\" to listen")))
+}
+
+fn session(config: &Config, keys: SessionKeys<'_>, peer: IpAddr) -> Outcome {
+    same_family(keys.local_address.map(|a| (a.get_ref().0, a.span())), peer)?;
+    families(keys)?;
+    own_next_hops(keys, peer)?;
+    client_is_internal(config, keys)?;
+    keepalive(config, keys)?;
+    restart(keys)
+}
+
+fn family_name(address: IpAddr) -> &'static str {
+    if address.is_ipv4() { "IPv4" } else { "IPv6" }
+}
+
+fn same_family(local: Option<(IpAddr, Range<usize>)>, peer: IpAddr) -> Outcome {
+    let Some((local, at)) = local else { return Ok(()) };
+    if local.is_ipv4() == peer.is_ipv4() {
+        return Ok(());
+    }
+    let title = format!("the neighbor {peer} cannot be reached from {local}");
+    Err(Diagnostic::new(at, title)
+        .label(format!("an {} address; the neighbor has an {} one", family_name(local), family_name(peer)))
+        .mend(format!("write an {} address of this router, or remove local-address", family_name(peer))))
+}
+
+fn families(keys: SessionKeys<'_>) -> Outcome {
+    let Some(families) = keys.families else { return Ok(()) };
+    if families.get_ref().is_empty() {
+        return Err(Diagnostic::new(families.span(), "a session without a family exchanges no routes")
+            .mend("name one, such as \"ipv4-unicast\", or remove the line"));
+    }
+    Ok(())
+}
+
+/// `next-hop-ipv4` and `next-hop-ipv6` are for the family that the session itself does not have.
+fn own_next_hops(keys: SessionKeys<'_>, peer: IpAddr) -> Outcome {
+    let options = [
+        ("next-hop-ipv4", keys.next_hop_ipv4, Family::Ipv4Unicast, "IPv4"),
+        ("next-hop-ipv6", keys.next_hop_ipv6, Family::Ipv6Unicast, "IPv6"),
+    ];
+    for (key, value, family, name) in options {
+        let Some(value) = value else { continue };
+        let own = value.get_ref().0;
+        if family_name(own) != name {
+            return Err(Diagnostic::new(value.span(), format!("{key} has an {} address", family_name(own)))
+                .mend(format!("write an {name} address of this router")));
+        }
+        if family_name(peer) == name {
+            return Err(Diagnostic::new(value.span(), format!("{key} has no effect on a session over {name}"))
+                .label("the next hop is our address on that session")
+                .mend(format!("remove {key}, or choose that address with local-address")));
+        }
+        let carried = keys.families.is_some_and(|families| families.get_ref().contains(&family));
+        if !carried {
+            let word = if name == "IPv4" { "ipv4-unicast" } else { "ipv6-unicast" };
+            return Err(Diagnostic::new(value.span(), format!("{key} is for {name} routes, which this session does not carry"))
+                .label(format!("the neighbor has an {} address", family_name(peer)))
+                .mend(format!("add \"{word}\" to families, or remove {key}")));
+        }
+    }
+    Ok(())
+}
+
+fn client_is_internal(config: &Config, keys: SessionKeys<'_>) -> Outcome {
+    let Some(client) = keys.route_reflector_client.filter(|client| *client.get_ref()) else { return Ok(()) };
+    let ours = keys.local_as.unwrap_or(config.asn).0;
+    let external = match keys.asn.get_ref() {
+        PeerAs::Exact(asn) => *asn != ours,
+        PeerAs::External => true,
+        PeerAs::Internal | PeerAs::Any => false,
+    };
+    if !external {
+        return Ok(());
+    }
+    Err(Diagnostic::new(client.span(), "a route-reflector client is of our own AS (RFC 4456 §2)")
+        .related(keys.asn.span(), format!("our AS is {ours}"))
+        .mend(format!("write asn = {ours}, or remove route-reflector-client")))
+}
+
+fn keepalive(config: &Config, keys: SessionKeys<'_>) -> Outcome {
+    let Some(keepalive) = keys.keepalive_interval else { return Ok(()) };
+    let hold = keys.hold_time.or(config.hold_time).map_or(DEFAULT_HOLD_TIME, |hold| hold.0);
+    let interval = keepalive.get_ref().0;
+    if hold == 0 {
+        return Err(Diagnostic::new(keepalive.span(), "with a hold time of 0 there are no keepalives")
+            .mend("remove keepalive-interval, or give a hold time"));
+    }
+    if interval >= hold {
+        let title = format!("a keepalive every {interval} s does not keep a hold time of {hold} s");
+        return Err(Diagnostic::new(keepalive.span(), title)
+            .mend(format!("write at most {}, or remove the line for a third of the hold time", hold / 3)));
+    }
+    Ok(())
+}
+
+fn restart(keys: SessionKeys<'_>) -> Outcome {
+    match keys.restart_time {
+        Some(time) if keys.graceful_restart == Some(false) => {
+            Err(Diagnostic::new(time.span(), "restart-time has no effect with graceful-restart = false")
+                .mend("remove one of the two lines"))
+        }
+        _ => Ok(()),
+    }
+}
+
+fn static_route(route: &StaticRoute) -> Outcome {
+    let Some(next_hop) = &route.next_hop else { return Ok(()) };
+    match (route.prefix.get_ref().0, next_hop.get_ref().0) {
+        // An IPv4 prefix may have an IPv6 next hop (RFC 8950), not the other way round.
+        (IpNet::V6(prefix), IpAddr::V4(address)) => {
+            Err(Diagnostic::new(next_hop.span(), format!("the IPv6 prefix {prefix} has the IPv4 next hop {address}"))
+                .related(route.prefix.span(), "an IPv6 prefix")
+                .mend("write an IPv6 next hop, or remove next-hop for our own address"))
+        }
+        _ => Ok(()),
+    }
+}
+
+fn mesh_nodes(mesh: &Spanned<Mesh>, listen: &[(SocketAddr, Range<usize>)], peers: &mut Once<IpAddr>) -> Outcome {
+    let mesh = mesh.get_ref();
+    let local = mesh.local.get_ref().0;
+    let nodes = mesh.nodes.get_ref();
+    let mut found = false;
+    for node in nodes {
+        let places = node.address.get_ref().places(node.address.span());
+        one_of_each_family(&places, &node.address.span())?;
+        found |= places.iter().any(|(address, _)| *address == local);
+        for (address, at) in places {
+            peers.add(address, at.clone(), |first| {
+                Diagnostic::new(at, format!("two peers have the address {address}"))
+                    .label("the second one")
+                    .related(first, "the first one")
+                    .mend("give each node of the mesh and each [[neighbor]] its own address")
+            })?;
+        }
+    }
+    if !found {
+        return Err(Diagnostic::new(mesh.local.span(), format!("no node of the mesh has the address {local}"))
+            .related(mesh.nodes.span(), "the nodes")
+            .mend("list this node too: every node has the same list"));
+    }
+    listens_in_family(listen, local, &mesh.local.span(), "a node of a mesh")
+}
+
+fn one_of_each_family(places: &[(IpAddr, Range<usize>)], whole: &Range<usize>) -> Outcome {
+    let (mut four, mut six) = (None, None);
+    for (address, at) in places {
+        let known = if address.is_ipv4() { &mut four } else { &mut six };
+        if let Some(first) = known.replace(at.clone()) {
+            return Err(Diagnostic::new(at.clone(), format!("a node has one {} address", family_name(*address)))
+                .label("the second one")
+                .related(first, "the first one")
+                .mend("keep one of the two"));
+        }
+    }
+    match places.is_empty() {
+        true => Err(Diagnostic::new(whole.clone(), "a node without an address").mend("write its address")),
+        false => Ok(()),
+    }
+}
+
+impl Config {
+    /// Where to listen, with the place of each address in the file.
+    pub(super) fn listeners(&self) -> Vec<(SocketAddr, Range<usize>)> {
+        self.listen.as_ref().map_or_else(Vec::new, |listen| listen.get_ref().places(listen.span()))
+    }
+}

@@ -1,0 +1,241 @@
+//! The shape of the configuration file. Every key does something; a key that is not here is an error.
+
+use std::path::PathBuf;
+
+use serde::Deserialize;
+use toml::Spanned;
+
+use super::value::{
+    Address, AddressList, Asn, Community, Dialer, Family, HoldTime, Identifier, ListenList, LogFormat, NextHop, PeerAs,
+    Port, Prefix, RangeLimit, RestartTime, Scope, Seconds, Ttl, Verdict,
+};
+
+/// A whole file.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub(crate) struct Config {
+    /// Our AS.
+    pub(crate) asn: Asn,
+    /// BGP identifier.
+    pub(crate) router_id: Identifier,
+    /// Where to listen; nowhere when it is missing.
+    pub(crate) listen: Option<Spanned<ListenList>>,
+    /// Cluster of this reflector (RFC 4456 §7); the router id when it is missing.
+    pub(crate) cluster_id: Option<Identifier>,
+    /// Hold time of all sessions that do not say another.
+    pub(crate) hold_time: Option<HoldTime>,
+    /// Write learned routes to the kernel.
+    #[serde(default)]
+    pub(crate) kernel_export: bool,
+    /// How to write them.
+    pub(crate) kernel: Option<Spanned<Kernel>>,
+    /// The socket that `status` and `routes` talk to.
+    pub(crate) control_socket: Option<Spanned<PathBuf>>,
+    /// Logging.
+    #[serde(default)]
+    pub(crate) log: Log,
+    /// Single peers.
+    #[serde(default)]
+    pub(crate) neighbor: Vec<Neighbor>,
+    /// Peers that may come from a whole prefix.
+    #[serde(default)]
+    pub(crate) neighbor_range: Vec<NeighborRange>,
+    /// Routes that this speaker originates.
+    #[serde(default)]
+    pub(crate) route: Vec<StaticRoute>,
+    /// A full mesh of nodes.
+    pub(crate) mesh: Option<Spanned<Mesh>>,
+}
+
+/// `[kernel]`, with `kernel-export = true`.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub(crate) struct Kernel {
+    /// Routing table; 254 is the main table.
+    pub(crate) table: Option<Spanned<u32>>,
+    /// Protocol number that marks our routes (`ip route show proto N`).
+    pub(crate) protocol: Option<Spanned<u8>>,
+    /// Metric of our routes.
+    pub(crate) metric: Option<Spanned<u32>>,
+}
+
+/// `[log]`: what goes to standard error.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub(crate) struct Log {
+    /// A `tracing` filter, such as `info,bgp_fsm=debug`; the environment's `RUST_LOG` wins.
+    pub(crate) filter: Option<Spanned<String>>,
+    /// How lines are written.
+    pub(crate) format: Option<LogFormat>,
+}
+
+/// A table of peers: its own keys, and the keys of every session. (`serde(flatten)` would lose the places of faults.)
+macro_rules! peer_table {
+    ($(#[$doc:meta])* $name:ident { $($(#[$field_doc:meta])* $field:ident: $ty:ty,)* }) => {
+        $(#[$doc])*
+        #[derive(Debug, Clone, Deserialize)]
+        #[serde(deny_unknown_fields, rename_all = "kebab-case")]
+        pub(crate) struct $name {
+            $($(#[$field_doc])* pub(crate) $field: $ty,)*
+            /// The AS that a peer must be of.
+            pub(crate) asn: Spanned<PeerAs>,
+            /// The peer is a client of this reflector (RFC 4456).
+            pub(crate) route_reflector_client: Option<Spanned<bool>>,
+            /// Our AS on this session.
+            pub(crate) local_as: Option<Asn>,
+            /// Our address on this session.
+            pub(crate) local_address: Option<Spanned<Address>>,
+            /// Families to offer; that of the peer's address when missing.
+            pub(crate) families: Option<Spanned<Vec<Family>>>,
+            /// Proposed hold time.
+            pub(crate) hold_time: Option<HoldTime>,
+            /// Time between keepalives; a third of the hold time when missing.
+            pub(crate) keepalive_interval: Option<Spanned<Seconds>>,
+            /// What to take (RFC 8212: nothing from an external peer when missing).
+            pub(crate) import: Option<Verdict>,
+            /// What to tell (RFC 8212: nothing to an external peer when missing).
+            pub(crate) export: Option<Verdict>,
+            /// Next hop of what is told.
+            pub(crate) next_hop: Option<NextHop>,
+            /// Our IPv4 next hop on a session over IPv6.
+            pub(crate) next_hop_ipv4: Option<Spanned<Address>>,
+            /// Our IPv6 next hop on a session over IPv4.
+            pub(crate) next_hop_ipv6: Option<Spanned<Address>>,
+            /// IP TTL of what is sent.
+            pub(crate) ttl: Option<Ttl>,
+            /// How often our own AS may stand in a received AS_PATH.
+            pub(crate) allow_own_as: Option<u8>,
+            /// Graceful restart (RFC 4724); on when missing.
+            pub(crate) graceful_restart: Option<bool>,
+            /// Restart time to advertise.
+            pub(crate) restart_time: Option<Spanned<RestartTime>>,
+            /// Offer messages of up to 65535 octets (RFC 8654); on when missing.
+            pub(crate) extended_message: Option<bool>,
+        }
+
+        impl $name {
+            /// The keys that every session has.
+            pub(crate) fn session(&self) -> SessionKeys<'_> {
+                SessionKeys {
+                    asn: &self.asn,
+                    route_reflector_client: self.route_reflector_client.as_ref(),
+                    local_as: self.local_as,
+                    local_address: self.local_address.as_ref(),
+                    families: self.families.as_ref(),
+                    hold_time: self.hold_time,
+                    keepalive_interval: self.keepalive_interval.as_ref(),
+                    import: self.import,
+                    export: self.export,
+                    next_hop: self.next_hop,
+                    next_hop_ipv4: self.next_hop_ipv4.as_ref(),
+                    next_hop_ipv6: self.next_hop_ipv6.as_ref(),
+                    ttl: self.ttl,
+                    allow_own_as: self.allow_own_as,
+                    graceful_restart: self.graceful_restart,
+                    restart_time: self.restart_time.as_ref(),
+                    extended_message: self.extended_message,
+                }
+            }
+        }
+    };
+}
+
+/// The keys that `[[neighbor]]` and `[[neighbor-range]]` share.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct SessionKeys<'a> {
+    pub(crate) asn: &'a Spanned<PeerAs>,
+    pub(crate) route_reflector_client: Option<&'a Spanned<bool>>,
+    pub(crate) local_as: Option<Asn>,
+    pub(crate) local_address: Option<&'a Spanned<Address>>,
+    pub(crate) families: Option<&'a Spanned<Vec<Family>>>,
+    pub(crate) hold_time: Option<HoldTime>,
+    pub(crate) keepalive_interval: Option<&'a Spanned<Seconds>>,
+    pub(crate) import: Option<Verdict>,
+    pub(crate) export: Option<Verdict>,
+    pub(crate) next_hop: Option<NextHop>,
+    pub(crate) next_hop_ipv4: Option<&'a Spanned<Address>>,
+    pub(crate) next_hop_ipv6: Option<&'a Spanned<Address>>,
+    pub(crate) ttl: Option<Ttl>,
+    pub(crate) allow_own_as: Option<u8>,
+    pub(crate) graceful_restart: Option<bool>,
+    pub(crate) restart_time: Option<&'a Spanned<RestartTime>>,
+    pub(crate) extended_message: Option<bool>,
+}
+
+impl SessionKeys<'_> {
+    /// The peer is a client of this reflector.
+    pub(crate) fn is_client(&self) -> bool {
+        self.route_reflector_client.is_some_and(|client| *client.get_ref())
+    }
+}
+
+peer_table! {
+    /// `[[neighbor]]`: one peer.
+    Neighbor {
+        /// Its address.
+        address: Spanned<Address>,
+        /// The port that it listens on.
+        port: Option<Spanned<Port>>,
+        /// A remark, shown by `status`.
+        description: Option<String>,
+        /// Whether this node alone or every node has the peer, shown by `status`.
+        scope: Option<Scope>,
+        /// Wait for it to connect.
+        passive: Option<Spanned<bool>>,
+        /// How long an attempt to connect may take, and the pause after it.
+        connect_retry: Option<Spanned<Seconds>>,
+    }
+}
+
+peer_table! {
+    /// `[[neighbor-range]]`: peers that connect from anywhere in a prefix.
+    NeighborRange {
+        /// Their addresses.
+        prefix: Spanned<Prefix>,
+        /// How many of them at once.
+        limit: Option<RangeLimit>,
+    }
+}
+
+/// `[[route]]`: a route that this speaker originates.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub(crate) struct StaticRoute {
+    /// Where it leads.
+    pub(crate) prefix: Spanned<Prefix>,
+    /// Its next hop; our own address on each session when missing.
+    pub(crate) next_hop: Option<Spanned<Address>>,
+    /// LOCAL_PREF towards internal peers.
+    pub(crate) local_pref: Option<u32>,
+    /// MULTI_EXIT_DISC.
+    pub(crate) med: Option<u32>,
+    /// COMMUNITIES (RFC 1997).
+    #[serde(default)]
+    pub(crate) communities: Vec<Community>,
+}
+
+/// `[mesh]`: every node has a session with every other.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub(crate) struct Mesh {
+    /// The address of this node in the list.
+    pub(crate) local: Spanned<Address>,
+    /// Which node of a pair dials.
+    pub(crate) dialer: Option<Dialer>,
+    /// All nodes, this one included: the same list on each.
+    pub(crate) nodes: Spanned<Vec<MeshNode>>,
+}
+
+/// One node of a mesh.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub(crate) struct MeshNode {
+    /// Its name, for messages.
+    pub(crate) name: Option<String>,
+    /// Its address, or one of each family.
+    pub(crate) address: Spanned<AddressList>,
+    /// Its AS; ours when missing.
+    pub(crate) asn: Option<Asn>,
+    /// The port that it listens on.
+    pub(crate) port: Option<Port>,
+}

@@ -1,0 +1,66 @@
+//! The configuration file: TOML, strict, and every fault with its place and its mend.
+
+mod check;
+mod diagnostic;
+mod file;
+mod parse;
+mod suggest;
+mod summary;
+mod toml_error;
+mod value;
+
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::Path;
+
+use self::diagnostic::Diagnostic;
+pub(crate) use self::diagnostic::{ConfigError, in_words};
+pub(crate) use self::file::{Config, Mesh, MeshNode, Neighbor, NeighborRange, SessionKeys, StaticRoute};
+pub(crate) use self::value::{Dialer, Family, LogFormat, NextHop, PeerAs, Scope, Verdict};
+
+/// A thousand bytes for each of ten thousand neighbors, and room to spare: more is some other file.
+const MAX_FILE: u64 = 64 << 20;
+
+/// Reads and checks the file at `path`.
+pub(crate) fn load(path: &Path) -> Result<Config, ConfigError> {
+    let bytes = read(path)?;
+    let source = String::from_utf8(bytes).map_err(|error| not_utf8(path, &error))?;
+    parse_text(&source).map_err(|diagnostic| ConfigError::invalid(path, &source, diagnostic))
+}
+
+fn read(path: &Path) -> Result<Vec<u8>, ConfigError> {
+    let unreadable = |error: io::Error| ConfigError::Unreadable { path: path.to_owned(), error };
+    let mut bytes = Vec::new();
+    File::open(path).and_then(|file| file.take(MAX_FILE + 1).read_to_end(&mut bytes)).map_err(unreadable)?;
+    if bytes.len() as u64 > MAX_FILE {
+        return Err(ConfigError::TooLarge { path: path.to_owned(), limit: MAX_FILE });
+    }
+    Ok(bytes)
+}
+
+/// Points at the first byte that is not UTF-8.
+fn not_utf8(path: &Path, error: &std::string::FromUtf8Error) -> ConfigError {
+    let bytes = error.as_bytes();
+    let good = error.utf8_error().valid_up_to();
+    // What is before the fault stays as it is, so the place counted in the readable text is the right one.
+    let source = String::from_utf8_lossy(bytes).into_owned();
+    let byte = bytes.get(good).copied().unwrap_or_default();
+    let diagnostic = Diagnostic::new(good..good + char::REPLACEMENT_CHARACTER.len_utf8(), "the file is not UTF-8 text")
+        .label(format!("the byte 0x{byte:02x} is no character"))
+        .mend("save the file as UTF-8");
+    ConfigError::invalid(path, &source, diagnostic)
+}
+
+fn parse_text(source: &str) -> Result<Config, Diagnostic> {
+    let source_without_mark = source.strip_prefix('\u{feff}').unwrap_or(source);
+    if source_without_mark.trim().is_empty() {
+        return Err(Diagnostic::new(0..0, "the file is empty")
+            .mend("begin with the two keys that are always needed: asn = 65000 and router-id = \"10.0.0.1\""));
+    }
+    let config = toml::from_str(source).map_err(|error| toml_error::diagnose(source, &error))?;
+    check::check(&config)?;
+    Ok(config)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,176 @@
+//! From the text or number of a value to the value, or to what is wrong with it.
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::str::FromStr;
+
+use ipnet::IpNet;
+
+/// What is wrong with a value, and the mend.
+pub(super) type Refusal = (String, String);
+
+pub(super) fn address(text: &str) -> Result<IpAddr, Refusal> {
+    let mend = || "write one address, such as \"10.0.0.2\" or \"2001:db8::2\"".to_owned();
+    match IpAddr::from_str(text) {
+        Ok(address) if address.is_unspecified() => {
+            Err((format!("\"{text}\" stands for every address, not for one host"), mend()))
+        }
+        Ok(address) if address.is_multicast() => {
+            Err((format!("\"{text}\" is a multicast address"), mend()))
+        }
+        Ok(address) => Ok(address.to_canonical()),
+        Err(_) if SocketAddr::from_str(text).is_ok() => {
+            Err((format!("\"{text}\" is an address with a port"), "give the port in its own key: port = …".into()))
+        }
+        Err(_) if IpNet::from_str(text).is_ok() => {
+            Err((format!("\"{text}\" is a prefix, not one address"), "peers of a whole prefix go into [[neighbor-range]]".into()))
+        }
+        Err(_) if text.contains('%') => {
+            Err((format!("\"{text}\" names an interface"), "link-local peers are not supported: use a global address".into()))
+        }
+        Err(_) => Err((format!("\"{text}\" is not an IP address"), mend())),
+    }
+}
+
+pub(super) fn identifier(text: &str) -> Result<Ipv4Addr, Refusal> {
+    let mend = || "write four numbers, such as \"10.0.0.1\": often an IPv4 address of this router".to_owned();
+    match Ipv4Addr::from_str(text) {
+        Ok(identifier) if identifier.is_unspecified() => {
+            Err(("an identifier of 0.0.0.0 is not allowed (RFC 6286)".into(), mend()))
+        }
+        Ok(identifier) => Ok(identifier),
+        Err(_) if IpAddr::from_str(text).is_ok() => {
+            Err((format!("\"{text}\" is an IPv6 address, but identifiers have 32 bits"), mend()))
+        }
+        Err(_) => Err((format!("\"{text}\" is not an identifier"), mend())),
+    }
+}
+
+/// The port on which BGP speakers listen (RFC 4271 §8.2.1).
+pub(crate) const BGP_PORT: u16 = 179;
+
+pub(super) fn listen(text: &str) -> Result<SocketAddr, Refusal> {
+    let mend = || "write \"10.0.0.1:179\", or \"[2001:db8::1]:179\" for IPv6".to_owned();
+    if let Ok(address) = IpAddr::from_str(text) {
+        return Ok(SocketAddr::new(address, BGP_PORT));
+    }
+    match SocketAddr::from_str(text) {
+        Ok(listen) if listen.port() == 0 => Err(("port 0 is not a port to listen on".into(), mend())),
+        Ok(listen) => Ok(listen),
+        Err(_) => match text.rsplit_once(':') {
+            Some((host, port)) if IpAddr::from_str(host.trim_matches(['[', ']'])).is_ok() => {
+                Err((format!("\"{port}\" is not a port from 1 to 65535"), mend()))
+            }
+            _ => Err((format!("\"{text}\" is not an address with a port"), mend())),
+        },
+    }
+}
+
+pub(super) fn prefix(text: &str) -> Result<IpNet, Refusal> {
+    match IpNet::from_str(text) {
+        Ok(net) if net != net.trunc() => Err((
+            format!("\"{text}\" has bits set beyond its length"),
+            format!("write \"{}\"", net.trunc()),
+        )),
+        Ok(net) => Ok(net),
+        Err(_) => match IpAddr::from_str(text) {
+            Ok(address) => {
+                let host = IpNet::from(address);
+                Err((format!("\"{text}\" has no prefix length"), format!("write \"{host}\" for this one address")))
+            }
+            Err(_) => Err((
+                format!("\"{text}\" is not a prefix"),
+                "write an address and a length, such as \"10.1.0.0/26\" or \"2001:db8::/64\"".into(),
+            )),
+        },
+    }
+}
+
+/// The well-known communities that have a name here (RFC 1997, RFC 7999, RFC 8326).
+const NAMED: &[(&str, u32)] = &[
+    ("no-export", 0xFFFF_FF01),
+    ("no-advertise", 0xFFFF_FF02),
+    ("no-export-subconfed", 0xFFFF_FF03),
+    ("graceful-shutdown", 0xFFFF_0000),
+    ("blackhole", 0xFFFF_029A),
+];
+
+pub(super) fn community(text: &str) -> Result<u32, Refusal> {
+    if let Some((_, value)) = NAMED.iter().find(|(name, _)| *name == text) {
+        return Ok(*value);
+    }
+    let halves = text.split_once(':').and_then(|(high, low)| {
+        Some((u16::from_str(high).ok()?, u16::from_str(low).ok()?))
+    });
+    match halves {
+        Some((high, low)) => Ok(u32::from(high) << 16 | u32::from(low)),
+        None => {
+            let names: Vec<&str> = NAMED.iter().map(|(name, _)| *name).collect();
+            Err((
+                format!("\"{text}\" is not a community"),
+                format!("write two numbers up to 65535, such as \"65000:100\", or one of {}", names.join(", ")),
+            ))
+        }
+    }
+}
+
+pub(super) fn asn(number: i64) -> Result<u32, Refusal> {
+    let mend = || "AS numbers go from 1 to 4294967295; 64512 to 65534 are for private use".to_owned();
+    match u32::try_from(number) {
+        Ok(0) => Err(("AS 0 is reserved and belongs to nobody (RFC 7607)".into(), mend())),
+        Ok(23456) => Err((
+            "AS 23456 is AS_TRANS, which stands for numbers above 65535 (RFC 6793)".into(),
+            "write the AS number itself".into(),
+        )),
+        Ok(asn) => Ok(asn),
+        Err(_) => Err((format!("{number} is not an AS number"), mend())),
+    }
+}
+
+pub(super) fn port(number: i64) -> Result<u16, Refusal> {
+    match u16::try_from(number) {
+        Ok(port) if port > 0 => Ok(port),
+        _ => Err((format!("{number} is not a port"), "ports go from 1 to 65535; BGP has 179".into())),
+    }
+}
+
+pub(super) fn hold_time(number: i64) -> Result<u16, Refusal> {
+    match u16::try_from(number) {
+        Ok(seconds @ (1 | 2)) => Err((
+            format!("a hold time of {seconds} s is not allowed (RFC 4271 §4.2)"),
+            "write at least 3, or 0 for a session without keepalives".into(),
+        )),
+        Ok(seconds) => Ok(seconds),
+        Err(_) => Err((format!("{number} is not a hold time"), "write 0 or 3 to 65535 (seconds)".into())),
+    }
+}
+
+pub(super) fn seconds(number: i64) -> Result<u16, Refusal> {
+    match u16::try_from(number) {
+        Ok(seconds) if seconds > 0 => Ok(seconds),
+        _ => Err((format!("{number} s is out of range"), "write 1 to 65535 (seconds)".into())),
+    }
+}
+
+pub(super) fn restart_time(number: i64) -> Result<u16, Refusal> {
+    match u16::try_from(number) {
+        Ok(seconds @ 1..=4095) => Ok(seconds),
+        _ => Err((
+            format!("a restart time of {number} s does not fit its 12 bits (RFC 4724 §3)"),
+            "write 1 to 4095 (seconds), or graceful-restart = false".into(),
+        )),
+    }
+}
+
+pub(super) fn ttl(number: i64) -> Result<u8, Refusal> {
+    match u8::try_from(number) {
+        Ok(ttl) if ttl > 0 => Ok(ttl),
+        _ => Err((format!("{number} is not a TTL"), "write 1 for a direct neighbour, up to 255 for one farther away".into())),
+    }
+}
+
+pub(super) fn range_limit(number: i64) -> Result<u32, Refusal> {
+    match u32::try_from(number) {
+        Ok(limit) if limit > 0 => Ok(limit),
+        _ => Err((format!("{number} is not a number of peers"), "write 1 or more, or leave the line out".into())),
+    }
+}

@@ -1,0 +1,315 @@
+//! The values of the configuration: each one reads itself from TOML and refuses in words.
+
+use std::fmt;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::ops::Range;
+use std::str::FromStr;
+
+use ipnet::IpNet;
+use serde::de::{Deserialize, Deserializer, Error, SeqAccess, Visitor};
+use toml::Spanned;
+
+use super::parse::{address, asn, community, hold_time, identifier, listen, port, prefix, range_limit, restart_time, seconds, ttl};
+
+/// Between the words of a refusal and its mend: `serde` errors carry one text only.
+pub(crate) const MEND: char = '\n';
+
+fn refuse<E: Error>(what: impl fmt::Display, mend: impl fmt::Display) -> E {
+    E::custom(format_args!("{what}{MEND}{mend}"))
+}
+
+/// A value written in quotes, read by a function that knows the mend.
+macro_rules! quoted {
+    ($(#[$doc:meta])* $name:ident($inner:ty), $expected:literal, $parse:path) => {
+        $(#[$doc])*
+        #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+        pub(crate) struct $name(pub(crate) $inner);
+
+        impl<'de> Deserialize<'de> for $name {
+            fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+                struct Text;
+                impl Visitor<'_> for Text {
+                    type Value = $name;
+                    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                        f.write_str($expected)
+                    }
+                    fn visit_str<E: Error>(self, text: &str) -> Result<$name, E> {
+                        $parse(text).map($name).map_err(|(what, mend)| refuse(what, mend))
+                    }
+                }
+                from.deserialize_str(Text)
+            }
+        }
+    };
+}
+
+/// One of a few words.
+macro_rules! keyword {
+    ($(#[$doc:meta])* $name:ident { $($(#[$item_doc:meta])* $item:ident = $word:literal),+ $(,)? }, $expected:literal) => {
+        $(#[$doc])*
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+        pub(crate) enum $name { $($(#[$item_doc])* $item),+ }
+
+        impl $name {
+            const WORDS: &'static [&'static str] = &[$($word),+];
+
+            fn of(word: &str) -> Option<Self> {
+                match word { $($word => Some($name::$item),)+ _ => None }
+            }
+        }
+
+        impl<'de> Deserialize<'de> for $name {
+            fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+                struct Word;
+                impl Visitor<'_> for Word {
+                    type Value = $name;
+                    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                        f.write_str($expected)
+                    }
+                    fn visit_str<E: Error>(self, word: &str) -> Result<$name, E> {
+                        $name::of(word).ok_or_else(|| E::unknown_variant(word, $name::WORDS))
+                    }
+                }
+                from.deserialize_str(Word)
+            }
+        }
+    };
+}
+
+/// A whole number within limits.
+macro_rules! number {
+    ($(#[$doc:meta])* $name:ident($inner:ty), $expected:literal, $check:path) => {
+        $(#[$doc])*
+        #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+        pub(crate) struct $name(pub(crate) $inner);
+
+        impl<'de> Deserialize<'de> for $name {
+            fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+                struct Number;
+                impl Visitor<'_> for Number {
+                    type Value = $name;
+                    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                        f.write_str($expected)
+                    }
+                    fn visit_i64<E: Error>(self, number: i64) -> Result<$name, E> {
+                        $check(number).map($name).map_err(|(what, mend)| refuse(what, mend))
+                    }
+                    fn visit_u64<E: Error>(self, number: u64) -> Result<$name, E> {
+                        self.visit_i64(i64::try_from(number).unwrap_or(i64::MAX))
+                    }
+                }
+                from.deserialize_i64(Number)
+            }
+        }
+    };
+}
+
+quoted!(
+    /// The address of a peer or of this speaker.
+    Address(IpAddr), "an IP address in quotes, such as \"10.0.0.2\"", address
+);
+quoted!(
+    /// A router identifier or cluster identifier: 32 bits, written as an IPv4 address.
+    Identifier(Ipv4Addr), "an identifier in quotes, written like an IPv4 address, such as \"10.0.0.1\"", identifier
+);
+quoted!(
+    /// An address with a port to listen on.
+    Listen(SocketAddr), "an address with a port in quotes, such as \"10.0.0.1:179\" or \"[2001:db8::1]:179\"", listen
+);
+quoted!(
+    /// A prefix without host bits.
+    Prefix(IpNet), "a prefix in quotes, such as \"10.1.0.0/26\"", prefix
+);
+quoted!(
+    /// A community (RFC 1997).
+    Community(u32), "a community in quotes, such as \"65000:100\" or \"no-export\"", community
+);
+
+keyword!(
+    /// What an import or export policy does with a route.
+    Verdict {
+        /// Every route passes.
+        Accept = "accept",
+        /// No route passes.
+        Reject = "reject",
+    }, "\"accept\" or \"reject\" in quotes"
+);
+keyword!(
+    /// An address family of routes.
+    Family {
+        /// IPv4 unicast.
+        Ipv4Unicast = "ipv4-unicast",
+        /// IPv6 unicast.
+        Ipv6Unicast = "ipv6-unicast",
+    }, "a family in quotes: \"ipv4-unicast\" or \"ipv6-unicast\""
+);
+keyword!(
+    /// Next hop of what a peer is told.
+    NextHop {
+        /// Unchanged to internal peers, our own address to external ones.
+        Auto = "auto",
+        /// As received.
+        Unchanged = "unchanged",
+        /// Our own address.
+        SelfAlways = "self",
+    }, "\"auto\", \"unchanged\" or \"self\" in quotes"
+);
+keyword!(
+    /// Which nodes have a peer.
+    Scope {
+        /// This node alone.
+        Node = "node",
+        /// Every node.
+        Global = "global",
+    }, "\"node\" or \"global\" in quotes"
+);
+keyword!(
+    /// Which node of a mesh pair dials.
+    Dialer {
+        /// The numerically higher address.
+        Numeric = "numeric",
+        /// The address that sorts later as text, as Calico's BIRD nodes expect.
+        CalicoString = "calico-string",
+    }, "\"numeric\" or \"calico-string\" in quotes"
+);
+keyword!(
+    /// How log lines are written.
+    LogFormat {
+        /// One readable line for each event.
+        Text = "text",
+        /// One JSON object for each event.
+        Json = "json",
+    }, "\"text\" or \"json\" in quotes"
+);
+
+number!(
+    /// An AS number (RFC 6793).
+    Asn(u32), "an AS number, such as 65000 (without quotes)", asn
+);
+number!(
+    /// A TCP port.
+    Port(u16), "a port number from 1 to 65535 (without quotes)", port
+);
+number!(
+    /// A hold time in seconds: 0 or at least 3 (RFC 4271 §4.2).
+    HoldTime(u16), "a hold time in seconds, such as 90 (without quotes)", hold_time
+);
+number!(
+    /// A span of time in whole seconds, not zero.
+    Seconds(u16), "a number of seconds from 1 to 65535 (without quotes)", seconds
+);
+
+number!(
+    /// A restart time in seconds: 12 bits on the wire (RFC 4724 §3).
+    RestartTime(u16), "a number of seconds from 1 to 4095 (without quotes)", restart_time
+);
+number!(
+    /// An IP TTL.
+    Ttl(u8), "a TTL from 1 to 255 (without quotes)", ttl
+);
+number!(
+    /// How many peers a range may have.
+    RangeLimit(u32), "a number of peers from 1 on (without quotes)", range_limit
+);
+
+/// Which AS a peer may have: a number, or any on one side of the border.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum PeerAs {
+    /// Just this one.
+    Exact(u32),
+    /// Our own.
+    Internal,
+    /// Any but our own.
+    External,
+    /// Whatever the peer says.
+    Any,
+}
+
+impl<'de> Deserialize<'de> for PeerAs {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        struct AsRule;
+        impl Visitor<'_> for AsRule {
+            type Value = PeerAs;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an AS number, such as 65000, or \"internal\", \"external\" or \"any\"")
+            }
+            fn visit_i64<E: Error>(self, number: i64) -> Result<PeerAs, E> {
+                asn(number).map(PeerAs::Exact).map_err(|(what, mend)| refuse(what, mend))
+            }
+            fn visit_u64<E: Error>(self, number: u64) -> Result<PeerAs, E> {
+                self.visit_i64(i64::try_from(number).unwrap_or(i64::MAX))
+            }
+            fn visit_str<E: Error>(self, word: &str) -> Result<PeerAs, E> {
+                match word {
+                    "internal" => Ok(PeerAs::Internal),
+                    "external" => Ok(PeerAs::External),
+                    "any" => Ok(PeerAs::Any),
+                    _ if u32::from_str(word).is_ok() => Err(refuse(
+                        format_args!("the AS number {word} is in quotes"),
+                        format_args!("write it without quotes: {word}"),
+                    )),
+                    _ => Err(E::unknown_variant(word, &["internal", "external", "any"])),
+                }
+            }
+        }
+        from.deserialize_any(AsRule)
+    }
+}
+
+/// One value in quotes, or a list of such values.
+macro_rules! one_or_many {
+    ($(#[$doc:meta])* $name:ident of $item:ident($inner:ty), $expected:literal, $parse:path) => {
+        $(#[$doc])*
+        #[derive(Debug, Clone)]
+        pub(crate) enum $name {
+            /// `key = "…"`.
+            One($item),
+            /// `key = ["…", "…"]`.
+            Many(Vec<Spanned<$item>>),
+        }
+
+        impl $name {
+            /// Each value with its place; `whole` is the place of them all.
+            pub(crate) fn places(&self, whole: Range<usize>) -> Vec<($inner, Range<usize>)> {
+                match self {
+                    $name::One(item) => vec![(item.0, whole)],
+                    $name::Many(list) => list.iter().map(|item| (item.get_ref().0, item.span())).collect(),
+                }
+            }
+        }
+
+        impl<'de> Deserialize<'de> for $name {
+            fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+                struct List;
+                impl<'de> Visitor<'de> for List {
+                    type Value = $name;
+                    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                        f.write_str($expected)
+                    }
+                    fn visit_str<E: Error>(self, text: &str) -> Result<$name, E> {
+                        $parse(text).map(|one| $name::One($item(one))).map_err(|(what, mend)| refuse(what, mend))
+                    }
+                    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<$name, A::Error> {
+                        let mut list = Vec::new();
+                        while let Some(item) = items.next_element()? {
+                            list.push(item);
+                        }
+                        Ok($name::Many(list))
+                    }
+                }
+                from.deserialize_any(List)
+            }
+        }
+    };
+}
+
+one_or_many!(
+    /// The addresses to listen on.
+    ListenList of Listen(SocketAddr),
+    "an address with a port in quotes, such as \"10.0.0.1:179\", or a list of them", listen
+);
+one_or_many!(
+    /// The addresses of a mesh node.
+    AddressList of Address(IpAddr),
+    "an IP address in quotes, such as \"10.0.0.2\", or a list of two: one IPv4, one IPv6", address
+);

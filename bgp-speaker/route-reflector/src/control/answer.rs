@@ -1,0 +1,159 @@
+//! What the control socket answers, as JSON: the one shape that `curl`, `--json` and the tables share.
+
+use std::net::{IpAddr, SocketAddr};
+
+use ipnet::IpNet;
+use serde::{Deserialize, Serialize};
+
+/// `GET /status`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) struct Status {
+    pub(crate) version: String,
+    pub(crate) asn: u32,
+    pub(crate) router_id: String,
+    pub(crate) cluster_id: Option<String>,
+    /// RFC 3339, as all times here.
+    pub(crate) started: String,
+    pub(crate) uptime_seconds: u64,
+    pub(crate) listen: Vec<SocketAddr>,
+    pub(crate) peers: Vec<Peer>,
+    /// Connections from addresses that no peer and no range has.
+    pub(crate) strangers: u64,
+    pub(crate) prefixes: u64,
+    pub(crate) paths: u64,
+    pub(crate) kernel: Option<Kernel>,
+}
+
+/// What became of the routes in the kernel.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) struct Kernel {
+    pub(crate) applied: u64,
+    pub(crate) refused: u64,
+    pub(crate) last_error: Option<String>,
+}
+
+/// One session.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) struct Peer {
+    pub(crate) address: IpAddr,
+    pub(crate) port: u16,
+    /// "node-to-node mesh", "node specific", "global", "reflector client" or "dynamic".
+    pub(crate) peer_type: String,
+    pub(crate) description: Option<String>,
+    /// "up", "start" or "down", as `calicoctl node status` has it.
+    pub(crate) state: String,
+    /// The state of RFC 4271 §8.2.2.
+    pub(crate) session_state: String,
+    /// When it came into this state.
+    pub(crate) since: String,
+    pub(crate) seconds_in_state: u64,
+    /// State and last error in words.
+    pub(crate) info: String,
+    pub(crate) last_error: Option<String>,
+    pub(crate) reflector_client: bool,
+    pub(crate) passive: bool,
+    pub(crate) local_as: u32,
+    /// The AS that the peer is of, once it has said so.
+    pub(crate) asn: Option<u32>,
+    /// The AS that it must be of: a number, "internal", "external" or "any".
+    pub(crate) configured_as: String,
+    pub(crate) router_id: Option<String>,
+    /// How often the session has come up.
+    pub(crate) established: u64,
+    pub(crate) negotiated: Option<Negotiated>,
+    pub(crate) messages_received: Messages,
+    pub(crate) messages_sent: Messages,
+    pub(crate) prefixes_received: u64,
+    pub(crate) prefixes_accepted: u64,
+    pub(crate) prefixes_advertised: u64,
+}
+
+/// What both ends agreed on.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) struct Negotiated {
+    pub(crate) local: SocketAddr,
+    pub(crate) remote: SocketAddr,
+    pub(crate) families: Vec<String>,
+    pub(crate) hold_seconds: f64,
+    pub(crate) keepalive_seconds: f64,
+    pub(crate) four_octet_as: bool,
+    pub(crate) extended_message: bool,
+    pub(crate) route_refresh: bool,
+    /// The restart time that the peer told.
+    pub(crate) graceful_restart_seconds: Option<u64>,
+}
+
+/// Messages of one direction.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) struct Messages {
+    pub(crate) open: u64,
+    pub(crate) update: u64,
+    pub(crate) notification: u64,
+    pub(crate) keepalive: u64,
+    pub(crate) route_refresh: u64,
+    pub(crate) octets: u64,
+}
+
+impl Messages {
+    /// All messages.
+    pub(crate) fn total(&self) -> u64 {
+        [self.open, self.update, self.notification, self.keepalive, self.route_refresh]
+            .iter()
+            .fold(0, |sum, count| sum.saturating_add(*count))
+    }
+}
+
+/// One path: a line of `GET /routes`, and part of `GET /explain`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) struct Path {
+    pub(crate) prefix: IpNet,
+    pub(crate) best: bool,
+    /// Its source has gone and may come back (RFC 4724).
+    pub(crate) stale: bool,
+    /// The peer that told it; none for a route of this speaker.
+    pub(crate) from: Option<IpAddr>,
+    pub(crate) path_id: u32,
+    pub(crate) next_hop: Option<String>,
+    pub(crate) origin: String,
+    pub(crate) as_path: String,
+    pub(crate) local_pref: Option<u32>,
+    pub(crate) med: Option<u32>,
+    pub(crate) communities: Vec<String>,
+    pub(crate) large_communities: Vec<String>,
+    pub(crate) originator_id: Option<String>,
+    pub(crate) cluster_list: Vec<String>,
+    /// Why it is the best, or why not, in words.
+    pub(crate) reason: String,
+}
+
+/// `GET /explain?prefix=`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) struct Explanation {
+    pub(crate) prefix: IpNet,
+    /// The best one first.
+    pub(crate) paths: Vec<Path>,
+    pub(crate) peers: Vec<Told>,
+}
+
+/// What one peer hears of a prefix.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) struct Told {
+    pub(crate) peer: IpAddr,
+    pub(crate) told: bool,
+    /// The next hop that it is told, or the rule that holds the route back.
+    pub(crate) detail: String,
+}
+
+/// The body of every answer that is not 200.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Refusal {
+    pub(crate) error: String,
+}

@@ -1,0 +1,205 @@
+//! The question in a request: its path and its `key=value` pairs.
+
+use std::net::IpAddr;
+use std::str::FromStr;
+
+use ipnet::IpNet;
+
+/// What a client may ask.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Question {
+    /// `/status`.
+    Status,
+    /// `/routes?family=&peer=&best=`.
+    Routes(RoutesQuestion),
+    /// `/explain?prefix=`.
+    Explain(IpNet),
+}
+
+/// Which routes to list.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct RoutesQuestion {
+    /// This family only.
+    pub(crate) family: Option<RouteFamily>,
+    /// What this peer told only.
+    pub(crate) peer: Option<IpAddr>,
+    /// Best paths only.
+    pub(crate) best: bool,
+}
+
+/// A family of routes that can be listed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum RouteFamily {
+    /// IPv4 unicast.
+    Ipv4,
+    /// IPv6 unicast.
+    Ipv6,
+}
+
+impl RoutesQuestion {
+    /// The request target that asks it.
+    pub(crate) fn target(&self) -> String {
+        let mut pairs = Vec::new();
+        match self.family {
+            Some(RouteFamily::Ipv4) => pairs.push("family=ipv4-unicast".to_owned()),
+            Some(RouteFamily::Ipv6) => pairs.push("family=ipv6-unicast".to_owned()),
+            None => {}
+        }
+        if let Some(peer) = self.peer {
+            pairs.push(format!("peer={peer}"));
+        }
+        if self.best {
+            pairs.push("best=true".to_owned());
+        }
+        match pairs.is_empty() {
+            true => "/routes".to_owned(),
+            false => format!("/routes?{}", pairs.join("&")),
+        }
+    }
+}
+
+/// Why a request has no answer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Unanswerable {
+    /// No such path.
+    Unknown(String),
+    /// A pair that does not belong there.
+    Pair(String),
+}
+
+impl Question {
+    /// Reads the path and the query of a request target.
+    pub(super) fn parse(path: &str, query: &str) -> Result<Self, Unanswerable> {
+        let pairs = pairs(query)?;
+        match path {
+            "/status" => match pairs.first() {
+                Some((key, _)) => Err(unknown_pair(key, "/status takes none")),
+                None => Ok(Question::Status),
+            },
+            "/routes" => routes(&pairs).map(Question::Routes),
+            "/explain" => explain(&pairs).map(Question::Explain),
+            _ => Err(Unanswerable::Unknown(format!(
+                "there is no {path}: ask for /status, /routes?family=&peer=&best= or /explain?prefix="
+            ))),
+        }
+    }
+}
+
+fn routes(pairs: &[(String, String)]) -> Result<RoutesQuestion, Unanswerable> {
+    let mut question = RoutesQuestion::default();
+    for (key, value) in pairs {
+        match key.as_str() {
+            "family" => {
+                question.family = Some(match value.as_str() {
+                    "ipv4-unicast" => RouteFamily::Ipv4,
+                    "ipv6-unicast" => RouteFamily::Ipv6,
+                    _ => return Err(bad_value(key, value, "ipv4-unicast or ipv6-unicast")),
+                });
+            }
+            "peer" => {
+                question.peer = Some(IpAddr::from_str(value).map_err(|_| bad_value(key, value, "an address"))?);
+            }
+            "best" => {
+                question.best = bool::from_str(value).map_err(|_| bad_value(key, value, "true or false"))?;
+            }
+            _ => return Err(unknown_pair(key, "/routes takes family, peer and best")),
+        }
+    }
+    Ok(question)
+}
+
+fn explain(pairs: &[(String, String)]) -> Result<IpNet, Unanswerable> {
+    let wanted = "a prefix such as 10.1.0.0/26";
+    match pairs {
+        [(key, value)] if key == "prefix" => {
+            IpNet::from_str(value).map(|net| net.trunc()).map_err(|_| bad_value(key, value, wanted))
+        }
+        [(key, _), ..] if key != "prefix" => Err(unknown_pair(key, "/explain takes prefix")),
+        _ => Err(Unanswerable::Pair(format!("/explain takes one prefix: /explain?prefix={wanted}"))),
+    }
+}
+
+fn unknown_pair(key: &str, known: &str) -> Unanswerable {
+    Unanswerable::Pair(format!("{key} is not known: {known}"))
+}
+
+fn bad_value(key: &str, value: &str, wanted: &str) -> Unanswerable {
+    Unanswerable::Pair(format!("{key}={value} is not valid: {key} takes {wanted}"))
+}
+
+fn pairs(query: &str) -> Result<Vec<(String, String)>, Unanswerable> {
+    query
+        .split('&')
+        .filter(|pair| !pair.is_empty())
+        .map(|pair| {
+            let (key, value) = pair.split_once('=').unwrap_or((pair, ""));
+            match (decode(key), decode(value)) {
+                (Some(key), Some(value)) => Ok((key, value)),
+                _ => Err(Unanswerable::Pair(format!("{pair} is not valid percent-encoding"))),
+            }
+        })
+        .collect()
+}
+
+/// Percent-decoding (RFC 3986 §2.1); `None` when it is broken.
+fn decode(text: &str) -> Option<String> {
+    let mut out = Vec::with_capacity(text.len());
+    let mut bytes = text.bytes();
+    while let Some(byte) = bytes.next() {
+        if byte != b'%' {
+            out.push(byte);
+            continue;
+        }
+        let high = char::from(bytes.next()?).to_digit(16)?;
+        let low = char::from(bytes.next()?).to_digit(16)?;
+        out.push(u8::try_from(high * 16 + low).ok()?);
+    }
+    String::from_utf8(out).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_the_client_asks_is_what_the_server_hears() {
+        let questions = [
+            RoutesQuestion::default(),
+            RoutesQuestion {
+                family: Some(RouteFamily::Ipv6),
+                peer: Some("2001:db8::1".parse().expect("an address")),
+                best: true,
+            },
+        ];
+        for question in questions {
+            let target = question.target();
+            let (path, query) = target.split_once('?').unwrap_or((&target, ""));
+            assert_eq!(Question::parse(path, query), Ok(Question::Routes(question)));
+        }
+    }
+
+    #[test]
+    fn prefixes_may_be_percent_encoded_or_not() {
+        let net = "2001:db8::/64".parse().expect("a prefix");
+        assert_eq!(Question::parse("/explain", "prefix=2001:db8::/64"), Ok(Question::Explain(net)));
+        assert_eq!(Question::parse("/explain", "prefix=2001%3adb8%3A%3a%2F64"), Ok(Question::Explain(net)));
+    }
+
+    #[test]
+    fn bad_requests_are_told_what_to_ask() {
+        assert!(matches!(Question::parse("/", ""), Err(Unanswerable::Unknown(_))));
+        for (path, query) in [
+            ("/status", "x=1"),
+            ("/routes", "colour=red"),
+            ("/routes", "peer=ten"),
+            ("/routes", "best"),
+            ("/explain", ""),
+            ("/explain", "prefix=10.0.0.0/33"),
+            ("/explain", "prefix=%zz"),
+            ("/explain", "prefix=%"),
+            ("/explain", "prefix=%ff"),
+        ] {
+            assert!(matches!(Question::parse(path, query), Err(Unanswerable::Pair(_))), "{path}?{query}");
+        }
+    }
+}

@@ -1,0 +1,164 @@
+//! The daemon's end of the control socket: HTTP/1 and JSON, for `curl --unix-socket` as for our own command line.
+
+use std::convert::Infallible;
+use std::io::Write;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bgp_speaker::SpeakerError;
+use bytes::Bytes;
+use futures::stream;
+use http_body_util::{BodyExt, Full, StreamBody, combinators::UnsyncBoxBody};
+use hyper::body::{Frame, Incoming};
+use hyper::header::{ALLOW, CONTENT_TYPE};
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper::{Method, Request, Response, StatusCode};
+use hyper_util::rt::{TokioIo, TokioTimer};
+use serde::Serialize;
+use tokio::net::UnixStream;
+use tokio::sync::Semaphore;
+use tracing::{debug, warn};
+
+use super::answer::Refusal;
+use super::query::{Question, RoutesQuestion, Unanswerable};
+use super::socket::ControlSocket;
+use super::source::Source;
+
+/// As many people and scripts as look into one daemon at once, and room to spare.
+const MAX_CONNECTIONS: usize = 32;
+/// Requests have a short line and a few headers; hyper takes no smaller bound.
+const MAX_HEAD: usize = 8192;
+/// A request is sent in one piece by any client.
+const HEAD_TIMEOUT: Duration = Duration::from_secs(5);
+/// A reader who pages through a table by hand may take this long; after it the place is given to others.
+const MAX_LIFETIME: Duration = Duration::from_secs(3600);
+/// Paths that one page of a listing asks of the table: some hundred kilobytes of JSON, a millisecond of the table's time.
+const PAGE: usize = 512;
+
+/// A whole document, or a listing as it is made.
+type Body = UnsyncBoxBody<Bytes, SpeakerError>;
+
+/// Answers on `socket` for as long as it is polled.
+pub(crate) async fn serve(socket: ControlSocket, source: Arc<Source>) -> Infallible {
+    let places = Arc::new(Semaphore::new(MAX_CONNECTIONS));
+    loop {
+        let stream = match socket.listener().accept().await {
+            Ok((stream, _)) => stream,
+            Err(error) => {
+                warn!(%error, "control socket: cannot accept");
+                // Out of file descriptors, most likely: trying again at once would only burn the processor.
+                tokio::time::sleep(Duration::from_millis(100)).await;
+                continue;
+            }
+        };
+        let Ok(place) = places.clone().try_acquire_owned() else {
+            refuse(&stream);
+            continue;
+        };
+        let source = source.clone();
+        tokio::spawn(async move {
+            if tokio::time::timeout(MAX_LIFETIME, connection(stream, source)).await.is_err() {
+                debug!("control socket: a connection took too long");
+            }
+            drop(place);
+        });
+    }
+}
+
+/// Tells a client beyond the limit to come back, without waiting for it.
+fn refuse(stream: &UnixStream) {
+    const BUSY: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\ncontent-type: application/json\r\ncontent-length: 43\r\n\
+        connection: close\r\n\r\n{\"error\":\"too many connections: try again\"}";
+    // A fresh socket has room for this much; a client that is gone needs no answer.
+    let _ = stream.try_write(BUSY);
+}
+
+async fn connection(stream: UnixStream, source: Arc<Source>) {
+    let service = service_fn(move |request| {
+        let source = source.clone();
+        async move { Ok::<_, Infallible>(answer(&request, source).await) }
+    });
+    let outcome = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEAD_TIMEOUT)
+        .max_buf_size(MAX_HEAD)
+        .keep_alive(false)
+        .serve_connection(TokioIo::new(stream), service)
+        .await;
+    if let Err(error) = outcome {
+        debug!(%error, "control socket: connection ended");
+    }
+}
+
+async fn answer(request: &Request<Incoming>, source: Arc<Source>) -> Response<Body> {
+    if request.method() != Method::GET {
+        let mut response = error(StatusCode::METHOD_NOT_ALLOWED, "only GET is answered here");
+        response.headers_mut().insert(ALLOW, hyper::header::HeaderValue::from_static("GET"));
+        return response;
+    }
+    let question = Question::parse(request.uri().path(), request.uri().query().unwrap_or_default());
+    match question {
+        Ok(Question::Status) => json(StatusCode::OK, &source.status()),
+        Ok(Question::Explain(prefix)) => match source.explain(prefix).await {
+            Ok(Some(explanation)) => json(StatusCode::OK, &explanation),
+            Ok(None) => error(StatusCode::NOT_FOUND, &format!("there is no route to {prefix}")),
+            Err(refused) => error(StatusCode::SERVICE_UNAVAILABLE, &refused.to_string()),
+        },
+        Ok(Question::Routes(question)) => routes(source, question).await,
+        Err(Unanswerable::Unknown(words)) => error(StatusCode::NOT_FOUND, &words),
+        Err(Unanswerable::Pair(words)) => error(StatusCode::BAD_REQUEST, &words),
+    }
+}
+
+/// The listing, one path on a line, one page in memory at a time: the next is asked for when the client has taken this one.
+async fn routes(source: Arc<Source>, question: RoutesQuestion) -> Response<Body> {
+    // The first page is fetched before the head is sent, so that a refusal still has its status code.
+    let first = match source.routes(&question, None, PAGE).await {
+        Ok(page) => page,
+        Err(refused @ SpeakerError::UnknownPeer(_)) => return error(StatusCode::NOT_FOUND, &refused.to_string()),
+        Err(refused) => return error(StatusCode::SERVICE_UNAVAILABLE, &refused.to_string()),
+    };
+    let pages = stream::try_unfold(Some(first), move |page| {
+        let source = source.clone();
+        async move {
+            let Some((paths, next)) = page else { return Ok(None) };
+            let lines = Frame::data(lines(&paths));
+            let following = match next {
+                Some(cursor) => Some(source.routes(&question, Some(cursor), PAGE).await?),
+                None => None,
+            };
+            Ok(Some((lines, following)))
+        }
+    });
+    respond(StatusCode::OK, "application/x-ndjson", StreamBody::new(pages).boxed_unsync())
+}
+
+fn lines<T: Serialize>(items: &[T]) -> Bytes {
+    let mut out = Vec::with_capacity(items.len() * 256);
+    for item in items {
+        // Plain structs of strings and numbers always serialize, and a Vec takes every byte.
+        if serde_json::to_writer(&mut out, item).and_then(|()| Ok(writeln!(out).map_err(serde_json::Error::io)?)).is_err() {
+            break;
+        }
+    }
+    out.into()
+}
+
+fn json<T: Serialize>(status: StatusCode, value: &T) -> Response<Body> {
+    let mut text = serde_json::to_vec(value).unwrap_or_default();
+    text.push(b'\n');
+    let body = Full::new(Bytes::from(text)).map_err(|never| match never {}).boxed_unsync();
+    respond(status, "application/json", body)
+}
+
+fn error(status: StatusCode, words: &str) -> Response<Body> {
+    json(status, &Refusal { error: words.to_owned() })
+}
+
+fn respond(status: StatusCode, kind: &'static str, body: Body) -> Response<Body> {
+    let mut response = Response::new(body);
+    *response.status_mut() = status;
+    response.headers_mut().insert(CONTENT_TYPE, hyper::header::HeaderValue::from_static(kind));
+    response
+}

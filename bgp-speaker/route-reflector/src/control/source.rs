@@ -1,0 +1,221 @@
+//! From the speaker's values to the answers of the control socket.
+
+use std::collections::HashMap;
+use std::net::IpAddr;
+use std::sync::{PoisonError, RwLock};
+use std::time::Duration;
+
+use bgp_speaker::{
+    Family, MessageCounters, NegotiatedStatus, PathExplanation, PathVerdict, PeerAs, PeerStatus, RouteAttributes,
+    RouteCursor, RouteFilter, RouteInfo, Source as Learned, Speaker, SpeakerError, State,
+};
+use bgp_wire::AttributeBlock;
+use ipnet::IpNet;
+
+use super::answer::{Explanation, Kernel, Messages, Negotiated, Path, Peer, Status, Told};
+use super::query::{RouteFamily, RoutesQuestion};
+use crate::time::rfc3339;
+
+/// A running speaker, and what the configuration remarks on its neighbors.
+#[derive(Debug)]
+pub(crate) struct Source {
+    speaker: Speaker,
+    descriptions: RwLock<HashMap<IpAddr, String>>,
+}
+
+impl Source {
+    pub(crate) fn new(speaker: Speaker, descriptions: HashMap<IpAddr, String>) -> Self {
+        Source { speaker, descriptions: RwLock::new(descriptions) }
+    }
+
+    /// New remarks, after a reload.
+    pub(crate) fn describe(&self, descriptions: HashMap<IpAddr, String>) {
+        *self.descriptions.write().unwrap_or_else(PoisonError::into_inner) = descriptions;
+    }
+
+    /// How things stand.
+    pub(super) fn status(&self) -> Status {
+        let status = self.speaker.status();
+        let descriptions = self.descriptions.read().unwrap_or_else(PoisonError::into_inner);
+        Status {
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            asn: status.asn.0,
+            router_id: status.router_id.to_string(),
+            cluster_id: status.cluster_id.map(|cluster| cluster.to_string()),
+            started: rfc3339(status.started),
+            uptime_seconds: status.uptime.as_secs(),
+            listen: status.listen.clone(),
+            peers: status.peers.iter().map(|p| peer(p, descriptions.get(&p.address))).collect(),
+            strangers: status.strangers,
+            prefixes: status.table.prefixes,
+            paths: status.table.paths,
+            kernel: status.kernel.as_ref().map(|kernel| Kernel {
+                applied: kernel.applied,
+                refused: kernel.refused,
+                last_error: kernel.last_error.clone(),
+            }),
+        }
+    }
+
+    /// One page of the table, and where the next begins.
+    pub(super) async fn routes(
+        &self,
+        question: &RoutesQuestion,
+        from: Option<RouteCursor>,
+        limit: usize,
+    ) -> Result<(Vec<Path>, Option<RouteCursor>), SpeakerError> {
+        let filter = RouteFilter {
+            family: question.family.map(|family| match family {
+                RouteFamily::Ipv4 => Family::IPV4_UNICAST,
+                RouteFamily::Ipv6 => Family::IPV6_UNICAST,
+            }),
+            peer: question.peer,
+            best_only: question.best,
+            ..RouteFilter::default()
+        };
+        let page = self.speaker.routes(filter, from, limit).await?;
+        Ok((page.routes.iter().map(listed).collect(), page.next))
+    }
+
+    /// Everything about one prefix; `None` without a path to it.
+    pub(super) async fn explain(&self, prefix: IpNet) -> Result<Option<Explanation>, SpeakerError> {
+        let Some(explanation) = self.speaker.explain(prefix).await? else { return Ok(None) };
+        Ok(Some(Explanation {
+            prefix: explanation.prefix,
+            paths: explanation.paths.iter().map(|path| explained(explanation.prefix, path)).collect(),
+            peers: explanation
+                .peers
+                .iter()
+                .map(|(peer, verdict)| Told {
+                    peer: *peer,
+                    told: verdict.is_ok(),
+                    detail: match verdict {
+                        Ok(next_hop) => next_hop.to_string(),
+                        Err(rule) => rule.to_string(),
+                    },
+                })
+                .collect(),
+        }))
+    }
+}
+
+fn peer(peer: &PeerStatus, description: Option<&String>) -> Peer {
+    Peer {
+        address: peer.address,
+        port: peer.port,
+        peer_type: peer.class.to_string(),
+        description: description.cloned(),
+        state: match peer.state {
+            State::Established => "up",
+            State::Idle => "down",
+            _ => "start",
+        }
+        .to_owned(),
+        session_state: peer.state.to_string(),
+        since: rfc3339(peer.since),
+        seconds_in_state: peer.in_state.as_secs(),
+        info: peer.info.clone(),
+        last_error: peer.last_error.clone(),
+        reflector_client: peer.reflector_client,
+        passive: peer.passive,
+        local_as: peer.local_as.0,
+        asn: peer.asn.map(|asn| asn.0),
+        configured_as: configured_as(&peer.configured_as),
+        router_id: peer.router_id.map(|id| id.to_string()),
+        established: peer.established,
+        negotiated: peer.negotiated.as_ref().map(negotiated),
+        messages_received: messages(&peer.received),
+        messages_sent: messages(&peer.sent),
+        prefixes_received: peer.prefixes.received,
+        prefixes_accepted: peer.prefixes.accepted,
+        prefixes_advertised: peer.prefixes.advertised,
+    }
+}
+
+fn configured_as(rule: &PeerAs) -> String {
+    match rule {
+        PeerAs::Exact(asn) => asn.to_string(),
+        PeerAs::AnyOf(list) => list.iter().map(ToString::to_string).collect::<Vec<_>>().join(" or "),
+        PeerAs::Internal => "internal".to_owned(),
+        PeerAs::External => "external".to_owned(),
+        PeerAs::Any => "any".to_owned(),
+    }
+}
+
+fn negotiated(negotiated: &NegotiatedStatus) -> Negotiated {
+    Negotiated {
+        local: negotiated.local,
+        remote: negotiated.remote,
+        families: negotiated.families.iter().map(|family| family.to_string()).collect(),
+        hold_seconds: negotiated.hold_time.as_secs_f64(),
+        keepalive_seconds: negotiated.keepalive.as_secs_f64(),
+        four_octet_as: negotiated.four_octet_as,
+        extended_message: negotiated.extended_message,
+        route_refresh: negotiated.route_refresh,
+        graceful_restart_seconds: negotiated.graceful_restart.as_ref().map(Duration::as_secs),
+    }
+}
+
+fn messages(counters: &MessageCounters) -> Messages {
+    Messages {
+        open: counters.open,
+        update: counters.update,
+        notification: counters.notification,
+        keepalive: counters.keepalive,
+        route_refresh: counters.refresh,
+        octets: counters.octets,
+    }
+}
+
+fn listed(route: &RouteInfo) -> Path {
+    let reason = match (route.best, route.ineligible) {
+        (true, _) => "best".to_owned(),
+        (false, Some(why)) => format!("not eligible: {why}"),
+        (false, None) => "not best".to_owned(),
+    };
+    path(route.prefix, &route.source, route.path_id.0, &route.attributes, route.best, route.stale, reason)
+}
+
+fn explained(prefix: IpNet, from: &PathExplanation) -> Path {
+    let best = matches!(from.verdict, PathVerdict::Best);
+    let reason = match from.verdict {
+        PathVerdict::Best => "best".to_owned(),
+        PathVerdict::Multipath(rung) => format!("used beside the best: equal up to {rung}"),
+        PathVerdict::Lost(rung) => format!("not best: lost at {rung}"),
+        PathVerdict::Ineligible(why) => format!("not eligible: {why}"),
+    };
+    path(prefix, &from.source, from.path_id.0, &from.attributes, best, from.stale, reason)
+}
+
+fn path(
+    prefix: IpNet,
+    source: &Learned,
+    path_id: u32,
+    attributes: &RouteAttributes,
+    best: bool,
+    stale: bool,
+    reason: String,
+) -> Path {
+    let from = match source {
+        Learned::Local(_) => None,
+        Learned::Peer { address, .. } => Some(*address),
+    };
+    let block = AttributeBlock::parse(&attributes.block).unwrap_or_default();
+    Path {
+        prefix,
+        best,
+        stale,
+        from,
+        path_id,
+        next_hop: attributes.next_hop.map(|next_hop| next_hop.to_string()),
+        origin: block.origin().to_string(),
+        as_path: block.as_path().to_string(),
+        local_pref: block.local_pref(),
+        med: block.med(),
+        communities: block.communities().map(|community| community.to_string()).collect(),
+        large_communities: block.large_communities().map(|community| community.to_string()).collect(),
+        originator_id: block.originator_id().map(|id| id.to_string()),
+        cluster_list: block.cluster_list().map(|cluster| cluster.to_string()).collect(),
+        reason,
+    }
+}

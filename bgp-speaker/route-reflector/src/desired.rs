@@ -1,0 +1,336 @@
+//! From a configuration to what the speaker is asked to be, and from one such wish to the next.
+
+use std::collections::{BTreeMap, HashMap};
+use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
+
+use bgp_speaker::{
+    Asn, Builder, ClusterId, Community, Family, FamilySet, MeshDialer, MeshNode, NextHopMode, OwnerId, PeerAs, PeerClass,
+    PeerConfig, Policy, RangeConfig, Route, RouterId, SessionOptions, Speaker, SpeakerError, Timers,
+};
+use ipnet::IpNet;
+
+use crate::config::{self, Config, Dialer, NextHop, Scope, SessionKeys, Verdict};
+
+/// The configuration file owns what it originates; nothing else does in this program.
+const OWNER: OwnerId = OwnerId(0);
+
+/// Everything that a configuration asks of a speaker.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Desired {
+    /// What a speaker is born with.
+    identity: Identity,
+    peers: BTreeMap<IpAddr, PeerConfig>,
+    ranges: BTreeMap<IpNet, RangeConfig>,
+    mesh: Vec<MeshNode>,
+    routes: BTreeMap<IpNet, Route>,
+    descriptions: HashMap<IpAddr, String>,
+}
+
+/// What cannot be changed while a speaker runs.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+struct Identity {
+    asn: u32,
+    router_id: u32,
+    cluster_id: Option<u32>,
+    listen: Vec<SocketAddr>,
+    mesh_local: Option<IpAddr>,
+    mesh_dialer: MeshDialer,
+    mesh_hold_time: Option<Duration>,
+    kernel: Option<Kernel>,
+}
+
+/// Kernel export as configured.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+struct Kernel {
+    table: Option<u32>,
+    protocol: Option<u8>,
+    metric: Option<u32>,
+}
+
+/// What a change of the configuration did.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Changes {
+    pub(crate) added: usize,
+    pub(crate) removed: usize,
+    pub(crate) changed: usize,
+}
+
+impl Desired {
+    /// What `config` asks for.
+    pub(crate) fn of(config: &Config) -> Self {
+        let hold_time = config.hold_time.map(|hold| Duration::from_secs(hold.0.into()));
+        let mesh = config.mesh.as_ref().map(toml::Spanned::get_ref);
+        Desired {
+            identity: Identity {
+                asn: config.asn.0,
+                router_id: config.router_id.0.into(),
+                cluster_id: config.cluster_id.map(|cluster| cluster.0.into()),
+                listen: config.listen_addresses(),
+                mesh_local: mesh.map(|mesh| mesh.local.get_ref().0),
+                mesh_dialer: match mesh.and_then(|mesh| mesh.dialer) {
+                    Some(Dialer::CalicoString) => MeshDialer::CalicoString,
+                    Some(Dialer::Numeric) | None => MeshDialer::Numeric,
+                },
+                mesh_hold_time: mesh.and(hold_time),
+                kernel: config.kernel_export.then(|| kernel(config)),
+            },
+            peers: config.neighbor.iter().map(|n| (n.address.get_ref().0, peer(config, n))).collect(),
+            ranges: config.neighbor_range.iter().map(|r| (r.prefix.get_ref().0, range(config, r))).collect(),
+            mesh: mesh.map(|mesh| nodes(config, mesh)).unwrap_or_default(),
+            routes: config.route.iter().map(|r| (r.prefix.get_ref().0, route(r))).collect(),
+            descriptions: config
+                .neighbor
+                .iter()
+                .filter_map(|n| Some((n.address.get_ref().0, n.description.clone()?)))
+                .collect(),
+        }
+    }
+
+    /// A speaker with this identity and nothing else yet.
+    pub(crate) fn builder(&self) -> Builder {
+        let identity = &self.identity;
+        let mut builder =
+            Speaker::builder(Asn(identity.asn), RouterId(identity.router_id)).mesh_dialer(identity.mesh_dialer);
+        for address in &identity.listen {
+            builder = builder.listen(*address);
+        }
+        if let Some(cluster) = identity.cluster_id {
+            builder = builder.cluster_id(ClusterId(cluster));
+        }
+        if let Some(local) = identity.mesh_local {
+            builder = builder.local_address(local);
+        }
+        if let Some(hold_time) = identity.mesh_hold_time {
+            let timers = Timers { hold_time, ..Timers::default() };
+            builder = builder.mesh_options(SessionOptions { timers, ..SessionOptions::default() });
+        }
+        match &identity.kernel {
+            Some(kernel) => builder.kernel(kernel.config()),
+            None => builder,
+        }
+    }
+
+    /// What the configuration remarks on its neighbors.
+    pub(crate) fn descriptions(&self) -> HashMap<IpAddr, String> {
+        self.descriptions.clone()
+    }
+
+    /// The key that differs and that only a restart can change.
+    pub(crate) fn needs_restart(&self, next: &Desired) -> Option<&'static str> {
+        let (now, next) = (&self.identity, &next.identity);
+        let keys = [
+            ("asn", now.asn != next.asn),
+            ("router-id", now.router_id != next.router_id),
+            ("cluster-id", now.cluster_id != next.cluster_id),
+            ("listen", now.listen != next.listen),
+            ("mesh.local", now.mesh_local != next.mesh_local),
+            ("mesh.dialer", now.mesh_dialer != next.mesh_dialer),
+            ("hold-time of the mesh", now.mesh_hold_time != next.mesh_hold_time),
+            ("kernel-export or [kernel]", now.kernel != next.kernel),
+        ];
+        keys.iter().find(|(_, differs)| *differs).map(|(key, _)| *key)
+    }
+
+    /// Makes a speaker that is as `before` into what `self` asks for; what is equal in both is not touched.
+    ///
+    /// Old things go before new ones come, so that an address may move from a neighbor to the mesh and back.
+    pub(crate) async fn apply(&self, before: &Desired, speaker: &Speaker) -> Result<Changes, SpeakerError> {
+        let mut changes = Changes::default();
+        let (peers_gone, peers_new) = changes.count(&before.peers, &self.peers);
+        let (ranges_gone, ranges_new) = changes.count(&before.ranges, &self.ranges);
+        let (routes_gone, routes_new) = changes.count(&before.routes, &self.routes);
+        for address in peers_gone {
+            speaker.remove_peer(address).await?;
+        }
+        for prefix in ranges_gone {
+            speaker.remove_listen_range(prefix).await?;
+        }
+        if self.mesh != before.mesh {
+            speaker.mesh(&self.mesh).await?;
+            changes.changed += 1;
+        }
+        // A route that only changed is announced anew below; withdrawing it first would make peers lose it for a moment.
+        let withdrawn: Vec<IpNet> = routes_gone.into_iter().filter(|p| !self.routes.contains_key(p)).collect();
+        if !withdrawn.is_empty() {
+            speaker.withdraw(OWNER, withdrawn).await?;
+        }
+        if !routes_new.is_empty() {
+            speaker.announce(OWNER, routes_new.into_iter().cloned()).await?;
+        }
+        for range in ranges_new {
+            speaker.add_listen_range(range.clone()).await?;
+        }
+        for peer in peers_new {
+            speaker.add_peer(peer.clone()).await?;
+        }
+        Ok(changes)
+    }
+}
+
+impl Changes {
+    /// The keys to remove and the values to add that lead from `before` to `after`; a changed value is in both.
+    fn count<'a, K: Ord + Copy, V: PartialEq>(
+        &mut self,
+        before: &BTreeMap<K, V>,
+        after: &'a BTreeMap<K, V>,
+    ) -> (Vec<K>, Vec<&'a V>) {
+        let gone: Vec<K> = before.iter().filter(|(key, value)| after.get(key) != Some(*value)).map(|(k, _)| *k).collect();
+        let new: Vec<&V> = after.iter().filter(|(key, value)| before.get(key) != Some(*value)).map(|(_, v)| v).collect();
+        let changed = gone.iter().filter(|key| after.contains_key(key)).count();
+        self.changed += changed;
+        self.removed += gone.len() - changed;
+        self.added += new.len() - changed;
+        (gone, new)
+    }
+}
+
+impl Kernel {
+    fn config(&self) -> bgp_speaker::KernelConfig {
+        let mut config = bgp_speaker::KernelConfig::default();
+        if let Some(table) = self.table {
+            config.table = table;
+        }
+        if let Some(protocol) = self.protocol {
+            config.protocol = protocol;
+        }
+        if let Some(metric) = self.metric {
+            config.metric = metric;
+        }
+        config
+    }
+}
+
+fn kernel(config: &Config) -> Kernel {
+    let Some(kernel) = &config.kernel else { return Kernel::default() };
+    let kernel = kernel.get_ref();
+    Kernel {
+        table: kernel.table.as_ref().map(|table| *table.get_ref()),
+        protocol: kernel.protocol.as_ref().map(|protocol| *protocol.get_ref()),
+        metric: kernel.metric.as_ref().map(|metric| *metric.get_ref()),
+    }
+}
+
+fn peer(config: &Config, neighbor: &config::Neighbor) -> PeerConfig {
+    let keys = neighbor.session();
+    let mut peer = PeerConfig::new(neighbor.address.get_ref().0, peer_as(*keys.asn.get_ref()));
+    if let Some(port) = &neighbor.port {
+        peer.port = port.get_ref().0;
+    }
+    peer.class = match (keys.is_client(), neighbor.scope) {
+        (true, _) => PeerClass::ReflectorClient,
+        (false, Some(Scope::Global)) => PeerClass::Global,
+        (false, Some(Scope::Node) | None) => PeerClass::NodeSpecific,
+    };
+    peer.options = session(config, keys);
+    peer.options.passive = neighbor.passive.as_ref().is_some_and(|passive| *passive.get_ref());
+    if let Some(retry) = &neighbor.connect_retry {
+        peer.options.timers.connect_retry = Duration::from_secs(retry.get_ref().0.into());
+    }
+    peer
+}
+
+fn range(config: &Config, range: &config::NeighborRange) -> RangeConfig {
+    let keys = range.session();
+    let mut to = RangeConfig::new(range.prefix.get_ref().0, peer_as(*keys.asn.get_ref()));
+    if let Some(limit) = range.limit {
+        to.limit = usize::try_from(limit.0).unwrap_or(usize::MAX);
+    }
+    if keys.is_client() {
+        to.class = PeerClass::ReflectorClient;
+    }
+    to.options = session(config, keys);
+    to.options.passive = true;
+    to
+}
+
+fn session(config: &Config, keys: SessionKeys<'_>) -> SessionOptions {
+    let mut options = SessionOptions {
+        local_as: keys.local_as.map(|asn| Asn(asn.0)),
+        source: keys.local_address.map(|address| address.get_ref().0),
+        route_reflector_client: keys.is_client(),
+        families: keys.families.map(|families| family_set(families.get_ref())),
+        import: keys.import.map(policy),
+        export: keys.export.map(policy),
+        ..SessionOptions::default()
+    };
+    if let Some(hold) = keys.hold_time.or(config.hold_time) {
+        options.timers.hold_time = Duration::from_secs(hold.0.into());
+    }
+    options.timers.keepalive = keys.keepalive_interval.map(|time| Duration::from_secs(time.get_ref().0.into()));
+    options.next_hop = match keys.next_hop {
+        Some(NextHop::Auto) | None => NextHopMode::Auto,
+        Some(NextHop::Unchanged) => NextHopMode::Unchanged,
+        Some(NextHop::SelfAlways) => NextHopMode::SelfAlways,
+    };
+    if let Some(IpAddr::V4(own)) = keys.next_hop_ipv4.map(|own| own.get_ref().0) {
+        options.next_hop_v4 = Some(own);
+    }
+    if let Some(IpAddr::V6(own)) = keys.next_hop_ipv6.map(|own| own.get_ref().0) {
+        options.next_hop_v6 = Some(own);
+    }
+    options.ttl = keys.ttl.map(|ttl| ttl.0);
+    if let Some(times) = keys.allow_own_as {
+        options.allow_own_as = times;
+    }
+    if keys.graceful_restart == Some(false) {
+        options.graceful_restart = None;
+    } else if let Some(time) = keys.restart_time {
+        options.graceful_restart = Some(Duration::from_secs(time.get_ref().0.into()));
+    }
+    if let Some(offer) = keys.extended_message {
+        options.extended_message = offer;
+    }
+    options
+}
+
+fn nodes(config: &Config, mesh: &config::Mesh) -> Vec<MeshNode> {
+    let node = |node: &config::MeshNode| {
+        let addresses: Vec<IpAddr> =
+            node.address.get_ref().places(node.address.span()).into_iter().map(|(address, _)| address).collect();
+        let name = node.name.clone().or_else(|| addresses.first().map(ToString::to_string)).unwrap_or_default();
+        MeshNode {
+            name,
+            addresses,
+            asn: Asn(node.asn.unwrap_or(config.asn).0),
+            port: node.port.map_or(bgp_speaker::BGP_PORT, |port| port.0),
+        }
+    };
+    mesh.nodes.get_ref().iter().map(node).collect()
+}
+
+fn route(from: &config::StaticRoute) -> Route {
+    let mut route = Route::new(from.prefix.get_ref().0);
+    route.next_hop = from.next_hop.as_ref().map(|next_hop| next_hop.get_ref().0);
+    route.local_pref = from.local_pref;
+    route.med = from.med;
+    route.communities = from.communities.iter().map(|community| Community(community.0)).collect();
+    route
+}
+
+fn peer_as(rule: config::PeerAs) -> PeerAs {
+    match rule {
+        config::PeerAs::Exact(asn) => PeerAs::Exact(Asn(asn)),
+        config::PeerAs::Internal => PeerAs::Internal,
+        config::PeerAs::External => PeerAs::External,
+        config::PeerAs::Any => PeerAs::Any,
+    }
+}
+
+fn policy(verdict: Verdict) -> Policy {
+    match verdict {
+        Verdict::Accept => Policy::AcceptAll,
+        Verdict::Reject => Policy::RejectAll,
+    }
+}
+
+fn family_set(families: &[config::Family]) -> FamilySet {
+    let mut set = FamilySet::default();
+    for family in families {
+        set.insert(match family {
+            config::Family::Ipv4Unicast => Family::IPV4_UNICAST,
+            config::Family::Ipv6Unicast => Family::IPV6_UNICAST,
+        });
+    }
+    set
+}

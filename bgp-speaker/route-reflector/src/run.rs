@@ -1,0 +1,186 @@
+//! `run`: the daemon, from its configuration file to its orderly end.
+
+use std::convert::Infallible;
+use std::io::IsTerminal;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use bgp_speaker::{ShutdownMode, Speaker};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use sd_notify::NotifyState;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tracing::{error, info, warn};
+use tracing_subscriber::EnvFilter;
+
+use crate::config::{self, Config, LogFormat};
+use crate::control::server;
+use crate::control::socket::{ControlSocket, SocketError, usual_places};
+use crate::control::source::Source;
+use crate::desired::Desired;
+use crate::failure::Failure;
+
+/// Long enough for a NOTIFICATION on every session; a peer that does not read must not hold up a service manager.
+const SHUTDOWN_LIMIT: Duration = Duration::from_secs(5);
+
+/// Runs what the file at `path` describes until a signal ends it.
+pub(crate) async fn run(path: &Path) -> Result<(), Failure> {
+    let config = config::load(path).map_err(Failure::config)?;
+    start_log(&config);
+    raise_file_limit();
+    // Signals are caught from here on: one that arrives during start-up ends the daemon in order as well.
+    let mut signals = Signals::new()?;
+    let socket = control_socket(&config)?;
+    let desired = Desired::of(&config);
+    let speaker = desired.builder().start().await.map_err(Failure::new)?;
+    if let Err(refused) = desired.apply(&Desired::default(), &speaker).await {
+        speaker.shutdown(ShutdownMode::Restart).await;
+        return Err(Failure::new(format_args!("{}: {refused}", path.display())));
+    }
+    let source = Arc::new(Source::new(speaker.clone(), desired.descriptions()));
+    let control = tokio::spawn(serve(socket, source.clone()));
+    let status = speaker.status();
+    info!(asn = %status.asn, router_id = %status.router_id, listen = ?status.listen, "running");
+    notify(&[NotifyState::Ready]);
+
+    let mut daemon = Daemon { path: path.to_owned(), desired, speaker, source };
+    daemon.until_stopped(&mut signals).await;
+
+    notify(&[NotifyState::Stopping]);
+    control.abort();
+    let mode = ShutdownMode::Admin { text: "route-reflector is stopping".to_owned() };
+    tokio::select! {
+        () = daemon.speaker.shutdown(mode) => info!("stopped"),
+        () = tokio::time::sleep(SHUTDOWN_LIMIT) => warn!("stopped before every peer had taken its NOTIFICATION"),
+        _ = signals.stop() => warn!("stopped at once"),
+    }
+    Ok(())
+}
+
+/// A running speaker and the file that describes it.
+struct Daemon {
+    path: PathBuf,
+    desired: Desired,
+    speaker: Speaker,
+    source: Arc<Source>,
+}
+
+impl Daemon {
+    async fn until_stopped(&mut self, signals: &mut Signals) {
+        loop {
+            tokio::select! {
+                name = signals.stop() => {
+                    info!(signal = name, "stopping");
+                    return;
+                }
+                _ = signals.reload.recv() => self.reload().await,
+            }
+        }
+    }
+
+    /// Reads the file again and changes what differs; a bad file, or one that needs a restart, changes nothing.
+    async fn reload(&mut self) {
+        let next = match config::load(&self.path) {
+            Ok(config) => Desired::of(&config),
+            Err(fault) => {
+                error!("the configuration is not reloaded:\n{fault}");
+                return;
+            }
+        };
+        if let Some(key) = self.desired.needs_restart(&next) {
+            error!(key, "the configuration is not reloaded: this key changes with a restart only");
+            return;
+        }
+        match next.apply(&self.desired, &self.speaker).await {
+            Ok(changes) => {
+                self.source.describe(next.descriptions());
+                self.desired = next;
+                info!(changes.added, changes.removed, changes.changed, "configuration reloaded");
+            }
+            Err(refused) => error!(%refused, "the configuration is reloaded in part only: restart"),
+        }
+    }
+}
+
+/// The signals that a daemon listens to.
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+    reload: Signal,
+}
+
+impl Signals {
+    fn new() -> Result<Self, Failure> {
+        let catch = |kind| {
+            signal(kind).map_err(|error| Failure::new(format_args!("cannot catch signals: {error}")))
+        };
+        Ok(Signals {
+            terminate: catch(SignalKind::terminate())?,
+            interrupt: catch(SignalKind::interrupt())?,
+            reload: catch(SignalKind::hangup())?,
+        })
+    }
+
+    async fn stop(&mut self) -> &'static str {
+        tokio::select! {
+            _ = self.terminate.recv() => "SIGTERM",
+            _ = self.interrupt.recv() => "SIGINT",
+        }
+    }
+}
+
+fn start_log(config: &Config) {
+    let configured = config.log.filter.as_ref().map_or("info", |filter| filter.get_ref());
+    // An environment that does not parse is not worth a start that fails: the file's filter was checked.
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(configured));
+    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    match config.log.format {
+        Some(LogFormat::Json) => log.json().init(),
+        Some(LogFormat::Text) | None => log.with_ansi(std::io::stderr().is_terminal()).init(),
+    }
+}
+
+/// Each session needs a file descriptor, and the usual soft limit of 1024 is for programs that call `select`.
+fn raise_file_limit() {
+    let limit = getrlimit(Resource::Nofile);
+    if limit.current != limit.maximum {
+        let raised = Rlimit { current: limit.maximum, maximum: limit.maximum };
+        if let Err(error) = setrlimit(Resource::Nofile, raised) {
+            warn!(%error, "cannot raise the limit of open files: many sessions may not fit");
+        }
+    }
+}
+
+/// The socket that the file names, or else the first usual one that can be had. Only a named one must be there.
+fn control_socket(config: &Config) -> Result<Option<ControlSocket>, Failure> {
+    if let Some(path) = &config.control_socket {
+        return ControlSocket::bind(path.get_ref()).map(Some).map_err(Failure::new);
+    }
+    let mut refusals = Vec::new();
+    for path in usual_places() {
+        match ControlSocket::bind(&path) {
+            Ok(socket) => return Ok(Some(socket)),
+            Err(refusal) => refusals.push(refusal),
+        }
+    }
+    let refusals: Vec<String> = refusals.iter().map(SocketError::to_string).collect();
+    warn!("`status` and `routes` cannot ask this daemon: {}", refusals.join("; "));
+    Ok(None)
+}
+
+async fn serve(socket: Option<ControlSocket>, source: Arc<Source>) -> Infallible {
+    match socket {
+        Some(socket) => {
+            info!(path = %socket.path().display(), "control socket");
+            server::serve(socket, source).await
+        }
+        None => std::future::pending().await,
+    }
+}
+
+/// Tells systemd, when it is there.
+fn notify(state: &[NotifyState<'_>]) {
+    if let Err(error) = sd_notify::notify(state) {
+        warn!(%error, "cannot notify the service manager");
+    }
+}

@@ -1,0 +1,49 @@
+//! `status` and `routes`: what a running speaker says, as tables or as JSON.
+
+mod routes;
+mod status;
+
+use std::io::{self, Write};
+
+use comfy_table::{Table, presets};
+use serde::Serialize;
+
+pub(crate) use routes::routes;
+pub(crate) use status::status;
+
+use crate::cli::Target;
+use crate::config;
+use crate::control::client::Client;
+use crate::failure::Failure;
+
+impl Target {
+    /// The daemon that the options name.
+    fn client(&self) -> Result<Client, Failure> {
+        let Some(path) = &self.config else { return Ok(Client::new(self.socket.clone())) };
+        let config = config::load(path).map_err(Failure::config)?;
+        Ok(Client::new(config.control_socket.map(toml::Spanned::into_inner)))
+    }
+}
+
+/// An empty table in the house's look.
+fn table(header: &[&str]) -> Table {
+    let mut table = Table::new();
+    table.load_style(presets::UTF8_FULL_CONDENSED).set_header(header.iter().copied());
+    table
+}
+
+/// Text from elsewhere, such as a peer's NOTIFICATION, without what would steer a terminal.
+fn clean(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() { char::REPLACEMENT_CHARACTER } else { c }).collect()
+}
+
+/// A value, or a dash for none.
+fn or_dash<T: ToString>(value: Option<T>) -> String {
+    value.map_or_else(|| "-".to_owned(), |value| clean(&value.to_string()))
+}
+
+fn print_json(out: &mut impl Write, value: &impl Serialize) -> Result<(), Failure> {
+    serde_json::to_writer_pretty(&mut *out, value).map_err(io::Error::from)?;
+    writeln!(out)?;
+    Ok(())
+}

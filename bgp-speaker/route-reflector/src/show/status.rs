@@ -1,0 +1,164 @@
+//! `status`: the sessions, as `calicoctl node status` shows them and with more when asked.
+
+use std::io::{self, Write};
+use std::time::Duration;
+
+use comfy_table::Table;
+
+use super::{clean, or_dash, print_json, table};
+use crate::cli::StatusArgs;
+use crate::control::answer::{Peer, Status};
+use crate::failure::Failure;
+use crate::time::span;
+
+/// Prints the status of the daemon that `args` name.
+pub(crate) async fn status(args: &StatusArgs) -> Result<(), Failure> {
+    let mut status: Status = args.target.client()?.document("/status").await?;
+    if let Some(address) = args.peer {
+        status.peers.retain(|peer| peer.address == address);
+        if status.peers.is_empty() {
+            return Err(Failure::new(format!("there is no peer {address}: `status` without an address lists them all")));
+        }
+    }
+    let mut out = io::BufWriter::new(io::stdout().lock());
+    if args.target.json {
+        print_json(&mut out, &status)?;
+    } else {
+        print(&mut out, &status, args.verbose)?;
+    }
+    out.flush()?;
+    Ok(())
+}
+
+fn print(out: &mut impl Write, status: &Status, verbose: bool) -> io::Result<()> {
+    writeln!(out, "{}", headline(status))?;
+    if let Some(kernel) = &status.kernel {
+        write!(out, "kernel: {} changes applied, {} refused", kernel.applied, kernel.refused)?;
+        match &kernel.last_error {
+            Some(error) => writeln!(out, "; the last refusal: {}", clean(error))?,
+            None => writeln!(out)?,
+        }
+    }
+    if status.strangers > 0 {
+        writeln!(out, "{} connections from addresses that no neighbor has", status.strangers)?;
+    }
+    writeln!(out)?;
+    if status.peers.is_empty() {
+        return writeln!(out, "no peers");
+    }
+    writeln!(out, "{}", peers(&status.peers))?;
+    if verbose {
+        for peer in &status.peers {
+            details(out, peer)?;
+        }
+    }
+    Ok(())
+}
+
+fn headline(status: &Status) -> String {
+    let up = status.peers.iter().filter(|peer| peer.state == "up").count();
+    let cluster = match &status.cluster_id {
+        Some(cluster) => format!(", cluster {cluster}"),
+        None => String::new(),
+    };
+    let listen: Vec<String> = status.listen.iter().map(ToString::to_string).collect();
+    let listen = if listen.is_empty() { "nowhere".to_owned() } else { listen.join(", ") };
+    format!(
+        "route-reflector {}, AS {}, router id {}{cluster}, up for {}, listening on {listen}\n\
+         {up} of {} sessions established; {} prefixes, {} paths",
+        clean(&status.version),
+        status.asn,
+        status.router_id,
+        span(Duration::from_secs(status.uptime_seconds)),
+        status.peers.len(),
+        status.prefixes,
+        status.paths,
+    )
+}
+
+fn peers(peers: &[Peer]) -> Table {
+    let described = peers.iter().any(|peer| peer.description.is_some());
+    let mut header = vec!["PEER ADDRESS", "PEER TYPE", "STATE", "SINCE", "RECEIVED", "SENT", "INFO"];
+    if described {
+        header.push("DESCRIPTION");
+    }
+    let mut table = table(&header);
+    for peer in peers {
+        let mut row = vec![
+            peer.address.to_string(),
+            peer.peer_type.clone(),
+            peer.state.clone(),
+            since(peer),
+            peer.prefixes_received.to_string(),
+            peer.prefixes_advertised.to_string(),
+            clean(&peer.info),
+        ];
+        if described {
+            row.push(or_dash(peer.description.as_ref()));
+        }
+        table.add_row(row);
+    }
+    table
+}
+
+/// The time of day for what is younger than a day, else the date, as `calicoctl` does; in UTC.
+fn since(peer: &Peer) -> String {
+    const DAY: u64 = 86_400;
+    let (date, time) = peer.since.split_once('T').unwrap_or((&peer.since, ""));
+    clean(if peer.seconds_in_state < DAY && !time.is_empty() { time } else { date })
+}
+
+fn details(out: &mut impl Write, peer: &Peer) -> io::Result<()> {
+    writeln!(out, "\n{}", peer.address)?;
+    let mut line = |name: &str, value: String| writeln!(out, "  {name:<12} {}", clean(&value));
+    line("AS", format!("{} (configured {}), ours {}", or_dash(peer.asn), peer.configured_as, peer.local_as))?;
+    line("router id", or_dash(peer.router_id.as_ref()))?;
+    line(
+        "state",
+        format!(
+            "{} for {}; established {} times",
+            peer.session_state,
+            span(Duration::from_secs(peer.seconds_in_state)),
+            peer.established
+        ),
+    )?;
+    if let Some(error) = &peer.last_error {
+        line("last error", error.clone())?;
+    }
+    if let Some(negotiated) = &peer.negotiated {
+        line("connection", format!("{} to {}", negotiated.local, negotiated.remote))?;
+        line("families", negotiated.families.join(", "))?;
+        line("hold time", format!("{} s, keepalive {} s", negotiated.hold_seconds, negotiated.keepalive_seconds))?;
+        let abilities = [
+            (negotiated.four_octet_as, "four-octet AS"),
+            (negotiated.extended_message, "extended message"),
+            (negotiated.route_refresh, "route refresh"),
+            (negotiated.graceful_restart_seconds.is_some(), "graceful restart"),
+        ];
+        let abilities: Vec<&str> = abilities.iter().filter(|(on, _)| *on).map(|(_, name)| *name).collect();
+        line("both know", abilities.join(", "))?;
+    }
+    line(
+        "prefixes",
+        format!(
+            "{} received, {} accepted, {} advertised",
+            peer.prefixes_received, peer.prefixes_accepted, peer.prefixes_advertised
+        ),
+    )?;
+    for (name, messages) in [("received", peer.messages_received), ("sent", peer.messages_sent)] {
+        line(
+            name,
+            format!(
+                "{} messages, {} octets: {} open, {} update, {} keepalive, {} refresh, {} notification",
+                messages.total(),
+                messages.octets,
+                messages.open,
+                messages.update,
+                messages.keepalive,
+                messages.route_refresh,
+                messages.notification
+            ),
+        )?;
+    }
+    Ok(())
+}
