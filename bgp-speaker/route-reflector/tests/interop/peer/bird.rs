@@ -1,0 +1,149 @@
+//! BIRD 2: configured by file, re-read on change; asked through `birdc`.
+
+use std::fmt::Write as _;
+use std::net::Ipv4Addr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::{Daemon, HOLD_TIME, Route, Site, as_path};
+use crate::lab::{Process, Spawn, eventually, output};
+
+pub(super) struct Bird<'a> {
+    site: Site<'a>,
+    config: PathBuf,
+    socket: PathBuf,
+    process: Arc<Process>,
+}
+
+impl<'a> Bird<'a> {
+    pub(super) fn start(site: Site<'a>) -> Self {
+        let config = site.lab.write(&site.node, "bird.conf", &configuration(&site));
+        let socket = site.lab.subdir(&site.node, "bird").join("ctl");
+        let process = launch(&site, &config, &socket);
+        let bird = Self { site, config, socket, process };
+        bird.wait_ready();
+        bird
+    }
+
+    fn wait_ready(&self) {
+        eventually("BIRD answers", Duration::from_secs(10), || self.ask(&["show", "status"]));
+    }
+
+    fn ask(&self, command: &[&str]) -> Result<String, String> {
+        let socket = self.socket.display().to_string();
+        let mut line = vec!["birdc", "-s", &socket];
+        line.extend_from_slice(command);
+        output(&line)
+    }
+
+    fn reconfigure(&self) {
+        self.site.lab.write(&self.site.node, "bird.conf", &configuration(&self.site));
+        let answer = self.ask(&["configure"]).unwrap_or_else(|error| panic!("{error}"));
+        assert!(answer.contains("econfigur"), "BIRD takes its new configuration: {answer}");
+    }
+}
+
+impl Daemon for Bird<'_> {
+    fn route(&self, prefix: &str) -> Result<Option<Route>, String> {
+        let text = match self.ask(&["show", "route", prefix, "all"]) {
+            Err(error) if error.contains("Network not found") => return Ok(None),
+            text => text?,
+        };
+        let mut route = Route::default();
+        // The best path stands first; a further path to the same prefix begins with its own `Type:` line.
+        for line in text.lines().skip_while(|line| !line.contains("Type:")).skip(1) {
+            match line.trim().split_once(": ") {
+                _ if line.contains("Type:") => break,
+                Some(("BGP.next_hop", value)) => route.next_hop = first_word(value),
+                Some(("BGP.as_path", value)) => route.as_path = as_path(value),
+                Some(("BGP.originator_id", value)) => route.originator = Some(first_word(value)),
+                Some(("BGP.cluster_list", value)) => {
+                    route.clusters = value.split_whitespace().map(str::to_owned).collect();
+                }
+                _ => {}
+            }
+        }
+        Ok(Some(route))
+    }
+
+    fn established(&self, neighbor: Ipv4Addr) -> Result<(), String> {
+        let text = self.ask(&["show", "protocols", &protocol(neighbor)])?;
+        if text.contains("Established") { Ok(()) } else { Err(text) }
+    }
+
+    fn announce(&mut self, prefix: &str) {
+        self.site.originate(prefix);
+        self.reconfigure();
+    }
+
+    fn withdraw(&mut self, prefix: &str) {
+        self.site.cease(prefix);
+        self.reconfigure();
+    }
+
+    fn kill(&mut self) {
+        self.process.kill();
+    }
+
+    fn restart(&mut self) {
+        self.process = launch(&self.site, &self.config, &self.socket);
+        self.wait_ready();
+    }
+}
+
+fn launch(site: &Site<'_>, config: &std::path::Path, socket: &std::path::Path) -> Arc<Process> {
+    let (config, socket) = (config.display().to_string(), socket.display().to_string());
+    let spawn = Spawn::new(&["bird", "-f", "-c", &config, "-s", &socket]);
+    let spawn = if site.setup.kernel { spawn } else { spawn.without_root() };
+    site.lab.spawn(&site.node, &spawn)
+}
+
+fn configuration(site: &Site<'_>) -> String {
+    let (local, setup) = (site.node.v4(), &site.setup);
+    let mut text = format!("log stderr all;\nrouter id {local};\nprotocol device {{ scan time 1; }}\n");
+    if setup.kernel {
+        // Next hops are resolved over the connected network.
+        text.push_str("protocol direct { ipv4; ipv6; }\n");
+    }
+    for (family, v6) in [("ipv4", false), ("ipv6", true)] {
+        let routes: String =
+            setup.networks_of(v6).map(|prefix| format!("  route {prefix} blackhole;\n")).collect();
+        let _ = write!(text, "protocol static static_{family} {{\n  {family};\n{routes}}}\n");
+        if setup.kernel {
+            let _ = writeln!(
+                text,
+                "protocol kernel kernel_{family} {{ {family} {{ import none; export where source = RTS_BGP; }}; }}"
+            );
+        }
+    }
+    for neighbor in &setup.neighbors {
+        let mut options = format!("hold time {HOLD_TIME}; connect retry time 2; connect delay time 1;");
+        options.push_str(" error wait time 1, 2;");
+        if neighbor.passive {
+            options.push_str(" passive;");
+        }
+        if neighbor.client {
+            let _ = write!(options, " rr client; rr cluster id {local};");
+        }
+        let _ = write!(
+            text,
+            "protocol bgp {name} {{\n  local {local} as {asn};\n  neighbor {address} as {peer_as};\n  {options}\n  \
+             ipv4 {{ import all; export where source != RTS_DEVICE; }};\n  \
+             ipv6 {{ import all; export where source != RTS_DEVICE; }};\n}}\n",
+            name = protocol(neighbor.address),
+            asn = setup.asn,
+            address = neighbor.address,
+            peer_as = neighbor.asn,
+        );
+    }
+    text
+}
+
+fn protocol(neighbor: Ipv4Addr) -> String {
+    format!("peer_{}", neighbor.octets()[3])
+}
+
+fn first_word(text: &str) -> String {
+    text.split_whitespace().next().unwrap_or_default().to_owned()
+}

@@ -1,0 +1,159 @@
+//! GoBGP: neighbours by file, routes and questions through `gobgp`.
+
+use std::fmt::Write as _;
+use std::net::Ipv4Addr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde_json::Value;
+
+use super::{Daemon, HOLD_TIME, Route, Site, family};
+use crate::lab::{Process, Spawn, eventually};
+
+/// Path attribute codes in GoBGP's JSON.
+const AS_PATH: u64 = 2;
+const NEXT_HOP: u64 = 3;
+const ORIGINATOR_ID: u64 = 9;
+const CLUSTER_LIST: u64 = 10;
+const MP_REACH_NLRI: u64 = 14;
+
+pub(super) struct GoBgp<'a> {
+    site: Site<'a>,
+    process: Arc<Process>,
+}
+
+impl<'a> GoBgp<'a> {
+    pub(super) fn start(site: Site<'a>) -> Self {
+        let process = launch(&site);
+        let gobgp = Self { site, process };
+        gobgp.fill();
+        gobgp
+    }
+
+    /// GoBGP has no routes in its file: they are added once it answers.
+    fn fill(&self) {
+        eventually("gobgpd answers", Duration::from_secs(15), || self.ask(&["global"]));
+        for prefix in &self.site.setup.networks {
+            self.add(prefix);
+        }
+    }
+
+    fn add(&self, prefix: &str) {
+        let next_hop = self.site.node.address_for(prefix);
+        self.ask(&["global", "rib", "add", prefix, "nexthop", &next_hop, "-a", family(prefix)])
+            .unwrap_or_else(|error| panic!("{error}"));
+    }
+
+    fn ask(&self, command: &[&str]) -> Result<String, String> {
+        let mut line = vec!["gobgp"];
+        line.extend_from_slice(command);
+        self.site.lab.run(&self.site.node, &line)
+    }
+
+    fn json(&self, command: &[&str]) -> Result<Value, String> {
+        let mut line = vec!["-j"];
+        line.extend_from_slice(command);
+        let text = self.ask(&line)?;
+        serde_json::from_str(&text).map_err(|error| format!("{command:?}: {error}: {text}"))
+    }
+}
+
+impl Daemon for GoBgp<'_> {
+    fn route(&self, prefix: &str) -> Result<Option<Route>, String> {
+        let answer = match self.json(&["global", "rib", prefix, "-a", family(prefix)]) {
+            Err(error) if error.contains("not in table") => return Ok(None),
+            answer => answer?,
+        };
+        let Some(path) = answer[prefix].as_array().and_then(|paths| paths.first()) else { return Ok(None) };
+        let mut route = Route::default();
+        for attribute in path["attrs"].as_array().into_iter().flatten() {
+            let value = &attribute["value"];
+            match attribute["type"].as_u64() {
+                Some(AS_PATH) => {
+                    let segments = attribute["as_paths"].as_array().into_iter().flatten();
+                    let asns = segments.flat_map(|segment| segment["asns"].as_array().into_iter().flatten());
+                    route.as_path = asns.filter_map(|asn| asn.as_u64()?.try_into().ok()).collect();
+                }
+                Some(NEXT_HOP | MP_REACH_NLRI) => {
+                    route.next_hop = attribute["nexthop"].as_str().unwrap_or_default().to_owned();
+                }
+                Some(ORIGINATOR_ID) => route.originator = value.as_str().map(str::to_owned),
+                Some(CLUSTER_LIST) => {
+                    let ids = value.as_array().into_iter().flatten();
+                    route.clusters = ids.filter_map(|id| id.as_str().map(str::to_owned)).collect();
+                }
+                _ => {}
+            }
+        }
+        Ok(Some(route))
+    }
+
+    fn established(&self, neighbor: Ipv4Addr) -> Result<(), String> {
+        const ESTABLISHED: u64 = 6;
+        let answer = self.json(&["neighbor", &neighbor.to_string()])?;
+        let state = &answer["state"]["session_state"];
+        if state.as_u64() == Some(ESTABLISHED) { Ok(()) } else { Err(format!("session state {state}")) }
+    }
+
+    fn announce(&mut self, prefix: &str) {
+        self.site.originate(prefix);
+        self.add(prefix);
+    }
+
+    fn withdraw(&mut self, prefix: &str) {
+        self.site.cease(prefix);
+        self.ask(&["global", "rib", "del", prefix, "-a", family(prefix)])
+            .unwrap_or_else(|error| panic!("{error}"));
+    }
+
+    fn kill(&mut self) {
+        self.process.kill();
+    }
+
+    fn restart(&mut self) {
+        self.process = launch(&self.site);
+        self.fill();
+    }
+}
+
+fn launch(site: &Site<'_>) -> Arc<Process> {
+    let config = site.lab.write(&site.node, "gobgp.toml", &configuration(site)).display().to_string();
+    let line = ["gobgpd", "-f", &config, "--api-hosts", "127.0.0.1:50051", "--pprof-disable"];
+    site.lab.spawn(&site.node, &Spawn::new(&line).without_root())
+}
+
+fn configuration(site: &Site<'_>) -> String {
+    let (local, setup) = (site.node.v4(), &site.setup);
+    let mut text = format!(
+        "[global.config]\nas = {}\nrouter-id = \"{local}\"\nlocal-address-list = [\"{local}\"]\n",
+        setup.asn
+    );
+    for neighbor in &setup.neighbors {
+        let _ = write!(
+            text,
+            "[[neighbors]]\n[neighbors.config]\nneighbor-address = \"{}\"\npeer-as = {}\n\
+             [neighbors.timers.config]\nconnect-retry = 2\nhold-time = {HOLD_TIME}\nkeepalive-interval = {}\n\
+             idle-hold-time-after-reset = 2\n[neighbors.transport.config]\nlocal-address = \"{local}\"\n",
+            neighbor.address,
+            neighbor.asn,
+            HOLD_TIME / 3,
+        );
+        if neighbor.passive {
+            text.push_str("passive-mode = true\n");
+        }
+        if neighbor.client {
+            let _ = write!(
+                text,
+                "[neighbors.route-reflector.config]\nroute-reflector-client = true\n\
+                 route-reflector-cluster-id = \"{local}\"\n"
+            );
+        }
+        for family in ["ipv4-unicast", "ipv6-unicast"] {
+            let _ = write!(
+                text,
+                "[[neighbors.afi-safis]]\n[neighbors.afi-safis.config]\nafi-safi-name = \"{family}\"\n"
+            );
+        }
+    }
+    text
+}

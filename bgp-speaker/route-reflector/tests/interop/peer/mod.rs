@@ -1,0 +1,221 @@
+//! The other implementations, each behind the same small face: start with a set of neighbours, originate
+//! prefixes, and show what was learned.
+
+mod bird;
+mod exabgp;
+mod frr;
+mod gobgp;
+mod openbgpd;
+
+use std::net::Ipv4Addr;
+use std::path::Path;
+use std::time::Duration;
+
+use crate::lab::{Lab, Node, eventually};
+
+/// Hold time that every daemon is given unless a scenario says otherwise: short, so that a cut cable shows soon.
+pub(crate) const HOLD_TIME: u16 = 9;
+
+/// Longest time that a session may take to come up: a daemon's start, its connect delay, one retry.
+pub(crate) const UP: Duration = Duration::from_secs(30);
+
+/// Longest time that a change may take to arrive; OpenBGPD and FRR batch for seconds between eBGP peers.
+pub(crate) const SOON: Duration = Duration::from_secs(20);
+
+/// An implementation of BGP from the distribution.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    Bird,
+    Frr,
+    GoBgp,
+    OpenBgpd,
+    ExaBgp,
+}
+
+impl Kind {
+    pub(crate) const ALL: [Self; 5] = [Self::Bird, Self::Frr, Self::GoBgp, Self::OpenBgpd, Self::ExaBgp];
+
+    /// Name in the names of tests.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Bird => "bird",
+            Self::Frr => "frr",
+            Self::GoBgp => "gobgp",
+            Self::OpenBgpd => "openbgpd",
+            Self::ExaBgp => "exabgp",
+        }
+    }
+
+    /// Whether it can reflect routes; ExaBGP has no table and only speaks for itself.
+    pub(crate) fn can_reflect(self) -> bool {
+        self != Self::ExaBgp
+    }
+
+    /// Whether the programs are installed; otherwise what is missing and which package has it.
+    pub(crate) fn is_installed(self) -> Result<(), String> {
+        let (package, programs): (_, &[&str]) = match self {
+            Self::Bird => ("bird2", &["bird", "birdc"]),
+            Self::Frr => ("frr", &["vtysh", "/usr/lib/frr/bgpd", "/usr/lib/frr/zebra"]),
+            Self::GoBgp => ("gobgpd", &["gobgpd", "gobgp"]),
+            Self::OpenBgpd => ("openbgpd", &["bgpd", "bgpctl"]),
+            Self::ExaBgp => ("exabgp", &["exabgp"]),
+        };
+        let dirs = ["/usr/sbin", "/usr/bin", "/sbin", "/bin", "/usr/local/sbin", "/usr/local/bin"];
+        let missing =
+            programs.iter().find(|program| !dirs.iter().any(|dir| Path::new(dir).join(program).exists()));
+        missing.map_or(Ok(()), |program| Err(format!("{program} is missing (Debian package {package})")))
+    }
+
+    /// Starts it on `node` and waits until it can be asked.
+    pub(crate) fn start<'a>(self, lab: &'a Lab, node: &Node, setup: Setup) -> Box<dyn Daemon + 'a> {
+        let site = Site { lab, node: node.clone(), setup };
+        match self {
+            Self::Bird => Box::new(bird::Bird::start(site)),
+            Self::Frr => Box::new(frr::Frr::start(site)),
+            Self::GoBgp => Box::new(gobgp::GoBgp::start(site)),
+            Self::OpenBgpd => Box::new(openbgpd::OpenBgpd::start(site)),
+            Self::ExaBgp => Box::new(exabgp::ExaBgp::start(site)),
+        }
+    }
+}
+
+/// One neighbour as a daemon is told about it.
+#[derive(Clone, Debug)]
+pub(crate) struct Neighbor {
+    pub(crate) address: Ipv4Addr,
+    pub(crate) asn: u32,
+    pub(crate) client: bool,
+    pub(crate) passive: bool,
+}
+
+impl Neighbor {
+    /// A plain neighbour; the daemon waits to be called.
+    pub(crate) fn passive(address: Ipv4Addr, asn: u32) -> Self {
+        Self { address, asn, client: false, passive: true }
+    }
+
+    /// A plain neighbour that the daemon calls.
+    pub(crate) fn active(address: Ipv4Addr, asn: u32) -> Self {
+        Self { address, asn, client: false, passive: false }
+    }
+
+    /// The same neighbour as a route-reflector client of the daemon.
+    pub(crate) fn client(self) -> Self {
+        Self { client: true, ..self }
+    }
+}
+
+/// How a daemon is configured.
+#[derive(Clone, Debug)]
+pub(crate) struct Setup {
+    pub(crate) asn: u32,
+    pub(crate) neighbors: Vec<Neighbor>,
+    /// Prefixes that it originates, of both families.
+    pub(crate) networks: Vec<String>,
+    /// Whether it writes what it learns into its kernel (BIRD and FRR).
+    pub(crate) kernel: bool,
+}
+
+impl Setup {
+    pub(crate) fn new(asn: u32, neighbors: Vec<Neighbor>, networks: &[&str]) -> Self {
+        let networks = networks.iter().map(|prefix| (*prefix).to_owned()).collect();
+        Self { asn, neighbors, networks, kernel: false }
+    }
+
+    pub(crate) fn with_kernel(self) -> Self {
+        Self { kernel: true, ..self }
+    }
+
+    fn networks_of(&self, v6: bool) -> impl Iterator<Item = &str> {
+        self.networks.iter().map(String::as_str).filter(move |prefix| is_v6(prefix) == v6)
+    }
+}
+
+/// A path as a daemon shows it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Route {
+    pub(crate) next_hop: String,
+    pub(crate) as_path: Vec<u32>,
+    pub(crate) originator: Option<String>,
+    pub(crate) clusters: Vec<String>,
+}
+
+/// A daemon under test.
+pub(crate) trait Daemon {
+    /// The path to exactly this prefix that it learned or originated, if any.
+    fn route(&self, prefix: &str) -> Result<Option<Route>, String>;
+
+    /// Whether its session with a neighbour is up; otherwise its words about it.
+    fn established(&self, neighbor: Ipv4Addr) -> Result<(), String>;
+
+    /// Originates one more prefix.
+    fn announce(&mut self, prefix: &str);
+
+    /// Stops originating a prefix.
+    fn withdraw(&mut self, prefix: &str);
+
+    /// Ends it as `kill -9` does: no NOTIFICATION, the sockets are closed by the kernel.
+    fn kill(&mut self);
+
+    /// Starts it again after [`Daemon::kill`], with what it originates now.
+    fn restart(&mut self);
+}
+
+impl dyn Daemon + '_ {
+    /// Waits until it has a path to the prefix.
+    #[track_caller]
+    pub(crate) fn learns(&self, prefix: &str) -> Route {
+        eventually(&format!("the daemon learns {prefix}"), SOON, || {
+            self.route(prefix)?.ok_or_else(|| "no route".to_owned())
+        })
+    }
+
+    /// Waits until it has no path to the prefix.
+    #[track_caller]
+    pub(crate) fn forgets(&self, prefix: &str) {
+        eventually(&format!("the daemon forgets {prefix}"), SOON, || match self.route(prefix)? {
+            None => Ok(()),
+            Some(route) => Err(format!("{route:?}")),
+        });
+    }
+
+    /// Waits until its session with a neighbour is up.
+    #[track_caller]
+    pub(crate) fn comes_up_with(&self, neighbor: Ipv4Addr) {
+        eventually(&format!("the daemon's session with {neighbor} comes up"), UP, || {
+            self.established(neighbor)
+        });
+    }
+}
+
+/// Where and how one daemon runs.
+struct Site<'a> {
+    lab: &'a Lab,
+    node: Node,
+    setup: Setup,
+}
+
+impl Site<'_> {
+    fn originate(&mut self, prefix: &str) {
+        self.setup.networks.push(prefix.to_owned());
+    }
+
+    fn cease(&mut self, prefix: &str) {
+        self.setup.networks.retain(|network| network != prefix);
+    }
+}
+
+/// Whether a prefix in text is of IPv6.
+pub(crate) fn is_v6(prefix: &str) -> bool {
+    prefix.contains(':')
+}
+
+/// `ipv4` or `ipv6`.
+fn family(prefix: &str) -> &'static str {
+    if is_v6(prefix) { "ipv6" } else { "ipv4" }
+}
+
+/// AS numbers from text such as `65000 65010`.
+fn as_path(text: &str) -> Vec<u32> {
+    text.split_whitespace().filter_map(|asn| asn.parse().ok()).collect()
+}

@@ -1,0 +1,27 @@
+//! The stories.
+
+mod bad_input;
+mod collision;
+mod networks;
+mod pairs;
+mod reflection;
+mod scale;
+
+use crate::Scenario;
+
+/// Our AS in every scenario.
+const OUR_AS: u32 = 65000;
+
+/// AS of an external neighbour.
+const THEIR_AS: u32 = 65010;
+
+/// Every scenario; the ones that need the machine for themselves first, the long ones next.
+pub(crate) fn all() -> Vec<Scenario> {
+    let mut all = scale::scenarios();
+    all.extend(networks::scenarios());
+    all.extend(pairs::scenarios());
+    all.extend(reflection::scenarios());
+    all.extend(collision::scenarios());
+    all.extend(bad_input::scenarios());
+    all
+}
