@@ -1,0 +1,52 @@
+//! LARGE_COMMUNITIES (RFC 8092; errors §6: treat-as-withdraw).
+use core::fmt;
+
+use super::list::value_list;
+use super::{Context, Row, multiple};
+use crate::reaction::FaultKind;
+
+pub(crate) const ROW: Row = Row::OPTIONAL_TRANSITIVE;
+
+#[inline(always)]
+pub(crate) fn check(value: &[u8], _: Context) -> Result<(), FaultKind> {
+    multiple(value, 12)
+}
+
+value_list! {
+    /// Large communities, in the order received.
+    LargeCommunities of LargeCommunity, 12, LargeCommunity::decode
+}
+
+/// A large community; shown as `65000:1:2` (RFC 8092 §5).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct LargeCommunity {
+    /// Global administrator.
+    pub global: u32,
+    /// First local part.
+    pub local1: u32,
+    /// Second local part.
+    pub local2: u32,
+}
+
+impl LargeCommunity {
+    fn decode(octets: &[u8; 12]) -> Self {
+        let [g3, g2, g1, g0, a3, a2, a1, a0, b3, b2, b1, b0] = *octets;
+        Self {
+            global: u32::from_be_bytes([g3, g2, g1, g0]),
+            local1: u32::from_be_bytes([a3, a2, a1, a0]),
+            local2: u32::from_be_bytes([b3, b2, b1, b0]),
+        }
+    }
+
+    pub(crate) fn encode(self, out: &mut impl Extend<u8>) {
+        for part in [self.global, self.local1, self.local2] {
+            out.extend(part.to_be_bytes());
+        }
+    }
+}
+
+impl fmt::Display for LargeCommunity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}:{}", self.global, self.local1, self.local2)
+    }
+}

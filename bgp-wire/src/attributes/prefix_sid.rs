@@ -1,0 +1,14 @@
+//! PREFIX_SID (RFC 8669 §3; errors §6: attribute discard). Passed on byte for byte.
+use super::{Context, Row, tlv};
+use crate::reaction::FaultKind;
+
+pub(crate) const ROW: Row = Row::OPTIONAL_TRANSITIVE.discard();
+
+/// The Label-Index TLV (RFC 8669 §3.1).
+const LABEL_INDEX: u8 = 1;
+
+#[inline(always)]
+pub(crate) fn check(value: &[u8], _: Context) -> Result<(), FaultKind> {
+    let good = |kind, index: &[u8]| kind != LABEL_INDEX || index.len() == 7;
+    if !value.is_empty() && tlv::all(value, tlv::tlv8, good) { Ok(()) } else { Err(FaultKind::Length) }
+}

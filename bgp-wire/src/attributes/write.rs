@@ -1,0 +1,51 @@
+//! Attributes going out, always with the shortest length field.
+use super::{AttributeCode, AttributeFlags};
+
+/// Appends an attribute; `false`, and nothing, for a value beyond 65,535 octets.
+#[inline]
+pub(crate) fn push_attribute(out: &mut Vec<u8>, flags: u8, code: AttributeCode, value: &[u8]) -> bool {
+    let flags = flags & !AttributeFlags::EXTENDED_LENGTH;
+    if let Ok(len) = u8::try_from(value.len()) {
+        out.extend_from_slice(&[flags, code.0, len]);
+    } else if let Ok(len) = u16::try_from(value.len()) {
+        let [l1, l0] = len.to_be_bytes();
+        out.extend_from_slice(&[flags | AttributeFlags::EXTENDED_LENGTH, code.0, l1, l0]);
+    } else {
+        return false;
+    }
+    out.extend_from_slice(value);
+    true
+}
+
+/// Appends an attribute whose value `write` appends; `false`, and nothing, when it comes out beyond 65,535 octets.
+pub(crate) fn patched_attribute(
+    out: &mut Vec<u8>,
+    flags: u8,
+    code: AttributeCode,
+    write: impl FnOnce(&mut Vec<u8>),
+) -> bool {
+    let start = out.len();
+    out.extend_from_slice(&[flags & !AttributeFlags::EXTENDED_LENGTH, code.0, 0]);
+    write(out);
+    let len = out.len().saturating_sub(start).saturating_sub(3);
+    match (u8::try_from(len), u16::try_from(len)) {
+        (Ok(short), _) => set(out, start.saturating_add(2), short),
+        (_, Ok(long)) => {
+            let [l1, l0] = long.to_be_bytes();
+            set(out, start, flags | AttributeFlags::EXTENDED_LENGTH);
+            set(out, start.saturating_add(2), l1);
+            out.insert(start.saturating_add(3), l0);
+        }
+        _ => {
+            out.truncate(start);
+            return false;
+        }
+    }
+    true
+}
+
+fn set(out: &mut [u8], at: usize, value: u8) {
+    if let Some(octet) = out.get_mut(at) {
+        *octet = value;
+    }
+}

@@ -1,0 +1,163 @@
+//! What was negotiated that changes how bytes are read or written, and the two doors for bytes that come in.
+use bytes::Bytes;
+
+use crate::message::{HEADER_LEN, MAX_EXTENDED_LEN, MAX_LEN, Message, MessageType};
+use crate::{Family, FamilySet, Notification, Open, RouteRefresh, Update, UpdateView};
+
+/// The peer as RFC 7606 tells peers apart: some attributes mean nothing from an external one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum PeerKind {
+    /// In our own AS (IBGP).
+    Internal,
+    /// In another AS (EBGP).
+    External,
+}
+
+/// The context of a session's bytes. Both ends having sent a capability is what counts, except where it says so.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Codec {
+    /// Internal or external peer.
+    pub peer: PeerKind,
+    /// AS numbers have four octets (RFC 6793).
+    pub four_octet_as: bool,
+    /// Messages may have up to 65,535 octets (RFC 8654).
+    pub extended_message: bool,
+    /// Families whose received NLRI carry a path identifier (RFC 7911).
+    pub add_path_rx: FamilySet,
+    /// Families whose sent NLRI carry a path identifier (RFC 7911).
+    pub add_path_tx: FamilySet,
+    /// Families of IPv4 NLRI that may have an IPv6 next hop (RFC 8950).
+    pub extended_next_hop: FamilySet,
+    /// Negotiated families. Routes of others are passed over.
+    pub families: FamilySet,
+    /// Whether a malformed MP attribute of one of several families gives up that family alone (RFC 4760 §7),
+    /// for callers that can do so, or ends the session. RFC 7606 §7.11 allows either.
+    pub afi_safi_disable: bool,
+}
+
+/// Where one message ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Frame {
+    /// Its type.
+    pub kind: MessageType,
+    /// Its length, header included.
+    pub len: usize,
+}
+
+impl Codec {
+    /// The context before the OPENs are exchanged: 4,096 octets, two-octet AS numbers, nothing negotiated.
+    #[must_use]
+    pub const fn before_open() -> Self {
+        Self {
+            peer: PeerKind::External,
+            four_octet_as: false,
+            extended_message: false,
+            add_path_rx: FamilySet::empty(),
+            add_path_tx: FamilySet::empty(),
+            extended_next_hop: FamilySet::empty(),
+            families: FamilySet::empty(),
+            afi_safi_disable: false,
+        }
+    }
+
+    /// A context for readers of captures: four-octet AS numbers, long messages, every known family.
+    #[must_use]
+    pub fn permissive(peer: PeerKind) -> Self {
+        Self {
+            peer,
+            four_octet_as: true,
+            extended_message: true,
+            extended_next_hop: FamilySet::of(&[Family::IPV4_UNICAST, Family::IPV4_MULTICAST]),
+            families: FamilySet::of(Family::KNOWN),
+            afi_safi_disable: true,
+            ..Self::before_open()
+        }
+    }
+
+    /// The longest message that may come in, by type (RFC 8654 §4).
+    #[inline]
+    const fn max_len_rx(&self, kind: MessageType) -> usize {
+        match kind {
+            MessageType::OPEN | MessageType::KEEPALIVE => MAX_LEN,
+            _ => self.max_len_tx(),
+        }
+    }
+
+    /// The longest UPDATE, NOTIFICATION or ROUTE-REFRESH that may go out.
+    #[inline]
+    #[must_use]
+    pub const fn max_len_tx(&self) -> usize {
+        if self.extended_message { MAX_EXTENDED_LEN } else { MAX_LEN }
+    }
+
+    /// Finds the end of the first message from its header alone. `Ok(None)`: more bytes are needed.
+    /// The error is the NOTIFICATION to send (RFC 4271 §6.1).
+    #[inline]
+    pub fn frame(&self, buf: &[u8]) -> Result<Option<Frame>, Notification> {
+        let Some((header, _)) = buf.split_first_chunk::<HEADER_LEN>() else {
+            // Strangers that speak something else are told at their first byte.
+            let marked = buf.iter().take(16).all(|b| *b == 0xff);
+            return if marked { Ok(None) } else { Err(Notification::not_synchronized()) };
+        };
+        let frame = self.header(header)?;
+        Ok((buf.len() >= frame.len).then_some(frame))
+    }
+
+    #[inline]
+    fn header(&self, header: &[u8; HEADER_LEN]) -> Result<Frame, Notification> {
+        let [marker @ .., l1, l0, kind] = header;
+        if *marker != [0xff; 16] {
+            return Err(Notification::not_synchronized());
+        }
+        let (kind, len) = (MessageType(*kind), usize::from(u16::from_be_bytes([*l1, *l0])));
+        if !matches!(kind.0, 1..=5) {
+            // RFC 4271 §6.1 checks the length first; one that fits no message at all is the graver error.
+            let whole = (HEADER_LEN..=self.max_len_tx()).contains(&len);
+            return Err(if whole {
+                Notification::bad_message_type(kind)
+            } else {
+                Notification::bad_message_length(header)
+            });
+        }
+        let most = if kind == MessageType::KEEPALIVE { HEADER_LEN } else { self.max_len_rx(kind) };
+        if len < kind.min_len() || len > most {
+            return Err(Notification::bad_message_length(header));
+        }
+        Ok(Frame { kind, len })
+    }
+
+    /// The type of a frame that is exactly one message.
+    fn whole(&self, frame: &[u8]) -> Result<MessageType, Notification> {
+        match self.frame(frame)? {
+            Some(f) if f.len == frame.len() => Ok(f.kind),
+            _ => Err(Notification::bad_message_length(frame)),
+        }
+    }
+
+    /// Decodes one whole message. What it keeps are slices of `frame`. The error is the NOTIFICATION to send.
+    pub fn decode(&self, frame: &Bytes) -> Result<Message, Notification> {
+        match self.whole(frame)? {
+            MessageType::OPEN => Open::decode(frame).map(Message::Open),
+            MessageType::UPDATE => Update::decode(frame, self).map(Message::Update),
+            MessageType::NOTIFICATION => Notification::decode(frame).map(Message::Notification),
+            MessageType::ROUTE_REFRESH => RouteRefresh::decode(frame).map(Message::RouteRefresh),
+            _ => Ok(Message::KeepAlive),
+        }
+    }
+
+    /// Decodes one whole UPDATE without allocating; of another type, it is a Bad Message Type.
+    #[inline]
+    pub fn decode_update<'a>(&self, frame: &'a [u8]) -> Result<UpdateView<'a>, Notification> {
+        let Some((header, body)) = frame.split_first_chunk::<HEADER_LEN>() else {
+            return Err(Notification::bad_message_length(frame));
+        };
+        let Frame { kind, len } = self.header(header)?;
+        if kind != MessageType::UPDATE {
+            return Err(Notification::bad_message_type(kind));
+        }
+        if len != frame.len() {
+            return Err(Notification::bad_message_length(frame));
+        }
+        UpdateView::decode(body, self)
+    }
+}

@@ -1,0 +1,247 @@
+//! UPDATE messages going out: as many NLRI in each as its size allows, attributes encoded once.
+use bytes::{BufMut, BytesMut};
+
+use crate::attributes::{AttributeCode, RawAttributes, mp, wire_flags};
+use crate::message::patch_len;
+use crate::nlri::WriteNlri;
+use crate::{Codec, Family, HEADER_LEN, MessageType, NextHop, PathId};
+
+/// What became of the routes given to [`announce`] or [`withdraw`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Packed {
+    /// Messages appended.
+    pub messages: usize,
+    /// Routes in them.
+    pub routes: usize,
+    /// Routes left out because not even one of them fits a message with its attributes.
+    pub too_large: usize,
+    /// Routes left out because the peer would refuse them: of another family, or with a next hop the family cannot have.
+    pub refused: usize,
+}
+
+/// Appends UPDATEs that announce routes with the same attributes.
+///
+/// `attributes` is a canonical block, or what [`rewrite`](crate::rewrite) made of one. IPv4 unicast with an IPv4 next
+/// hop goes into the classic fields, anything else into MP_REACH_NLRI, first in its section (RFC 7606 §5.1).
+pub fn announce<P: WriteNlri>(
+    out: &mut BytesMut,
+    codec: &Codec,
+    family: Family,
+    next_hop: &NextHop,
+    attributes: &[u8],
+    nlri: impl IntoIterator<Item = (PathId, P)>,
+) -> Packed {
+    let form = match next_hop {
+        NextHop::V4(_) if family == Family::IPV4_UNICAST => Form::Classic,
+        _ => Form::MpReach,
+    };
+    let lawful = next_hop.is_sendable() && next_hop_fits(codec, family, next_hop);
+    let message = Draft { codec, family, form, next_hop: Some(next_hop), attributes };
+    message.fill(out, nlri, lawful)
+}
+
+/// Appends UPDATEs that withdraw routes: the classic field for IPv4 unicast, else MP_UNREACH_NLRI.
+pub fn withdraw<P: WriteNlri>(
+    out: &mut BytesMut,
+    codec: &Codec,
+    family: Family,
+    nlri: impl IntoIterator<Item = (PathId, P)>,
+) -> Packed {
+    let form = if family == Family::IPV4_UNICAST { Form::Withdrawn } else { Form::MpUnreach };
+    Draft { codec, family, form, next_hop: None, attributes: &[] }.fill(out, nlri, true)
+}
+
+/// Appends the End-of-RIB marker of a family (RFC 4724 §2).
+pub fn end_of_rib(out: &mut BytesMut, family: Family) {
+    crate::message::write_message(out, MessageType::UPDATE, |out| {
+        out.put_u16(0);
+        if family == Family::IPV4_UNICAST {
+            out.put_u16(0);
+        } else {
+            out.put_u16(6);
+            out.put_slice(&[mp::ROW.flags, AttributeCode::MP_UNREACH_NLRI.0, 3]);
+            put_family(out, family);
+        }
+    });
+}
+
+/// Whether the family may have such a next hop on this session (RFC 8950).
+fn next_hop_fits(codec: &Codec, family: Family, next_hop: &NextHop) -> bool {
+    match next_hop {
+        NextHop::V4(_) => family.is_ipv4_prefix(),
+        _ if family.is_ipv4_prefix() => codec.extended_next_hop.contains(family),
+        _ => true,
+    }
+}
+
+fn put_family(out: &mut BytesMut, family: Family) {
+    out.put_u16(family.afi.0);
+    out.put_u8(family.safi.0);
+}
+
+/// Where the NLRI go.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Form {
+    Classic,
+    Withdrawn,
+    MpReach,
+    MpUnreach,
+}
+
+/// All that messages of one call have in common.
+struct Draft<'a> {
+    codec: &'a Codec,
+    family: Family,
+    form: Form,
+    next_hop: Option<&'a NextHop>,
+    attributes: &'a [u8],
+}
+
+/// Places in a message under construction whose length is known only at its end.
+#[derive(Debug, Clone, Copy, Default)]
+struct Open {
+    start: usize,
+    /// The length field of the section that grows with the NLRI.
+    section: Option<usize>,
+    /// The length field of the MP attribute.
+    attribute: Option<usize>,
+}
+
+impl Draft<'_> {
+    fn fill<P: WriteNlri>(
+        &self,
+        out: &mut BytesMut,
+        nlri: impl IntoIterator<Item = (PathId, P)>,
+        lawful: bool,
+    ) -> Packed {
+        let add_path = self.codec.add_path_tx.contains(self.family);
+        let room = self.room();
+        let mut packed = Packed::default();
+        let mut open: Option<(Open, usize)> = None;
+        for (id, prefix) in nlri {
+            if !lawful || !prefix.is_of(self.family) {
+                packed.refused = packed.refused.saturating_add(1);
+                continue;
+            }
+            let len = prefix.wire_len().saturating_add(if add_path { 4 } else { 0 });
+            let Some(room) = room.filter(|room| len <= *room) else {
+                packed.too_large = packed.too_large.saturating_add(1);
+                continue;
+            };
+            let (message, used) = match open.take() {
+                Some((message, used)) if used.saturating_add(len) <= room => (message, used),
+                full => {
+                    if let Some((message, _)) = full {
+                        self.close(out, message);
+                    }
+                    packed.messages = packed.messages.saturating_add(1);
+                    (self.open(out), 0)
+                }
+            };
+            if add_path {
+                out.put_u32(id.0);
+            }
+            prefix.write(out);
+            packed.routes = packed.routes.saturating_add(1);
+            open = Some((message, used.saturating_add(len)));
+        }
+        if let Some((message, _)) = open {
+            self.close(out, message);
+        }
+        packed
+    }
+
+    /// The octets that a message leaves to NLRI; `None` when the rest alone is too long.
+    fn room(&self) -> Option<usize> {
+        let fixed = HEADER_LEN.saturating_add(4);
+        let next_hop = self.next_hop.map_or(0, NextHop::len);
+        let around = match self.form {
+            // NEXT_HOP with its header.
+            Form::Classic => 7,
+            Form::Withdrawn => 0,
+            // Header with two octets of length, family, length and octets of the next hop, reserved octet.
+            Form::MpReach => next_hop.saturating_add(9),
+            Form::MpUnreach => 7,
+        };
+        let rest = fixed.saturating_add(around).saturating_add(self.attributes.len());
+        self.codec.max_len_tx().checked_sub(rest)
+    }
+
+    /// Writes everything that comes before the NLRI.
+    fn open(&self, out: &mut BytesMut) -> Open {
+        let start = out.len();
+        out.put_bytes(0xff, 16);
+        out.put_u16(0);
+        out.put_u8(MessageType::UPDATE.0);
+        match self.form {
+            Form::Withdrawn => {
+                out.put_u16(0);
+                Open { start, section: Some(out.len().saturating_sub(2)), attribute: None }
+            }
+            Form::Classic => {
+                out.put_u16(0);
+                let len = self.attributes.len().saturating_add(7);
+                out.put_u16(u16::try_from(len).unwrap_or(u16::MAX));
+                self.put_attributes_with_next_hop(out);
+                Open { start, section: None, attribute: None }
+            }
+            Form::MpReach | Form::MpUnreach => {
+                out.put_u32(0);
+                let section = out.len().saturating_sub(2);
+                let reach = self.form == Form::MpReach;
+                let code = if reach { AttributeCode::MP_REACH_NLRI } else { AttributeCode::MP_UNREACH_NLRI };
+                out.put_slice(&[mp::ROW.flags | 0x10, code.0, 0, 0]);
+                let attribute = out.len().saturating_sub(2);
+                put_family(out, self.family);
+                if let Some(next_hop) = self.next_hop.filter(|_| reach) {
+                    out.put_u8(u8::try_from(next_hop.len()).unwrap_or(0));
+                    next_hop.encode(out);
+                    out.put_u8(0);
+                }
+                Open { start, section: Some(section), attribute: Some(attribute) }
+            }
+        }
+    }
+
+    /// Writes what comes behind the NLRI, and the lengths.
+    fn close(&self, out: &mut BytesMut, open: Open) {
+        if let Some(at) = open.attribute {
+            patch_to_end(out, at);
+        }
+        if self.form == Form::MpReach {
+            out.extend_from_slice(self.attributes);
+        }
+        if let Some(at) = open.section {
+            patch_to_end(out, at);
+        }
+        if self.form == Form::Withdrawn {
+            out.put_u16(0);
+        }
+        patch_len(out, open.start);
+    }
+
+    /// The attributes with NEXT_HOP in its place by code.
+    fn put_attributes_with_next_hop(&self, out: &mut BytesMut) {
+        let mut raw = RawAttributes::new(self.attributes);
+        let mut at = 0;
+        while raw.next().is_some_and(|a| a.code < AttributeCode::NEXT_HOP) {
+            at = self.attributes.len().saturating_sub(raw.rest().len());
+        }
+        let (before, after) = self.attributes.split_at_checked(at).unwrap_or((self.attributes, &[]));
+        out.extend_from_slice(before);
+        if let Some(next_hop) = self.next_hop {
+            let code = AttributeCode::NEXT_HOP;
+            out.put_slice(&[wire_flags(code).unwrap_or(0x40), code.0, 4]);
+            next_hop.encode(out);
+        }
+        out.extend_from_slice(after);
+    }
+}
+
+/// Sets a two-octet length field to the number of octets behind it.
+fn patch_to_end(out: &mut BytesMut, at: usize) {
+    let len = u16::try_from(out.len().saturating_sub(at).saturating_sub(2)).unwrap_or(u16::MAX);
+    if let Some(field) = out.get_mut(at..).and_then(|m| m.first_chunk_mut::<2>()) {
+        *field = len.to_be_bytes();
+    }
+}

@@ -1,0 +1,191 @@
+//! What a fault in an UPDATE leads to (RFC 7606 §2), and the faults themselves.
+use core::fmt;
+
+use crate::attributes::AttributeCode;
+use crate::notification::subcode::update as sub;
+
+/// The reactions of RFC 7606 §2, from mildest to strongest; the strongest in a message wins.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
+pub enum Reaction {
+    /// Nothing is wrong.
+    #[default]
+    Accept,
+    /// The attribute is left out, the routes stand.
+    AttributeDiscard,
+    /// The announced routes count as withdrawn.
+    TreatAsWithdraw,
+    /// The family is given up for the rest of the session (RFC 4760 §7).
+    AfiSafiDisable,
+    /// A NOTIFICATION ends the session.
+    SessionReset,
+}
+
+impl Reaction {
+    /// The name as RFC 7606 writes it.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Accept => "accept",
+            Self::AttributeDiscard => "attribute-discard",
+            Self::TreatAsWithdraw => "treat-as-withdraw",
+            Self::AfiSafiDisable => "afi-safi-disable",
+            Self::SessionReset => "session-reset",
+        }
+    }
+}
+
+impl fmt::Display for Reaction {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// What is wrong with an attribute.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum FaultKind {
+    /// The Optional or Transitive bit contradicts the attribute's type.
+    Flags,
+    /// The length does not fit the attribute's type.
+    Length,
+    /// The value is none that the type allows.
+    Value,
+    /// A segment of the path is empty, cut short or of no known type.
+    Segment,
+    /// AS 0 (RFC 7607).
+    ReservedAs,
+    /// The attribute repeats an earlier one, which stands.
+    Repeated,
+    /// The attribute is not for this kind of peer or session.
+    NotExpected,
+    /// A mandatory attribute is not there.
+    Missing,
+    /// Optional bit clear, but the type is unknown.
+    UnknownWellKnown,
+    /// The attributes do not end where the section does.
+    Overrun,
+    /// The NLRI do not parse.
+    Nlri,
+    /// The next hop's length does not fit the family.
+    NextHopLength,
+    /// The next hop is no address of a host.
+    NextHop,
+    /// The family was not negotiated.
+    Family,
+}
+
+impl FaultKind {
+    const fn words(self) -> &'static str {
+        match self {
+            Self::Flags => "wrong flags",
+            Self::Length => "wrong length",
+            Self::Value => "invalid value",
+            Self::Segment => "malformed segment",
+            Self::ReservedAs => "AS 0",
+            Self::Repeated => "repeated",
+            Self::NotExpected => "not expected from this peer",
+            Self::Missing => "missing",
+            Self::UnknownWellKnown => "unknown, but marked well-known",
+            Self::Overrun => "runs past the end of the attributes",
+            Self::Nlri => "malformed NLRI",
+            Self::NextHopLength => "wrong next hop length",
+            Self::NextHop => "invalid next hop",
+            Self::Family => "family not negotiated",
+        }
+    }
+}
+
+/// One fault of an UPDATE: which attribute, what about it, and what it leads to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Fault {
+    /// The attribute; 0 where it is none's.
+    pub attribute: AttributeCode,
+    /// What is wrong.
+    pub kind: FaultKind,
+    /// What that leads to.
+    pub reaction: Reaction,
+    /// Where the attribute begins, from the start of the attribute section.
+    pub(crate) at: u16,
+}
+
+impl Fault {
+    /// The UPDATE Message Error subcode of RFC 4271 §6.3.
+    #[must_use]
+    pub const fn subcode(&self) -> u8 {
+        match (self.kind, self.attribute) {
+            (FaultKind::Flags, _) => sub::FLAGS,
+            (FaultKind::Length, AttributeCode::AS_PATH) => sub::AS_PATH,
+            (FaultKind::Length, _) => sub::LENGTH,
+            (FaultKind::Value, AttributeCode::ORIGIN) => sub::ORIGIN,
+            (FaultKind::Segment | FaultKind::ReservedAs, AttributeCode::AS_PATH) => sub::AS_PATH,
+            (FaultKind::NextHop, AttributeCode::NEXT_HOP) => sub::NEXT_HOP,
+            (FaultKind::Missing, _) => sub::MISSING_WELL_KNOWN,
+            (FaultKind::UnknownWellKnown, _) => sub::UNRECOGNIZED_WELL_KNOWN,
+            (FaultKind::Repeated | FaultKind::Overrun, _) => sub::MALFORMED_LIST,
+            (FaultKind::Nlri, AttributeCode(0)) => sub::NETWORK_FIELD,
+            _ => sub::OPTIONAL,
+        }
+    }
+
+    /// Whether the NOTIFICATION for it carries the whole attribute (RFC 4271 §6.3).
+    pub(crate) const fn carries_attribute(&self) -> bool {
+        matches!(
+            self.subcode(),
+            sub::FLAGS
+                | sub::LENGTH
+                | sub::ORIGIN
+                | sub::NEXT_HOP
+                | sub::UNRECOGNIZED_WELL_KNOWN
+                | sub::OPTIONAL
+        )
+    }
+}
+
+/// `ORIGIN: wrong length (treat-as-withdraw)`.
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.attribute.0 != 0 {
+            write!(f, "{}: ", self.attribute)?;
+        }
+        write!(f, "{} ({})", self.kind.words(), self.reaction)
+    }
+}
+
+/// Faults beyond this many only count towards the outcome: enough to say what is wrong, few enough to live in
+/// the view without allocating.
+pub(crate) const MAX_FAULTS: usize = 8;
+
+/// The first faults of a message, inline.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub(crate) struct Faults {
+    list: [Option<Fault>; MAX_FAULTS],
+    len: u8,
+    strongest: Option<Fault>,
+}
+
+impl Faults {
+    /// Notes a fault; of equally strong ones the first stands for the message.
+    #[cold]
+    pub(crate) fn push(&mut self, fault: Fault) {
+        if let Some(slot) = self.list.get_mut(usize::from(self.len)) {
+            *slot = Some(fault);
+            self.len = self.len.saturating_add(1);
+        }
+        if self.strongest.is_none_or(|s| fault.reaction > s.reaction) {
+            self.strongest = Some(fault);
+        }
+    }
+
+    pub(crate) fn strongest(&self) -> Option<&Fault> {
+        self.strongest.as_ref()
+    }
+
+    #[inline]
+    pub(crate) fn reaction(&self) -> Reaction {
+        self.strongest.map_or(Reaction::Accept, |f| f.reaction)
+    }
+
+    pub(crate) fn iter(&self) -> impl Iterator<Item = Fault> + use<> {
+        self.list.into_iter().flatten()
+    }
+}

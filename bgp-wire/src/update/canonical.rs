@@ -1,0 +1,91 @@
+//! From the received attributes to the canonical block.
+use super::UpdateView;
+use crate::Asn;
+use crate::attributes::{
+    Aggregator, AsPathView, AttributeCode, AttributeFlags, RawAttribute, SegmentWriter, merge_as4_path,
+    patched_attribute, push_attribute, wire_flags,
+};
+
+impl UpdateView<'_> {
+    /// Appends the canonical block: what is worth interning, and what [`AttributeBlock`](crate::AttributeBlock) reads.
+    ///
+    /// Codes ascend, each at most once; NEXT_HOP and the MP attributes are left out; AS numbers have four octets,
+    /// AS4_PATH and AS4_AGGREGATOR merged in (RFC 6793 §4.2.3); lengths are in their shortest form; unknown optional
+    /// transitive attributes have Partial set, unknown non-transitive ones are gone (RFC 4271 §5).
+    pub fn canonical_attributes(&self, out: &mut Vec<u8>) {
+        if self.index().ascending {
+            for attribute in self.attributes() {
+                self.canonical(attribute, out);
+            }
+        } else {
+            self.canonical_sorted(out);
+        }
+    }
+
+    /// The same for attributes that came out of order: 256 codes are few enough for a table.
+    #[cold]
+    fn canonical_sorted(&self, out: &mut Vec<u8>) {
+        let mut by_code = [const { None }; 256];
+        for attribute in self.attributes() {
+            if let Some(slot) = by_code.get_mut(usize::from(attribute.code.0)) {
+                *slot = Some(attribute);
+            }
+        }
+        for attribute in by_code.into_iter().flatten() {
+            self.canonical(attribute, out);
+        }
+    }
+
+    #[inline]
+    fn canonical(&self, attribute: RawAttribute<'_>, out: &mut Vec<u8>) {
+        let RawAttribute { flags, code, value } = attribute;
+        let flags = match code {
+            AttributeCode::NEXT_HOP | AttributeCode::AS4_PATH | AttributeCode::AS4_AGGREGATOR => return,
+            AttributeCode::AS_PATH if !self.index().four_octet_as => return self.merged_path(out),
+            AttributeCode::AGGREGATOR if !self.index().four_octet_as => {
+                return self.merged_aggregator(flags, out);
+            }
+            // A malformed value inside is no reason to keep the unused bits.
+            _ if wire_flags(code).is_some() => flags.0 & KEPT_FLAGS,
+            _ if flags.is_transitive() => flags.0 & KEPT_FLAGS | AttributeFlags::PARTIAL,
+            _ => return,
+        };
+        push_attribute(out, flags, code, value);
+    }
+
+    /// AS_PATH and AS4_PATH in one.
+    fn merged_path(&self, out: &mut Vec<u8>) {
+        let Some(path) = self.as_path() else { return };
+        patched_attribute(out, AttributeFlags::TRANSITIVE, AttributeCode::AS_PATH, |out| {
+            match self.as4_path() {
+                Some(as4_path) => merge_as4_path(path, as4_path, out),
+                None => {
+                    let mut writer = SegmentWriter::new(out, true);
+                    path.segments().for_each(|s| writer.segment(s.kind, s.asns()));
+                }
+            }
+        });
+    }
+
+    /// Whether AGGREGATOR says that the AS4 attributes are stale: an old speaker has aggregated since
+    /// (RFC 6793 §4.2.3).
+    fn as4_is_stale(&self) -> bool {
+        self.aggregator().is_some_and(|a| a.asn != Asn::TRANS)
+            && self.attribute(AttributeCode::AS4_AGGREGATOR).is_some()
+    }
+
+    fn as4_path(&self) -> Option<AsPathView<'_>> {
+        let attribute = self.attribute(AttributeCode::AS4_PATH).filter(|_| !self.as4_is_stale())?;
+        Some(AsPathView::new(attribute.value, true))
+    }
+
+    fn merged_aggregator(&self, flags: AttributeFlags, out: &mut Vec<u8>) {
+        let Some(aggregator) = self.aggregator() else { return };
+        let as4 = self.attribute(AttributeCode::AS4_AGGREGATOR).filter(|_| aggregator.asn == Asn::TRANS);
+        let whole = as4.and_then(|a| Aggregator::decode(a.value)).unwrap_or(aggregator);
+        push_attribute(out, flags.0 & KEPT_FLAGS, AttributeCode::AGGREGATOR, &whole.octets());
+    }
+}
+
+/// The flag bits that mean something beyond the message: all but Extended Length and the unused four.
+const KEPT_FLAGS: u8 = AttributeFlags::OPTIONAL | AttributeFlags::TRANSITIVE | AttributeFlags::PARTIAL;

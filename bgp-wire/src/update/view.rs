@@ -1,0 +1,210 @@
+//! The borrowed view of an UPDATE.
+use super::Attributes;
+use super::index::{Block, UpdateIndex};
+use super::validate::{notification, validate};
+use crate::attributes::{
+    Aggregator, AsPathView, AttributeCode, ClusterList, Communities, ExtendedCommunities, LargeCommunities,
+    Origin, RawAttribute, RawAttributes,
+};
+use crate::parse::front32;
+use crate::reaction::{Fault, Reaction};
+use crate::{Codec, Family, FamilySet, NextHop, NlriBlock, Notification, RouterId};
+
+/// A validated UPDATE over the octets it came in. RFC 7606 is settled: what is shown is what counts, and nothing
+/// that is read from it can fail or allocates.
+#[derive(Debug, Clone, Copy)]
+pub struct UpdateView<'a> {
+    body: &'a [u8],
+    index: UpdateIndex,
+}
+
+/// Announced routes of one family, with their next hop.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Reach<'a> {
+    /// Family.
+    pub family: Family,
+    /// Next hop.
+    pub next_hop: NextHop,
+    /// Routes.
+    pub nlri: NlriBlock<'a>,
+}
+
+impl<'a> UpdateView<'a> {
+    /// Validates a message body.
+    #[inline]
+    pub(crate) fn decode(body: &'a [u8], codec: &Codec) -> Result<Self, Notification> {
+        Ok(Self { body, index: validate(body, codec)? })
+    }
+
+    #[inline]
+    pub(super) const fn from_parts(body: &'a [u8], index: UpdateIndex) -> Self {
+        Self { body, index }
+    }
+
+    #[inline]
+    pub(super) const fn index(&self) -> &UpdateIndex {
+        &self.index
+    }
+
+    /// The strongest reaction to the faults. A session reset is not among them: it is the decoder's error.
+    #[inline]
+    #[must_use]
+    pub fn outcome(&self) -> Reaction {
+        self.index.reaction()
+    }
+
+    /// The faults, in the order found; of many, the first few.
+    pub fn faults(&self) -> impl Iterator<Item = Fault> + use<> {
+        self.index.faults.iter()
+    }
+
+    /// The NOTIFICATION for the strongest fault, for a caller who cannot do with less than a reset.
+    #[must_use]
+    pub fn notification(&self) -> Option<Notification> {
+        let fault = self.index.faults.strongest()?;
+        Some(notification(fault, self.index.attributes.of(self.body)))
+    }
+
+    /// The families to give up for the rest of the session (RFC 4760 §7); see [`Codec::afi_safi_disable`].
+    #[must_use]
+    pub const fn disabled(&self) -> FamilySet {
+        self.index.disabled
+    }
+
+    /// The family whose initial routes are complete (RFC 4724 §2).
+    #[inline]
+    #[must_use]
+    pub const fn end_of_rib(&self) -> Option<Family> {
+        self.index.end_of_rib
+    }
+
+    #[inline]
+    fn block(&self, block: Option<Block>) -> Option<NlriBlock<'a>> {
+        let block = block?;
+        let octets = block.nlri.of(self.body);
+        (!octets.is_empty()).then(|| NlriBlock::checked(block.family, block.add_path, octets))
+    }
+
+    /// Announced routes: at most one block from the NLRI field and one from MP_REACH_NLRI. None after treat-as-withdraw.
+    #[inline]
+    pub fn reach(&self) -> impl Iterator<Item = Reach<'a>> + use<'a> {
+        let reach = |block: Option<NlriBlock<'a>>, next_hop: Option<NextHop>| {
+            let (nlri, next_hop) = (block?, next_hop?);
+            Some(Reach { family: nlri.family(), next_hop, nlri })
+        };
+        let both = if self.index.withdraw {
+            [None, None]
+        } else {
+            [
+                reach(self.block(self.index.announced), self.index.next_hop),
+                reach(self.block(self.index.mp_reach), self.index.mp_next_hop),
+            ]
+        };
+        both.into_iter().flatten()
+    }
+
+    /// Withdrawn routes: the Withdrawn Routes field, MP_UNREACH_NLRI, and after treat-as-withdraw the announced ones.
+    /// Where one message names a route twice, the announcement counts (RFC 4271 §4.3); take these first.
+    #[inline]
+    pub fn unreach(&self) -> impl Iterator<Item = NlriBlock<'a>> + use<'a> {
+        let (announced, mp_reach) =
+            if self.index.withdraw { (self.index.announced, self.index.mp_reach) } else { (None, None) };
+        let blocks = [self.index.withdrawn, self.index.mp_unreach, announced, mp_reach];
+        blocks.map(|b| self.block(b)).into_iter().flatten()
+    }
+
+    /// The attribute section, as far as attributes are shown: not after treat-as-withdraw.
+    #[inline]
+    pub(super) fn section(&self) -> &'a [u8] {
+        if self.index.withdraw { &[] } else { self.index.attributes.of(self.body) }
+    }
+
+    /// The attributes in the order received, without discarded ones and the two MP attributes.
+    /// After treat-as-withdraw there are none.
+    #[inline]
+    #[must_use]
+    pub fn attributes(&self) -> Attributes<'a> {
+        Attributes::new(self.section(), &self.index)
+    }
+
+    /// One attribute by its type.
+    #[inline]
+    #[must_use]
+    pub fn attribute(&self, code: AttributeCode) -> Option<RawAttribute<'a>> {
+        if let Some(at) = self.index.offsets.get(usize::from(code.0)) {
+            let mp = matches!(code, AttributeCode::MP_REACH_NLRI | AttributeCode::MP_UNREACH_NLRI);
+            let shown = self.index.shows(code) && !mp;
+            return if shown {
+                RawAttributes::new(self.section().get(usize::from(*at)..)?).next()
+            } else {
+                None
+            };
+        }
+        self.attributes().find(|a| a.code == code)
+    }
+
+    #[inline]
+    fn value(&self, code: AttributeCode) -> Option<&'a [u8]> {
+        self.attribute(code).map(|a| a.value)
+    }
+
+    /// ORIGIN.
+    #[must_use]
+    pub fn origin(&self) -> Option<Origin> {
+        self.value(AttributeCode::ORIGIN).and_then(Origin::decode)
+    }
+
+    /// AS_PATH as received: from a two-octet speaker, without what AS4_PATH adds to it.
+    #[must_use]
+    pub fn as_path(&self) -> Option<AsPathView<'a>> {
+        self.value(AttributeCode::AS_PATH).map(|v| AsPathView::new(v, self.index.four_octet_as))
+    }
+
+    /// MULTI_EXIT_DISC.
+    #[must_use]
+    pub fn med(&self) -> Option<u32> {
+        self.value(AttributeCode::MULTI_EXIT_DISC).and_then(front32)
+    }
+
+    /// LOCAL_PREF.
+    #[must_use]
+    pub fn local_pref(&self) -> Option<u32> {
+        self.value(AttributeCode::LOCAL_PREF).and_then(front32)
+    }
+
+    /// AGGREGATOR as received.
+    #[must_use]
+    pub fn aggregator(&self) -> Option<Aggregator> {
+        self.value(AttributeCode::AGGREGATOR).and_then(Aggregator::decode)
+    }
+
+    /// COMMUNITIES.
+    #[must_use]
+    pub fn communities(&self) -> Communities<'a> {
+        Communities(self.value(AttributeCode::COMMUNITIES).unwrap_or_default())
+    }
+
+    /// EXTENDED_COMMUNITIES.
+    #[must_use]
+    pub fn extended_communities(&self) -> ExtendedCommunities<'a> {
+        ExtendedCommunities(self.value(AttributeCode::EXTENDED_COMMUNITIES).unwrap_or_default())
+    }
+
+    /// LARGE_COMMUNITIES.
+    #[must_use]
+    pub fn large_communities(&self) -> LargeCommunities<'a> {
+        LargeCommunities(self.value(AttributeCode::LARGE_COMMUNITIES).unwrap_or_default())
+    }
+
+    /// ORIGINATOR_ID.
+    #[must_use]
+    pub fn originator_id(&self) -> Option<RouterId> {
+        self.value(AttributeCode::ORIGINATOR_ID).and_then(front32).map(RouterId)
+    }
+
+    /// CLUSTER_LIST.
+    #[must_use]
+    pub fn cluster_list(&self) -> ClusterList<'a> {
+        ClusterList(self.value(AttributeCode::CLUSTER_LIST).unwrap_or_default())
+    }
+}
