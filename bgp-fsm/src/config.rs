@@ -32,6 +32,12 @@ impl PeerAs {
     }
 }
 
+impl From<Asn> for PeerAs {
+    fn from(asn: Asn) -> Self {
+        Self::Exact(asn)
+    }
+}
+
 /// How long a session stays in Idle after a failure (DampPeerOscillations, RFC 4271 §8.1.1).
 ///
 /// The first failure waits `min`; each further one twice as long, up to `max`. Each `forgive` that the session

@@ -9,6 +9,7 @@ use crate::timer::{Timer, Timers};
 
 /// One TCP connection.
 #[derive(Debug)]
+#[cfg_attr(test, derive(Clone))]
 pub(crate) struct Connection {
     pub(crate) id: ConnId,
     pub(crate) opener: Opener,
@@ -27,6 +28,7 @@ pub(crate) const MAX_CONNECTIONS: usize = 2;
 
 /// The connections in the order in which they were made.
 #[derive(Debug, Default)]
+#[cfg_attr(test, derive(Clone))]
 pub(crate) struct Connections {
     slots: [Option<Connection>; MAX_CONNECTIONS],
 }

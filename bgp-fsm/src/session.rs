@@ -2,6 +2,8 @@
 
 mod connecting;
 mod ending;
+#[cfg(test)]
+mod explore;
 mod opening;
 mod timing;
 
@@ -24,6 +26,7 @@ use crate::{ConnId, Counters, DownReason, Event, Input, Negotiated, Output, Sess
 ///
 /// See the [crate's front page](crate) for how to drive it.
 #[derive(Debug)]
+#[cfg_attr(test, derive(Clone))]
 pub struct Session {
     config: Arc<SessionConfig>,
     reach: Reach,

@@ -20,7 +20,7 @@ pub(crate) enum Timer {
 }
 
 impl Timer {
-    const ALL: [Self; 6] =
+    pub(crate) const ALL: [Self; 6] =
         [Self::ConnectRetry, Self::IdleHold, Self::DelayOpen, Self::Hold, Self::Keepalive, Self::SendHold];
 }
 

@@ -80,7 +80,7 @@ impl Session {
     /// The connection beside `id` has to go: it lost the collision, or the peer has restarted.
     pub(super) fn give_way(&mut self, now: Duration, id: ConnId) {
         let Some(other) = self.connections.sibling(id).map(|other| other.id) else { return };
-        if self.restarted(id) {
+        if self.restarted(now, id) {
             self.finish(Some(now), other, Cause::Superseded);
         } else {
             self.lose(now, other);

@@ -55,7 +55,7 @@ impl Session {
 
     /// A good OPEN has arrived (events 19 and 20): collision first, then OpenConfirm.
     fn opened(&mut self, now: Duration, id: ConnId, negotiated: Negotiated) {
-        match self.collision(id, &negotiated) {
+        match self.collision(now, id, &negotiated) {
             Verdict::CloseThis => return self.lose(now, id),
             Verdict::CloseOther => self.give_way(now, id),
             Verdict::KeepBoth => {}
@@ -71,11 +71,11 @@ impl Session {
         self.restart_hold(now, id);
     }
 
-    fn collision(&self, id: ConnId, negotiated: &Negotiated) -> Verdict {
+    fn collision(&self, now: Duration, id: ConnId, negotiated: &Negotiated) -> Verdict {
         let (Some(this), Some(other)) = (self.connections.get(id), self.connections.sibling(id)) else {
             return Verdict::KeepBoth;
         };
-        if self.restarted(id) {
+        if self.restarted(now, id) {
             return Verdict::CloseOther;
         }
         let local = (self.config.router_id, self.config.local_as);
@@ -90,9 +90,14 @@ impl Session {
     }
 
     /// Whether the OPEN on `id` says that a peer of graceful restart has lost the Established session (RFC 4724 §5).
-    pub(super) fn restarted(&self, id: ConnId) -> bool {
+    /// An attempt that is older than the session can surface late, out of the listener's backlog; it is a collision
+    /// and no restart. Attempts last no longer than ConnectRetryTime, and ours stands in for the peer's.
+    pub(super) fn restarted(&self, now: Duration, id: ConnId) -> bool {
         self.connections.sibling(id).is_some_and(|other| match &other.phase {
-            Phase::Established(state) => state.negotiated.graceful_restart.is_some(),
+            Phase::Established(state) => {
+                let lasted = now.saturating_sub(state.since);
+                state.negotiated.graceful_restart.is_some() && lasted >= self.config.connect_retry
+            }
             _ => false,
         })
     }

@@ -44,7 +44,7 @@ impl Session {
         true
     }
 
-    fn session_timer(&mut self, now: Duration, timer: Timer) {
+    pub(super) fn session_timer(&mut self, now: Duration, timer: Timer) {
         self.timers.stop(timer);
         match timer {
             Timer::ConnectRetry => self.connect_retry_expired(now),
@@ -53,7 +53,7 @@ impl Session {
         }
     }
 
-    fn connection_timer(&mut self, now: Duration, id: ConnId, timer: Timer) {
+    pub(super) fn connection_timer(&mut self, now: Duration, id: ConnId, timer: Timer) {
         let Some(conn) = self.connections.get_mut(id) else { return };
         conn.timers.stop(timer);
         let step = conn.phase.expired(timer);
