@@ -1,0 +1,65 @@
+//! The one translation from what a session says to what the tables are told. Pure: no socket, no clock, no task.
+
+use std::net::IpAddr;
+use std::time::Duration;
+
+use bgp_fsm::{DownReason, Negotiated};
+use bgp_rib::{PeerId, PeerParams, PeerRole, Policy, Retain};
+use bgp_wire::{PeerKind, RouteRefresh, Update};
+
+use crate::config::SessionOptions;
+
+/// What a peer's task tells the tables, in the order in which it happened.
+#[derive(Debug)]
+pub(crate) enum ToRib {
+    Up(Box<PeerParams>),
+    Update(Update),
+    Refresh(RouteRefresh),
+    Down(Retain),
+}
+
+impl ToRib {
+    /// Hands this to the tables.
+    pub(crate) fn apply(self, rib: &mut bgp_rib::Rib, now: Duration, peer: PeerId) {
+        match self {
+            Self::Up(params) => rib.handle(now, bgp_rib::Input::PeerUp(peer, params)),
+            Self::Update(update) => rib.handle(now, bgp_rib::Input::Update(peer, &update.view())),
+            Self::Refresh(refresh) => rib.handle(now, bgp_rib::Input::Refresh(peer, refresh)),
+            Self::Down(retain) => rib.handle(now, bgp_rib::Input::PeerDown(peer, retain)),
+        }
+    }
+}
+
+/// A session came up: what the tables have to know of it.
+pub(crate) fn up(negotiated: &Negotiated, options: &SessionOptions, local: IpAddr, remote: IpAddr) -> ToRib {
+    let mut params = PeerParams::new(
+        negotiated.local_as,
+        negotiated.peer_as,
+        negotiated.peer_router_id,
+        remote,
+        local,
+        negotiated.codec,
+    );
+    params.kind = negotiated.kind;
+    params.families = negotiated.families;
+    // Clients are of our own AS (RFC 4456 §2): a template for any AS makes no client of an external peer.
+    if options.route_reflector_client && negotiated.kind == PeerKind::Internal {
+        params.role = PeerRole::Client;
+    }
+    params.local_ipv4 = options.next_hop_v4;
+    params.local_ipv6 = options.next_hop_v6;
+    params.next_hop = options.next_hop;
+    params.import = options.import.unwrap_or(Policy::default_for(negotiated.kind));
+    params.export = options.export.unwrap_or(Policy::default_for(negotiated.kind));
+    params.allow_own_as = options.allow_own_as;
+    params.enhanced_refresh = negotiated.enhanced_refresh;
+    if let Some(restart) = &negotiated.graceful_restart {
+        params.stale_time = Duration::from_secs(u64::from(restart.time));
+    }
+    ToRib::Up(Box::new(params))
+}
+
+/// A session that was up ended.
+pub(crate) fn down(reason: &DownReason) -> ToRib {
+    ToRib::Down(if reason.retain { Retain::Stale } else { Retain::Nothing })
+}

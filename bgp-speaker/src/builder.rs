@@ -1,0 +1,134 @@
+//! How a speaker is put together before it starts.
+
+use std::fmt;
+use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
+
+use bgp_wire::{Asn, ClusterId, RouterId};
+
+use crate::config::SessionOptions;
+use crate::error::StartError;
+use crate::kernel::{Fib, KernelConfig};
+use crate::mesh::MeshDialer;
+use crate::speaker::Speaker;
+
+/// Where learned routes go besides to peers.
+pub(crate) struct Kernel {
+    pub(crate) config: KernelConfig,
+    /// The caller's own table; the kernel's otherwise.
+    pub(crate) fib: Option<Box<dyn Fib>>,
+}
+
+impl fmt::Debug for Kernel {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Kernel").field("config", &self.config).finish_non_exhaustive()
+    }
+}
+
+/// What a speaker is before it starts; see [`Speaker::builder`].
+#[derive(Debug)]
+#[must_use = "a speaker does nothing before start()"]
+pub struct Builder {
+    pub(crate) asn: Asn,
+    pub(crate) router_id: RouterId,
+    pub(crate) cluster_id: Option<ClusterId>,
+    pub(crate) listen: Vec<SocketAddr>,
+    pub(crate) local_addresses: Vec<IpAddr>,
+    pub(crate) mesh_dialer: MeshDialer,
+    pub(crate) mesh_options: SessionOptions,
+    pub(crate) seed: Option<u64>,
+    pub(crate) sweep_after: Duration,
+    pub(crate) forwarding_preserved: bool,
+    pub(crate) kernel: Option<Kernel>,
+}
+
+impl Builder {
+    pub(crate) fn new(asn: Asn, router_id: RouterId) -> Self {
+        Self {
+            asn,
+            router_id,
+            cluster_id: None,
+            listen: Vec::new(),
+            local_addresses: Vec::new(),
+            mesh_dialer: MeshDialer::default(),
+            mesh_options: SessionOptions::default(),
+            seed: None,
+            sweep_after: Duration::from_secs(120),
+            forwarding_preserved: true,
+            kernel: None,
+        }
+    }
+
+    /// Accept connections here; may be said several times. Port 0 takes any free port, which `status` then tells.
+    pub fn listen(mut self, address: SocketAddr) -> Self {
+        self.listen.push(address);
+        self
+    }
+
+    /// One more address of this node, for finding it in a mesh's node list. Listening addresses count without being named.
+    pub fn local_address(mut self, address: IpAddr) -> Self {
+        self.local_addresses.push(address);
+        self
+    }
+
+    /// The cluster of this route reflector (RFC 4456 §7). Default: the router id, as soon as there is a client.
+    pub fn cluster_id(mut self, cluster_id: ClusterId) -> Self {
+        self.cluster_id = Some(cluster_id);
+        self
+    }
+
+    /// Write the best routes that are learned into the kernel's routing table.
+    pub fn kernel(mut self, config: KernelConfig) -> Self {
+        self.kernel = Some(Kernel { config, fib: None });
+        self
+    }
+
+    /// Write the best routes that are learned into a forwarding table of the caller's.
+    pub fn fib(mut self, config: KernelConfig, fib: impl Fib + 'static) -> Self {
+        self.kernel = Some(Kernel { config, fib: Some(Box::new(fib)) });
+        self
+    }
+
+    /// Which node of a mesh pair dials. Default [`MeshDialer::Numeric`].
+    pub fn mesh_dialer(mut self, dialer: MeshDialer) -> Self {
+        self.mesh_dialer = dialer;
+        self
+    }
+
+    /// Options of all mesh sessions; source address and passive are set per session.
+    pub fn mesh_options(mut self, options: SessionOptions) -> Self {
+        self.mesh_options = options;
+        self
+    }
+
+    /// Seed of all jitter. Default: different in each process.
+    pub fn seed(mut self, seed: u64) -> Self {
+        self.seed = Some(seed);
+        self
+    }
+
+    /// When routes that a former process left in the kernel are removed at the latest, if not every peer has told its whole
+    /// table before. Default 120 s.
+    pub fn sweep_after(mut self, time: Duration) -> Self {
+        self.sweep_after = time;
+        self
+    }
+
+    /// Whether packets go on being forwarded while this process is away (the F bit of RFC 4724 §3). Default: yes, because the
+    /// kernel forwards and its routes stay.
+    pub fn forwarding_preserved(mut self, preserved: bool) -> Self {
+        self.forwarding_preserved = preserved;
+        self
+    }
+
+    /// Opens the sockets and starts the tasks on the current tokio runtime.
+    ///
+    /// # Errors
+    /// [`StartError`] says in words what was wrong and how to mend it; nothing is left running.
+    ///
+    /// # Panics
+    /// Outside of a tokio runtime with I/O and time enabled, as every tokio call.
+    pub async fn start(self) -> Result<Speaker, StartError> {
+        Speaker::start(self).await
+    }
+}

@@ -1,0 +1,332 @@
+//! What a peer, a listen range and their sessions are configured with, and what is refused at the call.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::time::Duration;
+
+use bgp_fsm::PeerAs;
+use bgp_rib::{NextHopMode, Policy};
+use bgp_wire::{Asn, Family, FamilySet};
+use ipnet::IpNet;
+
+use crate::error::SpeakerError;
+
+/// The port that IANA gave to BGP.
+pub const BGP_PORT: u16 = 179;
+/// The shortest hold time besides "off" (RFC 4271 §4.2).
+pub const MIN_HOLD_TIME: Duration = Duration::from_secs(3);
+/// Originations of one call are held in memory twice while they go to the table; a million is a full table with room to spare.
+pub const MAX_ORIGINATED_PER_CALL: usize = 1_000_000;
+/// Hops that an iBGP or multihop session may take when nothing else is said: the usual initial TTL of hosts.
+const MULTIHOP_TTL: u8 = 64;
+
+/// Where a peer comes from: what `calicoctl node status` calls the peer type.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum PeerClass {
+    /// Another node of [`Speaker::mesh`](crate::Speaker::mesh).
+    NodeToNodeMesh,
+    /// Configured for this node alone.
+    NodeSpecific,
+    /// Configured for all nodes.
+    Global,
+    /// A client of this route reflector.
+    ReflectorClient,
+    /// It came in through a listen range.
+    Dynamic,
+}
+
+impl std::fmt::Display for PeerClass {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::NodeToNodeMesh => "node-to-node mesh",
+            Self::NodeSpecific => "node specific",
+            Self::Global => "global",
+            Self::ReflectorClient => "reflector client",
+            Self::Dynamic => "dynamic",
+        })
+    }
+}
+
+/// The timers of one session (RFC 4271 §10). Each may differ from peer to peer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Timers {
+    /// Proposed hold time; zero turns hold and keepalives off. Default 90 s.
+    pub hold_time: Duration,
+    /// Time between keepalives; `None` is a third of the negotiated hold time.
+    pub keepalive: Option<Duration>,
+    /// How long one attempt to connect may take, and the pause to the next. Default 5 s.
+    pub connect_retry: Duration,
+    /// First pause after a session failed; it doubles with each failure. Default 1 s.
+    pub idle_hold_min: Duration,
+    /// Longest pause after failures. Default 30 s.
+    pub idle_hold_max: Duration,
+}
+
+impl Default for Timers {
+    fn default() -> Self {
+        Self {
+            hold_time: Duration::from_secs(90),
+            keepalive: None,
+            connect_retry: Duration::from_secs(5),
+            idle_hold_min: Duration::from_secs(1),
+            idle_hold_max: Duration::from_secs(30),
+        }
+    }
+}
+
+/// What a peer and a listen range have in common: how a session is run and what passes over it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SessionOptions {
+    /// Our AS on this session, where it differs from the speaker's.
+    pub local_as: Option<Asn>,
+    /// Source address. Default: the listening address of the peer's family when there is just one, else the kernel chooses.
+    pub source: Option<IpAddr>,
+    /// Never dial, only accept. Default `false`.
+    pub passive: bool,
+    /// The peer is a client of this route reflector (RFC 4456). Default `false`.
+    pub route_reflector_client: bool,
+    /// Address families to negotiate. Default: the unicast family of the peer's address.
+    pub families: Option<FamilySet>,
+    /// Timers; see [`Timers`].
+    pub timers: Timers,
+    /// What to take. Default: everything from iBGP and mesh peers, nothing from eBGP peers (RFC 8212).
+    pub import: Option<Policy>,
+    /// What to tell. Default as for `import`.
+    pub export: Option<Policy>,
+    /// Next hop of what we tell. Default [`NextHopMode::Auto`].
+    pub next_hop: NextHopMode,
+    /// Our IPv4 next hop where the session itself runs over IPv6.
+    pub next_hop_v4: Option<Ipv4Addr>,
+    /// Our IPv6 next hop where the session itself runs over IPv4.
+    pub next_hop_v6: Option<Ipv6Addr>,
+    /// IP TTL of what we send. Default 64; 1 to an eBGP peer outside a mesh, which must then be a direct neighbour.
+    pub ttl: Option<u8>,
+    /// How many times our own AS may stand in a received AS_PATH. Default 0.
+    pub allow_own_as: u8,
+    /// Restart time that we advertise for graceful restart (RFC 4724); `None` turns it off. Default 120 s.
+    pub graceful_restart: Option<Duration>,
+    /// Offer messages of up to 65535 octets (RFC 8654). Default `true`.
+    pub extended_message: bool,
+}
+
+impl Default for SessionOptions {
+    fn default() -> Self {
+        Self {
+            local_as: None,
+            source: None,
+            passive: false,
+            route_reflector_client: false,
+            families: None,
+            timers: Timers::default(),
+            import: None,
+            export: None,
+            next_hop: NextHopMode::Auto,
+            next_hop_v4: None,
+            next_hop_v6: None,
+            ttl: None,
+            allow_own_as: 0,
+            graceful_restart: Some(Duration::from_secs(120)),
+            extended_message: true,
+        }
+    }
+}
+
+/// One configured peer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PeerConfig {
+    /// Its address; a speaker has at most one session with an address.
+    pub address: IpAddr,
+    /// The port it listens on. Default 179.
+    pub port: u16,
+    /// The AS it must be of.
+    pub peer_as: PeerAs,
+    /// How `status` names it. Default [`PeerClass::NodeSpecific`].
+    pub class: PeerClass,
+    /// The rest.
+    pub options: SessionOptions,
+}
+
+impl PeerConfig {
+    /// A peer with every option at its default.
+    pub fn new(address: IpAddr, peer_as: impl Into<PeerAs>) -> Self {
+        Self {
+            address,
+            port: BGP_PORT,
+            peer_as: peer_as.into(),
+            class: PeerClass::NodeSpecific,
+            options: SessionOptions::default(),
+        }
+    }
+
+    /// The same peer on another port.
+    #[must_use]
+    pub fn port(mut self, port: u16) -> Self {
+        self.port = port;
+        self
+    }
+
+    /// The same peer as a client of this route reflector (RFC 4456).
+    #[must_use]
+    pub fn reflector_client(mut self) -> Self {
+        self.options.route_reflector_client = true;
+        self.class = PeerClass::ReflectorClient;
+        self
+    }
+
+    /// The same peer, but we wait for it to connect.
+    #[must_use]
+    pub fn passive(mut self) -> Self {
+        self.options.passive = true;
+        self
+    }
+
+    /// The same peer with these policies; eBGP needs both said (RFC 8212).
+    #[must_use]
+    pub fn policies(mut self, import: Policy, export: Policy) -> Self {
+        self.options.import = Some(import);
+        self.options.export = Some(export);
+        self
+    }
+
+    pub(crate) fn check(&self, local_as: Asn, own: &[IpAddr]) -> Result<(), SpeakerError> {
+        check_address(self.address)?;
+        if own.contains(&self.address) {
+            return Err(SpeakerError::OwnAddress(self.address));
+        }
+        if self.port == 0 {
+            return Err(SpeakerError::ZeroPort(self.address));
+        }
+        self.options.check(self.address, &self.peer_as, local_as)
+    }
+}
+
+/// Addresses from which peers may come without being configured one by one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RangeConfig {
+    /// Remote addresses; the longest matching range wins, a configured peer wins over any range.
+    pub prefix: IpNet,
+    /// The AS that such a peer must be of.
+    pub peer_as: PeerAs,
+    /// At most this many peers at once. Default 10,000: as many as one speaker is built for.
+    pub limit: usize,
+    /// How `status` names them. Default [`PeerClass::Dynamic`].
+    pub class: PeerClass,
+    /// The rest; always passive.
+    pub options: SessionOptions,
+}
+
+impl RangeConfig {
+    /// A range with every option at its default.
+    pub fn new(prefix: IpNet, peer_as: impl Into<PeerAs>) -> Self {
+        Self {
+            prefix: prefix.trunc(),
+            peer_as: peer_as.into(),
+            limit: 10_000,
+            class: PeerClass::Dynamic,
+            options: SessionOptions { passive: true, ..SessionOptions::default() },
+        }
+    }
+
+    /// The same range for clients of this route reflector (RFC 4456).
+    #[must_use]
+    pub fn reflector_clients(mut self) -> Self {
+        self.options.route_reflector_client = true;
+        self.class = PeerClass::ReflectorClient;
+        self
+    }
+
+    pub(crate) fn check(&self, local_as: Asn) -> Result<(), SpeakerError> {
+        self.options.check(self.prefix.addr(), &self.peer_as, local_as)
+    }
+
+    /// The peer that a connection from `address` becomes.
+    pub(crate) fn peer(&self, address: IpAddr) -> PeerConfig {
+        let mut options = self.options.clone();
+        options.passive = true;
+        PeerConfig { address, port: BGP_PORT, peer_as: self.peer_as.clone(), class: self.class, options }
+    }
+}
+
+impl SessionOptions {
+    fn check(&self, peer: IpAddr, peer_as: &PeerAs, local_as: Asn) -> Result<(), SpeakerError> {
+        let local_as = self.local_as.unwrap_or(local_as);
+        if zero_asn(peer_as) || local_as == Asn(0) {
+            return Err(SpeakerError::ZeroAsn(peer));
+        }
+        self.timers.check()?;
+        if let Some(source) = self.source
+            && source.is_ipv4() != peer.is_ipv4()
+        {
+            return Err(SpeakerError::SourceFamily { peer, source });
+        }
+        if self.ttl == Some(0) {
+            return Err(SpeakerError::ZeroTtl(peer));
+        }
+        if self.families.is_some_and(|f| f.is_empty()) {
+            return Err(SpeakerError::NoFamilies(peer));
+        }
+        if self.route_reflector_client && never_internal(peer_as, local_as) {
+            return Err(SpeakerError::ExternalClient(peer));
+        }
+        Ok(())
+    }
+
+    /// The families to offer to a peer at `address`.
+    pub(crate) fn families_for(&self, address: IpAddr) -> FamilySet {
+        let own = if address.is_ipv4() { Family::IPV4_UNICAST } else { Family::IPV6_UNICAST };
+        self.families.unwrap_or_else(|| FamilySet::of(&[own]))
+    }
+
+    /// The TTL of what we send to a peer of this AS rule.
+    pub(crate) fn ttl_for(&self, peer_as: &PeerAs, class: PeerClass, local_as: Asn) -> u8 {
+        let external = never_internal(peer_as, self.local_as.unwrap_or(local_as));
+        let default = if external && class != PeerClass::NodeToNodeMesh { 1 } else { MULTIHOP_TTL };
+        self.ttl.unwrap_or(default)
+    }
+}
+
+fn zero_asn(rule: &PeerAs) -> bool {
+    match rule {
+        PeerAs::Exact(asn) => *asn == Asn(0),
+        PeerAs::AnyOf(set) => set.contains(&Asn(0)),
+        PeerAs::Internal | PeerAs::External | PeerAs::Any => false,
+    }
+}
+
+/// Whether the rule admits no peer of `local_as`.
+fn never_internal(rule: &PeerAs, local_as: Asn) -> bool {
+    !rule.admits(local_as, local_as)
+}
+
+impl Timers {
+    pub(crate) fn check(&self) -> Result<(), SpeakerError> {
+        let hold = self.hold_time;
+        if !hold.is_zero() && (hold < MIN_HOLD_TIME || hold > Duration::from_secs(u64::from(u16::MAX))) {
+            return Err(SpeakerError::HoldTime(hold));
+        }
+        if let Some(keepalive) = self.keepalive
+            && (keepalive.is_zero() || (!hold.is_zero() && keepalive >= hold))
+        {
+            return Err(SpeakerError::KeepaliveTime { keepalive, hold });
+        }
+        for (name, timer) in [
+            ("connect-retry time", self.connect_retry),
+            ("shortest idle-hold time", self.idle_hold_min),
+            ("longest idle-hold time", self.idle_hold_max),
+        ] {
+            if timer.is_zero() {
+                return Err(SpeakerError::ZeroTimer(name));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Refuses what is not the address of one host.
+pub(crate) fn check_address(address: IpAddr) -> Result<(), SpeakerError> {
+    let broadcast = matches!(address, IpAddr::V4(v4) if v4.is_broadcast());
+    if address.is_unspecified() || address.is_multicast() || broadcast {
+        return Err(SpeakerError::NotAPeerAddress(address));
+    }
+    Ok(())
+}

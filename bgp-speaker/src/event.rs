@@ -1,0 +1,94 @@
+//! What happened, for whoever wants to know.
+
+use std::net::IpAddr;
+
+use bgp_fsm::State;
+use bgp_wire::Family;
+use tokio::sync::broadcast;
+
+use crate::kernel::FibNotice;
+
+/// Something that happened in a speaker.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Event {
+    /// The state of a session changed (RFC 4271 §8.2.2).
+    PeerState {
+        /// The peer.
+        peer: IpAddr,
+        /// Before.
+        from: State,
+        /// Now.
+        to: State,
+    },
+    /// A session is Established.
+    PeerUp {
+        /// The peer.
+        peer: IpAddr,
+    },
+    /// A session ended or could not be set up.
+    PeerDown {
+        /// The peer.
+        peer: IpAddr,
+        /// Why, in words.
+        reason: String,
+    },
+    /// A peer was added, by a call, by the mesh or through a listen range.
+    PeerAdded {
+        /// The peer.
+        peer: IpAddr,
+    },
+    /// A peer was removed.
+    PeerRemoved {
+        /// The peer.
+        peer: IpAddr,
+    },
+    /// A peer has told its whole table (RFC 4724 §2).
+    EndOfRib {
+        /// The peer.
+        peer: IpAddr,
+        /// Of this family.
+        family: Family,
+    },
+    /// A peer sent a malformed UPDATE that did not end the session (RFC 7606).
+    MalformedUpdate {
+        /// The peer.
+        peer: IpAddr,
+        /// What was wrong and what was done, in words.
+        faults: String,
+    },
+    /// Connections came from addresses that no peer and no range has; told at most once in ten seconds.
+    Strangers {
+        /// How many since the last such event.
+        count: u64,
+        /// One of them.
+        example: IpAddr,
+    },
+    /// The kernel follower has something to tell.
+    Kernel(FibNotice),
+    /// The kernel follower was told that the table is complete: routes of a former process that nobody wants go now.
+    KernelSynced,
+    /// This receiver was too slow and missed this many events.
+    Missed(u64),
+}
+
+/// The events of one speaker from the call of [`Speaker::events`](crate::Speaker::events) on; ends with the speaker.
+#[derive(Debug)]
+pub struct Events {
+    receiver: broadcast::Receiver<Event>,
+}
+
+impl Events {
+    pub(crate) fn new(receiver: broadcast::Receiver<Event>) -> Self {
+        Self { receiver }
+    }
+
+    /// The next event; `None` once the speaker has ended.
+    pub async fn next(&mut self) -> Option<Event> {
+        match self.receiver.recv().await {
+            Ok(event) => Some(event),
+            Err(broadcast::error::RecvError::Lagged(n)) => Some(Event::Missed(n)),
+            Err(broadcast::error::RecvError::Closed) => None,
+        }
+    }
+}

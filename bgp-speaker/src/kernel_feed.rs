@@ -1,0 +1,83 @@
+//! Feeds the kernel follower: a reader of the best routes like any other, at the pace that the kernel takes them.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bgp_rib::{Best, ReaderBatch, RouteChange, Source};
+use bgp_wire::NextHop;
+use ipnet::IpNet;
+use tokio::sync::mpsc;
+use tokio::time::Instant;
+
+use crate::event::Event;
+use crate::kernel::{FibChange, FibNextHop, FibNotice, FibRoute, FollowerGone, FollowerHandle};
+use crate::shared::Shared;
+use crate::subscription::Subscription;
+
+/// How often it is looked whether every peer has told its table, while routes of a former process may still be swept.
+const LOOK: Duration = Duration::from_millis(250);
+
+pub(crate) struct KernelFeed {
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) follower: FollowerHandle,
+    pub(crate) notices: mpsc::Receiver<FibNotice>,
+    pub(crate) routes: Subscription,
+    pub(crate) sweep_after: Duration,
+}
+
+impl KernelFeed {
+    /// Works until the tables end; the kernel's routes stay.
+    pub(crate) async fn run(mut self) {
+        let cap = Instant::now() + self.sweep_after;
+        let mut synced = false;
+        loop {
+            tokio::select! {
+                batch = self.routes.next() => {
+                    let Some(batch) = batch else { break };
+                    if self.write(batch).await.is_err() {
+                        break;
+                    }
+                }
+                Some(notice) = self.notices.recv() => self.shared.emit(Event::Kernel(notice)),
+                // Nothing came for a while, so what the peers have told so far has been passed on.
+                () = tokio::time::sleep(LOOK), if !synced => {
+                    if self.shared.all_told() || Instant::now() >= cap {
+                        synced = true;
+                        if self.follower.synced().await.is_err() {
+                            break;
+                        }
+                        self.shared.emit(Event::KernelSynced);
+                    }
+                }
+            }
+        }
+        self.follower.stop().await;
+    }
+
+    async fn write(&self, batch: ReaderBatch) -> Result<(), FollowerGone> {
+        let changes: Vec<FibChange> = batch.changes.into_iter().map(change).collect();
+        if changes.is_empty() { Ok(()) } else { self.follower.update(changes).await }
+    }
+}
+
+fn change(change: RouteChange) -> FibChange {
+    let route = change.best.as_ref().and_then(|best| route(change.prefix, best));
+    route.map_or(FibChange::Remove(change.prefix), FibChange::Set)
+}
+
+/// The kernel's form of a learned route. What this node originates is its own business: the kernel has it already.
+fn route(prefix: IpNet, best: &Best) -> Option<FibRoute> {
+    if matches!(best.source, Source::Local(_)) {
+        return None;
+    }
+    let next_hops: Vec<FibNextHop> = best.next_hops.iter().map(next_hop).collect();
+    (!next_hops.is_empty()).then(|| FibRoute::unicast(prefix, next_hops))
+}
+
+fn next_hop(next_hop: &NextHop) -> FibNextHop {
+    match *next_hop {
+        NextHop::V4(address) => FibNextHop::new(address.into()),
+        // The global address leads there without naming an interface.
+        NextHop::V6(address) | NextHop::V6WithLinkLocal(address, _) => FibNextHop::new(address.into()),
+    }
+}

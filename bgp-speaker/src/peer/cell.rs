@@ -1,0 +1,185 @@
+//! What is known of a peer from outside: its task and the table's task write it, `status` reads it.
+
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, SystemTime};
+
+use bgp_fsm::State;
+use bgp_rib::{PeerId, Policy};
+use bgp_wire::{Asn, Family, FamilySet, MessageType, PeerKind, RouterId};
+
+use crate::config::PeerConfig;
+use crate::shared::lock;
+use crate::status::{MessageCounters, NegotiatedStatus, PeerStatus, PrefixCounters};
+
+#[derive(Debug)]
+pub(crate) struct PeerCell {
+    pub(crate) id: PeerId,
+    pub(crate) config: PeerConfig,
+    pub(crate) local_as: Asn,
+    pub(crate) received: MessageCells,
+    pub(crate) sent: MessageCells,
+    session: Mutex<SessionCell>,
+    prefixes: Mutex<PrefixCounters>,
+}
+
+/// Counters that one task adds to and others read.
+#[derive(Debug, Default)]
+pub(crate) struct MessageCells {
+    by_type: [AtomicU64; 5],
+    octets: AtomicU64,
+}
+
+#[derive(Debug)]
+struct SessionCell {
+    state: State,
+    since: SystemTime,
+    established: u64,
+    last_error: Option<String>,
+    negotiated: Option<UpCell>,
+    /// Families whose End-of-RIB has come.
+    told: FamilySet,
+}
+
+/// What is known of a session that is up.
+#[derive(Debug)]
+pub(crate) struct UpCell {
+    pub(crate) asn: Asn,
+    pub(crate) router_id: RouterId,
+    pub(crate) kind: PeerKind,
+    pub(crate) status: NegotiatedStatus,
+}
+
+impl PeerCell {
+    pub(crate) fn new(id: PeerId, config: PeerConfig, local_as: Asn) -> Self {
+        Self {
+            id,
+            config,
+            local_as,
+            received: MessageCells::default(),
+            sent: MessageCells::default(),
+            session: Mutex::new(SessionCell {
+                state: State::Idle,
+                since: SystemTime::now(),
+                established: 0,
+                last_error: None,
+                negotiated: None,
+                told: FamilySet::empty(),
+            }),
+            prefixes: Mutex::default(),
+        }
+    }
+
+    pub(crate) fn state_changed(&self, to: State) {
+        let mut session = lock(&self.session);
+        session.state = to;
+        session.since = SystemTime::now();
+    }
+
+    pub(crate) fn up(&self, up: UpCell) {
+        let mut session = lock(&self.session);
+        session.established += 1;
+        session.last_error = None;
+        session.negotiated = Some(up);
+        session.told = FamilySet::empty();
+    }
+
+    /// The peer's End-of-RIB has come.
+    pub(crate) fn told(&self, family: Family) {
+        lock(&self.session).told.insert(family);
+    }
+
+    pub(crate) fn has_told_all(&self) -> bool {
+        let session = lock(&self.session);
+        let up = session.negotiated.as_ref();
+        up.is_some_and(|u| u.status.families.iter().all(|family| session.told.contains(family)))
+    }
+
+    pub(crate) fn down(&self, reason: String) {
+        let mut session = lock(&self.session);
+        session.last_error = Some(reason);
+        session.negotiated = None;
+    }
+
+    pub(crate) fn set_prefixes(&self, counters: PrefixCounters) {
+        *lock(&self.prefixes) = counters;
+    }
+
+    pub(crate) fn status(&self) -> PeerStatus {
+        let session = lock(&self.session);
+        let up = session.negotiated.as_ref();
+        PeerStatus {
+            address: self.config.address,
+            port: self.config.port,
+            class: self.config.class,
+            reflector_client: self.config.options.route_reflector_client,
+            passive: self.config.options.passive,
+            local_as: self.local_as,
+            configured_as: self.config.peer_as.clone(),
+            asn: up.map(|u| u.asn),
+            router_id: up.map(|u| u.router_id),
+            state: session.state,
+            since: session.since,
+            // A clock that was set back makes no age.
+            in_state: session.since.elapsed().unwrap_or(Duration::ZERO),
+            info: self.info(&session),
+            last_error: session.last_error.clone(),
+            established: session.established,
+            negotiated: up.map(|u| u.status.clone()),
+            received: self.received.snapshot(),
+            sent: self.sent.snapshot(),
+            prefixes: *lock(&self.prefixes),
+        }
+    }
+
+    fn info(&self, session: &SessionCell) -> String {
+        let mut info = session.state.to_string();
+        if let Some(error) = &session.last_error {
+            info.push_str("; ");
+            info.push_str(error);
+        }
+        let external = session.negotiated.as_ref().is_some_and(|u| u.kind == PeerKind::External);
+        if external && let Some(held) = self.held_back() {
+            info.push_str("; ");
+            info.push_str(held);
+        }
+        info
+    }
+
+    /// Which direction has no policy, so that RFC 8212 lets nothing pass.
+    fn held_back(&self) -> Option<&'static str> {
+        let unset = |policy: Option<Policy>| policy.is_none();
+        match (unset(self.config.options.import), unset(self.config.options.export)) {
+            (true, true) => {
+                Some("no routes either way: an eBGP peer needs an import and an export policy (RFC 8212)")
+            }
+            (true, false) => Some("no routes taken: an eBGP peer needs an import policy (RFC 8212)"),
+            (false, true) => Some("no routes told: an eBGP peer needs an export policy (RFC 8212)"),
+            (false, false) => None,
+        }
+    }
+}
+
+impl MessageCells {
+    /// Counts messages of one type.
+    pub(crate) fn count(&self, kind: MessageType, messages: u64, octets: u64) {
+        let slot = usize::from(kind.0).checked_sub(1).and_then(|i| self.by_type.get(i));
+        if let Some(cell) = slot {
+            cell.fetch_add(messages, Ordering::Relaxed);
+        }
+        self.octets.fetch_add(octets, Ordering::Relaxed);
+    }
+
+    fn snapshot(&self) -> MessageCounters {
+        let [open, update, notification, keepalive, refresh] =
+            [0, 1, 2, 3, 4].map(|i: usize| self.by_type[i].load(Ordering::Relaxed));
+        MessageCounters {
+            open,
+            update,
+            notification,
+            keepalive,
+            refresh,
+            octets: self.octets.load(Ordering::Relaxed),
+        }
+    }
+}

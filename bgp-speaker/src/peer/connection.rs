@@ -1,0 +1,242 @@
+//! One TCP connection: framing on the way in, the order of messages on the way out. Nothing here waits.
+
+use std::cell::RefCell;
+use std::collections::VecDeque;
+use std::io::{self, IoSlice};
+use std::net::SocketAddr;
+use std::task::{Context, Poll, ready};
+
+use bgp_fsm::ConnId;
+use bgp_wire::{Codec, HEADER_LEN, MAX_EXTENDED_LEN};
+use bytes::{Buf, Bytes};
+use tokio::io::ReadBuf;
+use tokio::net::TcpStream;
+
+/// What one read may bring: the rest of the longest message, and as much again so that a full table takes few reads.
+const SCRATCH: usize = 2 * (MAX_EXTENDED_LEN + 1);
+/// Slices of one vectored write: what a transmission of the table is made of, and a few messages of the session.
+const SLICES: usize = 16;
+
+thread_local! {
+    /// Where sockets are read into. It is used within one poll only, so that a connection owns no buffer while nothing
+    /// comes.
+    static SCRATCH_BUFFER: RefCell<Vec<u8>> = RefCell::new(vec![0; SCRATCH]);
+}
+
+/// Lends the thread's buffer for one reading.
+pub(crate) fn with_scratch<T>(read: impl FnOnce(&mut [u8]) -> T) -> T {
+    SCRATCH_BUFFER.with_borrow_mut(|scratch| read(scratch))
+}
+
+#[derive(Debug)]
+pub(crate) struct Connection {
+    pub(crate) id: ConnId,
+    pub(crate) stream: TcpStream,
+    pub(crate) local: SocketAddr,
+    pub(crate) remote: SocketAddr,
+    pub(crate) codec: Codec,
+    /// SendHold has been told that the socket takes nothing (RFC 9687).
+    pub(crate) write_blocked: bool,
+    /// The first octets of a message whose rest has not come.
+    partial: Vec<u8>,
+    outgoing: Outgoing,
+}
+
+/// What is to be written: messages of the session, and slices of the table's transmission.
+#[derive(Debug, Default)]
+struct Outgoing {
+    session: VecDeque<Bytes>,
+    table: VecDeque<Bytes>,
+    /// Octets of the first slice that have been written.
+    written: usize,
+    /// Where in the first slice a message is known to begin, at or before `written`.
+    boundary: usize,
+}
+
+impl Connection {
+    pub(crate) fn new(id: ConnId, stream: TcpStream) -> io::Result<Self> {
+        Ok(Self {
+            id,
+            local: stream.local_addr()?,
+            remote: stream.peer_addr()?,
+            stream,
+            codec: Codec::before_open(),
+            write_blocked: false,
+            partial: Vec::new(),
+            outgoing: Outgoing::default(),
+        })
+    }
+
+    /// Reads once, behind what an earlier reading left; how many octets of `scratch` are filled. `None` is the end of the
+    /// stream.
+    pub(crate) fn poll_read(
+        &mut self,
+        cx: &mut Context<'_>,
+        scratch: &mut [u8],
+    ) -> Poll<io::Result<Option<usize>>> {
+        let kept = self.partial.len();
+        loop {
+            ready!(self.stream.poll_read_ready(cx))?;
+            // An unfinished message is at most half of the scratch buffer, so that there is room behind it.
+            let (old, free) = scratch.split_at_mut(kept.min(scratch.len()));
+            match self.stream.try_read(free) {
+                Ok(0) => return Poll::Ready(Ok(None)),
+                Ok(n) => {
+                    old.copy_from_slice(&self.partial);
+                    self.partial = Vec::new();
+                    return Poll::Ready(Ok(Some(kept + n)));
+                }
+                Err(e) if e.kind() == io::ErrorKind::WouldBlock => {}
+                Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+                Err(e) => return Poll::Ready(Err(e)),
+            }
+        }
+    }
+
+    /// Keeps the octets of an unfinished message for the next reading. At a message boundary nothing is held.
+    pub(crate) fn keep(&mut self, rest: &[u8]) {
+        self.partial = rest.to_vec();
+    }
+
+    /// Whether octets of the peer lie in the socket.
+    pub(crate) fn unread(&self, cx: &mut Context<'_>) -> bool {
+        let mut octet = [0];
+        matches!(self.stream.poll_peek(cx, &mut ReadBuf::new(&mut octet)), Poll::Ready(Ok(n)) if n > 0)
+    }
+
+    /// Queues a message of the session.
+    pub(crate) fn send(&mut self, message: Bytes) {
+        // A keepalive that waits says what a second one behind it would say. This bounds the queue of a peer that does
+        // not read: everything else that a session sends is answered or ends it.
+        if message.len() == HEADER_LEN && self.outgoing.session.back() == Some(&message) {
+            return;
+        }
+        self.outgoing.session.push_back(message);
+    }
+
+    /// Queues a transmission of the table; the one before has been written.
+    pub(crate) fn transmit(&mut self, chunks: Vec<Bytes>) {
+        self.outgoing.table.extend(chunks.into_iter().filter(|c| !c.is_empty()));
+    }
+
+    /// Everything that the table gave has been written.
+    pub(crate) fn table_drained(&self) -> bool {
+        self.outgoing.table.is_empty()
+    }
+
+    /// There is something to write.
+    pub(crate) fn wants_write(&self) -> bool {
+        !(self.outgoing.session.is_empty() && self.outgoing.table.is_empty())
+    }
+
+    /// Writes once; how many octets the socket took.
+    pub(crate) fn poll_write(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
+        loop {
+            ready!(self.stream.poll_write_ready(cx))?;
+            match self.write_once() {
+                Err(e) if e.kind() == io::ErrorKind::WouldBlock => {}
+                Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+                result => return Poll::Ready(result),
+            }
+        }
+    }
+
+    fn write_once(&mut self) -> io::Result<usize> {
+        let head = self.outgoing.head();
+        let mut slices = [IoSlice::new(&[]); SLICES];
+        let count = self.outgoing.fill(head, &mut slices);
+        let n = self.stream.try_write_vectored(slices.get(..count).unwrap_or_default())?;
+        self.outgoing.advance(head, n);
+        Ok(n)
+    }
+
+    /// Writes what the session had to say last, as far as the socket takes it now, and drops what the table had: the
+    /// session is over.
+    pub(crate) fn flush_last_words(&mut self) {
+        self.outgoing.keep_last_words();
+        while self.wants_write() {
+            if !matches!(self.write_once(), Ok(n) if n > 0) {
+                return;
+            }
+        }
+    }
+
+    /// The connection as a bare socket.
+    pub(crate) fn into_stream(self) -> TcpStream {
+        self.stream
+    }
+}
+
+impl Outgoing {
+    /// How many octets of the first slice go before the session's messages: the rest of a message that is partly written.
+    fn head(&mut self) -> usize {
+        let Some(first) = self.table.front() else { return 0 };
+        if self.session.is_empty() {
+            return 0;
+        }
+        while self.boundary < self.written {
+            // Slices of the table are whole messages; the walk ends at the slice's end whatever they say.
+            let length = first
+                .get(self.boundary + 16..self.boundary + 18)
+                .map_or(usize::MAX, |mut l| l.get_u16().into());
+            self.boundary = self.boundary.saturating_add(length.max(HEADER_LEN)).min(first.len());
+        }
+        self.boundary - self.written
+    }
+
+    fn fill<'a>(&'a self, head: usize, slices: &mut [IoSlice<'a>]) -> usize {
+        let first = self.table.front().map_or(&[][..], |f| f.get(self.written..).unwrap_or_default());
+        let (before, after) = first.split_at(head.min(first.len()));
+        let rest = self.table.iter().skip(1).map(|b| &b[..]);
+        let all = [before].into_iter().chain(self.session.iter().map(|b| &b[..])).chain([after]).chain(rest);
+        let mut count = 0;
+        for (slot, slice) in slices.iter_mut().zip(all.filter(|s| !s.is_empty())) {
+            *slot = IoSlice::new(slice);
+            count += 1;
+        }
+        count
+    }
+
+    fn advance(&mut self, head: usize, n: usize) {
+        let taken = n.min(head);
+        self.advance_table(taken);
+        let mut left = n - taken;
+        while left > 0 {
+            let Some(message) = self.session.front_mut() else { break };
+            let step = left.min(message.len());
+            message.advance(step);
+            left -= step;
+            if message.is_empty() {
+                self.session.pop_front();
+            }
+        }
+        self.advance_table(left);
+    }
+
+    fn advance_table(&mut self, mut n: usize) {
+        while n > 0 {
+            let Some(first) = self.table.front() else { return };
+            let step = n.min(first.len() - self.written);
+            self.written += step;
+            n -= step;
+            if self.written == first.len() {
+                self.table.pop_front();
+                (self.written, self.boundary) = (0, 0);
+            }
+        }
+    }
+
+    /// Keeps the rest of a partly written message and the session's messages.
+    fn keep_last_words(&mut self) {
+        let head = self.head();
+        if let Some(mut first) = self.table.pop_front() {
+            first.truncate(self.written + head);
+            self.table.clear();
+            if head > 0 {
+                self.table.push_front(first);
+            } else {
+                (self.written, self.boundary) = (0, 0);
+            }
+        }
+    }
+}

@@ -1,0 +1,230 @@
+//! Where a peer's task, the table's task and the supervisor leave things for each other. Everything in it is bounded: one
+//! order, a few accepted sockets, one transmission, and as many octets of UPDATEs as [`Mailbox::room`] allows.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex};
+use std::task::Context;
+
+use bgp_fsm::Stop;
+use bytes::Bytes;
+use futures::task::AtomicWaker;
+use tokio::net::TcpStream;
+
+use super::cell::PeerCell;
+use crate::bridge::ToRib;
+use crate::door::{Door, Work};
+use crate::shared::lock;
+
+/// Octets of UPDATEs of one peer that may wait for the table: one reading of its socket, which is one turn of the table.
+const PEER_OCTETS: usize = 64 * 1024;
+/// Octets of UPDATEs of all peers that may wait before each is held to [`SMALL_PEER_OCTETS`]: with ten thousand peers that
+/// speak at once, memory stays in the tens of megabytes.
+const SPEAKER_OCTETS: usize = 16 * 1024 * 1024;
+/// What one peer may have waiting when the speaker as a whole is behind: one message of classic size.
+const SMALL_PEER_OCTETS: usize = 4096;
+/// Accepted connections that may wait for the task: RFC 4271 §6.8 knows of one; one more covers a peer that gave the first up.
+const ACCEPTED: usize = 2;
+
+/// What the supervisor wants of a peer's task.
+#[derive(Debug)]
+pub(crate) enum Order {
+    /// End the session in this way, then the task.
+    Stop(Stop),
+}
+
+/// Bytes for the peer, and whether the table has more.
+#[derive(Debug)]
+pub(crate) struct Deposit {
+    pub(crate) chunks: Vec<Bytes>,
+    pub(crate) more: bool,
+}
+
+#[derive(Debug)]
+pub(crate) struct Mailbox {
+    pub(crate) cell: Arc<PeerCell>,
+    door: Arc<Door>,
+    state: Mutex<State>,
+    waker: AtomicWaker,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    // For the peer's task.
+    order: Option<Order>,
+    accepted: VecDeque<TcpStream>,
+    transmit: Option<Vec<Bytes>>,
+    // For the table's task.
+    inputs: VecDeque<(u32, ToRib)>,
+    octets: usize,
+    queued: bool,
+    retired: bool,
+    /// Which of the peer's sessions `credit`, `more` and `transmit` belong to.
+    session: u32,
+    /// The peer's task can write.
+    credit: bool,
+    /// The table has more for the peer.
+    more: bool,
+    /// The peer's task has stopped reading and waits for room.
+    starved: bool,
+}
+
+/// What the table's task finds in a mailbox.
+pub(crate) struct Visit {
+    pub(crate) inputs: VecDeque<(u32, ToRib)>,
+    pub(crate) retired: bool,
+}
+
+impl Mailbox {
+    pub(crate) fn new(cell: Arc<PeerCell>, door: Arc<Door>) -> Self {
+        Self { cell, door, state: Mutex::default(), waker: AtomicWaker::new() }
+    }
+
+    // The peer's task.
+
+    pub(crate) fn register(&self, cx: &Context<'_>) {
+        self.waker.register(cx.waker());
+    }
+
+    pub(crate) fn take_order(&self) -> Option<Order> {
+        lock(&self.state).order.take()
+    }
+
+    pub(crate) fn take_accepted(&self) -> Option<TcpStream> {
+        lock(&self.state).accepted.pop_front()
+    }
+
+    /// A session begins: what the table has for an earlier one is void, and there is room to write.
+    pub(crate) fn begin(self: &Arc<Self>, up: ToRib) {
+        let mut state = lock(&self.state);
+        state.session += 1;
+        state.transmit = None;
+        state.credit = true;
+        state.more = false;
+        let session = state.session;
+        state.inputs.push_back((session, up));
+        self.enqueue(state);
+    }
+
+    /// A session ends.
+    pub(crate) fn end(self: &Arc<Self>, down: ToRib) {
+        let mut state = lock(&self.state);
+        let session = state.session;
+        state.session += 1;
+        state.transmit = None;
+        state.credit = false;
+        state.inputs.push_back((session, down));
+        self.enqueue(state);
+    }
+
+    /// How many octets of UPDATEs may be put in now; if none, the task is woken when there is room again.
+    pub(crate) fn room(&self) -> usize {
+        let limit = if self.door.waiting() > SPEAKER_OCTETS { SMALL_PEER_OCTETS } else { PEER_OCTETS };
+        let mut state = lock(&self.state);
+        let room = limit.saturating_sub(state.octets);
+        state.starved = room == 0;
+        room
+    }
+
+    /// Puts in what the session received. The caller has asked for room before it read; one reading may exceed it.
+    pub(crate) fn put(self: &Arc<Self>, inputs: impl Iterator<Item = ToRib>, octets: usize) {
+        let mut state = lock(&self.state);
+        let session = state.session;
+        state.inputs.extend(inputs.map(|i| (session, i)));
+        state.octets += octets;
+        self.door.add_waiting(octets);
+        self.enqueue(state);
+    }
+
+    pub(crate) fn take_transmit(&self) -> Option<Vec<Bytes>> {
+        lock(&self.state).transmit.take()
+    }
+
+    /// Everything taken has been written.
+    pub(crate) fn give_credit(self: &Arc<Self>) {
+        let mut state = lock(&self.state);
+        state.credit = true;
+        if std::mem::take(&mut state.more) {
+            self.enqueue(state);
+        }
+    }
+
+    /// The task has ended: nothing more comes from this peer, and its id may be given away once the table has forgotten it.
+    pub(crate) fn retire(self: &Arc<Self>) {
+        let mut state = lock(&self.state);
+        state.retired = true;
+        state.credit = false;
+        state.transmit = None;
+        state.accepted.clear();
+        self.enqueue(state);
+    }
+
+    fn enqueue(self: &Arc<Self>, mut state: std::sync::MutexGuard<'_, State>) {
+        if !std::mem::replace(&mut state.queued, true) {
+            drop(state);
+            self.door.push(Work::Peer(self.clone()));
+        }
+    }
+
+    // The supervisor.
+
+    pub(crate) fn order(&self, order: Order) {
+        lock(&self.state).order = Some(order);
+        self.waker.wake();
+    }
+
+    /// Hands over an accepted socket; back if the task has not yet taken those before it.
+    pub(crate) fn accepted(&self, stream: TcpStream) -> Result<(), TcpStream> {
+        let mut state = lock(&self.state);
+        if state.accepted.len() >= ACCEPTED || state.retired {
+            return Err(stream);
+        }
+        state.accepted.push_back(stream);
+        drop(state);
+        self.waker.wake();
+        Ok(())
+    }
+
+    // The table's task.
+
+    pub(crate) fn visit(&self) -> Visit {
+        let mut state = lock(&self.state);
+        state.queued = false;
+        let inputs = std::mem::take(&mut state.inputs);
+        let octets = std::mem::take(&mut state.octets);
+        let starved = std::mem::take(&mut state.starved);
+        let retired = state.retired;
+        drop(state);
+        self.door.sub_waiting(octets);
+        if starved {
+            self.waker.wake();
+        }
+        Visit { inputs, retired }
+    }
+
+    /// Takes the peer's word that it can write. If it cannot, it comes back when it can.
+    pub(crate) fn claim_credit(&self, session: u32) -> bool {
+        let mut state = lock(&self.state);
+        if state.session != session {
+            return false;
+        }
+        let credit = std::mem::take(&mut state.credit);
+        state.more = !credit;
+        credit
+    }
+
+    /// Answers a claimed credit.
+    pub(crate) fn deposit(&self, session: u32, deposit: Deposit) {
+        let mut state = lock(&self.state);
+        if state.session != session {
+            return;
+        }
+        if deposit.chunks.is_empty() {
+            state.credit = true;
+            return;
+        }
+        state.transmit = Some(deposit.chunks);
+        state.more = deposit.more;
+        drop(state);
+        self.waker.wake();
+    }
+}

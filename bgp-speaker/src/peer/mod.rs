@@ -1,0 +1,11 @@
+//! One peer: its task, its connections, and the two places where others meet it: a mailbox and a status cell.
+
+mod cell;
+mod connection;
+mod lingering;
+mod mailbox;
+mod task;
+
+pub(crate) use cell::PeerCell;
+pub(crate) use mailbox::{Deposit, Mailbox, Order};
+pub(crate) use task::PeerTask;

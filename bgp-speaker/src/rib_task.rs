@@ -1,0 +1,506 @@
+//! The task that owns the tables. It works in bounded turns: some of those who wait at the door, a few questions, a piece
+//! of a long origination; then whoever has something to hear is served, and other tasks may run.
+
+use std::collections::VecDeque;
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bgp_rib::{Event as RibEvent, Input, Origination, OwnerId, PageToken, PeerId, ReaderId, Rib};
+use bgp_wire::{Family, NextHop, PathAttributes};
+use ipnet::IpNet;
+use tokio::sync::{mpsc, oneshot};
+
+use crate::bridge::ToRib;
+use crate::door::{Door, Work};
+use crate::error::SpeakerError;
+use crate::event::Event;
+use crate::peer::{Deposit, Mailbox, PeerCell};
+use crate::route::{Explanation, Route, RouteCursor, RouteFilter, RoutePage};
+use crate::shared::Shared;
+use crate::status::{PrefixCounters, TableStatus};
+use crate::subscription::{ReaderSlot, ReaderWants, Subscription};
+
+/// Who is served at the door in one turn: enough that what comes in one moment goes out in one batch, and at 64 KiB of
+/// UPDATEs each still some milliseconds.
+const VISITS: usize = 4;
+/// Questions of one turn. Each is bounded by its page.
+const QUESTIONS: usize = 4;
+/// Originated routes of one turn: below a millisecond.
+const ORIGINATED: usize = 512;
+/// Octets that a peer is given at once: what a socket takes at once by default, so that little is prefetched for a slow one.
+const TRANSMIT: usize = 64 * 1024;
+/// Prefixes that a reader is given at once: a kernel batch or two.
+const READ: usize = 512;
+/// Paths of one page of a listing; a longer page would hold the tables up.
+const PAGE: usize = 1024;
+/// Questions that may wait; who asks more waits with them.
+const WAITING: usize = 64;
+/// How often counters are copied to where `status` reads them: fresh for a person, and cheap with 10,000 peers.
+const COUNTERS: Duration = Duration::from_millis(100);
+/// The families that are listed when none is named.
+const FAMILIES: [Family; 2] = [Family::IPV4_UNICAST, Family::IPV6_UNICAST];
+
+/// What handles ask of the tables.
+pub(crate) enum Query {
+    Originate(OwnerId, Vec<Route>, oneshot::Sender<()>),
+    Withdraw(OwnerId, Vec<IpNet>, oneshot::Sender<()>),
+    Routes {
+        filter: RouteFilter,
+        peer: Option<PeerId>,
+        from: Option<RouteCursor>,
+        limit: usize,
+        reply: oneshot::Sender<RoutePage>,
+    },
+    Explain(IpNet, oneshot::Sender<Option<Explanation>>),
+}
+
+/// The way to the tables from outside.
+#[derive(Debug, Clone)]
+pub(crate) struct RibClient {
+    queries: mpsc::Sender<Query>,
+    door: Arc<Door>,
+}
+
+impl RibClient {
+    pub(crate) async fn ask<T>(
+        &self,
+        query: impl FnOnce(oneshot::Sender<T>) -> Query,
+    ) -> Result<T, SpeakerError> {
+        let (reply, answer) = oneshot::channel();
+        self.queries.send(query(reply)).await.map_err(|_| SpeakerError::Stopped)?;
+        answer.await.map_err(|_| SpeakerError::Stopped)
+    }
+
+    pub(crate) fn subscribe(&self) -> Subscription {
+        Subscription::new(self.door.clone())
+    }
+}
+
+pub(crate) struct RibTask {
+    rib: Rib,
+    shared: Arc<Shared>,
+    door: Arc<Door>,
+    queries: mpsc::Receiver<Query>,
+    peers: Vec<Option<Slot>>,
+    readers: Vec<(ReaderId, Arc<ReaderSlot>)>,
+    /// Long originations, piece by piece and in order.
+    jobs: VecDeque<Job>,
+    /// Peers whose counters have changed since they were last copied.
+    stale_counters: Vec<PeerId>,
+    counters_at: Duration,
+}
+
+/// One peer as this task knows it.
+struct Slot {
+    mailbox: Arc<Mailbox>,
+    cell: Arc<PeerCell>,
+    session: u32,
+    up: bool,
+    /// The tables know routes or a reader of this peer.
+    known: bool,
+    retired: bool,
+    /// There was more for it than it could take.
+    undrained: bool,
+    counters_stale: bool,
+}
+
+enum Job {
+    Originate(OwnerId, VecDeque<Origination>, oneshot::Sender<()>),
+    Withdraw(OwnerId, VecDeque<IpNet>, oneshot::Sender<()>),
+}
+
+impl RibTask {
+    pub(crate) fn new(rib: Rib, shared: Arc<Shared>, door: Arc<Door>) -> (Self, RibClient) {
+        let (sender, queries) = mpsc::channel(WAITING);
+        let client = RibClient { queries: sender, door: door.clone() };
+        let task = Self {
+            rib,
+            shared,
+            door,
+            queries,
+            peers: Vec::new(),
+            readers: Vec::new(),
+            jobs: VecDeque::new(),
+            stale_counters: Vec::new(),
+            counters_at: Duration::ZERO,
+        };
+        (task, client)
+    }
+
+    /// Works until the door is closed.
+    pub(crate) async fn run(mut self) {
+        while !self.door.is_closed() {
+            if self.turn() {
+                tokio::task::yield_now().await;
+                continue;
+            }
+            let until = self.shared.instant(self.next_timeout());
+            let door = self.door.clone();
+            tokio::select! {
+                () = door.ring() => {}
+                Some(query) = self.queries.recv() => self.query(query),
+                () = tokio::time::sleep_until(until) => {}
+            }
+        }
+    }
+
+    /// One bounded turn; whether there is more to do at once.
+    fn turn(&mut self) -> bool {
+        for _ in 0..VISITS {
+            match self.door.pop() {
+                Some(Work::Peer(mailbox)) => self.visit_peer(&mailbox),
+                Some(Work::Reader(slot)) => self.visit_reader(slot),
+                None => break,
+            }
+        }
+        for _ in 0..QUESTIONS {
+            let Ok(query) = self.queries.try_recv() else { break };
+            self.query(query);
+        }
+        self.work_on_job();
+        let now = self.shared.now();
+        if self.rib.poll_timeout().is_some_and(|due| due <= now) {
+            self.rib.handle(now, Input::Tick);
+        }
+        self.drain_events();
+        self.copy_counters(now);
+        let overdue = self.rib.poll_timeout().is_some_and(|due| due <= now);
+        overdue || !self.jobs.is_empty() || !self.door.is_empty()
+    }
+
+    fn next_timeout(&self) -> Duration {
+        let rib = self.rib.poll_timeout().unwrap_or(Duration::MAX);
+        let counters = if self.stale_counters.is_empty() {
+            Duration::MAX
+        } else {
+            self.counters_at.saturating_add(COUNTERS)
+        };
+        rib.min(counters)
+    }
+
+    fn drain_events(&mut self) {
+        while let Some(event) = self.rib.poll_event() {
+            match event {
+                RibEvent::Pending(peer) => self.transmit(peer),
+                RibEvent::ReaderPending(reader) => self.serve_reader(reader),
+                RibEvent::EndOfRib(peer, family) => {
+                    if let Some(slot) = self.slot(peer) {
+                        slot.cell.told(family);
+                        let peer = slot.cell.config.address;
+                        self.shared.emit(Event::EndOfRib { peer, family });
+                    }
+                }
+                RibEvent::PeerGone(peer) => self.forgotten(peer),
+                RibEvent::PeerRefused(peer) => {
+                    tracing::error!(%peer, "more peers than the tables can tell apart: it gets no routes");
+                }
+                _ => {}
+            }
+        }
+    }
+
+    // Peers.
+
+    fn slot(&mut self, peer: PeerId) -> Option<&mut Slot> {
+        self.peers.get_mut(usize::try_from(peer.0).ok()?)?.as_mut()
+    }
+
+    fn visit_peer(&mut self, mailbox: &Arc<Mailbox>) {
+        let peer = mailbox.cell.id;
+        let visit = mailbox.visit();
+        self.meet(mailbox);
+        for (session, input) in visit.inputs {
+            self.note(peer, session, &input);
+            input.apply(&mut self.rib, self.shared.now(), peer);
+        }
+        self.counters_changed(peer);
+        let Some(slot) = self.slot(peer) else { return };
+        if slot.undrained {
+            self.transmit(peer);
+        }
+        if visit.retired {
+            self.retired(peer);
+        }
+    }
+
+    /// Makes a slot for a peer that comes for the first time.
+    fn meet(&mut self, mailbox: &Arc<Mailbox>) {
+        let Ok(index) = usize::try_from(mailbox.cell.id.0) else { return };
+        if self.peers.len() <= index {
+            self.peers.resize_with(index + 1, || None);
+        }
+        if let Some(place) = self.peers.get_mut(index) {
+            place.get_or_insert_with(|| Slot::new(mailbox.clone()));
+        }
+    }
+
+    fn note(&mut self, peer: PeerId, session: u32, input: &ToRib) {
+        let Some(slot) = self.slot(peer) else { return };
+        match input {
+            ToRib::Up(_) => {
+                slot.session = session;
+                slot.up = true;
+                slot.known = true;
+            }
+            ToRib::Down(_) => {
+                slot.up = false;
+                slot.undrained = false;
+            }
+            ToRib::Update(_) | ToRib::Refresh(_) => {}
+        }
+    }
+
+    /// The peer's task has ended: its id is free once the tables have forgotten it.
+    fn retired(&mut self, peer: PeerId) {
+        let Some(slot) = self.slot(peer) else { return };
+        slot.retired = true;
+        if !slot.known {
+            self.release(peer);
+        }
+    }
+
+    fn forgotten(&mut self, peer: PeerId) {
+        let Some(slot) = self.slot(peer) else { return };
+        // The peer may have come back since.
+        slot.known = slot.up;
+        if slot.retired && !slot.known {
+            self.release(peer);
+        }
+    }
+
+    fn release(&mut self, peer: PeerId) {
+        if let Some(place) = usize::try_from(peer.0).ok().and_then(|i| self.peers.get_mut(i)) {
+            *place = None;
+            self.shared.ids.give_back(peer);
+        }
+    }
+
+    /// Gives a peer what there is for it, if it can write.
+    fn transmit(&mut self, peer: PeerId) {
+        let Some(slot) = self.slot(peer) else { return };
+        if !slot.up || !slot.mailbox.claim_credit(slot.session) {
+            slot.undrained = slot.up;
+            return;
+        }
+        let (mut chunks, mut octets, mut drained) = (Vec::new(), 0, false);
+        while octets < TRANSMIT && !drained {
+            match self.rib.poll_transmit(peer, TRANSMIT - octets) {
+                Some(transmit) => {
+                    octets += transmit.len();
+                    chunks.extend(transmit.into_chunks());
+                }
+                None => drained = true,
+            }
+        }
+        let Some(slot) = self.slot(peer) else { return };
+        slot.undrained = !drained;
+        slot.mailbox.deposit(slot.session, Deposit { chunks, more: !drained });
+        self.counters_changed(peer);
+    }
+
+    // Readers.
+
+    fn visit_reader(&mut self, slot: Arc<ReaderSlot>) {
+        match slot.visit() {
+            ReaderWants::Nothing => {}
+            ReaderWants::Batch(Some(reader)) => self.serve_reader(reader),
+            ReaderWants::Batch(None) => {
+                let reader = self.rib.open_reader();
+                slot.opened(reader);
+                self.readers.push((reader, slot));
+                self.serve_reader(reader);
+            }
+            ReaderWants::Close(reader) => {
+                if let Some(reader) = reader {
+                    self.readers.retain(|(r, _)| *r != reader);
+                    self.rib.close_reader(reader);
+                }
+            }
+        }
+    }
+
+    fn serve_reader(&mut self, reader: ReaderId) {
+        let Some((_, slot)) = self.readers.iter().find(|(r, _)| *r == reader) else { return };
+        if slot.wants()
+            && let Some(batch) = self.rib.poll_reader(reader, READ)
+        {
+            slot.deposit(batch);
+        }
+    }
+
+    // Originations and questions.
+
+    fn query(&mut self, query: Query) {
+        match query {
+            Query::Originate(owner, routes, reply) => {
+                self.jobs.push_back(Job::Originate(
+                    owner,
+                    routes.into_iter().map(origination).collect(),
+                    reply,
+                ));
+            }
+            Query::Withdraw(owner, prefixes, reply) => {
+                self.jobs.push_back(Job::Withdraw(owner, prefixes.into(), reply));
+            }
+            // Who asked may have gone meanwhile.
+            Query::Routes { filter, peer, from, limit, reply } => {
+                let _ = reply.send(self.routes(&filter, peer, from, limit));
+            }
+            Query::Explain(prefix, reply) => {
+                let _ = reply.send(self.explain(prefix));
+            }
+        }
+    }
+
+    /// Does one piece of the oldest job.
+    fn work_on_job(&mut self) {
+        let now = self.shared.now();
+        let left = match self.jobs.front_mut() {
+            Some(Job::Originate(owner, routes, _)) => {
+                let piece: Vec<Origination> = routes.drain(..routes.len().min(ORIGINATED)).collect();
+                self.rib.handle(now, Input::Originate(*owner, &piece));
+                !routes.is_empty()
+            }
+            Some(Job::Withdraw(owner, prefixes, _)) => {
+                let piece: Vec<IpNet> = prefixes.drain(..prefixes.len().min(ORIGINATED)).collect();
+                self.rib.handle(now, Input::Withdraw(*owner, &piece));
+                !prefixes.is_empty()
+            }
+            None => return,
+        };
+        if !left && let Some(Job::Originate(_, _, reply) | Job::Withdraw(_, _, reply)) = self.jobs.pop_front()
+        {
+            let _ = reply.send(());
+        }
+    }
+
+    fn routes(
+        &self,
+        filter: &RouteFilter,
+        peer: Option<PeerId>,
+        from: Option<RouteCursor>,
+        limit: usize,
+    ) -> RoutePage {
+        let limit = limit.clamp(1, PAGE);
+        let mut page = RoutePage::default();
+        let families: Vec<Family> = match (filter.family, filter.prefix) {
+            (Some(family), _) => vec![family],
+            (None, Some(IpNet::V4(_))) => vec![Family::IPV4_UNICAST],
+            (None, Some(IpNet::V6(_))) => vec![Family::IPV6_UNICAST],
+            (None, None) => FAMILIES.to_vec(),
+        };
+        let mut token = from.map_or_else(PageToken::default, |c| c.token);
+        let begin = from.and_then(|c| families.iter().position(|f| *f == c.family)).unwrap_or(0);
+        for &family in families.iter().skip(begin) {
+            let mut asked = bgp_rib::RouteFilter::all(family);
+            asked.prefix = filter.prefix;
+            asked.longer = filter.longer;
+            asked.peer = peer;
+            asked.best_only = filter.best_only;
+            if page.routes.len() >= limit {
+                page.next = Some(RouteCursor { family, token });
+                return page;
+            }
+            let (routes, next) = self.rib.routes(&asked, token, limit - page.routes.len());
+            page.routes.extend(routes);
+            if let Some(token) = next {
+                page.next = Some(RouteCursor { family, token });
+                return page;
+            }
+            token = PageToken::default();
+        }
+        page
+    }
+
+    fn explain(&self, prefix: IpNet) -> Option<Explanation> {
+        let told = self.rib.explain(prefix)?;
+        let address = |peer: PeerId| -> Option<IpAddr> {
+            let slot = self.peers.get(usize::try_from(peer.0).ok()?)?.as_ref()?;
+            Some(slot.cell.config.address)
+        };
+        let peers = told.peers.into_iter().filter_map(|p| Some((address(p.peer)?, p.verdict)));
+        Some(Explanation { prefix: told.prefix, paths: told.paths, peers: peers.collect() })
+    }
+
+    // Counters.
+
+    fn counters_changed(&mut self, peer: PeerId) {
+        if let Some(slot) = self.slot(peer)
+            && !std::mem::replace(&mut slot.counters_stale, true)
+        {
+            self.stale_counters.push(peer);
+        }
+    }
+
+    fn copy_counters(&mut self, now: Duration) {
+        if self.stale_counters.is_empty() || now.saturating_sub(self.counters_at) < COUNTERS {
+            return;
+        }
+        self.counters_at = now;
+        for peer in std::mem::take(&mut self.stale_counters) {
+            let mut sum = PrefixCounters::default();
+            for family in FAMILIES {
+                if let Some(counters) = self.rib.peer_counters(peer, family) {
+                    sum.received += u64::from(counters.received);
+                    sum.accepted += u64::from(counters.accepted);
+                    sum.advertised += u64::from(counters.advertised);
+                }
+            }
+            if let Some(slot) = self.slot(peer) {
+                slot.counters_stale = false;
+                slot.cell.set_prefixes(sum);
+            }
+        }
+        let mut table = TableStatus::default();
+        for family in FAMILIES {
+            let counters = self.rib.table_counters(family);
+            table.prefixes += counters.prefixes as u64;
+            table.paths += counters.paths as u64;
+        }
+        self.shared.set_table(table);
+    }
+}
+
+impl Drop for RibTask {
+    fn drop(&mut self) {
+        self.door.close();
+        for (_, slot) in &self.readers {
+            slot.end();
+        }
+        while let Some(work) = self.door.pop() {
+            if let Work::Reader(slot) = work {
+                slot.end();
+            }
+        }
+    }
+}
+
+impl Slot {
+    fn new(mailbox: Arc<Mailbox>) -> Self {
+        Self {
+            cell: mailbox.cell.clone(),
+            mailbox,
+            session: 0,
+            up: false,
+            known: false,
+            retired: false,
+            undrained: false,
+            counters_stale: false,
+        }
+    }
+}
+
+fn origination(route: Route) -> Origination {
+    let attributes = PathAttributes {
+        local_pref: route.local_pref,
+        med: route.med,
+        communities: route.communities,
+        ..PathAttributes::default()
+    };
+    let next_hop = route.next_hop.map(|address| match address {
+        IpAddr::V4(address) => NextHop::V4(address),
+        IpAddr::V6(address) => NextHop::V6(address),
+    });
+    Origination { prefix: route.prefix, next_hop, attributes }
+}

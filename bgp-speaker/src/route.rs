@@ -1,0 +1,123 @@
+//! Routes as the caller sees them: what it originates, and what it asks for.
+
+use std::net::IpAddr;
+
+use bgp_rib::{HeldBack, PageToken, PathExplanation, RouteInfo};
+use bgp_wire::{Community, Family, NextHop};
+use ipnet::IpNet;
+
+use crate::error::SpeakerError;
+
+/// A route that this speaker originates.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Route {
+    /// Where it leads.
+    pub prefix: IpNet,
+    /// Next hop; `None` is our own address on each session.
+    pub next_hop: Option<IpAddr>,
+    /// LOCAL_PREF towards iBGP; `None` is 100.
+    pub local_pref: Option<u32>,
+    /// MULTI_EXIT_DISC.
+    pub med: Option<u32>,
+    /// COMMUNITIES (RFC 1997).
+    pub communities: Vec<Community>,
+}
+
+impl Route {
+    /// A route to `prefix` over this node, with default attributes.
+    pub fn new(prefix: impl Into<IpNet>) -> Self {
+        Self {
+            prefix: prefix.into().trunc(),
+            next_hop: None,
+            local_pref: None,
+            med: None,
+            communities: Vec::new(),
+        }
+    }
+
+    /// The same route with this next hop.
+    #[must_use]
+    pub fn next_hop(mut self, next_hop: IpAddr) -> Self {
+        self.next_hop = Some(next_hop);
+        self
+    }
+
+    /// The same route with this LOCAL_PREF.
+    #[must_use]
+    pub fn local_pref(mut self, local_pref: u32) -> Self {
+        self.local_pref = Some(local_pref);
+        self
+    }
+
+    /// The same route with this MULTI_EXIT_DISC.
+    #[must_use]
+    pub fn med(mut self, med: u32) -> Self {
+        self.med = Some(med);
+        self
+    }
+
+    /// The same route with one more community.
+    #[must_use]
+    pub fn community(mut self, community: Community) -> Self {
+        self.communities.push(community);
+        self
+    }
+
+    pub(crate) fn check(&self) -> Result<(), SpeakerError> {
+        match (self.prefix, self.next_hop) {
+            // An IPv4 prefix may have an IPv6 next hop (RFC 8950), not the other way round.
+            (IpNet::V6(_), Some(next_hop @ IpAddr::V4(_))) => {
+                Err(SpeakerError::NextHopFamily { prefix: self.prefix, next_hop })
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+impl From<IpNet> for Route {
+    fn from(prefix: IpNet) -> Self {
+        Self::new(prefix)
+    }
+}
+
+/// Which routes to list.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct RouteFilter {
+    /// Of this family only; both unicast families otherwise.
+    pub family: Option<Family>,
+    /// This prefix only.
+    pub prefix: Option<IpNet>,
+    /// With `prefix`: also everything inside it.
+    pub longer: bool,
+    /// Learned from this peer only.
+    pub peer: Option<IpAddr>,
+    /// Best paths only.
+    pub best_only: bool,
+}
+
+/// One page of a listing.
+#[derive(Debug, Clone, Default)]
+pub struct RoutePage {
+    /// The paths, grouped by prefix.
+    pub routes: Vec<RouteInfo>,
+    /// Hand this in to get the next page; `None` when this was the last.
+    pub next: Option<RouteCursor>,
+}
+
+/// Where a listing goes on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RouteCursor {
+    pub(crate) family: Family,
+    pub(crate) token: PageToken,
+}
+
+/// Everything there is to say about one prefix.
+#[derive(Debug, Clone)]
+pub struct Explanation {
+    /// The prefix.
+    pub prefix: IpNet,
+    /// Its paths, the best first, each with what became of it.
+    pub paths: Vec<PathExplanation>,
+    /// For each peer that is up: the next hop that it is told, or the rule that holds the route back.
+    pub peers: Vec<(IpAddr, Result<NextHop, HeldBack>)>,
+}

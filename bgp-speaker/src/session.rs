@@ -1,0 +1,36 @@
+//! From what the caller configures to what the state machine is configured with.
+
+use std::time::Duration;
+
+use bgp_fsm::{IdleHold, SessionConfig};
+use bgp_wire::GracefulRestart;
+
+use crate::config::PeerConfig;
+use crate::shared::Shared;
+
+/// RFC 4724 §3 gives the restart time twelve bits.
+const MAX_RESTART_TIME: Duration = Duration::from_secs(4095);
+
+pub(crate) fn config(shared: &Shared, peer: &PeerConfig) -> SessionConfig {
+    let options = &peer.options;
+    let local_as = options.local_as.unwrap_or(shared.asn);
+    let mut config = SessionConfig::new(local_as, shared.router_id, peer.peer_as.clone());
+    config.passive = options.passive;
+    config.hold_time = options.timers.hold_time;
+    config.keepalive = options.timers.keepalive;
+    config.connect_retry = options.timers.connect_retry;
+    config.idle_hold = IdleHold {
+        min: options.timers.idle_hold_min,
+        max: options.timers.idle_hold_max.max(options.timers.idle_hold_min),
+        ..IdleHold::default()
+    };
+    config.families = options.families_for(peer.address);
+    config.extended_message = options.extended_message;
+    config.graceful_restart = options.graceful_restart.map(|time| GracefulRestart {
+        restarting: false,
+        notification: true,
+        time: u16::try_from(time.min(MAX_RESTART_TIME).as_secs()).unwrap_or_default(),
+        families: config.families.iter().map(|family| (family, shared.forwarding_preserved)).collect(),
+    });
+    config
+}

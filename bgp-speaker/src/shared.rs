@@ -1,0 +1,205 @@
+//! What all tasks of one speaker and its handles see: constants, status cells, counters. Nothing here waits for a task.
+
+use std::collections::BTreeMap;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, SystemTime};
+
+use bgp_rib::PeerId;
+use bgp_wire::{Asn, ClusterId, RouterId};
+use tokio::sync::{broadcast, watch};
+use tokio::time::Instant;
+
+use crate::config::{PeerConfig, SessionOptions};
+use crate::error::SpeakerError;
+use crate::event::{Event, Events};
+use crate::kernel::FollowerStatus;
+use crate::mesh::{self, MeshDialer, MeshNode};
+use crate::peer::PeerCell;
+use crate::status::{Status, TableStatus};
+
+/// Events that a receiver may lag behind before it misses some: a whole mesh of a thousand nodes coming up, with room.
+const EVENTS: usize = 8192;
+
+/// A lock that a panic elsewhere does not poison: what it guards are plain values, whole after every statement.
+pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[derive(Debug)]
+pub(crate) struct Shared {
+    pub(crate) asn: Asn,
+    pub(crate) router_id: RouterId,
+    pub(crate) cluster_id: Option<ClusterId>,
+    pub(crate) own_addresses: Vec<IpAddr>,
+    pub(crate) listen: Vec<SocketAddr>,
+    pub(crate) forwarding_preserved: bool,
+    pub(crate) ids: Ids,
+    mesh_dialer: MeshDialer,
+    mesh_options: SessionOptions,
+    epoch: Instant,
+    started: SystemTime,
+    peers: Mutex<BTreeMap<IpAddr, Arc<PeerCell>>>,
+    events: Mutex<Option<broadcast::Sender<Event>>>,
+    strangers: AtomicU64,
+    table: Mutex<TableStatus>,
+    kernel: Mutex<Option<watch::Receiver<Arc<FollowerStatus>>>>,
+}
+
+/// What [`Shared`] is made of.
+pub(crate) struct Identity {
+    pub(crate) asn: Asn,
+    pub(crate) router_id: RouterId,
+    pub(crate) cluster_id: Option<ClusterId>,
+    pub(crate) own_addresses: Vec<IpAddr>,
+    pub(crate) listen: Vec<SocketAddr>,
+    pub(crate) mesh_dialer: MeshDialer,
+    pub(crate) mesh_options: SessionOptions,
+    pub(crate) forwarding_preserved: bool,
+}
+
+/// Small dense numbers for peers, given again once the tables have forgotten who had them.
+#[derive(Debug, Default)]
+pub(crate) struct Ids {
+    pool: Mutex<IdPool>,
+}
+
+#[derive(Debug, Default)]
+struct IdPool {
+    next: u32,
+    free: Vec<PeerId>,
+}
+
+impl Ids {
+    pub(crate) fn take(&self) -> PeerId {
+        let mut pool = lock(&self.pool);
+        pool.free.pop().unwrap_or_else(|| {
+            let id = PeerId(pool.next);
+            pool.next += 1;
+            id
+        })
+    }
+
+    pub(crate) fn give_back(&self, id: PeerId) {
+        lock(&self.pool).free.push(id);
+    }
+}
+
+impl Shared {
+    pub(crate) fn new(identity: Identity) -> Self {
+        Self {
+            asn: identity.asn,
+            router_id: identity.router_id,
+            cluster_id: identity.cluster_id,
+            own_addresses: identity.own_addresses,
+            listen: identity.listen,
+            forwarding_preserved: identity.forwarding_preserved,
+            ids: Ids::default(),
+            mesh_dialer: identity.mesh_dialer,
+            mesh_options: identity.mesh_options,
+            epoch: Instant::now(),
+            started: SystemTime::now(),
+            peers: Mutex::default(),
+            events: Mutex::new(Some(broadcast::channel(EVENTS).0)),
+            strangers: AtomicU64::new(0),
+            table: Mutex::default(),
+            kernel: Mutex::default(),
+        }
+    }
+
+    /// The time that sessions and tables are given.
+    pub(crate) fn now(&self) -> Duration {
+        self.epoch.elapsed()
+    }
+
+    /// The moment at which [`Shared::now`] will say `at`.
+    pub(crate) fn instant(&self, at: Duration) -> Instant {
+        // A timer beyond what the clock can express never fires; a day is as good as never and looked at again.
+        self.epoch.checked_add(at).unwrap_or_else(|| Instant::now() + Duration::from_secs(86_400))
+    }
+
+    pub(crate) fn emit(&self, event: Event) {
+        if let Some(sender) = &*lock(&self.events) {
+            // An error only says that nobody listens.
+            let _ = sender.send(event);
+        }
+    }
+
+    pub(crate) fn events(&self) -> Events {
+        let receiver = match &*lock(&self.events) {
+            Some(sender) => sender.subscribe(),
+            None => broadcast::channel(1).1,
+        };
+        Events::new(receiver)
+    }
+
+    /// Lets every [`Events`] come to its end.
+    pub(crate) fn end_events(&self) {
+        lock(&self.events).take();
+    }
+
+    pub(crate) fn insert_peer(&self, cell: Arc<PeerCell>) {
+        lock(&self.peers).insert(cell.config.address, cell);
+    }
+
+    /// Takes the cell away, unless another peer has taken its address since.
+    pub(crate) fn remove_peer(&self, cell: &Arc<PeerCell>) {
+        let mut peers = lock(&self.peers);
+        if peers.get(&cell.config.address).is_some_and(|c| Arc::ptr_eq(c, cell)) {
+            peers.remove(&cell.config.address);
+        }
+    }
+
+    pub(crate) fn peer_id(&self, address: IpAddr) -> Option<PeerId> {
+        lock(&self.peers).get(&address).map(|c| c.id)
+    }
+
+    pub(crate) fn count_stranger(&self) {
+        self.strangers.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(crate) fn set_table(&self, table: TableStatus) {
+        *lock(&self.table) = table;
+    }
+
+    /// Where the kernel follower tells how it stands.
+    pub(crate) fn set_kernel(&self, status: watch::Receiver<Arc<FollowerStatus>>) {
+        *lock(&self.kernel) = Some(status);
+    }
+
+    /// Every peer is up and has told its whole table, and there is one.
+    pub(crate) fn all_told(&self) -> bool {
+        let peers = lock(&self.peers);
+        !peers.is_empty() && peers.values().all(|c| c.has_told_all())
+    }
+
+    pub(crate) fn mesh_peers(
+        &self,
+        nodes: &[MeshNode],
+    ) -> Result<BTreeMap<IpAddr, PeerConfig>, SpeakerError> {
+        mesh::peers(nodes, &self.own_addresses, self.asn, self.mesh_dialer, &self.mesh_options)
+    }
+
+    /// The source address for a peer that names none: ours of its family, where there is just one.
+    pub(crate) fn default_source(&self, peer: IpAddr) -> Option<IpAddr> {
+        let mut own = self.own_addresses.iter().filter(|a| a.is_ipv4() == peer.is_ipv4());
+        own.next().copied().filter(|_| own.next().is_none())
+    }
+
+    pub(crate) fn status(&self) -> Status {
+        let cells: Vec<_> = lock(&self.peers).values().cloned().collect();
+        Status {
+            asn: self.asn,
+            router_id: self.router_id,
+            cluster_id: self.cluster_id,
+            started: self.started,
+            uptime: self.now(),
+            listen: self.listen.clone(),
+            peers: cells.iter().map(|c| c.status()).collect(),
+            strangers: self.strangers.load(Ordering::Relaxed),
+            table: *lock(&self.table),
+            kernel: lock(&self.kernel).as_ref().map(|status| status.borrow().clone()),
+        }
+    }
+}

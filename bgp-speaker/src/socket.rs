@@ -1,0 +1,69 @@
+//! Sockets as BGP wants them: listening, dialling, and what is set on every connection.
+
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
+
+use socket2::{Domain, Protocol, SockRef, Socket, Type};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
+
+/// Connections that may wait to be accepted: a thousand clients that come at once after a restart, and the kernel's own
+/// bound (net.core.somaxconn, 4096) above that.
+const BACKLOG: i32 = 4096;
+/// DSCP CS6, "network control" (RFC 4594 §3.1), in the place that it has in the TOS octet.
+const TOS_NETWORK_CONTROL: u32 = 0xC0;
+/// The shortest time that unacknowledged data may be outstanding: TCP's own retransmissions need a few attempts.
+const MIN_USER_TIMEOUT: Duration = Duration::from_secs(3);
+
+/// How one peer is reached.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Way {
+    pub(crate) remote: SocketAddr,
+    pub(crate) source: Option<IpAddr>,
+    pub(crate) ttl: u8,
+}
+
+/// Opens a listening socket. IPv4 and IPv6 are separate sockets, so that both wildcards can be listened on.
+pub(crate) fn listen(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+    socket.set_reuse_address(true)?;
+    if address.is_ipv6() {
+        socket.set_only_v6(true)?;
+    }
+    socket.set_nonblocking(true)?;
+    socket.bind(&address.into())?;
+    socket.listen(BACKLOG)?;
+    TcpListener::from_std(socket.into())
+}
+
+/// Connects to a peer.
+pub(crate) async fn dial(way: Way) -> io::Result<TcpStream> {
+    let socket = if way.remote.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
+    prepare(SockRef::from(&socket), way.remote, way.ttl)?;
+    if let Some(source) = way.source {
+        socket.bind(SocketAddr::new(source, 0))?;
+    }
+    socket.connect(way.remote).await
+}
+
+/// Sets on an accepted connection what [`dial`] sets on its own.
+pub(crate) fn adopt(stream: &TcpStream, remote: SocketAddr, ttl: u8) -> io::Result<()> {
+    prepare(SockRef::from(stream), remote, ttl)
+}
+
+fn prepare(socket: SockRef<'_>, remote: SocketAddr, ttl: u8) -> io::Result<()> {
+    socket.set_tcp_nodelay(true)?;
+    if remote.is_ipv4() {
+        socket.set_ttl_v4(u32::from(ttl))?;
+        socket.set_tos_v4(TOS_NETWORK_CONTROL)
+    } else {
+        socket.set_unicast_hops_v6(u32::from(ttl))?;
+        socket.set_tclass_v6(TOS_NETWORK_CONTROL)
+    }
+}
+
+/// Lets TCP itself give a connection up when the peer has acknowledged nothing for the hold time.
+pub(crate) fn set_user_timeout(stream: &TcpStream, hold_time: Duration) -> io::Result<()> {
+    let timeout = (!hold_time.is_zero()).then(|| hold_time.max(MIN_USER_TIMEOUT));
+    SockRef::from(stream).set_tcp_user_timeout(timeout)
+}

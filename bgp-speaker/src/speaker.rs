@@ -1,0 +1,194 @@
+//! The handle that a program holds: every call goes to the supervisor or to the table's task, none waits for a peer.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use bgp_rib::OwnerId;
+use bgp_wire::{Asn, RouterId};
+use ipnet::IpNet;
+use tokio::sync::{mpsc, oneshot};
+
+use crate::builder::Builder;
+use crate::config::{MAX_ORIGINATED_PER_CALL, PeerConfig, RangeConfig};
+use crate::error::{SpeakerError, StartError};
+use crate::event::Events;
+use crate::mesh::MeshNode;
+use crate::rib_task::{Query, RibClient};
+use crate::route::{Explanation, Route, RouteCursor, RouteFilter, RoutePage};
+use crate::shared::Shared;
+use crate::start;
+use crate::status::Status;
+use crate::subscription::Subscription;
+use crate::supervisor::Command;
+
+/// How a speaker takes its leave.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub enum ShutdownMode {
+    /// Close TCP and say nothing: peers with graceful restart keep our routes until we return (RFC 4724).
+    #[default]
+    Restart,
+    /// Cease / Administrative Shutdown with words for the peer's operator (RFC 9003); peers drop our routes.
+    Admin {
+        /// At most 255 octets of UTF-8 are sent.
+        text: String,
+    },
+    /// Cease / Hard Reset: peers drop our routes even where RFC 8538 would keep them.
+    HardReset,
+}
+
+/// A running speaker. Clones are handles to the same one; it ends when the last is dropped, as with
+/// [`ShutdownMode::Restart`].
+#[derive(Debug, Clone)]
+pub struct Speaker {
+    shared: Arc<Shared>,
+    commands: mpsc::Sender<Command>,
+    rib: RibClient,
+}
+
+impl Speaker {
+    /// Begins to put a speaker of this AS and BGP identifier together.
+    pub fn builder(asn: Asn, router_id: RouterId) -> Builder {
+        Builder::new(asn, router_id)
+    }
+
+    pub(crate) async fn start(builder: Builder) -> Result<Self, StartError> {
+        let (shared, commands, rib) = start::start(builder).await?;
+        Ok(Self { shared, commands, rib })
+    }
+
+    /// Adds a peer and, unless it is passive, begins to dial it.
+    ///
+    /// # Errors
+    /// The configuration is out of range, or the address is ours or taken.
+    pub async fn add_peer(&self, peer: PeerConfig) -> Result<(), SpeakerError> {
+        peer.check(self.shared.asn, &self.shared.own_addresses)?;
+        self.call(|reply| Command::AddPeer(Box::new(peer), reply)).await?
+    }
+
+    /// Removes a peer: it is told Cease / Peer De-configured, and its routes go.
+    ///
+    /// # Errors
+    /// There is no such peer.
+    pub async fn remove_peer(&self, address: IpAddr) -> Result<(), SpeakerError> {
+        self.call(|reply| Command::RemovePeer(address, reply)).await?
+    }
+
+    /// Accepts peers from a range of addresses.
+    ///
+    /// # Errors
+    /// The configuration is out of range, or the prefix is taken.
+    pub async fn add_listen_range(&self, range: RangeConfig) -> Result<(), SpeakerError> {
+        range.check(self.shared.asn)?;
+        self.call(|reply| Command::AddRange(Box::new(range), reply)).await?
+    }
+
+    /// Stops accepting peers from a range and removes those that came through it.
+    ///
+    /// # Errors
+    /// There is no such range.
+    pub async fn remove_listen_range(&self, prefix: IpNet) -> Result<(), SpeakerError> {
+        self.call(|reply| Command::RemoveRange(prefix.trunc(), reply)).await?
+    }
+
+    /// Makes this node's mesh sessions those that the list asks for. Every node is given the same list, itself included.
+    /// Sessions that the list does not change stay as they are; an empty list ends the mesh. A peer that was added by
+    /// [`Speaker::add_peer`] takes precedence over a node with the same address.
+    ///
+    /// # Errors
+    /// This node is not in the list, or two nodes have one address; then nothing is changed.
+    pub async fn mesh(&self, nodes: &[MeshNode]) -> Result<(), SpeakerError> {
+        let peers = self.shared.mesh_peers(nodes)?;
+        self.call(|reply| Command::Mesh(peers, reply)).await
+    }
+
+    /// Originates routes. A prefix that this owner announces already gets the new attributes; one that is announced again
+    /// unchanged makes no UPDATE. Two owners of a prefix hold it until both have withdrawn it.
+    ///
+    /// # Errors
+    /// A next hop does not fit its prefix, or too many routes for one call; then none is announced.
+    pub async fn announce(
+        &self,
+        owner: OwnerId,
+        routes: impl IntoIterator<Item = Route>,
+    ) -> Result<(), SpeakerError> {
+        let routes: Vec<Route> = routes.into_iter().take(MAX_ORIGINATED_PER_CALL + 1).collect();
+        if routes.len() > MAX_ORIGINATED_PER_CALL {
+            return Err(SpeakerError::TooManyRoutes(routes.len()));
+        }
+        routes.iter().try_for_each(Route::check)?;
+        self.rib.ask(|reply| Query::Originate(owner, routes, reply)).await
+    }
+
+    /// Withdraws what this owner announced; prefixes that it did not announce are ignored.
+    ///
+    /// # Errors
+    /// Too many prefixes for one call.
+    pub async fn withdraw(
+        &self,
+        owner: OwnerId,
+        prefixes: impl IntoIterator<Item = IpNet>,
+    ) -> Result<(), SpeakerError> {
+        let prefixes: Vec<IpNet> =
+            prefixes.into_iter().map(|p| p.trunc()).take(MAX_ORIGINATED_PER_CALL + 1).collect();
+        if prefixes.len() > MAX_ORIGINATED_PER_CALL {
+            return Err(SpeakerError::TooManyRoutes(prefixes.len()));
+        }
+        self.rib.ask(|reply| Query::Withdraw(owner, prefixes, reply)).await
+    }
+
+    /// Follows the best routes of all families: first the table as it is, then every change, in order. A subscriber that
+    /// is slow delays nobody and finds the newest state of each prefix.
+    pub fn subscribe(&self) -> Subscription {
+        self.rib.subscribe()
+    }
+
+    /// What happens from now on.
+    pub fn events(&self) -> Events {
+        self.shared.events()
+    }
+
+    /// How things stand, at once: it waits for no task.
+    pub fn status(&self) -> Arc<Status> {
+        Arc::new(self.shared.status())
+    }
+
+    /// Lists routes, at most `limit` paths or so; `from` is where the page before ended.
+    ///
+    /// # Errors
+    /// The filter names a peer that there is not, or the speaker has ended.
+    pub async fn routes(
+        &self,
+        filter: RouteFilter,
+        from: Option<RouteCursor>,
+        limit: usize,
+    ) -> Result<RoutePage, SpeakerError> {
+        let peer = match filter.peer {
+            Some(address) => Some(self.shared.peer_id(address).ok_or(SpeakerError::UnknownPeer(address))?),
+            None => None,
+        };
+        self.rib.ask(|reply| Query::Routes { filter, peer, from, limit, reply }).await
+    }
+
+    /// Why the best route of a prefix is best, where each other path lost, and what each peer is told of it. `None` when
+    /// there is no path.
+    ///
+    /// # Errors
+    /// The speaker has ended.
+    pub async fn explain(&self, prefix: IpNet) -> Result<Option<Explanation>, SpeakerError> {
+        self.rib.ask(|reply| Query::Explain(prefix.trunc(), reply)).await
+    }
+
+    /// Ends everything; returns when no task, thread or socket of the speaker is left. Calls on other handles fail with
+    /// [`SpeakerError::Stopped`] from then on. Routes in the kernel stay.
+    pub async fn shutdown(&self, mode: ShutdownMode) {
+        // An error says that it has ended already, which is what was asked for.
+        let _ = self.call(|reply| Command::Shutdown(mode, reply)).await;
+    }
+
+    async fn call<T>(&self, command: impl FnOnce(oneshot::Sender<T>) -> Command) -> Result<T, SpeakerError> {
+        let (reply, answer) = oneshot::channel();
+        self.commands.send(command(reply)).await.map_err(|_| SpeakerError::Stopped)?;
+        answer.await.map_err(|_| SpeakerError::Stopped)
+    }
+}

@@ -1,0 +1,143 @@
+//! How a speaker starts: everything that can fail first, then the tasks.
+
+use std::hash::{BuildHasher, RandomState};
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use std::time::Duration;
+
+use bgp_rib::{Rib, RibConfig};
+use bgp_wire::{Asn, RouterId};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::mpsc;
+use tokio::task::JoinSet;
+
+use crate::builder::{Builder, Kernel};
+use crate::door::Door;
+use crate::error::StartError;
+use crate::kernel::{FibError, FollowerHandle, Netlink};
+use crate::kernel_feed::KernelFeed;
+use crate::rib_task::{RibClient, RibTask};
+use crate::shared::{Identity, Shared};
+use crate::socket;
+use crate::supervisor::{Command, Household, Supervisor};
+
+/// Calls that may wait for the supervisor; each is short.
+const COMMANDS: usize = 64;
+/// Accepted sockets that may wait for the supervisor; more wait in the kernel's backlog.
+const ACCEPTED: usize = 64;
+/// The pause after accepting failed: the process is out of descriptors, and they come back when sessions end.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+pub(crate) async fn start(
+    builder: Builder,
+) -> Result<(Arc<Shared>, mpsc::Sender<Command>, RibClient), StartError> {
+    check(&builder)?;
+    let (listeners, addresses) = open_listeners(&builder.listen)?;
+    let follower = builder.kernel.map(open_kernel).transpose().map_err(StartError::Kernel)?;
+    let seed = builder.seed.unwrap_or_else(|| RandomState::new().hash_one(std::process::id()));
+    let shared = Arc::new(Shared::new(Identity {
+        asn: builder.asn,
+        router_id: builder.router_id,
+        cluster_id: builder.cluster_id,
+        own_addresses: own_addresses(&addresses, &builder.local_addresses),
+        listen: addresses,
+        mesh_dialer: builder.mesh_dialer,
+        mesh_options: builder.mesh_options,
+        forwarding_preserved: builder.forwarding_preserved,
+    }));
+
+    let mut config = RibConfig::new(builder.asn, builder.router_id);
+    config.cluster_id = builder.cluster_id;
+    config.seed = seed;
+    let door = Arc::new(Door::default());
+    let (task, rib) = RibTask::new(Rib::new(config), shared.clone(), door.clone());
+    let rib_task = tokio::spawn(task.run());
+    let kernel = follower.map(|mut follower| {
+        shared.set_kernel(follower.watch());
+        let notices = follower.take_notices().unwrap_or_else(|| mpsc::channel(1).1);
+        let feed = KernelFeed {
+            shared: shared.clone(),
+            follower,
+            notices,
+            routes: rib.subscribe(),
+            sweep_after: builder.sweep_after,
+        };
+        tokio::spawn(feed.run())
+    });
+    let (accept, accepted) = mpsc::channel(ACCEPTED);
+    let mut accepting = JoinSet::new();
+    for listener in listeners {
+        accepting.spawn(accept_loop(listener, accept.clone()));
+    }
+    let (commands, inbox) = mpsc::channel(COMMANDS);
+    let household = Household { listeners: accepting, rib: rib_task, kernel };
+    let supervisor = Supervisor::new(shared.clone(), door, seed, inbox, accepted, household);
+    tokio::spawn(supervisor.run());
+    Ok((shared, commands, rib))
+}
+
+fn check(builder: &Builder) -> Result<(), StartError> {
+    if builder.asn == Asn(0) || builder.asn == Asn::TRANS {
+        return Err(StartError::ReservedAsn(builder.asn.0));
+    }
+    if builder.router_id == RouterId(0) {
+        return Err(StartError::ZeroRouterId);
+    }
+    builder.mesh_options.timers.check()?;
+    Ok(())
+}
+
+fn open_listeners(wanted: &[SocketAddr]) -> Result<(Vec<TcpListener>, Vec<SocketAddr>), StartError> {
+    let mut listeners = Vec::new();
+    let mut addresses = Vec::new();
+    for &address in wanted {
+        let opened = socket::listen(address).and_then(|listener| Ok((listener.local_addr()?, listener)));
+        let (real, listener) = opened.map_err(|source| StartError::Listen { address, source })?;
+        addresses.push(real);
+        listeners.push(listener);
+    }
+    Ok((listeners, addresses))
+}
+
+fn open_kernel(kernel: Kernel) -> Result<FollowerHandle, FibError> {
+    let fib = match kernel.fib {
+        Some(fib) => fib,
+        None => Box::new(Netlink::open(&kernel.config)?),
+    };
+    FollowerHandle::spawn(kernel.config, fib)
+}
+
+/// The addresses of this node: those that it listens on, and those that it was told of.
+fn own_addresses(listen: &[SocketAddr], named: &[IpAddr]) -> Vec<IpAddr> {
+    let listening = listen.iter().map(SocketAddr::ip).filter(|a| !a.is_unspecified());
+    let mut own: Vec<IpAddr> = listening.chain(named.iter().copied()).collect();
+    own.sort_unstable();
+    own.dedup();
+    own
+}
+
+async fn accept_loop(listener: TcpListener, accepted: mpsc::Sender<(TcpStream, SocketAddr)>) {
+    loop {
+        match listener.accept().await {
+            Ok((stream, remote)) => {
+                if accepted.send((stream, remote)).await.is_err() {
+                    return;
+                }
+            }
+            Err(error) if is_about_one_connection(&error) => {}
+            Err(error) => {
+                tracing::warn!(%error, "cannot accept connections");
+                tokio::time::sleep(ACCEPT_PAUSE).await;
+            }
+        }
+    }
+}
+
+/// The connection was gone before it was accepted; the next one may be fine.
+fn is_about_one_connection(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::ConnectionAborted | io::ErrorKind::ConnectionReset | io::ErrorKind::Interrupted
+    )
+}

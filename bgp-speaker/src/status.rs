@@ -1,0 +1,158 @@
+//! What a speaker says about itself: plain values, a snapshot that waits for nobody.
+
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use bgp_fsm::{PeerAs, State};
+use bgp_wire::{Asn, ClusterId, FamilySet, RouterId};
+
+use crate::config::PeerClass;
+use crate::kernel::FollowerStatus;
+
+/// A speaker at one moment.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Status {
+    /// Our AS.
+    pub asn: Asn,
+    /// Our BGP identifier.
+    pub router_id: RouterId,
+    /// Our cluster, if we reflect routes.
+    pub cluster_id: Option<ClusterId>,
+    /// When the speaker started.
+    pub started: SystemTime,
+    /// For how long it has run.
+    pub uptime: Duration,
+    /// Where it listens, with the real ports.
+    pub listen: Vec<SocketAddr>,
+    /// Its peers, ordered by address.
+    pub peers: Vec<PeerStatus>,
+    /// Connections from addresses that no peer and no range has.
+    pub strangers: u64,
+    /// The table.
+    pub table: TableStatus,
+    /// The kernel follower, if routes are exported.
+    pub kernel: Option<Arc<FollowerStatus>>,
+}
+
+/// How much the table holds.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct TableStatus {
+    /// Prefixes with a route.
+    pub prefixes: u64,
+    /// Paths to them.
+    pub paths: u64,
+}
+
+/// One peer at one moment.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PeerStatus {
+    /// Its address.
+    pub address: IpAddr,
+    /// The port that we dial.
+    pub port: u16,
+    /// Where it comes from.
+    pub class: PeerClass,
+    /// A client of this route reflector.
+    pub reflector_client: bool,
+    /// We wait for it to connect.
+    pub passive: bool,
+    /// Our AS on this session.
+    pub local_as: Asn,
+    /// The AS that it must be of.
+    pub configured_as: PeerAs,
+    /// The AS that it is of, once it has said so.
+    pub asn: Option<Asn>,
+    /// Its BGP identifier, once it has said so.
+    pub router_id: Option<RouterId>,
+    /// The state of the session.
+    pub state: State,
+    /// Since when it is in this state.
+    pub since: SystemTime,
+    /// The same as a duration.
+    pub in_state: Duration,
+    /// State and last error in words, as `calicoctl node status` shows it; says so when RFC 8212 holds routes back.
+    pub info: String,
+    /// Why the session last ended or failed to come up.
+    pub last_error: Option<String>,
+    /// How often it has been Established.
+    pub established: u64,
+    /// What was negotiated, while Established.
+    pub negotiated: Option<NegotiatedStatus>,
+    /// Messages received.
+    pub received: MessageCounters,
+    /// Messages sent.
+    pub sent: MessageCounters,
+    /// Routes.
+    pub prefixes: PrefixCounters,
+}
+
+/// What both ends agreed on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NegotiatedStatus {
+    /// Our end of the connection.
+    pub local: SocketAddr,
+    /// The peer's end.
+    pub remote: SocketAddr,
+    /// Address families.
+    pub families: FamilySet,
+    /// Hold time; zero is off.
+    pub hold_time: Duration,
+    /// Time between keepalives; zero is off.
+    pub keepalive: Duration,
+    /// Both ends know four-octet AS numbers (RFC 6793).
+    pub four_octet_as: bool,
+    /// Messages up to 65535 octets (RFC 8654).
+    pub extended_message: bool,
+    /// The peer understands route refresh (RFC 2918).
+    pub route_refresh: bool,
+    /// The restart time that the peer advertised (RFC 4724).
+    pub graceful_restart: Option<Duration>,
+}
+
+/// Messages by type.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct MessageCounters {
+    /// OPEN.
+    pub open: u64,
+    /// UPDATE.
+    pub update: u64,
+    /// NOTIFICATION.
+    pub notification: u64,
+    /// KEEPALIVE.
+    pub keepalive: u64,
+    /// ROUTE-REFRESH.
+    pub refresh: u64,
+    /// Octets of all of them.
+    pub octets: u64,
+}
+
+impl MessageCounters {
+    /// All messages.
+    pub fn total(&self) -> u64 {
+        self.open + self.update + self.notification + self.keepalive + self.refresh
+    }
+}
+
+/// Routes of one peer.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct PrefixCounters {
+    /// In its Adj-RIB-In.
+    pub received: u64,
+    /// Of these, eligible for the table.
+    pub accepted: u64,
+    /// That it has been told.
+    pub advertised: u64,
+}
+
+impl Status {
+    /// The peer at this address.
+    pub fn peer(&self, address: IpAddr) -> Option<&PeerStatus> {
+        self.peers.iter().find(|p| p.address == address)
+    }
+
+    /// How many sessions are Established.
+    pub fn established(&self) -> usize {
+        self.peers.iter().filter(|p| p.state == State::Established).count()
+    }
+}

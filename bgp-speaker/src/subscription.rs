@@ -1,0 +1,138 @@
+//! A reader of the best routes: a cursor in the table's log, and one batch at a time on the way to its stream.
+
+use std::pin::Pin;
+use std::sync::{Arc, Mutex};
+use std::task::{Context, Poll};
+
+use bgp_rib::{ReaderBatch, ReaderId};
+use futures::Stream;
+use futures::task::AtomicWaker;
+
+use crate::door::{Door, Work};
+use crate::shared::lock;
+
+/// The best routes as they were, then as they change; see [`Speaker::subscribe`](crate::Speaker::subscribe). Ends with the
+/// speaker.
+#[derive(Debug)]
+pub struct Subscription {
+    slot: Arc<ReaderSlot>,
+    door: Arc<Door>,
+}
+
+/// Where the table's task puts a batch for one reader.
+#[derive(Debug, Default)]
+pub(crate) struct ReaderSlot {
+    state: Mutex<State>,
+    waker: AtomicWaker,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    batch: Option<ReaderBatch>,
+    wanted: bool,
+    queued: bool,
+    dropped: bool,
+    ended: bool,
+    reader: Option<ReaderId>,
+}
+
+/// What a reader asks of the table's task.
+pub(crate) enum ReaderWants {
+    Nothing,
+    Batch(Option<ReaderId>),
+    Close(Option<ReaderId>),
+}
+
+impl Subscription {
+    pub(crate) fn new(door: Arc<Door>) -> Self {
+        let slot = Arc::<ReaderSlot>::default();
+        // Asked for at once, so that the snapshot is that of the moment of the call.
+        let this = Self { slot, door };
+        this.ask();
+        this
+    }
+
+    /// The next batch; `None` once the speaker has ended.
+    pub async fn next(&mut self) -> Option<ReaderBatch> {
+        std::future::poll_fn(|cx| self.poll_batch(cx)).await
+    }
+
+    fn poll_batch(&mut self, cx: &mut Context<'_>) -> Poll<Option<ReaderBatch>> {
+        self.slot.waker.register(cx.waker());
+        let mut state = lock(&self.slot.state);
+        if let Some(batch) = state.batch.take() {
+            return Poll::Ready(Some(batch));
+        }
+        if state.ended {
+            return Poll::Ready(None);
+        }
+        drop(state);
+        self.ask();
+        Poll::Pending
+    }
+
+    fn ask(&self) {
+        let mut state = lock(&self.slot.state);
+        state.wanted = true;
+        if !std::mem::replace(&mut state.queued, true) {
+            drop(state);
+            self.door.push(Work::Reader(self.slot.clone()));
+        }
+    }
+}
+
+impl Stream for Subscription {
+    type Item = ReaderBatch;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<ReaderBatch>> {
+        self.poll_batch(cx)
+    }
+}
+
+impl Drop for Subscription {
+    fn drop(&mut self) {
+        let mut state = lock(&self.slot.state);
+        state.dropped = true;
+        if !std::mem::replace(&mut state.queued, true) {
+            drop(state);
+            self.door.push(Work::Reader(self.slot.clone()));
+        }
+    }
+}
+
+impl ReaderSlot {
+    /// Called by the table's task for each time that the slot stood in its queue.
+    pub(crate) fn visit(&self) -> ReaderWants {
+        let mut state = lock(&self.state);
+        state.queued = false;
+        if state.dropped {
+            ReaderWants::Close(state.reader.take())
+        } else if state.wanted {
+            ReaderWants::Batch(state.reader)
+        } else {
+            ReaderWants::Nothing
+        }
+    }
+
+    pub(crate) fn opened(&self, reader: ReaderId) {
+        lock(&self.state).reader = Some(reader);
+    }
+
+    pub(crate) fn wants(&self) -> bool {
+        let state = lock(&self.state);
+        state.wanted && !state.dropped
+    }
+
+    pub(crate) fn deposit(&self, batch: ReaderBatch) {
+        let mut state = lock(&self.state);
+        state.batch = Some(batch);
+        state.wanted = false;
+        drop(state);
+        self.waker.wake();
+    }
+
+    pub(crate) fn end(&self) {
+        lock(&self.state).ended = true;
+        self.waker.wake();
+    }
+}
