@@ -103,7 +103,8 @@ impl NextHop {
     }
 
     /// Whether a decoder takes it: the counterpart of the checks on receipt.
-    pub(crate) fn is_sendable(&self) -> bool {
+    #[must_use]
+    pub fn is_sendable(&self) -> bool {
         match *self {
             Self::V4(a) => Self::host4(a).is_ok(),
             Self::V6(a) => is_host6(a),
