@@ -1,0 +1,156 @@
+//! Attribute sets, each stored once: what a route carries besides its prefix.
+//!
+//! A set is the canonical block of path attributes with the next hop. Beside the bytes stands a summary of all that the
+//! decision and the rules ask for, so that neither ever reads attributes.
+
+use bgp_wire::{AttributeBlock, Community, RouterId};
+use core::hash::BuildHasher;
+use foldhash::fast::FixedState;
+use hashbrown::HashTable;
+
+use crate::slab::{NONE, Slab};
+
+/// LOCAL_PREF where none was told: what everybody takes, as the RFC names no number (RFC 4271 §9.1.1).
+pub(crate) const DEFAULT_LOCAL_PREF: u32 = 100;
+
+/// The name of an interned attribute set.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub(crate) struct AttributesId(pub(crate) u32);
+
+/// How far a route may go, by its well-known communities (RFC 1997).
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Scope {
+    /// Anywhere.
+    All,
+    /// Not to external peers: NO_EXPORT, NO_EXPORT_SUBCONFED.
+    Inside,
+    /// To no peer: NO_ADVERTISE.
+    Nobody,
+}
+
+/// What the decision and the rules ask of a set.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Summary {
+    pub(crate) local_pref: u32,
+    pub(crate) med: Option<u32>,
+    pub(crate) originator: Option<RouterId>,
+    pub(crate) neighbour_as: u32,
+    pub(crate) as_path_length: u16,
+    pub(crate) cluster_list_length: u16,
+    pub(crate) origin: u8,
+    pub(crate) scope: Scope,
+}
+
+impl Summary {
+    fn of(block: &AttributeBlock<'_>) -> Self {
+        let path = block.as_path();
+        Self {
+            local_pref: block.local_pref().unwrap_or(DEFAULT_LOCAL_PREF),
+            med: block.med(),
+            originator: block.originator_id(),
+            neighbour_as: path.first().map_or(0, |asn| asn.0),
+            as_path_length: u16::try_from(path.length()).unwrap_or(u16::MAX),
+            cluster_list_length: u16::try_from(block.cluster_list().len()).unwrap_or(u16::MAX),
+            origin: block.origin().octet(),
+            scope: scope(block),
+        }
+    }
+}
+
+fn scope(block: &AttributeBlock<'_>) -> Scope {
+    let mut scope = Scope::All;
+    for community in block.communities().iter() {
+        match community {
+            Community::NO_ADVERTISE => return Scope::Nobody,
+            Community::NO_EXPORT | Community::NO_EXPORT_SUBCONFED => scope = Scope::Inside,
+            _ => {}
+        }
+    }
+    scope
+}
+
+/// One set: its bytes, its next hop, and what is asked of it most.
+#[derive(Debug)]
+pub(crate) struct AttributeSet {
+    block: Box<[u8]>,
+    /// Name in the table of next hops; `NONE` for a route of this speaker's own without one.
+    pub(crate) next_hop: u32,
+    references: u32,
+    pub(crate) summary: Summary,
+}
+
+impl AttributeSet {
+    /// The canonical block, ready to be read.
+    pub(crate) fn block(&self) -> AttributeBlock<'_> {
+        AttributeBlock::trusted(&self.block)
+    }
+
+    /// The bytes of the canonical block.
+    pub(crate) fn bytes(&self) -> &[u8] {
+        &self.block
+    }
+}
+
+/// All sets in use, each counted by the paths that name it.
+#[derive(Debug)]
+pub(crate) struct AttributeStore {
+    sets: Slab<AttributeSet>,
+    index: HashTable<u32>,
+    hasher: FixedState,
+}
+
+impl AttributeStore {
+    pub(crate) fn new(seed: u64) -> Self {
+        Self { sets: Slab::new(), index: HashTable::new(), hasher: FixedState::with_seed(seed) }
+    }
+
+    /// Names a set of a canonical block and counts one reference. The caller holds a reference on the next hop: a new set
+    /// takes it over, as the flag beside the name says.
+    pub(crate) fn intern(&mut self, block: &[u8], next_hop: u32) -> (AttributesId, bool) {
+        let hash = self.hasher.hash_one((block, next_hop));
+        let (sets, hasher) = (&mut self.sets, &self.hasher);
+        let same = |&id: &u32| sets[id].next_hop == next_hop && *sets[id].block == *block;
+        if let Some(&id) = self.index.find(hash, same) {
+            sets[id].references += 1;
+            return (AttributesId(id), false);
+        }
+        let summary = Summary::of(&AttributeBlock::trusted(block));
+        let id = sets.insert(AttributeSet { block: block.into(), next_hop, references: 1, summary });
+        self.index.insert_unique(hash, id, |&id| hasher.hash_one((&*sets[id].block, sets[id].next_hop)));
+        (AttributesId(id), true)
+    }
+
+    /// Counts `more` further references.
+    pub(crate) fn retain(&mut self, id: AttributesId, more: u32) {
+        self.sets[id.0].references += more;
+    }
+
+    /// Gives one reference back. With the last one the set goes, and the name of its next hop is returned to be released.
+    pub(crate) fn release(&mut self, id: AttributesId) -> Option<u32> {
+        let set = &mut self.sets[id.0];
+        set.references -= 1;
+        if set.references > 0 {
+            return None;
+        }
+        let next_hop = set.next_hop;
+        let hash = self.hasher.hash_one((&*set.block, next_hop));
+        if let Ok(entry) = self.index.find_entry(hash, |&other| other == id.0) {
+            entry.remove();
+        }
+        self.sets[id.0].block = Box::default();
+        self.sets.remove(id.0);
+        (next_hop != NONE).then_some(next_hop)
+    }
+
+    /// How many sets there are.
+    pub(crate) fn len(&self) -> usize {
+        self.sets.len()
+    }
+}
+
+impl core::ops::Index<AttributesId> for AttributeStore {
+    type Output = AttributeSet;
+    fn index(&self, id: AttributesId) -> &AttributeSet {
+        &self.sets[id.0]
+    }
+}

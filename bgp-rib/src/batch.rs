@@ -1,0 +1,327 @@
+//! A stretch of the log as bytes, made once for a whole group.
+//!
+//! The messages lie in one piece of memory. Those that not every member may see are listed with their audience: a route
+//! is not told to the peer that told it, which hears a withdrawal instead where it may have had the prefix from another.
+
+use bgp_wire::{Codec, NextHop, rewrite as rewrite_block};
+use bytes::{Bytes, BytesMut};
+
+use crate::attributes::AttributesId;
+use crate::export::{self, HeldBack};
+use crate::group::Group;
+use crate::log::Log;
+use crate::pack;
+use crate::prefix::Key;
+use crate::slab::NONE;
+use crate::table::{Shared, Table};
+
+/// Prefixes per batch: enough that attribute sets repeat within it, few enough that a turn stays far below a millisecond
+/// per thousand and that a member can be elsewhere soon.
+const MAX_PREFIXES: usize = 4096;
+
+/// Bytes per batch, estimated before encoding: what a socket takes at once; one route's attributes may exceed it.
+const MAX_BYTES: usize = 64 * 1024;
+
+/// Octets of an UPDATE beside attributes and NLRI: header, two lengths, an MP_REACH header with two IPv6 next hops.
+const MESSAGE_OVERHEAD: usize = 19 + 4 + 9 + 32;
+
+/// Messages for `[from, to)`.
+#[derive(Debug)]
+pub(crate) struct Batch {
+    pub(crate) from: u64,
+    pub(crate) to: u64,
+    stamp: u64,
+    pub(crate) bytes: Bytes,
+    /// Messages from here on are for single members only.
+    common: usize,
+    /// Routes announced, to members that are in no piece.
+    announced: u32,
+    pieces: Vec<Piece>,
+    /// Members that a piece speaks of, with the piece; ordered.
+    mentions: Vec<(u32, u32)>,
+}
+
+/// Messages that not everybody may see.
+#[derive(Debug)]
+struct Piece {
+    start: usize,
+    end: usize,
+    /// Routes announced in it.
+    routes: u32,
+    audience: Audience,
+}
+
+/// Who may see a piece.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+enum Audience {
+    /// Every member.
+    All,
+    /// Every member but these, `NONE` for nobody.
+    Except([u32; 2]),
+    /// This member alone.
+    Only(u32),
+}
+
+impl Audience {
+    fn except(members: [u32; 2]) -> Self {
+        if members == [NONE; 2] { Self::All } else { Self::Except(members) }
+    }
+
+    fn mentioned(self) -> impl Iterator<Item = u32> {
+        let members = match self {
+            Self::All => [NONE; 2],
+            Self::Except(members) => members,
+            Self::Only(member) => [member, NONE],
+        };
+        members.into_iter().filter(|&member| member != NONE)
+    }
+}
+
+impl Batch {
+    /// Whether nothing has moved away from its stretch since it was made.
+    pub(crate) fn is_current(&self, log: &Log) -> bool {
+        !log.moved_since(self.from, self.to, self.stamp)
+    }
+
+    /// Appends what one member may see; how many routes that announces.
+    pub(crate) fn assemble(&self, member: u32, chunks: &mut Vec<Bytes>) -> u32 {
+        let mut announced = self.announced;
+        let mut from = 0;
+        let mut push = |from: usize, to: usize| {
+            if from < to {
+                chunks.push(self.bytes.slice(from..to));
+            }
+        };
+        let first = self.mentions.partition_point(|&(slot, _)| slot < member);
+        for &(_, piece) in self.mentions[first..].iter().take_while(|&&(slot, _)| slot == member) {
+            let piece = &self.pieces[piece as usize];
+            if let Audience::Only(_) = piece.audience {
+                push(from, self.common);
+                push(piece.start, piece.end);
+                from = self.common;
+            } else {
+                push(from, piece.start);
+                from = piece.end;
+                announced -= piece.routes;
+            }
+        }
+        push(from, self.common);
+        announced
+    }
+}
+
+/// A route that the group is told.
+#[derive(Clone, Copy, Debug)]
+struct Item {
+    except: [u32; 2],
+    attributes: AttributesId,
+    source: u32,
+    id: u32,
+    /// It comes after everything that was encoded for the group so far.
+    fresh: bool,
+}
+
+/// What one stretch of the log says to one group, before it is bytes.
+#[derive(Debug, Default)]
+pub(crate) struct Draft {
+    items: Vec<Item>,
+    withdrawn: Vec<(Audience, u32)>,
+    out: BytesMut,
+    block: Vec<u8>,
+}
+
+/// Encodes `[from, limit)`, or as much of it as one batch holds. An `initial` batch is for members that were never told
+/// anything of the stretch: it withdraws nothing.
+pub(crate) fn encode<K: Key>(
+    table: &Table<K>,
+    shared: &Shared,
+    group: &mut Group,
+    index: u32,
+    draft: &mut Draft,
+    (from, limit, initial): (u64, u64, bool),
+) -> Batch {
+    draft.items.clear();
+    draft.withdrawn.clear();
+    draft.out.clear();
+    let to = collect(table, shared, group, index, draft, (from, limit, initial));
+    draft.items.sort_unstable_by_key(|item| (item.except, item.attributes, item.source, item.id));
+    let mut writer = Writer { codec: group.key.codec, pieces: Vec::new(), announced: 0 };
+    announce(table, shared, group, draft, &mut writer, initial);
+    draft.withdrawn.sort_unstable();
+    let common = withdraw(table, draft, &mut writer);
+    group.front = group.front.max(to);
+    let mut mentions: Vec<(u32, u32)> = Vec::new();
+    for (at, piece) in (0..).zip(&writer.pieces) {
+        mentions.extend(piece.audience.mentioned().map(|member| (member, at)));
+    }
+    mentions.sort_unstable();
+    let bytes = Bytes::copy_from_slice(&draft.out);
+    let Writer { pieces, announced, .. } = writer;
+    Batch { from, to, stamp: table.log.stamp(), bytes, common, announced, pieces, mentions }
+}
+
+/// Sorts the prefixes of the stretch into announcements and withdrawals; where the batch ends.
+fn collect<K: Key>(
+    table: &Table<K>,
+    shared: &Shared,
+    group: &mut Group,
+    index: u32,
+    draft: &mut Draft,
+    (from, limit, initial): (u64, u64, bool),
+) -> u64 {
+    let member =
+        |slot: u32| table.peer(slot).and_then(|peer| peer.reader.as_ref()).is_some_and(|r| r.group == index);
+    let only_member = |slot: u32| if member(slot) { slot } else { NONE };
+    let mut last: Option<(AttributesId, u32, Result<NextHop, HeldBack>, [u32; 2])> = None;
+    let mut bytes = 0;
+    for (count, (position, id)) in table.log.walk(from, limit).enumerate() {
+        if count >= MAX_PREFIXES || bytes >= MAX_BYTES {
+            return position;
+        }
+        let fresh = position >= group.front;
+        let sole = table.entries[id].sole;
+        let told = !initial && group.ever.contains(id);
+        bytes += size_of::<K>();
+        let offered = table.best_path(id).and_then(|path| {
+            let (attributes, source) = (path.attributes, path.peer);
+            if last.is_none_or(|(a, s, ..)| (a, s) != (attributes, source)) {
+                let set = &shared.attributes[attributes];
+                let next_hop = shared.next_hops.get(set.next_hop);
+                let origin = shared.peers.origin(source);
+                let received = next_hop.map(|entry| entry.next_hop);
+                let verdict = export::offer(&group.key, K::FAMILY, origin, &set.summary, received);
+                let through = match (verdict, next_hop) {
+                    (Ok(told), Some(entry)) if told.address() == entry.next_hop.address() => entry.peer,
+                    _ => NONE,
+                };
+                let (source_member, through) = (only_member(source), only_member(through));
+                let through = if through == source_member { NONE } else { through };
+                last = Some((attributes, source, verdict, [source_member, through]));
+                bytes += set.bytes().len() + MESSAGE_OVERHEAD;
+            }
+            last.filter(|(_, _, verdict, _)| verdict.is_ok())
+        });
+        if let Some((attributes, source, _, except)) = offered {
+            draft.items.push(Item { except, attributes, source, id, fresh });
+            if told {
+                let others = except.into_iter().filter(|&member| member != NONE && member != sole);
+                draft.withdrawn.extend(others.map(|member| (Audience::Only(member), id)));
+            }
+            continue;
+        }
+        if told {
+            draft.withdrawn.push((Audience::except([only_member(sole), NONE]), id));
+        }
+        if fresh {
+            group.stand(id, false);
+        }
+    }
+    limit
+}
+
+/// Where messages of a batch begin and end, and for whom they are.
+struct Writer {
+    codec: Codec,
+    pieces: Vec<Piece>,
+    announced: u32,
+}
+
+impl Writer {
+    fn close(&mut self, start: usize, end: usize, audience: Audience, routes: u32) {
+        self.announced += routes;
+        if audience == Audience::All || start == end {
+            return;
+        }
+        match self.pieces.last_mut() {
+            Some(last) if last.audience == audience && last.end == start => {
+                last.end = end;
+                last.routes += routes;
+            }
+            _ => self.pieces.push(Piece { start, end, routes, audience }),
+        }
+    }
+}
+
+/// Writes announcements: one run of messages for each audience, attribute set and source.
+fn announce<K: Key>(
+    table: &Table<K>,
+    shared: &Shared,
+    group: &mut Group,
+    draft: &mut Draft,
+    writer: &mut Writer,
+    initial: bool,
+) {
+    let Draft { items, withdrawn, out, block } = draft;
+    for run in items.chunk_by(|a, b| (a.except, a.attributes, a.source) == (b.except, b.attributes, b.source))
+    {
+        let Some(first) = run.first() else { continue };
+        let start = out.len();
+        let told = to_bytes(table, shared, group, run, out, block).is_ok();
+        let audience = Audience::except(first.except);
+        if told {
+            writer.close(start, out.len(), audience, u32::try_from(run.len()).unwrap_or(u32::MAX));
+        }
+        for item in run {
+            if told {
+                group.ever.insert(item.id);
+            } else if !initial && group.ever.contains(item.id) {
+                withdrawn.push((audience, item.id));
+            }
+            if item.fresh {
+                group.stand(item.id, told);
+            }
+        }
+    }
+}
+
+/// Writes the messages of one run, or says why they cannot be.
+fn to_bytes<K: Key>(
+    table: &Table<K>,
+    shared: &Shared,
+    group: &Group,
+    run: &[Item],
+    out: &mut BytesMut,
+    block: &mut Vec<u8>,
+) -> Result<(), HeldBack> {
+    let Some(first) = run.first() else { return Ok(()) };
+    let next_hop = offer_one(shared, group, K::FAMILY, first.attributes, first.source, block)?;
+    let keys = run.iter().map(|item| table.entries[item.id].key);
+    pack::announce(out, &group.key.codec, &next_hop, block, keys);
+    Ok(())
+}
+
+/// What a group is told of one route: its next hop, and the attributes in `block`. Explaining goes through here too.
+pub(crate) fn offer_one(
+    shared: &Shared,
+    group: &Group,
+    family: bgp_wire::Family,
+    attributes: AttributesId,
+    source: u32,
+    block: &mut Vec<u8>,
+) -> Result<NextHop, HeldBack> {
+    let set = &shared.attributes[attributes];
+    let origin = shared.peers.origin(source);
+    let next_hop = export::offer(&group.key, family, origin, &set.summary, shared.next_hop(attributes))?;
+    block.clear();
+    let written = rewrite_block(set.block(), &export::rewrite(&group.key, origin), block);
+    if written.is_err() || block.len() + MESSAGE_OVERHEAD + pack::MAX_NLRI > group.key.codec.max_len_tx() {
+        return Err(HeldBack::TooLarge);
+    }
+    Ok(next_hop)
+}
+
+/// Writes withdrawals; where the messages for single members begin.
+fn withdraw<K: Key>(table: &Table<K>, draft: &mut Draft, writer: &mut Writer) -> usize {
+    let mut common = None;
+    let Draft { withdrawn, out, .. } = draft;
+    for run in withdrawn.chunk_by(|a, b| a.0 == b.0) {
+        let Some(&(audience, _)) = run.first() else { continue };
+        let start = out.len();
+        if matches!(audience, Audience::Only(_)) {
+            common.get_or_insert(start);
+        }
+        pack::withdraw(out, &writer.codec, run.iter().map(|&(_, id)| table.entries[id].key));
+        writer.close(start, out.len(), audience, 0);
+    }
+    common.unwrap_or(out.len())
+}

@@ -1,0 +1,217 @@
+//! What the tables are told about this speaker and about each peer.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use bgp_wire::{Asn, ClusterId, Codec, FamilySet, PeerKind, RouterId};
+use core::time::Duration;
+
+/// How long a peer's routes outlive its session when the peer gave no time of its own (RFC 4724 §4.2).
+const STALE_TIME: Duration = Duration::from_secs(120);
+
+/// Everything about this speaker that changes what the tables do.
+#[derive(Clone, Debug)]
+pub struct RibConfig {
+    /// Our AS number.
+    pub local_as: Asn,
+    /// Our BGP identifier: a route that carries it as ORIGINATOR_ID is ours come back (RFC 4456 §8).
+    pub router_id: RouterId,
+    /// The cluster that we reflect for; our BGP identifier stands in where none is given (RFC 4456 §7).
+    pub cluster_id: Option<ClusterId>,
+    /// Seeds every hash: the same inputs give the same outputs, bit for bit.
+    pub seed: u64,
+    /// Options of the decision process.
+    pub decision: DecisionOptions,
+    /// How many next hops one prefix may have for the followers that are no peers; 1 is the best route alone.
+    pub max_paths: usize,
+    /// Bytes of encoded updates that each group keeps for members that come to the same place later.
+    pub batch_cache: usize,
+}
+
+impl RibConfig {
+    /// A speaker with defaults: no multipath, cluster id from the BGP identifier.
+    #[must_use]
+    pub fn new(local_as: Asn, router_id: RouterId) -> Self {
+        Self {
+            local_as,
+            router_id,
+            cluster_id: None,
+            seed: 0,
+            decision: DecisionOptions::default(),
+            max_paths: 1,
+            // A thousand clients that join one after the other are served from this: 1 MiB holds about 100,000 prefixes.
+            batch_cache: 1 << 20,
+        }
+    }
+
+    /// The cluster id that stands in CLUSTER_LIST (RFC 4456 §7).
+    #[must_use]
+    pub fn cluster_id(&self) -> ClusterId {
+        self.cluster_id.unwrap_or(ClusterId(self.router_id.0))
+    }
+}
+
+/// Departures from the decision process as the RFC writes it, each off by default.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct DecisionOptions {
+    /// Compare MULTI_EXIT_DISC between different neighbouring AS too (RFC 4271 §9.1.2.2 (c) compares within one only).
+    pub always_compare_med: bool,
+    /// A route without MULTI_EXIT_DISC ranks behind every route that has one, instead of before (RFC 4271 §9.1.2.2 (c)).
+    pub missing_med_as_worst: bool,
+}
+
+/// What a peer is in route reflection (RFC 4456 §5).
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
+pub enum PeerRole {
+    /// A non-client (or an external peer).
+    #[default]
+    Plain,
+    /// A client: what we learn goes to it, and what it tells goes to everybody.
+    Client,
+}
+
+/// Which next hop a peer is told; the truth table stands in [`NextHopMode`]'s users and is tested row by row.
+///
+/// | source | to internal peer | to external peer |
+/// |---|---|---|
+/// | `Auto`, originated here without next hop | self | self |
+/// | `Auto`, originated here with next hop | kept | self |
+/// | `Auto`, learned from external | kept | self |
+/// | `Auto`, learned from internal (reflected) | kept | self |
+/// | `Unchanged` | kept | kept |
+/// | `SelfAlways` | self | self |
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
+pub enum NextHopMode {
+    /// As RFC 4271 §5.1.3 and RFC 4456 §10 have it.
+    #[default]
+    Auto,
+    /// The next hop that was received; our own only where there is none.
+    Unchanged,
+    /// Our own address, for reflected routes too.
+    SelfAlways,
+}
+
+/// What may pass between a peer and the Loc-RIB.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum Policy {
+    /// Everything that the protocol's own rules let through.
+    AcceptAll,
+    /// Nothing: what an external session without a policy gets (RFC 8212).
+    RejectAll,
+}
+
+impl Policy {
+    /// The policy of a session for which none was configured (RFC 8212 §3).
+    #[must_use]
+    pub fn default_for(kind: PeerKind) -> Self {
+        match kind {
+            PeerKind::Internal => Self::AcceptAll,
+            PeerKind::External => Self::RejectAll,
+        }
+    }
+}
+
+/// A session as it was negotiated, and what was configured for it.
+#[derive(Clone, Debug)]
+pub struct PeerParams {
+    /// Internal or external (RFC 4271 §1.1).
+    pub kind: PeerKind,
+    /// Client or not (RFC 4456 §5).
+    pub role: PeerRole,
+    /// The AS that we are to this peer.
+    pub local_as: Asn,
+    /// The peer's AS.
+    pub peer_as: Asn,
+    /// The peer's BGP identifier, from its OPEN.
+    pub peer_router_id: RouterId,
+    /// The peer's address: the last but one rung of the ladder, and a next hop that it is never told.
+    pub peer_address: IpAddr,
+    /// Our address on this session.
+    pub local_address: IpAddr,
+    /// Our IPv4 next hop for this peer where `local_address` is IPv6.
+    pub local_ipv4: Option<Ipv4Addr>,
+    /// Our IPv6 next hop for this peer where `local_address` is IPv4.
+    pub local_ipv6: Option<Ipv6Addr>,
+    /// What was negotiated.
+    pub codec: Codec,
+    /// The families in which this peer is told routes and may tell them.
+    pub families: FamilySet,
+    /// Which next hop it is told.
+    pub next_hop: NextHopMode,
+    /// What we take from it.
+    pub import: Policy,
+    /// What we tell it.
+    pub export: Policy,
+    /// Another cluster id for this session alone (RFC 4456 §7).
+    pub cluster_id: Option<ClusterId>,
+    /// How often our own AS may stand in a received AS_PATH (RFC 4271 §9.1.2 says never).
+    pub allow_own_as: u8,
+    /// An external peer's AS must stand first in its AS_PATH (RFC 4271 §6.3).
+    pub enforce_first_as: bool,
+    /// Whether both sides bracket a refresh with BoRR and EoRR (RFC 7313).
+    pub enhanced_refresh: bool,
+    /// The families whose stale routes stay when this session takes over from an ended one (RFC 4724 §4.2: forwarding
+    /// state preserved); the others go at once.
+    pub keep_stale: FamilySet,
+    /// How long its routes may stay when the session ends with [`Retain::Stale`](crate::Retain::Stale) (RFC 4724 §4.2).
+    pub stale_time: Duration,
+}
+
+impl PeerParams {
+    /// A session with defaults for its kind: all negotiated families, RFC 8212 policies, next hop `Auto`.
+    #[must_use]
+    pub fn new(
+        local_as: Asn,
+        peer_as: Asn,
+        peer_router_id: RouterId,
+        peer: IpAddr,
+        local: IpAddr,
+        codec: Codec,
+    ) -> Self {
+        let kind = if local_as == peer_as { PeerKind::Internal } else { PeerKind::External };
+        Self {
+            kind,
+            role: PeerRole::Plain,
+            local_as,
+            peer_as,
+            peer_router_id,
+            peer_address: peer,
+            local_address: local,
+            local_ipv4: None,
+            local_ipv6: None,
+            families: codec.families,
+            keep_stale: codec.families,
+            codec,
+            next_hop: NextHopMode::Auto,
+            import: Policy::default_for(kind),
+            export: Policy::default_for(kind),
+            cluster_id: None,
+            allow_own_as: 0,
+            enforce_first_as: true,
+            enhanced_refresh: false,
+            stale_time: STALE_TIME,
+        }
+    }
+
+    /// Every address that is this speaker on this session, none twice.
+    pub(crate) fn own_addresses(&self) -> impl Iterator<Item = IpAddr> {
+        let further = [self.local_ipv4.map(IpAddr::V4), self.local_ipv6.map(IpAddr::V6)];
+        let own = self.local_address;
+        core::iter::once(own).chain(further.into_iter().flatten().filter(move |&address| address != own))
+    }
+
+    /// The address that stands for us in IPv4 next hops, if there is one.
+    pub(crate) fn self_ipv4(&self) -> Option<Ipv4Addr> {
+        match self.local_address {
+            IpAddr::V4(address) => Some(address),
+            IpAddr::V6(_) => self.local_ipv4,
+        }
+    }
+
+    /// The address that stands for us in IPv6 next hops, if there is one.
+    pub(crate) fn self_ipv6(&self) -> Option<Ipv6Addr> {
+        match self.local_address {
+            IpAddr::V6(address) => Some(address),
+            IpAddr::V4(_) => self.local_ipv6,
+        }
+    }
+}

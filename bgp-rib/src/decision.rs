@@ -1,0 +1,178 @@
+//! The decision process: a ladder that candidates are thrown off, one rung at a time.
+//!
+//! MULTI_EXIT_DISC makes preference no total order, so there is no comparison of two paths anywhere: each rung looks at
+//! all that are left and throws off those that some other beats. The outcome does not depend on the order of the input.
+
+use core::fmt;
+
+use crate::config::DecisionOptions;
+
+/// A rung of the ladder, in the order in which they are climbed. A path that is not best lost at one of them.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub enum Rung {
+    /// Originated on this speaker before learned (RFC 4271 §9.1.1 leaves the preference of own routes to us).
+    Local,
+    /// Highest LOCAL_PREF (RFC 4271 §9.1.1).
+    LocalPref,
+    /// Shortest AS_PATH (RFC 4271 §9.1.2.2 (a)).
+    AsPathLength,
+    /// Lowest ORIGIN (RFC 4271 §9.1.2.2 (b)).
+    Origin,
+    /// Lowest MULTI_EXIT_DISC among the routes of one neighbouring AS (RFC 4271 §9.1.2.2 (c)).
+    MultiExitDisc,
+    /// External before internal (RFC 4271 §9.1.2.2 (d)).
+    External,
+    /// Lowest interior cost to the next hop (RFC 4271 §9.1.2.2 (e)).
+    InteriorCost,
+    /// Lowest BGP identifier, ORIGINATOR_ID in its place where present (RFC 4271 §9.1.2.2 (f), RFC 4456 §9).
+    RouterId,
+    /// Shortest CLUSTER_LIST (RFC 4456 §9).
+    ClusterListLength,
+    /// Lowest peer address (RFC 4271 §9.1.2.2 (g)).
+    PeerAddress,
+    /// Lowest path identifier among the paths of one peer (RFC 7911 §3 leaves it to us).
+    PathId,
+}
+
+impl fmt::Display for Rung {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Local => "locally originated",
+            Self::LocalPref => "local preference",
+            Self::AsPathLength => "AS path length",
+            Self::Origin => "origin",
+            Self::MultiExitDisc => "multi-exit discriminator",
+            Self::External => "external over internal",
+            Self::InteriorCost => "interior cost to next hop",
+            Self::RouterId => "BGP identifier",
+            Self::ClusterListLength => "cluster list length",
+            Self::PeerAddress => "peer address",
+            Self::PathId => "path identifier",
+        })
+    }
+}
+
+/// All that the ladder looks at of one eligible path.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Candidate {
+    /// The path's index: carried through, never looked at.
+    pub(crate) path: u32,
+    pub(crate) local: bool,
+    pub(crate) local_pref: u32,
+    pub(crate) as_path_length: u32,
+    pub(crate) origin: u8,
+    pub(crate) med: Option<u32>,
+    /// The AS that the route came in from; 0 where the AS_PATH is empty or begins with a set: our own AS.
+    pub(crate) neighbour_as: u32,
+    pub(crate) external: bool,
+    pub(crate) interior_cost: u32,
+    pub(crate) router_id: u32,
+    pub(crate) cluster_list_length: u32,
+    pub(crate) peer_address: u128,
+    pub(crate) path_id: u32,
+}
+
+impl Candidate {
+    /// A missing MED is the lowest possible value (RFC 4271 §9.1.2.2 (c)), unless asked to be the worst.
+    fn med(&self, options: DecisionOptions) -> u64 {
+        match self.med {
+            Some(med) => u64::from(med),
+            None if options.missing_med_as_worst => u64::from(u32::MAX) + 1,
+            None => 0,
+        }
+    }
+}
+
+/// One rung as code: the least value stays.
+type Least = fn(&Candidate) -> u128;
+
+/// The ladder. MULTI_EXIT_DISC stands outside the pattern because it compares within one neighbouring AS only.
+const LADDER: [(Rung, Option<Least>); 11] = [
+    (Rung::Local, Some(|c| u128::from(!c.local))),
+    (Rung::LocalPref, Some(|c| u128::from(u32::MAX - c.local_pref))),
+    (Rung::AsPathLength, Some(|c| u128::from(c.as_path_length))),
+    (Rung::Origin, Some(|c| u128::from(c.origin))),
+    (Rung::MultiExitDisc, None),
+    (Rung::External, Some(|c| u128::from(!c.external))),
+    (Rung::InteriorCost, Some(|c| u128::from(c.interior_cost))),
+    (Rung::RouterId, Some(|c| u128::from(c.router_id))),
+    (Rung::ClusterListLength, Some(|c| u128::from(c.cluster_list_length))),
+    (Rung::PeerAddress, Some(|c| c.peer_address)),
+    (Rung::PathId, Some(|c| u128::from(c.path_id))),
+];
+
+/// What became of the candidates.
+#[derive(Debug, Default)]
+pub(crate) struct Ladder {
+    /// Those still standing while climbing; at the end the best alone.
+    standing: Vec<Candidate>,
+    /// Who fell, and where, in the order of the fall.
+    pub(crate) fallen: Vec<(u32, Rung)>,
+}
+
+impl Ladder {
+    /// Empties the ladder for the next prefix.
+    pub(crate) fn clear(&mut self) {
+        self.standing.clear();
+        self.fallen.clear();
+    }
+
+    /// Puts a candidate at the foot.
+    pub(crate) fn push(&mut self, candidate: Candidate) {
+        self.standing.push(candidate);
+    }
+
+    /// Climbs until one is left; `None` when there was no candidate.
+    pub(crate) fn climb(&mut self, options: DecisionOptions) -> Option<u32> {
+        for (rung, least) in LADDER {
+            if self.standing.len() <= 1 {
+                break;
+            }
+            match least {
+                Some(key) => self.keep_least(rung, key),
+                None => self.keep_least_med(rung, options),
+            }
+        }
+        self.standing.first().map(|c| c.path)
+    }
+
+    /// The rung at which the last rival fell.
+    pub(crate) fn decisive(&self) -> Option<Rung> {
+        self.fallen.last().map(|&(_, rung)| rung)
+    }
+
+    /// Those that go beside the best where several next hops are used: equal to it through the interior cost.
+    pub(crate) fn equals(&self) -> impl Iterator<Item = u32> + '_ {
+        self.fallen.iter().filter(|(_, rung)| *rung > Rung::InteriorCost).map(|&(path, _)| path)
+    }
+
+    fn keep_least(&mut self, rung: Rung, key: Least) {
+        let Some(least) = self.standing.iter().map(key).min() else { return };
+        let fallen = &mut self.fallen;
+        self.standing.retain(|c| {
+            let stays = key(c) == least;
+            if !stays {
+                fallen.push((c.path, rung));
+            }
+            stays
+        });
+    }
+
+    /// Throws off every route that another of the same neighbouring AS beats by MED: all at once, so that no order matters.
+    fn keep_least_med(&mut self, rung: Rung, options: DecisionOptions) {
+        let group = |c: &Candidate| if options.always_compare_med { 0 } else { c.neighbour_as };
+        let mut least: Vec<(u32, u64)> = self.standing.iter().map(|c| (group(c), c.med(options))).collect();
+        least.sort_unstable();
+        least.dedup_by_key(|&mut (neighbour, _)| neighbour);
+        let fallen = &mut self.fallen;
+        self.standing.retain(|c| {
+            let best =
+                least.binary_search_by_key(&group(c), |&(neighbour, _)| neighbour).map(|at| least[at].1);
+            let stays = best.is_ok_and(|best| c.med(options) == best);
+            if !stays {
+                fallen.push((c.path, rung));
+            }
+            stays
+        });
+    }
+}

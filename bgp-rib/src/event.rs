@@ -1,0 +1,117 @@
+//! The one door in and the one door out: inputs, events, bytes to write.
+
+use std::net::IpAddr;
+
+use bgp_wire::{Family, NextHop, PathAttributes, RouteRefresh, UpdateView};
+use bytes::Bytes;
+use ipnet::IpNet;
+
+use crate::{OwnerId, PeerId, PeerParams, ReaderId};
+
+/// What can happen to the tables.
+#[derive(Debug)]
+pub enum Input<'a> {
+    /// A session reached Established. Routes kept from its predecessor are stale until they are told again.
+    PeerUp(PeerId, Box<PeerParams>),
+    /// A session ended.
+    PeerDown(PeerId, Retain),
+    /// An UPDATE came, already made lawful by the codec (RFC 7606).
+    Update(PeerId, &'a UpdateView<'a>),
+    /// A ROUTE-REFRESH came (RFC 2918, RFC 7313).
+    Refresh(PeerId, RouteRefresh),
+    /// Routes of this speaker's own; the same prefix of the same owner replaces.
+    Originate(OwnerId, &'a [Origination]),
+    /// An owner lets go of prefixes.
+    Withdraw(OwnerId, &'a [IpNet]),
+    /// What is known about the way to a next hop; one never spoken of is reachable at no cost.
+    NextHop(IpAddr, Reachability),
+    /// Time passed: what `poll_timeout` asked for.
+    Tick,
+}
+
+/// What becomes of a peer's routes when its session ends.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Retain {
+    /// They go, in bounded turns.
+    Nothing,
+    /// They stay, stale, until told again, swept at End-of-RIB, or out of time (RFC 4724 §4.2).
+    Stale,
+}
+
+/// A route of this speaker's own.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Origination {
+    /// The destination.
+    pub prefix: IpNet,
+    /// Where to send to; `None` is this speaker, as each peer knows it.
+    pub next_hop: Option<NextHop>,
+    /// Its path attributes; the default is ORIGIN IGP and an empty AS_PATH.
+    pub attributes: PathAttributes,
+}
+
+impl Origination {
+    /// A prefix reached through this speaker, with nothing more to say about it.
+    #[must_use]
+    pub fn new(prefix: IpNet) -> Self {
+        Self { prefix, next_hop: None, attributes: PathAttributes::default() }
+    }
+}
+
+/// What is known from outside about the way to a next hop (RFC 4271 §9.1.2.1).
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Reachability {
+    /// Reachable at this interior cost (RFC 4271 §9.1.2.2 (e)).
+    Metric(u32),
+    /// No way: routes through it are kept and not used.
+    Unreachable,
+}
+
+/// What the tables have to say to the caller.
+#[derive(Clone, PartialEq, Eq, Debug)]
+#[non_exhaustive]
+pub enum Event {
+    /// There is something to read for a peer that had been drained; not said again until it is drained again.
+    Pending(PeerId),
+    /// There is something to read for a follower that had been drained.
+    ReaderPending(ReaderId),
+    /// The peer said End-of-RIB (RFC 4724 §2).
+    EndOfRib(PeerId, Family),
+    /// Nothing of a peer that went down is left: its id is free.
+    PeerGone(PeerId),
+    /// An origination has attributes or a next hop that no peer would take; what it would have replaced stands.
+    OriginationRefused(OwnerId, IpNet),
+    /// A peer id is out of range and the peer was not taken.
+    PeerRefused(PeerId),
+}
+
+/// Bytes for one peer: whole messages in slices that the update group shares.
+#[derive(Clone, Debug, Default)]
+pub struct Transmit {
+    pub(crate) chunks: Vec<Bytes>,
+}
+
+impl Transmit {
+    /// The slices, in order: made for one vectored write.
+    #[must_use]
+    pub fn chunks(&self) -> &[Bytes] {
+        &self.chunks
+    }
+
+    /// The slices by value.
+    #[must_use]
+    pub fn into_chunks(self) -> Vec<Bytes> {
+        self.chunks
+    }
+
+    /// How many bytes there are in all.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.chunks.iter().map(Bytes::len).sum()
+    }
+
+    /// Whether there is nothing to write.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.chunks.iter().all(Bytes::is_empty)
+    }
+}

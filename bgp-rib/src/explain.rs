@@ -1,0 +1,141 @@
+//! Why a route is best, why another is not, and why a peer does not hear of it.
+
+use bgp_wire::{NextHop, PathId};
+use ipnet::IpNet;
+
+use crate::batch;
+use crate::decision::Ladder;
+use crate::group::Reader;
+use crate::path::Path;
+use crate::prefix::Key;
+use crate::rib::Rib;
+use crate::slab::NONE;
+use crate::table::{Shared, Table};
+use crate::{HeldBack, Ineligible, PeerId, RouteAttributes, Rung, Source};
+
+/// Everything there is to say about one prefix; made by the code that decides and exports.
+#[derive(Clone, Debug)]
+pub struct Explanation {
+    /// The destination.
+    pub prefix: IpNet,
+    /// Its paths, the best first.
+    pub paths: Vec<PathExplanation>,
+    /// What each peer of the family hears of it.
+    pub peers: Vec<PeerExplanation>,
+}
+
+/// What the decision made of one path.
+#[derive(Clone, Debug)]
+pub struct PathExplanation {
+    /// Who told it.
+    pub source: Source,
+    /// The ADD-PATH identifier that it was received with.
+    pub path_id: PathId,
+    /// Its attributes.
+    pub attributes: RouteAttributes,
+    /// What it came to.
+    pub verdict: PathVerdict,
+    /// Whether its session ended and it has not been told again.
+    pub stale: bool,
+}
+
+/// What a path came to in the decision process.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum PathVerdict {
+    /// It is the best.
+    Best,
+    /// It is not the best, but goes beside it where several next hops are used.
+    Multipath(Rung),
+    /// It lost at this rung.
+    Lost(Rung),
+    /// It took no part.
+    Ineligible(Ineligible),
+}
+
+/// What one peer hears of a prefix.
+#[derive(Clone, Debug)]
+pub struct PeerExplanation {
+    /// The peer.
+    pub peer: PeerId,
+    /// The next hop that it is told, or the rule that holds the route back.
+    pub verdict: Result<NextHop, HeldBack>,
+    /// Whether the newest state has been handed out to it.
+    pub sent: bool,
+}
+
+impl Rib {
+    /// Everything there is to say about a prefix; `None` where no peer and no owner ever told it.
+    #[must_use]
+    pub fn explain(&self, prefix: IpNet) -> Option<Explanation> {
+        match prefix {
+            IpNet::V4(net) => self.ipv4.explain(&self.shared, net.trunc()),
+            IpNet::V6(net) => self.ipv6.explain(&self.shared, net.trunc()),
+        }
+    }
+}
+
+impl<K: Key> Table<K> {
+    fn explain(&self, shared: &Shared, key: K) -> Option<Explanation> {
+        let id = self.find(key)?;
+        let mut ladder = Ladder::default();
+        let best = self.climb(shared, &mut ladder, id);
+        let mut paths: Vec<PathExplanation> =
+            self.paths_of(id).map(|(at, path)| self.explain_path(shared, &ladder, best, at, path)).collect();
+        paths.sort_by_key(|path| match path.verdict {
+            PathVerdict::Best => (0, None),
+            PathVerdict::Multipath(rung) | PathVerdict::Lost(rung) => (1, Some(core::cmp::Reverse(rung))),
+            PathVerdict::Ineligible(_) => (2, None),
+        });
+        let readers = (0..).zip(&self.peers).filter_map(|(slot, peer)| Some((slot, peer.reader.as_deref()?)));
+        let peers = readers.map(|(slot, reader)| self.explain_peer(shared, id, slot, reader)).collect();
+        Some(Explanation { prefix: key.to_net(), paths, peers })
+    }
+
+    fn explain_path(
+        &self,
+        shared: &Shared,
+        ladder: &Ladder,
+        best: Option<u32>,
+        at: u32,
+        path: &Path,
+    ) -> PathExplanation {
+        let fell = ladder.fallen.iter().find(|&&(path, _)| path == at).map(|&(_, rung)| rung);
+        let verdict = match (self.eligible(shared, path), fell) {
+            (Err(reason), _) => PathVerdict::Ineligible(reason),
+            (Ok(_), Some(rung)) if path.multipath && self.multipath.is_some() => PathVerdict::Multipath(rung),
+            (Ok(_), Some(rung)) => PathVerdict::Lost(rung),
+            (Ok(_), None) => {
+                debug_assert_eq!(best, Some(at), "who did not fall is the best");
+                PathVerdict::Best
+            }
+        };
+        PathExplanation {
+            source: shared.peers.source(path.peer, path.path_id),
+            path_id: PathId(path.path_id),
+            attributes: shared.show(path.attributes),
+            verdict,
+            stale: self.is_stale(path),
+        }
+    }
+
+    fn explain_peer(&self, shared: &Shared, id: u32, slot: u32, reader: &Reader) -> PeerExplanation {
+        let sent = self.log.position(id).is_none_or(|position| position < reader.cursor);
+        PeerExplanation { peer: PeerId(slot), verdict: self.told(shared, id, slot, reader), sent }
+    }
+
+    /// What a peer is told of a prefix, by the code that encodes it.
+    fn told(&self, shared: &Shared, id: u32, slot: u32, reader: &Reader) -> Result<NextHop, HeldBack> {
+        let path = self.best_path(id).ok_or(HeldBack::NoRoute)?;
+        let group = self.groups.get(reader.group).ok_or(HeldBack::NoRoute)?;
+        let next_hop =
+            batch::offer_one(shared, group, K::FAMILY, path.attributes, path.peer, &mut Vec::new())?;
+        if path.peer == slot {
+            return Err(HeldBack::SplitHorizon);
+        }
+        let through =
+            shared.next_hops.get(shared.attributes[path.attributes].next_hop).map_or(NONE, |entry| {
+                if entry.next_hop.address() == next_hop.address() { entry.peer } else { NONE }
+            });
+        if through == slot { Err(HeldBack::NextHopIsPeer) } else { Ok(next_hop) }
+    }
+}

@@ -1,0 +1,187 @@
+//! What goes to whom, and how it is changed on the way: the rules as a table over the code that executes them.
+//!
+//! | # | rule | held back |
+//! |---|---|---|
+//! | 1 | the session's export policy (RFC 8212) | everything under `RejectAll` |
+//! | 2 | NO_ADVERTISE (RFC 1997) | from every peer |
+//! | 3 | NO_EXPORT, NO_EXPORT_SUBCONFED (RFC 1997) | from external peers |
+//! | 4 | internal to internal (RFC 4271 §9.2, RFC 4456 §6) | unless the source or the target is a client |
+//! | 5 | next hop (RFC 4271 §5.1.3, RFC 8950) | where none can be told |
+//! | 6 | split horizon | from the peer that told it, per member |
+//! | 7 | next hop is the receiver (RFC 4271 §5.1.3) | from that peer, per member |
+
+use core::fmt;
+use std::net::{Ipv4Addr, Ipv6Addr};
+
+use bgp_wire::{Asn, ClusterEdit, ClusterId, Codec, Edit, Family, NextHop, PeerKind, Rewrite, RouterId};
+
+use crate::attributes::{DEFAULT_LOCAL_PREF, Scope, Summary};
+use crate::config::{NextHopMode, PeerParams, PeerRole, Policy};
+use crate::next_hop;
+use bgp_wire::FamilySet;
+
+/// The rule that keeps a route from a peer.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum HeldBack {
+    /// There is no best route.
+    NoRoute,
+    /// The export policy rejects it, or an external session has none (RFC 8212).
+    ExportPolicy,
+    /// It carries NO_ADVERTISE (RFC 1997).
+    NoAdvertise,
+    /// It carries NO_EXPORT and the peer is external (RFC 1997).
+    NoExport,
+    /// Learned from an internal peer, and neither side is a client (RFC 4456 §6).
+    NotReflected,
+    /// This speaker has no address of the family to give as next hop on this session.
+    NoOwnNextHop,
+    /// The peer cannot take a next hop of that address family (RFC 8950).
+    NextHopFamily,
+    /// The peer told it.
+    SplitHorizon,
+    /// Its next hop is the peer itself (RFC 4271 §5.1.3).
+    NextHopIsPeer,
+    /// Its attributes do not fit into one message to this peer (RFC 8654).
+    TooLarge,
+}
+
+impl fmt::Display for HeldBack {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::NoRoute => "no best route",
+            Self::ExportPolicy => "rejected by export policy (an external session needs one, RFC 8212)",
+            Self::NoAdvertise => "NO_ADVERTISE",
+            Self::NoExport => "NO_EXPORT to an external peer",
+            Self::NotReflected => "learned from an internal peer, and neither side is a client",
+            Self::NoOwnNextHop => "no own address of this family for the session: configure one",
+            Self::NextHopFamily => "the peer cannot take a next hop of this address family",
+            Self::SplitHorizon => "learned from this peer",
+            Self::NextHopIsPeer => "the peer itself is the next hop",
+            Self::TooLarge => "attributes too large for one message",
+        })
+    }
+}
+
+/// Everything that can change the bytes that a peer is sent: peers with the same key share them. A field that is missing
+/// here cannot be used below, as the rules see nothing else of the peer.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub(crate) struct GroupKey {
+    pub(crate) kind: PeerKind,
+    pub(crate) role: PeerRole,
+    pub(crate) local_as: Asn,
+    pub(crate) codec: Codec,
+    pub(crate) next_hop: NextHopMode,
+    pub(crate) self_ipv4: Option<Ipv4Addr>,
+    pub(crate) self_ipv6: Option<Ipv6Addr>,
+    pub(crate) cluster_id: ClusterId,
+    pub(crate) export: Policy,
+}
+
+impl GroupKey {
+    /// The key of a peer in one family; what only concerns receiving, or other families, is left out.
+    pub(crate) fn of(peer: &PeerParams, family: Family, cluster_id: ClusterId) -> Self {
+        let only = FamilySet::of(&[family]);
+        let mut codec = peer.codec;
+        codec.families = only;
+        codec.add_path_rx = FamilySet::empty();
+        codec.add_path_tx = codec.add_path_tx.intersection(only);
+        codec.extended_next_hop = codec.extended_next_hop.intersection(only);
+        Self {
+            kind: peer.kind,
+            role: peer.role,
+            local_as: peer.local_as,
+            codec,
+            next_hop: peer.next_hop,
+            self_ipv4: peer.self_ipv4(),
+            self_ipv6: peer.self_ipv6(),
+            cluster_id: peer.cluster_id.unwrap_or(cluster_id),
+            export: peer.export,
+        }
+    }
+}
+
+/// Where a route came from, as far as the rules care.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Origin {
+    /// Originated on this speaker.
+    Local,
+    /// Learned from an external peer.
+    External,
+    /// Learned from an internal peer, with what reflection stamps on it.
+    Internal {
+        role: PeerRole,
+        router_id: RouterId,
+        /// The cluster of a client; a non-client's routes take the target's.
+        cluster_id: ClusterId,
+    },
+}
+
+/// Rules 1 to 5: what holds for all members of a group alike.
+pub(crate) fn offer(
+    to: &GroupKey,
+    family: Family,
+    from: Origin,
+    route: &Summary,
+    received: Option<NextHop>,
+) -> Result<NextHop, HeldBack> {
+    if to.export == Policy::RejectAll {
+        return Err(HeldBack::ExportPolicy); // 1
+    }
+    match (route.scope, to.kind) {
+        (Scope::Nobody, _) => return Err(HeldBack::NoAdvertise), // 2
+        (Scope::Inside, PeerKind::External) => return Err(HeldBack::NoExport), // 3
+        _ => {}
+    }
+    if !passes_inside(to, from) {
+        return Err(HeldBack::NotReflected); // 4
+    }
+    next_hop::choose(to, family, from, received) // 5
+}
+
+/// Rule 4: who hears what inside the AS.
+///
+/// | source \ target | client | non-client | external |
+/// |---|---|---|---|
+/// | client | yes | yes | yes |
+/// | non-client | yes | no | yes |
+/// | external, local | yes | yes | yes |
+pub(crate) fn passes_inside(to: &GroupKey, from: Origin) -> bool {
+    match (from, to.kind, to.role) {
+        (Origin::Internal { role: PeerRole::Plain, .. }, PeerKind::Internal, PeerRole::Plain) => false,
+        (Origin::Internal { .. } | Origin::External | Origin::Local, _, _) => true,
+    }
+}
+
+/// How the attributes of a route change on their way to a group.
+///
+/// | attribute | to internal | to external |
+/// |---|---|---|
+/// | LOCAL_PREF (RFC 4271 §5.1.5) | 100 if absent | removed |
+/// | MULTI_EXIT_DISC (RFC 4271 §5.1.4) | kept | removed unless originated here |
+/// | AS_PATH (RFC 4271 §5.1.2) | kept | our AS in front |
+/// | ORIGINATOR_ID, CLUSTER_LIST (RFC 4456 §8) | stamped if reflected | removed |
+pub(crate) fn rewrite(to: &GroupKey, from: Origin) -> Rewrite {
+    let mut how = Rewrite { two_octet_as: !to.codec.four_octet_as, ..Rewrite::default() };
+    match to.kind {
+        PeerKind::Internal => how.local_pref = Edit::SetIfAbsent(DEFAULT_LOCAL_PREF),
+        PeerKind::External => {
+            how.local_pref = Edit::Remove;
+            how.prepend = Some((to.local_as, 1));
+            if from != Origin::Local {
+                how.med = Edit::Remove;
+            }
+        }
+    }
+    match (to.kind, from) {
+        (PeerKind::Internal, Origin::Internal { role, router_id, cluster_id }) => {
+            how.originator_id = Edit::SetIfAbsent(router_id);
+            let cluster = if role == PeerRole::Client { cluster_id } else { to.cluster_id };
+            how.cluster_list = ClusterEdit::Prepend(cluster);
+        }
+        _ => {
+            how.originator_id = Edit::Remove;
+            how.cluster_list = ClusterEdit::Remove;
+        }
+    }
+    how
+}

@@ -1,0 +1,259 @@
+//! Update groups: peers that are sent the same bytes, and the cursor that each of them is.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use crate::batch::Batch;
+use crate::export::{GroupKey, Origin};
+use crate::log::Log;
+use crate::slab::BitSet;
+
+/// A peer's Adj-RIB-Out in one table: how far it has read, and what it is still owed.
+#[derive(Debug)]
+pub(crate) struct Reader {
+    pub(crate) group: u32,
+    /// What the peer is as a source: its own routes are not told to it.
+    pub(crate) origin: Origin,
+    /// Everything below was read.
+    pub(crate) cursor: u64,
+    /// Where the log's head was when the session came up: withdrawals from before concern it not.
+    pub(crate) birth: u64,
+    pub(crate) end_of_rib: EndOfRib,
+    pub(crate) refresh: Option<RefreshWalk>,
+    /// Prefixes that stood at the peer when it was last drained, or that its first walk has told it so far.
+    pub(crate) advertised: u32,
+    /// It stands in its group's list of idle members.
+    pub(crate) listed: bool,
+}
+
+impl Reader {
+    pub(crate) fn new(group: u32, origin: Origin, birth: u64) -> Self {
+        let end_of_rib = EndOfRib::Walking;
+        Self { group, origin, cursor: 0, birth, end_of_rib, refresh: None, advertised: 0, listed: false }
+    }
+
+    /// From where on it may have to hear of withdrawals.
+    pub(crate) fn hold(&self) -> u64 {
+        self.cursor.max(self.birth)
+    }
+
+    /// End-of-RIB is due when the cursor has passed what stood at the start, and then once more what moved meanwhile: a
+    /// route that moved ahead of the walk must not be missing when the peer sweeps (RFC 4724 §4.2).
+    pub(crate) fn end_of_rib_due(&mut self, head: u64) -> bool {
+        if self.end_of_rib == EndOfRib::Walking && self.cursor >= self.birth {
+            self.end_of_rib = EndOfRib::Due(head);
+        }
+        matches!(self.end_of_rib, EndOfRib::Due(at) if self.cursor >= at)
+    }
+
+    /// The peer asks to be told everything again. What it has not been told yet it will be told anyway.
+    pub(crate) fn ask_refresh(&mut self) {
+        match &mut self.refresh {
+            Some(walk) => walk.again = true,
+            none => *none = Some(RefreshWalk::new(self.cursor)),
+        }
+    }
+
+    /// Whether there is nothing to hand out.
+    pub(crate) fn drained(&self, head: u64) -> bool {
+        self.cursor >= head && self.end_of_rib == EndOfRib::Sent && self.refresh.is_none()
+    }
+}
+
+/// Where the announcement of the initial table stands (RFC 4724 §2).
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum EndOfRib {
+    /// The walk has not come to where the head was at the start.
+    Walking,
+    /// It is due at this position.
+    Due(u64),
+    /// It was sent.
+    Sent,
+}
+
+/// A second cursor that tells again what was told (RFC 2918, RFC 7313).
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct RefreshWalk {
+    pub(crate) cursor: u64,
+    pub(crate) end: u64,
+    /// BoRR was sent.
+    pub(crate) begun: bool,
+    /// The walk is over; EoRR is due when the main cursor has passed this: what moved meanwhile.
+    pub(crate) finish: Option<u64>,
+    /// Asked for again meanwhile.
+    pub(crate) again: bool,
+}
+
+impl RefreshWalk {
+    pub(crate) fn new(end: u64) -> Self {
+        Self { cursor: 0, end, begun: false, finish: None, again: false }
+    }
+}
+
+/// Peers of one key.
+#[derive(Debug)]
+pub(crate) struct Group {
+    pub(crate) key: GroupKey,
+    pub(crate) members: u32,
+    /// Members that have been drained and want to know when there is more.
+    pub(crate) idle: Vec<u32>,
+    /// Prefixes that any member may ever have been told since they came: the others need no withdrawal.
+    pub(crate) ever: BitSet,
+    /// Prefixes that stand, as of `front`, at every member that has read so far.
+    pub(crate) standing: BitSet,
+    pub(crate) standing_count: u32,
+    /// The furthest position that was encoded for this group.
+    pub(crate) front: u64,
+    pub(crate) cache: Cache,
+}
+
+impl Group {
+    fn new(key: GroupKey, budget: usize) -> Self {
+        Self {
+            key,
+            members: 0,
+            idle: Vec::new(),
+            ever: BitSet::default(),
+            standing: BitSet::default(),
+            standing_count: 0,
+            front: 0,
+            cache: Cache::new(budget),
+        }
+    }
+
+    /// Notes whether a prefix stands.
+    pub(crate) fn stand(&mut self, id: u32, stands: bool) {
+        if stands {
+            self.standing_count += u32::from(self.standing.insert(id));
+        } else {
+            self.standing_count -= u32::from(self.standing.remove(id));
+        }
+    }
+}
+
+/// All groups of a table.
+#[derive(Debug, Default)]
+pub(crate) struct Groups {
+    slots: Vec<Option<Box<Group>>>,
+}
+
+impl Groups {
+    /// The group of a key, with one member more.
+    pub(crate) fn join(&mut self, key: GroupKey, budget: usize) -> u32 {
+        let same = |group: &Option<Box<Group>>| group.as_ref().is_some_and(|group| group.key == key);
+        let index = self.slots.iter().position(same).unwrap_or_else(|| {
+            let free = self.slots.iter().position(Option::is_none).unwrap_or_else(|| {
+                self.slots.push(None);
+                self.slots.len() - 1
+            });
+            self.slots[free] = Some(Box::new(Group::new(key, budget)));
+            free
+        });
+        if let Some(group) = &mut self.slots[index] {
+            group.members += 1;
+        }
+        u32::try_from(index).expect("there are no more groups than peers")
+    }
+
+    /// One member less; the last one takes the group along.
+    pub(crate) fn leave(&mut self, index: u32) {
+        if let Some(slot) = self.slots.get_mut(index as usize) {
+            if let Some(group) = slot {
+                group.members -= 1;
+            }
+            if slot.as_ref().is_some_and(|group| group.members == 0) {
+                *slot = None;
+            }
+        }
+    }
+
+    pub(crate) fn get(&self, index: u32) -> Option<&Group> {
+        self.slots.get(index as usize)?.as_deref()
+    }
+
+    pub(crate) fn get_mut(&mut self, index: u32) -> Option<&mut Group> {
+        self.slots.get_mut(index as usize)?.as_deref_mut()
+    }
+
+    /// Takes a group out to work on it beside its table; it is put back with [`Groups::put`].
+    pub(crate) fn take(&mut self, index: u32) -> Option<Box<Group>> {
+        self.slots.get_mut(index as usize)?.take()
+    }
+
+    pub(crate) fn put(&mut self, index: u32, group: Box<Group>) {
+        if let Some(slot) = self.slots.get_mut(index as usize) {
+            *slot = Some(group);
+        }
+    }
+
+    pub(crate) fn iter_mut(&mut self) -> impl Iterator<Item = &mut Group> {
+        self.slots.iter_mut().flatten().map(|group| &mut **group)
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.slots.iter().flatten().count()
+    }
+
+    /// A prefix's name is free: its next owner begins unannounced.
+    pub(crate) fn forget(&mut self, id: u32) {
+        for group in self.iter_mut() {
+            group.ever.remove(id);
+            group.stand(id, false);
+        }
+    }
+
+    /// A peer with a past comes back: audiences of cached batches may be wrong for it.
+    pub(crate) fn clear_caches(&mut self) {
+        for group in self.iter_mut() {
+            group.cache.clear();
+        }
+    }
+}
+
+/// What a batch costs beside its bytes.
+const BATCH_OVERHEAD: usize = 256;
+
+/// Batches of one group that members which come to the same place may still use; the oldest go first.
+#[derive(Debug)]
+pub(crate) struct Cache {
+    batches: BTreeMap<(bool, u64), Batch>,
+    order: VecDeque<(bool, u64)>,
+    bytes: usize,
+    budget: usize,
+}
+
+impl Cache {
+    fn new(budget: usize) -> Self {
+        Self { batches: BTreeMap::new(), order: VecDeque::new(), bytes: 0, budget }
+    }
+
+    /// The batch that begins at `from`, if it ends within `limit` and nothing of it moved since it was made.
+    pub(crate) fn get(&self, initial: bool, from: u64, limit: u64, log: &Log) -> Option<&Batch> {
+        self.batches.get(&(initial, from)).filter(|batch| batch.to <= limit && batch.is_current(log))
+    }
+
+    /// Where the next usable batch behind `from` begins: a batch that ends there brings its reader to the others.
+    pub(crate) fn boundary(&self, initial: bool, from: u64, limit: u64, log: &Log) -> Option<u64> {
+        let (&(_, start), batch) = self.batches.range((initial, from + 1)..(initial, limit)).next()?;
+        batch.is_current(log).then_some(start)
+    }
+
+    pub(crate) fn insert(&mut self, initial: bool, batch: Batch) {
+        let key = (initial, batch.from);
+        self.bytes += batch.bytes.len() + BATCH_OVERHEAD;
+        if let Some(old) = self.batches.insert(key, batch) {
+            self.bytes -= old.bytes.len() + BATCH_OVERHEAD;
+        } else {
+            self.order.push_back(key);
+        }
+        while self.bytes > self.budget {
+            let Some(oldest) = self.order.pop_front() else { break };
+            if let Some(old) = self.batches.remove(&oldest) {
+                self.bytes -= old.bytes.len() + BATCH_OVERHEAD;
+            }
+        }
+    }
+
+    pub(crate) fn clear(&mut self) {
+        *self = Self::new(self.budget);
+    }
+}

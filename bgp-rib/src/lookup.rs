@@ -1,0 +1,161 @@
+//! Answers to questions about the tables.
+
+use bgp_wire::{Family, PathId, PeerKind};
+use ipnet::IpNet;
+
+use crate::PeerId;
+use crate::config::Policy;
+use crate::export;
+use crate::path::Path;
+use crate::prefix::Key;
+use crate::query::{PageToken, PeerCounters, RouteFilter, RouteInfo, TableCounters};
+use crate::rib::Rib;
+use crate::select::scope_index;
+use crate::table::{Shared, State, Table};
+
+/// Prefixes that one page looks at: bounds the turn of a question that finds little.
+const LOOKED_AT: u32 = 16_384;
+
+impl Rib {
+    /// Routes that pass a filter, in no particular order: up to about `limit`, and where the next page begins. Prefixes
+    /// that come and go between pages may be missed or shown, never anything else.
+    #[must_use]
+    pub fn routes(
+        &self,
+        filter: &RouteFilter,
+        from: PageToken,
+        limit: usize,
+    ) -> (Vec<RouteInfo>, Option<PageToken>) {
+        match filter.family {
+            Family::IPV4_UNICAST => self.ipv4.routes(&self.shared, filter, from, limit),
+            Family::IPV6_UNICAST => self.ipv6.routes(&self.shared, filter, from, limit),
+            _ => (Vec::new(), None),
+        }
+    }
+
+    /// How many routes a peer told and was told in a family.
+    #[must_use]
+    pub fn peer_counters(&self, peer: PeerId, family: Family) -> PeerCounters {
+        match family {
+            Family::IPV4_UNICAST => self.ipv4.peer_counters(peer.0),
+            Family::IPV6_UNICAST => self.ipv6.peer_counters(peer.0),
+            _ => PeerCounters::default(),
+        }
+    }
+
+    /// How much there is in the table of a family.
+    #[must_use]
+    pub fn table_counters(&self, family: Family) -> TableCounters {
+        let sets = self.shared.attributes.len();
+        match family {
+            Family::IPV4_UNICAST => TableCounters { attribute_sets: sets, ..self.ipv4.counters() },
+            Family::IPV6_UNICAST => TableCounters { attribute_sets: sets, ..self.ipv6.counters() },
+            _ => TableCounters::default(),
+        }
+    }
+}
+
+impl<K: Key> Table<K> {
+    fn routes(
+        &self,
+        shared: &Shared,
+        filter: &RouteFilter,
+        from: PageToken,
+        limit: usize,
+    ) -> (Vec<RouteInfo>, Option<PageToken>) {
+        let mut found = Vec::new();
+        if let Some(prefix) = filter.prefix.filter(|_| !filter.longer) {
+            if let Some(id) = K::from_net(prefix).and_then(|key| self.find(key)) {
+                self.show(shared, filter, id, &mut found);
+            }
+            return (found, None);
+        }
+        let end = from.0.saturating_add(LOOKED_AT).min(self.entries.bound());
+        for id in from.0..end {
+            if found.len() >= limit {
+                return (found, Some(PageToken(id)));
+            }
+            let entry = &self.entries[id];
+            let within = |prefix: IpNet| prefix.contains(&entry.key.to_net());
+            if entry.state != State::Free && filter.prefix.is_none_or(within) {
+                self.show(shared, filter, id, &mut found);
+            }
+        }
+        (found, (end < self.entries.bound()).then_some(PageToken(end)))
+    }
+
+    fn show(&self, shared: &Shared, filter: &RouteFilter, id: u32, found: &mut Vec<RouteInfo>) {
+        let entry = &self.entries[id];
+        for (at, path) in self.paths_of(id) {
+            let best = entry.state == State::Best && entry.paths == at;
+            if (filter.best_only && !best) || filter.peer.is_some_and(|peer| peer.0 != path.peer) {
+                continue;
+            }
+            found.push(RouteInfo {
+                prefix: entry.key.to_net(),
+                source: shared.peers.source(path.peer, path.path_id),
+                path_id: PathId(path.path_id),
+                attributes: shared.show(path.attributes),
+                best,
+                ineligible: self.eligible(shared, path).err(),
+                stale: self.is_stale(path),
+            });
+        }
+    }
+
+    /// Whether a path's session ended, or was asked anew, and has not told it since.
+    pub(crate) fn is_stale(&self, path: &Path) -> bool {
+        self.peer(path.peer).is_some_and(|peer| peer.generation != path.generation)
+    }
+
+    fn peer_counters(&self, slot: u32) -> PeerCounters {
+        let Some(peer) = self.peer(slot) else { return PeerCounters::default() };
+        let head = self.log.head();
+        PeerCounters {
+            received: peer.received,
+            accepted: peer.accepted,
+            stale: peer.received - peer.current,
+            advertised: self.advertised(slot),
+            drained: peer.reader.as_ref().is_some_and(|reader| reader.drained(head)),
+        }
+    }
+
+    /// Prefixes that stand at a peer: all that stand in its group but those it told itself. The group's count is of the
+    /// furthest place any member has read to, so that it speaks for the members that stand there.
+    pub(crate) fn advertised(&self, slot: u32) -> u32 {
+        let Some((peer, reader)) = self.peer(slot).and_then(|peer| Some((peer, peer.reader.as_ref()?)))
+        else {
+            return 0;
+        };
+        let Some(group) = self.groups.get(reader.group) else { return 0 };
+        if group.key.export == Policy::RejectAll {
+            return 0;
+        }
+        if reader.cursor < self.log.head() {
+            return reader.advertised;
+        }
+        group.standing_count.saturating_sub(own(peer.best, group, reader.origin))
+    }
+
+    fn counters(&self) -> TableCounters {
+        let tombstones = self.tombstones();
+        TableCounters {
+            prefixes: self.entries.len(),
+            paths: self.paths.len(),
+            best: self.best,
+            tombstones,
+            attribute_sets: 0,
+            groups: self.groups.len(),
+        }
+    }
+}
+
+/// How many of the prefixes that stand in a group one member told itself.
+fn own(best: [u32; 3], group: &crate::group::Group, origin: export::Origin) -> u32 {
+    use crate::attributes::Scope;
+    if !export::passes_inside(&group.key, origin) {
+        return 0;
+    }
+    let inside = if group.key.kind == PeerKind::Internal { best[scope_index(Scope::Inside)] } else { 0 };
+    best[scope_index(Scope::All)] + inside
+}

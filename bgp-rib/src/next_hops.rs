@@ -1,0 +1,159 @@
+//! The next hops in use: whether there is a way to each, at what cost, and whose address it is.
+
+use std::net::IpAddr;
+
+use bgp_wire::NextHop;
+use core::hash::BuildHasher;
+use foldhash::fast::FixedState;
+use hashbrown::HashTable;
+use std::collections::BTreeMap;
+
+use crate::event::Reachability;
+use crate::slab::{NONE, Slab};
+
+/// One next hop that some attribute set names.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct NextHopEntry {
+    pub(crate) next_hop: NextHop,
+    references: u32,
+    /// The peer that has this address, `NONE` if none has: it is never told a route through itself.
+    pub(crate) peer: u32,
+    pub(crate) way: Way,
+}
+
+/// The way to a next hop.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Way {
+    /// Reachable at this interior cost.
+    Metric(u32),
+    /// None.
+    Unreachable,
+    /// It is an address of this speaker.
+    Own,
+}
+
+/// All next hops in use, and what the caller said of addresses in use or not.
+#[derive(Debug)]
+pub(crate) struct NextHopTable {
+    entries: Slab<NextHopEntry>,
+    index: HashTable<u32>,
+    hasher: FixedState,
+    told: BTreeMap<IpAddr, Reachability>,
+    peers: BTreeMap<IpAddr, u32>,
+    own: BTreeMap<IpAddr, u32>,
+}
+
+impl NextHopTable {
+    pub(crate) fn new(seed: u64) -> Self {
+        Self {
+            entries: Slab::new(),
+            index: HashTable::new(),
+            hasher: FixedState::with_seed(seed),
+            told: BTreeMap::new(),
+            peers: BTreeMap::new(),
+            own: BTreeMap::new(),
+        }
+    }
+
+    /// Names a next hop and counts one reference.
+    pub(crate) fn intern(&mut self, next_hop: NextHop) -> u32 {
+        let hash = self.hasher.hash_one(next_hop.address());
+        let (entries, hasher) = (&mut self.entries, &self.hasher);
+        if let Some(&id) = self.index.find(hash, |&id| entries[id].next_hop == next_hop) {
+            entries[id].references += 1;
+            return id;
+        }
+        let mut entry = NextHopEntry { next_hop, references: 1, peer: NONE, way: Way::Metric(0) };
+        let address = next_hop.address();
+        entry.peer = self.peers.get(&address).copied().unwrap_or(NONE);
+        entry.way = way(&self.told, &self.own, address);
+        let id = entries.insert(entry);
+        self.index.insert_unique(hash, id, |&id| hasher.hash_one(entries[id].next_hop.address()));
+        id
+    }
+
+    /// Gives one reference back.
+    pub(crate) fn release(&mut self, id: u32) {
+        let entry = &mut self.entries[id];
+        entry.references -= 1;
+        if entry.references > 0 {
+            return;
+        }
+        let hash = self.hasher.hash_one(entry.next_hop.address());
+        if let Ok(entry) = self.index.find_entry(hash, |&other| other == id) {
+            entry.remove();
+        }
+        self.entries.remove(id);
+    }
+
+    /// A next hop by name; `NONE` has no entry.
+    pub(crate) fn get(&self, id: u32) -> Option<&NextHopEntry> {
+        (id != NONE).then(|| &self.entries[id])
+    }
+
+    /// The caller says what the way to an address is; whether a next hop in use changed by it.
+    pub(crate) fn tell(&mut self, to: IpAddr, reachability: Reachability) -> bool {
+        if reachability == Reachability::Metric(0) {
+            self.told.remove(&to);
+        } else {
+            self.told.insert(to, reachability);
+        }
+        self.refresh(to)
+    }
+
+    /// A peer with this address came; whether a next hop in use is its address.
+    pub(crate) fn peer_up(&mut self, at: IpAddr, peer: u32) -> bool {
+        self.peers.insert(at, peer);
+        self.refresh(at)
+    }
+
+    /// The peer with this address went.
+    pub(crate) fn peer_down(&mut self, at: IpAddr, peer: u32) -> bool {
+        if self.peers.get(&at) == Some(&peer) {
+            self.peers.remove(&at);
+        }
+        self.refresh(at)
+    }
+
+    /// An address of this speaker is in use on one more session; whether a next hop in use is that address.
+    pub(crate) fn own_up(&mut self, at: IpAddr) -> bool {
+        *self.own.entry(at).or_insert(0) += 1;
+        self.refresh(at)
+    }
+
+    /// An address of this speaker is in use on one session less.
+    pub(crate) fn own_down(&mut self, at: IpAddr) -> bool {
+        if let Some(count) = self.own.get_mut(&at) {
+            *count -= 1;
+            if *count == 0 {
+                self.own.remove(&at);
+            }
+        }
+        self.refresh(at)
+    }
+
+    /// Brings the entries of one address up to date; whether any changed. An IPv6 address may stand in several, each with
+    /// another link-local beside it: the index hashes the address alone.
+    fn refresh(&mut self, at: IpAddr) -> bool {
+        let peer = self.peers.get(&at).copied().unwrap_or(NONE);
+        let way = way(&self.told, &self.own, at);
+        let mut changed = false;
+        for &id in self.index.iter_hash(self.hasher.hash_one(at)) {
+            let entry = &mut self.entries[id];
+            if entry.next_hop.address() == at {
+                changed |= entry.peer != peer || entry.way != way;
+                (entry.peer, entry.way) = (peer, way);
+            }
+        }
+        changed
+    }
+}
+
+fn way(told: &BTreeMap<IpAddr, Reachability>, own: &BTreeMap<IpAddr, u32>, at: IpAddr) -> Way {
+    match told.get(&at) {
+        _ if own.contains_key(&at) => Way::Own,
+        Some(Reachability::Unreachable) => Way::Unreachable,
+        Some(&Reachability::Metric(metric)) => Way::Metric(metric),
+        None => Way::Metric(0),
+    }
+}

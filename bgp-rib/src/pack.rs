@@ -1,0 +1,38 @@
+//! Routes into messages: the wire's packer, with this crate's keys.
+
+use bgp_wire::{Codec, Family, NextHop, PathId};
+use bytes::BytesMut;
+
+use crate::prefix::Key;
+
+/// Octets of the longest NLRI here: path identifier, length, IPv6 address.
+pub(crate) const MAX_NLRI: usize = 4 + 1 + 16;
+
+/// Where ADD-PATH was negotiated the one path that is sent has this identifier: stable, as the best replaces the best.
+const BEST: PathId = PathId(1);
+
+/// Appends messages that announce `keys` with one attribute block.
+pub(crate) fn announce<K: Key>(
+    out: &mut BytesMut,
+    codec: &Codec,
+    next_hop: &NextHop,
+    block: &[u8],
+    keys: impl Iterator<Item = K>,
+) {
+    let packed = bgp_wire::announce(out, codec, K::FAMILY, next_hop, block, keys.map(|key| (BEST, key)));
+    debug_assert_eq!(
+        (packed.too_large, packed.refused),
+        (0, 0),
+        "the caller made sure that every route goes"
+    );
+}
+
+/// Appends messages that withdraw `keys`.
+pub(crate) fn withdraw<K: Key>(out: &mut BytesMut, codec: &Codec, keys: impl Iterator<Item = K>) {
+    bgp_wire::withdraw(out, codec, K::FAMILY, keys.map(|key| (BEST, key)));
+}
+
+/// Appends End-of-RIB (RFC 4724 §2).
+pub(crate) fn end_of_rib(out: &mut BytesMut, family: Family) {
+    bgp_wire::end_of_rib(out, family);
+}

@@ -1,0 +1,178 @@
+//! Peers: what was negotiated, and what each has in each table.
+
+use core::time::Duration;
+use std::net::IpAddr;
+
+use bgp_wire::{ClusterId, PeerKind};
+
+use crate::config::PeerParams;
+use crate::export::Origin;
+use crate::group::Reader;
+use crate::query::Source;
+use crate::slab::NONE;
+use crate::{PeerId, path::LOCAL};
+
+/// Peers that one speaker may have: slots are dense, and ten thousand is what the design is for.
+pub(crate) const MAX_PEERS: u32 = 1 << 20;
+
+/// A peer that is up, or down with routes left.
+#[derive(Debug)]
+pub(crate) struct Peer {
+    pub(crate) params: PeerParams,
+    pub(crate) up: bool,
+    /// It was said to be pending and has not been drained since.
+    pub(crate) told: bool,
+    /// What its routes are judged by differs from the session that left stale routes: telling one again is a change.
+    pub(crate) renamed: bool,
+    /// When routes of an ended session must be gone.
+    pub(crate) stale_until: Option<Duration>,
+    /// Where its routes came from, as the export rules see it.
+    pub(crate) origin: Origin,
+}
+
+impl Peer {
+    pub(crate) fn new(params: PeerParams, cluster_id: ClusterId) -> Self {
+        let origin = match params.kind {
+            PeerKind::External => Origin::External,
+            PeerKind::Internal => Origin::Internal {
+                role: params.role,
+                router_id: params.peer_router_id,
+                cluster_id: params.cluster_id.unwrap_or(cluster_id),
+            },
+        };
+        Self { params, up: true, told: false, renamed: false, stale_until: None, origin }
+    }
+
+    /// Whether routes told by this session mean something else than the same ones told by the former.
+    pub(crate) fn differs_as_source(&self, former: &Self) -> bool {
+        let facts = |peer: &Self| (peer.origin, peer.params.peer_router_id, peer.params.peer_address);
+        facts(self) != facts(former)
+    }
+}
+
+/// All peers by slot.
+#[derive(Debug, Default)]
+pub(crate) struct Peers {
+    slots: Vec<Option<Box<Peer>>>,
+}
+
+impl Peers {
+    pub(crate) fn get(&self, slot: u32) -> Option<&Peer> {
+        self.slots.get(slot as usize)?.as_deref()
+    }
+
+    pub(crate) fn get_mut(&mut self, slot: u32) -> Option<&mut Peer> {
+        self.slots.get_mut(slot as usize)?.as_deref_mut()
+    }
+
+    /// The peer of a session that is up.
+    pub(crate) fn up(&self, slot: u32) -> Option<&Peer> {
+        self.get(slot).filter(|peer| peer.up)
+    }
+
+    pub(crate) fn put(&mut self, slot: u32, peer: Peer) {
+        let index = slot as usize;
+        if self.slots.len() <= index {
+            self.slots.resize_with(index + 1, || None);
+        }
+        self.slots[index] = Some(Box::new(peer));
+    }
+
+    pub(crate) fn remove(&mut self, slot: u32) {
+        if let Some(peer) = self.slots.get_mut(slot as usize) {
+            *peer = None;
+        }
+    }
+
+    /// Slots in use, in order.
+    pub(crate) fn slots(&self) -> impl Iterator<Item = u32> + '_ {
+        (0..).zip(&self.slots).filter(|(_, peer)| peer.is_some()).map(|(slot, _)| slot)
+    }
+
+    /// Where a path of this slot came from, as the export rules see it.
+    pub(crate) fn origin(&self, slot: u32) -> Origin {
+        self.get(slot).map_or(Origin::Local, |peer| peer.origin)
+    }
+
+    /// Where a path came from, as callers see it.
+    pub(crate) fn source(&self, slot: u32, path_id: u32) -> Source {
+        match self.get(slot) {
+            Some(peer) if slot != LOCAL => Source::Peer {
+                id: PeerId(slot),
+                address: peer.params.peer_address,
+                asn: peer.params.peer_as,
+                router_id: peer.params.peer_router_id,
+            },
+            _ => Source::Local(crate::OwnerId(path_id)),
+        }
+    }
+}
+
+/// An address as a number that keeps the order of RFC 4271 §9.1.2.2 (g): IPv4 first, then IPv6.
+pub(crate) fn address_rank(address: IpAddr) -> u128 {
+    match address {
+        IpAddr::V4(v4) => u128::from(u32::from(v4)),
+        IpAddr::V6(v6) => u128::from(v6),
+    }
+}
+
+/// What one peer has in one table.
+#[derive(Debug)]
+pub(crate) struct PeerTable {
+    /// Ends of the list of its paths, in the order of generations.
+    pub(crate) newest: u32,
+    pub(crate) oldest: u32,
+    /// Paths in the Adj-RIB-In; of these, accepted by import; of these all, told in the current generation.
+    pub(crate) received: u32,
+    pub(crate) accepted: u32,
+    pub(crate) current: u32,
+    /// The generation that routes are told in now; and the one whose routes may stay although stale.
+    pub(crate) generation: u16,
+    pub(crate) kept: u16,
+    /// Paths of other generations are being removed.
+    pub(crate) sweeping: bool,
+    /// How many prefixes it is best for, by how far the route may go.
+    pub(crate) best: [u32; 3],
+    /// Its Adj-RIB-Out: a cursor. `None` while the family is not negotiated or the session is down.
+    pub(crate) reader: Option<Box<Reader>>,
+}
+
+impl PeerTable {
+    pub(crate) const fn new() -> Self {
+        Self {
+            newest: NONE,
+            oldest: NONE,
+            received: 0,
+            accepted: 0,
+            current: 0,
+            generation: 0,
+            kept: 0,
+            sweeping: false,
+            best: [0; 3],
+            reader: None,
+        }
+    }
+
+    /// Routes told from now on are of a new generation; what stands is stale.
+    pub(crate) fn begin_generation(&mut self) {
+        self.kept = self.generation;
+        self.generation = self.generation.wrapping_add(1);
+        self.current = 0;
+    }
+
+    /// Everything that is not of the current generation goes.
+    pub(crate) fn sweep_stale(&mut self) {
+        self.kept = self.generation;
+        self.sweeping = self.received > self.current;
+    }
+
+    /// What is older than the last generation goes: a second restart does not prolong the first (RFC 4724 §4.2).
+    pub(crate) fn sweep_older(&mut self) {
+        self.sweeping = self.received > 0;
+    }
+
+    /// Whether a path of this generation is to be removed.
+    pub(crate) fn sweeps(&self, generation: u16) -> bool {
+        generation != self.generation && generation != self.kept
+    }
+}

@@ -1,0 +1,123 @@
+//! Questions that callers ask: what is in the tables, how much, from whom.
+
+use bgp_wire::{Asn, Family, NextHop, PathId, RouterId};
+use bytes::Bytes;
+use ipnet::IpNet;
+use std::net::IpAddr;
+
+use crate::{Ineligible, OwnerId, PeerId, Rung};
+
+/// Where a path came from.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Source {
+    /// Originated on this speaker by this owner.
+    Local(OwnerId),
+    /// Learned from a peer.
+    Peer {
+        /// Which.
+        id: PeerId,
+        /// Its address.
+        address: IpAddr,
+        /// Its AS.
+        asn: Asn,
+        /// Its BGP identifier.
+        router_id: RouterId,
+    },
+}
+
+/// The canonical block of a route's path attributes and its next hop.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct RouteAttributes {
+    /// The path attributes as [`bgp_wire::AttributeBlock`] reads them.
+    pub block: Bytes,
+    /// Where to send to; `None` for routes of this speaker's own.
+    pub next_hop: Option<NextHop>,
+}
+
+/// What [`Rib::routes`](crate::Rib::routes) should show.
+#[derive(Clone, Debug)]
+pub struct RouteFilter {
+    /// Of which family.
+    pub family: Family,
+    /// Only this prefix.
+    pub prefix: Option<IpNet>,
+    /// With `prefix`: also everything inside it.
+    pub longer: bool,
+    /// Only what this peer told.
+    pub peer: Option<PeerId>,
+    /// Only the best path of each prefix.
+    pub best_only: bool,
+}
+
+impl RouteFilter {
+    /// Everything of one family.
+    #[must_use]
+    pub fn all(family: Family) -> Self {
+        Self { family, prefix: None, longer: false, peer: None, best_only: false }
+    }
+}
+
+/// Where the next page of an answer begins.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct PageToken(pub(crate) u32);
+
+/// One path of one prefix, as the tables hold it.
+#[derive(Clone, Debug)]
+pub struct RouteInfo {
+    /// The destination.
+    pub prefix: IpNet,
+    /// Who told it.
+    pub source: Source,
+    /// The ADD-PATH identifier that it was received with (RFC 7911 §3).
+    pub path_id: PathId,
+    /// Its attributes.
+    pub attributes: RouteAttributes,
+    /// Whether it is the best path of its prefix.
+    pub best: bool,
+    /// Why it takes no part in the decision, if so.
+    pub ineligible: Option<Ineligible>,
+    /// Whether its session ended and it has not been told again.
+    pub stale: bool,
+}
+
+/// How many routes one peer told and was told, in one family.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct PeerCounters {
+    /// Paths in its Adj-RIB-In, eligible or not.
+    pub received: u32,
+    /// Of these, the ones that take part in the decision.
+    pub accepted: u32,
+    /// Of `received`, the ones that its ended session left behind.
+    pub stale: u32,
+    /// Prefixes that it was told and that still stand. Exact whenever the peer is drained; while it is behind, prefixes
+    /// that changed since it last was drained may be counted as they were or as they are.
+    pub advertised: u32,
+    /// Whether everything there is to tell it has been handed out.
+    pub drained: bool,
+}
+
+/// How much there is in one table.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct TableCounters {
+    /// Prefixes with at least one path.
+    pub prefixes: usize,
+    /// Paths of all prefixes.
+    pub paths: usize,
+    /// Prefixes with a best path.
+    pub best: usize,
+    /// Withdrawn prefixes that some reader has still to hear of.
+    pub tombstones: usize,
+    /// Distinct attribute sets, all tables together.
+    pub attribute_sets: usize,
+    /// Update groups.
+    pub groups: usize,
+}
+
+/// Why the best path is best: the rung at which the last rival fell, or that it had none.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Why {
+    /// There is no other eligible path.
+    Only,
+    /// The last rival lost at this rung.
+    Won(Rung),
+}

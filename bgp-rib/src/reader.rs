@@ -1,0 +1,39 @@
+//! Followers of the Loc-RIB that are no peers: the kernel, subscribers.
+
+use bgp_wire::NextHop;
+use ipnet::IpNet;
+
+use crate::{RouteAttributes, Source, Why};
+
+/// The newest state of one prefix. A follower that is slow sees each prefix once, as it is now.
+#[derive(Clone, Debug)]
+pub struct RouteChange {
+    /// The destination.
+    pub prefix: IpNet,
+    /// Its best route, or nothing: the prefix is gone.
+    pub best: Option<Best>,
+}
+
+/// The best route of a prefix.
+#[derive(Clone, Debug)]
+pub struct Best {
+    /// Every next hop of the multipath set, best first, none twice; empty for a route of this speaker's own without next hop.
+    pub next_hops: Vec<NextHop>,
+    /// Path attributes and next hop of the best path.
+    pub attributes: RouteAttributes,
+    /// Who told it.
+    pub source: Source,
+    /// Why it is best.
+    pub why: Why,
+}
+
+/// What a follower reads at once.
+#[derive(Clone, Debug, Default)]
+pub struct ReaderBatch {
+    /// Changes in order; no prefix twice within one walk.
+    pub changes: Vec<RouteChange>,
+    /// Grows with every batch that brings changes.
+    pub revision: u64,
+    /// Everything that stood when the reader was opened has been read: the snapshot is whole.
+    pub synced: bool,
+}

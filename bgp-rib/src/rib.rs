@@ -1,0 +1,406 @@
+//! The door: inputs go in, events and bytes come out.
+
+use core::time::Duration;
+use std::collections::{BTreeSet, VecDeque};
+use std::net::IpAddr;
+
+use bgp_wire::{AttributeBlock, ClusterId, Family, NlriBlock, Reach, RefreshKind, RouteRefresh, UpdateView};
+use ipnet::{IpNet, Ipv4Net, Ipv6Net};
+
+use crate::attributes::{AttributeStore, AttributesId};
+use crate::batch::Draft;
+use crate::config::RibConfig;
+use crate::decision::Ladder;
+use crate::event::{Event, Input, Origination, Reachability, Transmit};
+use crate::follower::Place;
+use crate::import::{self, Identity};
+use crate::next_hops::NextHopTable;
+use crate::path::LOCAL;
+use crate::peer::Peers;
+use crate::prefix::Key;
+use crate::reader::ReaderBatch;
+use crate::slab::NONE;
+use crate::table::{Shared, Table, Told};
+use crate::transmit::Progress;
+use crate::{OwnerId, PeerId, ReaderId};
+
+/// Prefixes per turn of background work: below a millisecond or two, so that sessions are served in between.
+const TURN: u32 = 2048;
+
+/// The families that have a table.
+pub(crate) const FAMILIES: [Family; 2] = [Family::IPV4_UNICAST, Family::IPV6_UNICAST];
+
+/// Runs an expression on the table of a family, if it has one.
+macro_rules! on_table {
+    ($rib:expr, $family:expr, $table:ident => $body:expr) => {
+        match $family {
+            Family::IPV4_UNICAST => {
+                let $table = &mut $rib.ipv4;
+                Some($body)
+            }
+            Family::IPV6_UNICAST => {
+                let $table = &mut $rib.ipv6;
+                Some($body)
+            }
+            _ => None,
+        }
+    };
+}
+pub(crate) use on_table;
+
+/// A follower of the Loc-RIB.
+#[derive(Debug)]
+struct Follower {
+    places: [Place; 2],
+    /// It was said to be pending and has not been drained since.
+    told: bool,
+    /// It was told that its snapshot is whole.
+    synced: bool,
+}
+
+/// The tables of one speaker. See the [crate page](crate) for how to drive it.
+#[derive(Debug)]
+pub struct Rib {
+    pub(crate) shared: Shared,
+    pub(crate) ipv4: Table<Ipv4Net>,
+    pub(crate) ipv6: Table<Ipv6Net>,
+    /// Every cluster that this speaker reflects for.
+    pub(crate) clusters: Vec<ClusterId>,
+    pub(crate) now: Duration,
+    pub(crate) events: VecDeque<Event>,
+    /// When stale routes of a peer must be gone.
+    pub(crate) deadlines: BTreeSet<(Duration, u32)>,
+    /// Peers with paths to be swept.
+    pub(crate) sweeps: BTreeSet<u32>,
+    /// Heads of the logs when idle readers were last told.
+    woken: [u64; 2],
+    followers: Vec<Option<Follower>>,
+    draft: Draft,
+    block: Vec<u8>,
+}
+
+impl Rib {
+    /// Empty tables.
+    #[must_use]
+    pub fn new(config: RibConfig) -> Self {
+        let clusters = vec![config.cluster_id()];
+        Self {
+            ipv4: Table::new(&config),
+            ipv6: Table::new(&config),
+            shared: Shared {
+                peers: Peers::default(),
+                attributes: AttributeStore::new(config.seed),
+                next_hops: NextHopTable::new(config.seed),
+                ladder: Ladder::default(),
+                config,
+            },
+            clusters,
+            now: Duration::ZERO,
+            events: VecDeque::new(),
+            deadlines: BTreeSet::new(),
+            sweeps: BTreeSet::new(),
+            woken: [0; 2],
+            followers: Vec::new(),
+            draft: Draft::default(),
+            block: Vec::new(),
+        }
+    }
+
+    /// What these tables were made with.
+    #[must_use]
+    pub fn config(&self) -> &RibConfig {
+        &self.shared.config
+    }
+
+    /// Takes one input. Never fails: what a peer does wrong is its loss and shows in [`Rib::explain`].
+    pub fn handle(&mut self, now: Duration, input: Input<'_>) {
+        self.now = self.now.max(now);
+        match input {
+            Input::PeerUp(peer, params) => self.peer_up(peer, *params),
+            Input::PeerDown(peer, retain) => self.peer_down(peer.0, retain),
+            Input::Update(peer, update) => self.update(peer, update),
+            Input::Refresh(peer, refresh) => self.refresh(peer, refresh),
+            Input::Originate(owner, routes) => routes.iter().for_each(|route| self.originate(owner, route)),
+            Input::Withdraw(owner, prefixes) => {
+                prefixes.iter().for_each(|prefix| self.withdraw(owner, *prefix))
+            }
+            Input::NextHop(to, reachability) => self.next_hop(to, reachability),
+            Input::Tick => self.tick(),
+        }
+        self.wake();
+    }
+
+    /// The next event, if there is one.
+    pub fn poll_event(&mut self) -> Option<Event> {
+        self.events.pop_front()
+    }
+
+    /// When [`Input::Tick`] is due: at once while work is left over, else when stale routes run out of time.
+    #[must_use]
+    pub fn poll_timeout(&self) -> Option<Duration> {
+        let rescanning = self.ipv4.rescan.is_some() || self.ipv6.rescan.is_some();
+        if !self.sweeps.is_empty() || rescanning || self.ipv4.reapable() || self.ipv6.reapable() {
+            return Some(self.now);
+        }
+        self.deadlines.first().map(|&(at, _)| at)
+    }
+
+    /// The next bytes for a peer whose socket has room: about `budget`, at least one batch. `None`: nothing is left, and
+    /// [`Event::Pending`] will say when there is something. An empty [`Transmit`]: this turn found nothing for the peer, ask again.
+    pub fn poll_transmit(&mut self, peer: PeerId, budget: usize) -> Option<Transmit> {
+        self.shared.peers.up(peer.0)?;
+        let mut chunks = Vec::new();
+        let mut progress = [Progress::Drained; 2];
+        let share = budget / FAMILIES.len();
+        for (family, progress) in FAMILIES.into_iter().zip(&mut progress) {
+            let (shared, draft) = (&self.shared, &mut self.draft);
+            let done =
+                on_table!(self, family, table => table.transmit(shared, draft, peer.0, share, &mut chunks));
+            *progress = done.unwrap_or(Progress::Drained);
+        }
+        if chunks.is_empty() && progress == [Progress::Drained; 2] {
+            self.fall_idle(peer.0);
+            return None;
+        }
+        Some(Transmit { chunks })
+    }
+
+    /// Opens a follower of the Loc-RIB: it reads everything that stands, then every change.
+    pub fn open_reader(&mut self) -> ReaderId {
+        let places = [self.ipv4.open_follower(), self.ipv6.open_follower()];
+        let follower = Follower { places, told: true, synced: false };
+        let free = self.followers.iter().position(Option::is_none).unwrap_or_else(|| {
+            self.followers.push(None);
+            self.followers.len() - 1
+        });
+        self.followers[free] = Some(follower);
+        let id = ReaderId(u32::try_from(free).expect("there are fewer followers than bytes of memory"));
+        self.events.push_back(Event::ReaderPending(id));
+        id
+    }
+
+    /// Up to `max` changes for a follower. `None`: nothing is left, and [`Event::ReaderPending`] will say when there is.
+    pub fn poll_reader(&mut self, reader: ReaderId, max: usize) -> Option<ReaderBatch> {
+        let follower = self.followers.get_mut(reader.0 as usize)?.as_mut()?;
+        let mut changes = Vec::new();
+        let before = follower.places;
+        let [ipv4, ipv6] = &mut follower.places;
+        *ipv4 = self.ipv4.follow(&mut self.shared, *ipv4, max, &mut changes);
+        let room = max - changes.len();
+        *ipv6 = self.ipv6.follow(&mut self.shared, *ipv6, room, &mut changes);
+        let synced = follower.places.iter().all(|place| place.cursor >= place.birth);
+        let revision = follower.places.iter().map(|place| place.cursor).sum();
+        let newly_synced = synced && !core::mem::replace(&mut follower.synced, synced);
+        if changes.is_empty() && before == follower.places && !newly_synced {
+            follower.told = false;
+            return None;
+        }
+        Some(ReaderBatch { changes, revision, synced })
+    }
+
+    /// Closes a follower: nothing is kept for it any more.
+    pub fn close_reader(&mut self, reader: ReaderId) {
+        if let Some(follower) = self.followers.get_mut(reader.0 as usize).and_then(Option::take) {
+            let [ipv4, ipv6] = follower.places;
+            self.ipv4.close_follower(ipv4);
+            self.ipv6.close_follower(ipv6);
+        }
+    }
+
+    fn update(&mut self, peer: PeerId, update: &UpdateView<'_>) {
+        let Some(state) = self.shared.peers.up(peer.0) else { return };
+        let families = state.params.families;
+        for block in update.unreach().filter(|block| families.contains(block.family())) {
+            let shared = &mut self.shared;
+            on_table!(self, block.family(), table => unreach(table, shared, peer.0, &block));
+        }
+        if let Some(family) = update.end_of_rib().filter(|&family| families.contains(family)) {
+            self.told_everything(peer.0, family);
+            self.events.push_back(Event::EndOfRib(peer, family));
+        }
+        let mut block = core::mem::take(&mut self.block);
+        block.clear();
+        for reach in update.reach().filter(|reach| families.contains(reach.family)) {
+            if block.is_empty() {
+                update.canonical_attributes(&mut block);
+            }
+            self.reach(peer.0, &reach, &block);
+        }
+        self.block = block;
+    }
+
+    fn reach(&mut self, slot: u32, reach: &Reach<'_>, block: &[u8]) {
+        let Some(peer) = self.shared.peers.up(slot) else { return };
+        let us = Identity { router_id: self.shared.config.router_id, clusters: &self.clusters };
+        let verdict = import::judge(&peer.params, &us, &AttributeBlock::trusted(block))
+            .map_or(0, |reason| reason as u8);
+        let next_hop = self.shared.next_hops.intern(reach.next_hop);
+        let attributes = self.intern(block, next_hop);
+        let shared = &mut self.shared;
+        on_table!(self, reach.family, table => each(table, &reach.nlri, |table, path_id, key| {
+            let told = Told { peer: slot, path_id, attributes, verdict };
+            table.announce(shared, key, told);
+        }));
+        self.shared.release(attributes);
+    }
+
+    /// Names an attribute set; the reference on the next hop goes over to it or is given back.
+    fn intern(&mut self, block: &[u8], next_hop: u32) -> AttributesId {
+        let (id, fresh) = self.shared.attributes.intern(block, next_hop);
+        if !fresh && next_hop != NONE {
+            self.shared.next_hops.release(next_hop);
+        }
+        id
+    }
+
+    fn originate(&mut self, owner: OwnerId, route: &Origination) {
+        let mut block = core::mem::take(&mut self.block);
+        block.clear();
+        let sendable = route.next_hop.is_none_or(|next_hop| next_hop.is_sendable());
+        if sendable && route.attributes.encode_block(&mut block).is_ok() {
+            let next_hop = route.next_hop.map_or(NONE, |next_hop| self.shared.next_hops.intern(next_hop));
+            let attributes = self.intern(&block, next_hop);
+            let told = Told { peer: LOCAL, path_id: owner.0, attributes, verdict: 0 };
+            match route.prefix {
+                IpNet::V4(net) => self.ipv4.announce(&mut self.shared, net.trunc(), told),
+                IpNet::V6(net) => self.ipv6.announce(&mut self.shared, net.trunc(), told),
+            }
+            self.shared.release(attributes);
+        } else {
+            self.events.push_back(Event::OriginationRefused(owner, route.prefix));
+        }
+        self.block = block;
+    }
+
+    fn withdraw(&mut self, owner: OwnerId, prefix: IpNet) {
+        match prefix {
+            IpNet::V4(net) => self.ipv4.withdraw(&mut self.shared, net.trunc(), LOCAL, owner.0),
+            IpNet::V6(net) => self.ipv6.withdraw(&mut self.shared, net.trunc(), LOCAL, owner.0),
+        }
+    }
+
+    fn next_hop(&mut self, to: IpAddr, reachability: Reachability) {
+        if self.shared.next_hops.tell(to, reachability) {
+            self.begin_rescan();
+        }
+    }
+
+    pub(crate) fn begin_rescan(&mut self) {
+        self.ipv4.begin_rescan();
+        self.ipv6.begin_rescan();
+    }
+
+    fn refresh(&mut self, peer: PeerId, refresh: RouteRefresh) {
+        let Some(state) = self.shared.peers.up(peer.0) else { return };
+        if !state.params.families.contains(refresh.family) {
+            return;
+        }
+        let enhanced = state.params.enhanced_refresh;
+        match refresh.kind {
+            RefreshKind::REQUEST => {
+                on_table!(self, refresh.family, table => if let Some(reader) = table.reader_mut(peer.0) {
+                    reader.ask_refresh();
+                });
+                self.say_pending(peer.0);
+            }
+            RefreshKind::BEGIN if enhanced => {
+                on_table!(self, refresh.family, table => table.refresh_began(peer.0));
+                self.sweeps.insert(peer.0);
+            }
+            RefreshKind::END if enhanced => self.told_everything(peer.0, refresh.family),
+            _ => {}
+        }
+    }
+
+    pub(crate) fn told_everything(&mut self, slot: u32, family: Family) {
+        if on_table!(self, family, table => table.told_everything(slot)) == Some(true) {
+            self.sweeps.insert(slot);
+        }
+    }
+
+    /// One bounded turn of everything that was too much for the input that caused it.
+    fn tick(&mut self) {
+        self.expire();
+        self.sweep(TURN as usize);
+        self.ipv4.continue_rescan(&mut self.shared, TURN);
+        self.ipv6.continue_rescan(&mut self.shared, TURN);
+        self.ipv4.reap(TURN as usize);
+        self.ipv6.reap(TURN as usize);
+    }
+
+    /// Says of a peer once that there is something to read.
+    pub(crate) fn say_pending(&mut self, slot: u32) {
+        if let Some(peer) = self.shared.peers.get_mut(slot).filter(|peer| peer.up && !peer.told) {
+            peer.told = true;
+            self.events.push_back(Event::Pending(PeerId(slot)));
+        }
+    }
+
+    /// A peer has read everything: it stands in its groups' lists until there is more.
+    fn fall_idle(&mut self, slot: u32) {
+        if let Some(peer) = self.shared.peers.get_mut(slot) {
+            peer.told = false;
+        }
+        for family in FAMILIES {
+            on_table!(self, family, table => table.fall_idle(slot));
+        }
+    }
+
+    /// Tells idle readers of what changed since they were told last.
+    fn wake(&mut self) {
+        let heads = [self.ipv4.log.head(), self.ipv6.log.head()];
+        for (at, family) in FAMILIES.into_iter().enumerate() {
+            if heads[at] == self.woken[at] {
+                continue;
+            }
+            self.woken[at] = heads[at];
+            let idle = on_table!(self, family, table => table.take_idle()).unwrap_or_default();
+            for slot in idle {
+                self.say_pending(slot);
+            }
+        }
+        let heads = [self.ipv4.followed().head(), self.ipv6.followed().head()];
+        for (id, follower) in (0..).zip(&mut self.followers) {
+            let Some(follower) = follower.as_mut().filter(|follower| !follower.told) else { continue };
+            if follower.places.iter().zip(heads).any(|(place, head)| place.cursor < head) {
+                follower.told = true;
+                self.events.push_back(Event::ReaderPending(ReaderId(id)));
+            }
+        }
+    }
+}
+
+fn each<K: Key>(table: &mut Table<K>, nlri: &NlriBlock<'_>, mut then: impl FnMut(&mut Table<K>, u32, K)) {
+    K::read(nlri, |path_id, key| then(table, path_id.0, key));
+}
+
+fn unreach<K: Key>(table: &mut Table<K>, shared: &mut Shared, slot: u32, block: &NlriBlock<'_>) {
+    K::read(block, |path_id, key| table.withdraw(shared, key, slot, path_id.0));
+}
+
+impl<K: Key> Table<K> {
+    fn fall_idle(&mut self, slot: u32) {
+        let Some(reader) = self.reader_mut(slot).filter(|reader| !reader.listed) else { return };
+        reader.listed = true;
+        let index = reader.group;
+        let head = self.log.head();
+        let told = self.advertised(slot);
+        if let Some(reader) = self.reader_mut(slot).filter(|reader| reader.cursor == head) {
+            reader.advertised = told;
+        }
+        if let Some(group) = self.groups.get_mut(index) {
+            group.idle.push(slot);
+        }
+    }
+
+    fn take_idle(&mut self) -> Vec<u32> {
+        let idle: Vec<u32> =
+            self.groups.iter_mut().flat_map(|group| core::mem::take(&mut group.idle)).collect();
+        for &slot in &idle {
+            if let Some(reader) = self.reader_mut(slot) {
+                reader.listed = false;
+            }
+        }
+        idle
+    }
+}

@@ -1,0 +1,161 @@
+//! From paths to the Loc-RIB: decides a prefix and tells the logs what its readers would see changed.
+
+use crate::attributes::Scope;
+use crate::prefix::Key;
+use crate::slab::NONE;
+use crate::table::{MANY, Seen, Shared, State, Table, Touched};
+
+impl<K: Key> Table<K> {
+    /// Decides a prefix anew.
+    pub(crate) fn decide(&mut self, shared: &mut Shared, id: u32, touched: Touched) {
+        let first = self.entries[id].paths;
+        let alone = first != NONE && self.paths[first].next == NONE;
+        let mut multipath_changed = touched.multipath;
+        let best = if first == NONE {
+            None
+        } else if alone {
+            let usable = self.eligible(shared, &self.paths[first]).is_ok();
+            multipath_changed |= core::mem::replace(&mut self.paths[first].multipath, usable) != usable;
+            usable.then_some(first)
+        } else {
+            let mut ladder = core::mem::take(&mut shared.ladder);
+            let best = self.climb(shared, &mut ladder, id);
+            if self.multipath.is_some() {
+                multipath_changed |= self.mark_multipath(id, best, ladder.equals());
+            }
+            shared.ladder = ladder;
+            best
+        };
+        self.put_first(id, best);
+        let after = self.seen(id);
+        let changed = touched.before != after || (best.is_some() && touched.renamed == best);
+        if changed {
+            self.best_changed(shared, id, touched.before, after);
+        }
+        if let Some(log) = self.multipath.as_mut().filter(|_| multipath_changed || changed) {
+            log.touch(id);
+        }
+        if after.is_none() {
+            self.forget_if_unused(id);
+        }
+    }
+
+    fn mark_multipath(&mut self, id: u32, best: Option<u32>, equals: impl Iterator<Item = u32>) -> bool {
+        let members: Vec<u32> = best.into_iter().chain(equals).collect();
+        let mut changed = false;
+        let mut at = self.entries[id].paths;
+        while at != NONE {
+            let path = &mut self.paths[at];
+            let is = members.contains(&at);
+            changed |= core::mem::replace(&mut path.multipath, is) != is;
+            at = path.next;
+        }
+        changed
+    }
+
+    fn put_first(&mut self, id: u32, best: Option<u32>) {
+        let Some(best) = best else {
+            self.entries[id].state = State::NoBest;
+            return;
+        };
+        self.entries[id].state = State::Best;
+        let first = self.entries[id].paths;
+        if first == best {
+            return;
+        }
+        let previous = self.paths_of(id).find(|(_, path)| path.next == best).map(|(at, _)| at);
+        if let Some(previous) = previous {
+            self.paths[previous].next = self.paths[best].next;
+            self.paths[best].next = first;
+            self.entries[id].paths = best;
+        }
+    }
+
+    fn best_changed(&mut self, shared: &Shared, id: u32, before: Option<Seen>, after: Option<Seen>) {
+        self.count_best(shared, before, u32::wrapping_sub);
+        self.count_best(shared, after, u32::wrapping_add);
+        self.best = self.best + usize::from(after.is_some()) - usize::from(before.is_some());
+        if let Some(after) = after {
+            let entry = &mut self.entries[id];
+            entry.sole = if entry.sole == NONE || entry.sole == after.peer { after.peer } else { MANY };
+        }
+        self.log.touch(id);
+    }
+
+    fn count_best(&mut self, shared: &Shared, seen: Option<Seen>, change: fn(u32, u32) -> u32) {
+        let Some(seen) = seen else { return };
+        let scope = scope_index(shared.attributes[seen.attributes].summary.scope);
+        if let Some(peer) = self.peers.get_mut(seen.peer as usize) {
+            peer.best[scope] = change(peer.best[scope], 1);
+        }
+    }
+
+    /// Prefixes without best path that some reader may still have to hear of.
+    pub(crate) fn tombstones(&self) -> usize {
+        self.log.len() - self.best
+    }
+
+    /// Whether there are tombstones that every reader has passed.
+    pub(crate) fn reapable(&self) -> bool {
+        let passed = |log: &crate::log::Log, from: u64| log.len() > self.best && from < log.read_by_all();
+        passed(&self.log, self.reaped[0])
+            || self.multipath.as_ref().is_some_and(|log| passed(log, self.reaped[1]))
+    }
+
+    /// Takes tombstones that every reader has passed out of the logs, looking at no more than `turn` prefixes.
+    pub(crate) fn reap(&mut self, turn: usize) {
+        for which in 0..2 {
+            let log = if which == 0 { Some(&self.log) } else { self.multipath.as_ref() };
+            let Some(log) = log else { continue };
+            let end = log.read_by_all();
+            let looked: Vec<(u64, u32)> = log.walk(self.reaped[which], end).take(turn).collect();
+            self.reaped[which] = match looked.last() {
+                Some(&(position, _)) if looked.len() == turn => position + 1,
+                _ => end.max(self.reaped[which]),
+            };
+            for (_, id) in looked {
+                if self.entries[id].state == State::NoBest {
+                    let log = if which == 0 { Some(&mut self.log) } else { self.multipath.as_mut() };
+                    if let Some(log) = log {
+                        log.remove(id);
+                    }
+                    self.forget_if_unused(id);
+                }
+            }
+        }
+    }
+
+    /// A next hop changed: every prefix will be decided anew, in turns.
+    pub(crate) fn begin_rescan(&mut self) {
+        if self.rescan.is_some() {
+            self.rescan_again = true;
+        } else if self.entries.bound() > 0 {
+            self.rescan = Some(0);
+        }
+    }
+
+    /// Decides up to `turn` prefixes anew.
+    pub(crate) fn continue_rescan(&mut self, shared: &mut Shared, turn: u32) {
+        let Some(from) = self.rescan else { return };
+        let end = from.saturating_add(turn).min(self.entries.bound());
+        for id in from..end {
+            if id < self.entries.bound() && self.entries[id].state != State::Free {
+                let before = self.seen(id);
+                self.decide(shared, id, Touched::new(before));
+            }
+        }
+        self.rescan = (end < self.entries.bound()).then_some(end);
+        if self.rescan.is_none() && core::mem::take(&mut self.rescan_again) {
+            self.rescan = Some(0);
+        }
+    }
+}
+
+/// Index of [`Scope`] in per-scope counts.
+pub(crate) fn scope_index(scope: Scope) -> usize {
+    match scope {
+        Scope::All => 0,
+        Scope::Inside => 1,
+        Scope::Nobody => 2,
+    }
+}

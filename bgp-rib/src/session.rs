@@ -1,0 +1,189 @@
+//! Sessions come up and go down.
+
+use bgp_wire::{ClusterId, Family};
+
+use crate::PeerId;
+use crate::config::PeerParams;
+use crate::event::{Event, Retain};
+use crate::export::GroupKey;
+use crate::group::Reader;
+use crate::peer::{MAX_PEERS, Peer};
+use crate::prefix::Key;
+use crate::rib::{FAMILIES, Rib, on_table};
+use crate::table::{Shared, Table};
+
+impl Rib {
+    pub(crate) fn peer_up(&mut self, id: PeerId, params: PeerParams) {
+        if id.0 >= MAX_PEERS {
+            self.events.push_back(Event::PeerRefused(id));
+            return;
+        }
+        if self.shared.peers.up(id.0).is_some() {
+            self.peer_down(id.0, Retain::Nothing);
+        }
+        let slot = id.0;
+        let mut peer = Peer::new(params, self.shared.config.cluster_id());
+        let has_past = self.received(slot) > 0;
+        if let Some(former) = self.shared.peers.get(slot) {
+            peer.renamed = has_past && (former.renamed || peer.differs_as_source(former));
+        }
+        let (families, keep) = (peer.params.families, peer.params.keep_stale);
+        let met = self.meet_addresses(slot, &peer.params);
+        if met || has_past {
+            self.ipv4.groups.clear_caches();
+            self.ipv6.groups.clear_caches();
+        }
+        self.set_deadline(slot, None);
+        let stale_time = peer.params.stale_time;
+        let own_cluster = peer.params.cluster_id.is_some();
+        self.shared.peers.put(slot, peer);
+        if own_cluster {
+            self.gather_clusters();
+        }
+        for family in FAMILIES {
+            if !families.contains(family) || !keep.contains(family) {
+                self.told_everything(slot, family);
+            }
+            if families.contains(family) {
+                let shared = &self.shared;
+                on_table!(self, family, table => table.join(shared, slot));
+            }
+        }
+        if has_past {
+            self.set_deadline(slot, Some(self.now.saturating_add(stale_time)));
+        }
+        self.say_pending(slot);
+    }
+
+    pub(crate) fn peer_down(&mut self, slot: u32, retain: Retain) {
+        let Some(peer) = self.shared.peers.get_mut(slot) else { return };
+        let was_up = core::mem::replace(&mut peer.up, false);
+        peer.told = false;
+        let (params, stale_time) = (peer.params.clone(), peer.params.stale_time);
+        if was_up {
+            self.part_addresses(slot, &params);
+            if params.cluster_id.is_some() {
+                self.gather_clusters();
+            }
+            for family in FAMILIES {
+                on_table!(self, family, table => table.leave(slot));
+                on_table!(self, family, table => table.session_ended(slot, retain == Retain::Stale));
+            }
+        }
+        let deadline = (retain == Retain::Stale).then(|| self.now.saturating_add(stale_time));
+        if retain == Retain::Nothing {
+            FAMILIES.into_iter().for_each(|family| self.told_everything(slot, family));
+        }
+        if was_up || deadline.is_none() {
+            self.set_deadline(slot, deadline);
+        }
+        self.sweeps.insert(slot);
+        self.say_gone(slot);
+    }
+
+    /// Stale routes whose time is over are to be swept.
+    pub(crate) fn expire(&mut self) {
+        while let Some(&(at, slot)) = self.deadlines.first().filter(|(at, _)| *at <= self.now) {
+            self.deadlines.remove(&(at, slot));
+            if let Some(peer) = self.shared.peers.get_mut(slot) {
+                peer.stale_until = None;
+            }
+            FAMILIES.into_iter().for_each(|family| self.told_everything(slot, family));
+        }
+    }
+
+    /// Removes up to `turn` paths of sessions that ended or told their routes anew.
+    pub(crate) fn sweep(&mut self, turn: usize) {
+        let mut left = turn;
+        while left > 0 {
+            let Some(slot) = self.sweeps.first().copied() else { return };
+            left = self.ipv4.sweep(&mut self.shared, slot, left);
+            left = self.ipv6.sweep(&mut self.shared, slot, left);
+            if left > 0 {
+                self.sweeps.remove(&slot);
+                self.say_gone(slot);
+            }
+        }
+    }
+
+    /// Paths of a peer in all tables.
+    fn received(&self, slot: u32) -> u32 {
+        self.ipv4.peer(slot).map_or(0, |peer| peer.received)
+            + self.ipv6.peer(slot).map_or(0, |peer| peer.received)
+    }
+
+    fn say_gone(&mut self, slot: u32) {
+        let down = self.shared.peers.get(slot).is_some_and(|peer| !peer.up);
+        if down && self.received(slot) == 0 {
+            self.set_deadline(slot, None);
+            self.sweeps.remove(&slot);
+            self.shared.peers.remove(slot);
+            self.events.push_back(Event::PeerGone(PeerId(slot)));
+        }
+    }
+
+    fn set_deadline(&mut self, slot: u32, deadline: Option<core::time::Duration>) {
+        let Some(peer) = self.shared.peers.get_mut(slot) else { return };
+        if let Some(old) = core::mem::replace(&mut peer.stale_until, deadline) {
+            self.deadlines.remove(&(old, slot));
+        }
+        self.deadlines.extend(deadline.map(|at| (at, slot)));
+    }
+
+    /// The addresses of a session become known; whether a next hop in use is the peer's.
+    fn meet_addresses(&mut self, slot: u32, params: &PeerParams) -> bool {
+        let mut own_changed = false;
+        for own in params.own_addresses() {
+            own_changed |= self.shared.next_hops.own_up(own);
+        }
+        if own_changed {
+            self.begin_rescan();
+        }
+        self.shared.next_hops.peer_up(params.peer_address, slot)
+    }
+
+    fn part_addresses(&mut self, slot: u32, params: &PeerParams) {
+        let mut own_changed = false;
+        for own in params.own_addresses() {
+            own_changed |= self.shared.next_hops.own_down(own);
+        }
+        if own_changed {
+            self.begin_rescan();
+        }
+        self.shared.next_hops.peer_down(params.peer_address, slot);
+    }
+
+    /// The clusters that this speaker reflects for: its own and those of single sessions.
+    fn gather_clusters(&mut self) {
+        let peers = &self.shared.peers;
+        let of_sessions = peers.slots().filter_map(|slot| peers.up(slot)?.params.cluster_id);
+        let mut clusters: Vec<ClusterId> = of_sessions.collect();
+        clusters.push(self.shared.config.cluster_id());
+        clusters.sort_unstable();
+        clusters.dedup();
+        self.clusters = clusters;
+    }
+}
+
+impl<K: Key> Table<K> {
+    /// A session that is up begins to read.
+    fn join(&mut self, shared: &Shared, slot: u32) {
+        let Some(peer) = shared.peers.up(slot) else { return };
+        let family: Family = K::FAMILY;
+        let key = GroupKey::of(&peer.params, family, shared.config.cluster_id());
+        let group = self.groups.join(key, shared.config.batch_cache);
+        let reader = Reader::new(group, peer.origin, self.log.head());
+        self.log.join(reader.hold());
+        self.peer_mut(slot).reader = Some(Box::new(reader));
+    }
+
+    /// A session that ended reads no more.
+    fn leave(&mut self, slot: u32) {
+        let Some(reader) = self.peer_mut(slot).reader.take() else { return };
+        self.log.leave(reader.hold());
+        if let Some(group) = self.groups.get_mut(reader.group).filter(|_| reader.listed) {
+            group.idle.retain(|&other| other != slot);
+        }
+        self.groups.leave(reader.group);
+    }
+}

@@ -1,0 +1,408 @@
+//! One table: prefixes, their paths, and the lists that make a peer's loss cost no more than its routes.
+
+use core::hash::BuildHasher;
+use foldhash::fast::FixedState;
+use hashbrown::HashTable;
+
+use bgp_wire::{NextHop, PeerKind};
+
+use crate::attributes::{AttributeStore, AttributesId};
+use crate::config::RibConfig;
+use crate::decision::{Candidate, Ladder};
+use crate::group::Groups;
+use crate::import::Ineligible;
+use crate::log::Log;
+use crate::next_hops::{NextHopTable, Way};
+use crate::path::{LOCAL, Path};
+use crate::peer::{PeerTable, Peers, address_rank};
+use crate::prefix::Key;
+use crate::slab::{NONE, Slab};
+
+/// More than one source was best since the prefix came.
+pub(crate) const MANY: u32 = u32::MAX - 2;
+
+/// Index shards: a shard's growth rehashes a 64th of the table, so that no turn waits for the whole.
+const SHARDS: usize = 64;
+
+/// What all tables share.
+#[derive(Debug)]
+pub(crate) struct Shared {
+    pub(crate) config: RibConfig,
+    pub(crate) peers: Peers,
+    pub(crate) attributes: AttributeStore,
+    pub(crate) next_hops: NextHopTable,
+    pub(crate) ladder: Ladder,
+}
+
+impl Shared {
+    /// Gives a reference on an attribute set back, and with the last one the one on its next hop.
+    pub(crate) fn release(&mut self, id: AttributesId) {
+        if let Some(next_hop) = self.attributes.release(id) {
+            self.next_hops.release(next_hop);
+        }
+    }
+
+    /// The next hop that a set was received with.
+    pub(crate) fn next_hop(&self, id: AttributesId) -> Option<NextHop> {
+        self.next_hops.get(self.attributes[id].next_hop).map(|entry| entry.next_hop)
+    }
+}
+
+/// A prefix: 16 bytes in IPv4.
+#[derive(Debug)]
+pub(crate) struct Entry<K> {
+    /// Its first path, the best one if `has_best`.
+    pub(crate) paths: u32,
+    /// The only slot that was ever best since the prefix came, `NONE`, or [`MANY`].
+    pub(crate) sole: u32,
+    pub(crate) key: K,
+    pub(crate) state: State,
+}
+
+/// Where a prefix stands in its life.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum State {
+    /// Its slot is free.
+    Free,
+    /// It has no usable path, or its withdrawal has still to be read.
+    NoBest,
+    /// Its first path is the best.
+    Best,
+}
+
+/// What a reader of the best path sees of it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Seen {
+    pub(crate) attributes: AttributesId,
+    pub(crate) peer: u32,
+}
+
+/// What happened to a prefix before it is decided anew.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Touched {
+    /// What readers saw of it.
+    pub(crate) before: Option<Seen>,
+    /// A path of its multipath set went or changed.
+    pub(crate) multipath: bool,
+    /// This path means something else now although it looks the same: its source came back as another.
+    pub(crate) renamed: Option<u32>,
+}
+
+impl Touched {
+    pub(crate) const fn new(before: Option<Seen>) -> Self {
+        Self { before, multipath: false, renamed: None }
+    }
+}
+
+/// What is told of a prefix.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Told {
+    pub(crate) peer: u32,
+    pub(crate) path_id: u32,
+    pub(crate) attributes: AttributesId,
+    pub(crate) verdict: u8,
+}
+
+/// One family's Adj-RIBs-In, Loc-RIB and Adj-RIBs-Out.
+#[derive(Debug)]
+pub(crate) struct Table<K> {
+    index: Vec<HashTable<u32>>,
+    hasher: FixedState,
+    pub(crate) entries: Slab<Entry<K>>,
+    pub(crate) paths: Slab<Path>,
+    /// Changes of best paths.
+    pub(crate) log: Log,
+    /// Changes of multipath sets, where followers want them.
+    pub(crate) multipath: Option<Log>,
+    pub(crate) peers: Vec<PeerTable>,
+    pub(crate) groups: Groups,
+    /// Prefixes that have a best path.
+    pub(crate) best: usize,
+    /// How far tombstones have been looked for: in `log`, in `multipath`.
+    pub(crate) reaped: [u64; 2],
+    /// The next prefix to decide anew after a next hop changed, and whether one changed again meanwhile.
+    pub(crate) rescan: Option<u32>,
+    pub(crate) rescan_again: bool,
+}
+
+impl<K: Key> Table<K> {
+    pub(crate) fn new(config: &RibConfig) -> Self {
+        Self {
+            index: (0..SHARDS).map(|_| HashTable::new()).collect(),
+            hasher: FixedState::with_seed(config.seed),
+            entries: Slab::new(),
+            paths: Slab::new(),
+            log: Log::new(),
+            multipath: (config.max_paths > 1).then(Log::new),
+            peers: Vec::new(),
+            groups: Groups::default(),
+            best: 0,
+            reaped: [0; 2],
+            rescan: None,
+            rescan_again: false,
+        }
+    }
+
+    /// What a peer has here; made on first use.
+    pub(crate) fn peer_mut(&mut self, slot: u32) -> &mut PeerTable {
+        let index = slot as usize;
+        if self.peers.len() <= index {
+            self.peers.resize_with(index + 1, PeerTable::new);
+        }
+        &mut self.peers[index]
+    }
+
+    pub(crate) fn peer(&self, slot: u32) -> Option<&PeerTable> {
+        self.peers.get(slot as usize)
+    }
+
+    /// The name of a prefix.
+    pub(crate) fn find(&self, key: K) -> Option<u32> {
+        let hash = self.hasher.hash_one(key);
+        self.index[shard(hash)].find(hash, |&id| self.entries[id].key == key).copied()
+    }
+
+    fn find_or_insert(&mut self, key: K) -> u32 {
+        let hash = self.hasher.hash_one(key);
+        let (entries, hasher) = (&mut self.entries, &self.hasher);
+        let index = &mut self.index[shard(hash)];
+        if let Some(&id) = index.find(hash, |&id| entries[id].key == key) {
+            return id;
+        }
+        let id = entries.insert(Entry { paths: NONE, sole: NONE, key, state: State::NoBest });
+        index.insert_unique(hash, id, |&id| hasher.hash_one(entries[id].key));
+        id
+    }
+
+    /// Forgets a prefix that has no path and of which no reader has still to hear.
+    pub(crate) fn forget_if_unused(&mut self, id: u32) {
+        let entry = &self.entries[id];
+        let logged = self.log.position(id).is_some()
+            || self.multipath.as_ref().is_some_and(|log| log.position(id).is_some());
+        if entry.state != State::NoBest || entry.paths != NONE || logged {
+            return;
+        }
+        let hash = self.hasher.hash_one(entry.key);
+        if let Ok(found) = self.index[shard(hash)].find_entry(hash, |&other| other == id) {
+            found.remove();
+        }
+        self.entries[id].state = State::Free;
+        self.groups.forget(id);
+        self.entries.remove(id);
+    }
+
+    /// The paths of a prefix, the best first.
+    pub(crate) fn paths_of(&self, id: u32) -> impl Iterator<Item = (u32, &Path)> + '_ {
+        let first = self.entries[id].paths;
+        core::iter::successors((first != NONE).then_some(first), |&at| {
+            let next = self.paths[at].next;
+            (next != NONE).then_some(next)
+        })
+        .map(|at| (at, &self.paths[at]))
+    }
+
+    /// The best path of a prefix.
+    pub(crate) fn best_path(&self, id: u32) -> Option<&Path> {
+        let entry = &self.entries[id];
+        (entry.state == State::Best).then(|| &self.paths[entry.paths])
+    }
+
+    /// What a reader of the best path sees.
+    pub(crate) fn seen(&self, id: u32) -> Option<Seen> {
+        self.best_path(id).map(|path| Seen { attributes: path.attributes, peer: path.peer })
+    }
+
+    fn find_path(&self, id: u32, peer: u32, path_id: u32) -> Option<u32> {
+        self.paths_of(id).find(|(_, path)| path.peer == peer && path.path_id == path_id).map(|(at, _)| at)
+    }
+
+    /// A route is told: new, again, or instead of the one with the same prefix and path identifier.
+    pub(crate) fn announce(&mut self, shared: &mut Shared, key: K, told: Told) {
+        let id = self.find_or_insert(key);
+        match self.find_path(id, told.peer, told.path_id) {
+            Some(path) => self.replace(shared, id, path, told),
+            None => self.add(shared, id, told),
+        }
+    }
+
+    fn add(&mut self, shared: &mut Shared, id: u32, told: Told) {
+        let before = self.seen(id);
+        shared.attributes.retain(told.attributes, 1);
+        let generation = self.peer(told.peer).map_or(0, |peer| peer.generation);
+        let path = self.paths.insert(Path {
+            peer: told.peer,
+            path_id: told.path_id,
+            attributes: told.attributes,
+            prefix: id,
+            next: NONE,
+            newer: NONE,
+            older: NONE,
+            generation,
+            verdict: told.verdict,
+            multipath: false,
+        });
+        // Behind the first, which stays the best until the decision says otherwise.
+        let first = self.entries[id].paths;
+        if first == NONE {
+            self.entries[id].paths = path;
+        } else {
+            self.paths[path].next = self.paths[first].next;
+            self.paths[first].next = path;
+        }
+        if told.peer != LOCAL {
+            self.link_newest(path);
+            let peer = self.peer_mut(told.peer);
+            peer.received += 1;
+            peer.current += 1;
+            peer.accepted += u32::from(told.verdict == 0);
+        }
+        self.decide(shared, id, Touched::new(before));
+    }
+
+    fn replace(&mut self, shared: &mut Shared, id: u32, path: u32, told: Told) {
+        let renewed = self.renew(path, told.peer);
+        let was = &self.paths[path];
+        let renamed = renewed && shared.peers.get(told.peer).is_some_and(|peer| peer.renamed);
+        if was.attributes == told.attributes && was.verdict == told.verdict && !renamed {
+            return;
+        }
+        let before = self.seen(id);
+        let (old, was_accepted, was_multipath) = (was.attributes, was.verdict == 0, was.multipath);
+        shared.attributes.retain(told.attributes, 1);
+        self.paths[path].attributes = told.attributes;
+        self.paths[path].verdict = told.verdict;
+        if told.peer != LOCAL {
+            let peer = self.peer_mut(told.peer);
+            peer.accepted = peer.accepted - u32::from(was_accepted) + u32::from(told.verdict == 0);
+        }
+        let touched = Touched { before, multipath: was_multipath, renamed: renamed.then_some(path) };
+        self.decide(shared, id, touched);
+        shared.release(old);
+    }
+
+    /// A route is told no more.
+    pub(crate) fn withdraw(&mut self, shared: &mut Shared, key: K, peer: u32, path_id: u32) {
+        let Some(id) = self.find(key) else { return };
+        if let Some(path) = self.find_path(id, peer, path_id) {
+            self.remove_path(shared, path);
+        }
+    }
+
+    pub(crate) fn remove_path(&mut self, shared: &mut Shared, path: u32) {
+        let id = self.paths[path].prefix;
+        let before = self.seen(id);
+        self.unlink_from_prefix(id, path);
+        let gone = &self.paths[path];
+        let (slot, attributes, multipath) = (gone.peer, gone.attributes, gone.multipath);
+        let (accepted, generation) = (gone.verdict == 0, gone.generation);
+        if slot != LOCAL {
+            self.unlink_from_peer(path);
+            let peer = self.peer_mut(slot);
+            peer.received -= 1;
+            peer.accepted -= u32::from(accepted);
+            peer.current -= u32::from(generation == peer.generation);
+        }
+        self.paths.remove(path);
+        self.decide(shared, id, Touched { before, multipath, renamed: None });
+        shared.release(attributes);
+    }
+
+    /// Brings a path into the current generation of its peer; whether it was of an older one.
+    fn renew(&mut self, path: u32, slot: u32) -> bool {
+        if slot == LOCAL {
+            return false;
+        }
+        let generation = self.peer_mut(slot).generation;
+        if self.paths[path].generation == generation {
+            return false;
+        }
+        self.unlink_from_peer(path);
+        self.paths[path].generation = generation;
+        self.link_newest(path);
+        self.peer_mut(slot).current += 1;
+        true
+    }
+
+    fn link_newest(&mut self, path: u32) {
+        let slot = self.paths[path].peer;
+        let peer = self.peer_mut(slot);
+        let second = core::mem::replace(&mut peer.newest, path);
+        if second == NONE {
+            peer.oldest = path;
+        } else {
+            self.paths[second].newer = path;
+        }
+        self.paths[path].older = second;
+        self.paths[path].newer = NONE;
+    }
+
+    fn unlink_from_peer(&mut self, path: u32) {
+        let Path { peer, newer, older, .. } = self.paths[path];
+        match newer {
+            NONE => self.peer_mut(peer).newest = older,
+            newer => self.paths[newer].older = older,
+        }
+        match older {
+            NONE => self.peer_mut(peer).oldest = newer,
+            older => self.paths[older].newer = newer,
+        }
+    }
+
+    fn unlink_from_prefix(&mut self, id: u32, path: u32) {
+        let next = self.paths[path].next;
+        let previous = self.paths_of(id).find(|(_, other)| other.next == path).map(|(at, _)| at);
+        match previous {
+            Some(previous) => self.paths[previous].next = next,
+            None => {
+                self.entries[id].paths = next;
+                self.entries[id].state = State::NoBest;
+            }
+        }
+    }
+
+    /// Why a path takes no part in the decision, or the cost of the way to its next hop.
+    pub(crate) fn eligible(&self, shared: &Shared, path: &Path) -> Result<u32, Ineligible> {
+        if let Some(reason) = Ineligible::from_verdict(path.verdict) {
+            return Err(reason);
+        }
+        match shared.next_hops.get(shared.attributes[path.attributes].next_hop).map(|entry| entry.way) {
+            None => Ok(0),
+            Some(Way::Metric(metric)) => Ok(metric),
+            Some(Way::Own) if path.peer == LOCAL => Ok(0),
+            Some(Way::Own) => Err(Ineligible::OwnNextHop),
+            Some(Way::Unreachable) => Err(Ineligible::UnreachableNextHop),
+        }
+    }
+
+    /// Fills the ladder with the paths of a prefix and climbs it.
+    pub(crate) fn climb(&self, shared: &Shared, ladder: &mut Ladder, id: u32) -> Option<u32> {
+        ladder.clear();
+        for (at, path) in self.paths_of(id) {
+            let Ok(interior_cost) = self.eligible(shared, path) else { continue };
+            let summary = &shared.attributes[path.attributes].summary;
+            let peer = shared.peers.get(path.peer);
+            let router_id = summary.originator.or_else(|| peer.map(|peer| peer.params.peer_router_id));
+            ladder.push(Candidate {
+                path: at,
+                local: path.peer == LOCAL,
+                local_pref: summary.local_pref,
+                as_path_length: u32::from(summary.as_path_length),
+                origin: summary.origin,
+                med: summary.med,
+                neighbour_as: summary.neighbour_as,
+                external: peer.is_some_and(|peer| peer.params.kind == PeerKind::External),
+                interior_cost,
+                router_id: router_id.map_or(0, |id| id.0),
+                cluster_list_length: u32::from(summary.cluster_list_length),
+                peer_address: peer.map_or(0, |peer| address_rank(peer.params.peer_address)),
+                path_id: path.path_id,
+            });
+        }
+        ladder.climb(shared.config.decision)
+    }
+}
+
+fn shard(hash: u64) -> usize {
+    // Bits that the shard's own table uses for neither bucket nor tag.
+    (hash >> 40) as usize % SHARDS
+}

@@ -1,0 +1,165 @@
+//! What a peer reads when its socket has room: the log from its cursor on, End-of-RIB, a refresh.
+
+use bgp_wire::{RefreshKind, RouteRefresh};
+use bytes::{Bytes, BytesMut};
+
+use crate::batch::{self, Draft};
+use crate::config::Policy;
+use crate::group::{EndOfRib, Reader, RefreshWalk};
+use crate::pack;
+use crate::prefix::Key;
+use crate::table::{Shared, Table};
+
+/// Batches per call: bounds a call whose stretches have nothing for this peer to some ten thousand prefixes.
+const MAX_BATCHES: usize = 8;
+
+/// What came of asking.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Progress {
+    /// Nothing is left to hand out.
+    Drained,
+    /// There may be more.
+    More,
+}
+
+impl<K: Key> Table<K> {
+    /// Appends about `budget` bytes for one peer.
+    pub(crate) fn transmit(
+        &mut self,
+        shared: &Shared,
+        draft: &mut Draft,
+        slot: u32,
+        budget: usize,
+        chunks: &mut Vec<Bytes>,
+    ) -> Progress {
+        let enhanced = shared.peers.up(slot).is_some_and(|peer| peer.params.enhanced_refresh);
+        let mut first = chunks.len();
+        let mut bytes = 0;
+        for _ in 0..MAX_BATCHES {
+            let head = self.log.head();
+            let Some(reader) = self.reader(slot) else { return Progress::Drained };
+            if reader.drained(head) {
+                return Progress::Drained;
+            }
+            if reader.cursor < head {
+                self.read_on(shared, draft, slot, chunks);
+            }
+            self.close_initial(slot, chunks);
+            self.refresh_on(shared, draft, slot, enhanced, chunks);
+            bytes += chunks[first..].iter().map(Bytes::len).sum::<usize>();
+            first = chunks.len();
+            if bytes >= budget {
+                break;
+            }
+        }
+        Progress::More
+    }
+
+    pub(crate) fn reader(&self, slot: u32) -> Option<&Reader> {
+        self.peer(slot)?.reader.as_deref()
+    }
+
+    pub(crate) fn reader_mut(&mut self, slot: u32) -> Option<&mut Reader> {
+        self.peers.get_mut(slot as usize)?.reader.as_deref_mut()
+    }
+
+    /// Reads one stretch at the main cursor. What stood before the session came up was never told: nothing of it is withdrawn.
+    fn read_on(&mut self, shared: &Shared, draft: &mut Draft, slot: u32, chunks: &mut Vec<Bytes>) {
+        let head = self.log.head();
+        let Some(reader) = self.reader(slot) else { return };
+        let (group, from, hold) = (reader.group, reader.cursor, reader.hold());
+        let initial = from < reader.birth;
+        let limit = if initial { reader.birth } else { head };
+        let (to, announced) = self.read(shared, draft, slot, group, (from, limit, initial), chunks);
+        let Some(reader) = self.reader_mut(slot) else { return };
+        reader.cursor = to;
+        if initial {
+            reader.advertised += announced;
+        }
+        let now_holds = reader.hold();
+        if hold != now_holds {
+            self.log.leave(hold);
+            self.log.join(now_holds);
+        }
+    }
+
+    /// Hands out `[from, limit)` or the beginning of it, as the group has it or makes it now.
+    fn read(
+        &mut self,
+        shared: &Shared,
+        draft: &mut Draft,
+        slot: u32,
+        index: u32,
+        (from, limit, initial): (u64, u64, bool),
+        chunks: &mut Vec<Bytes>,
+    ) -> (u64, u32) {
+        let Some(mut group) = self.groups.take(index) else { return (limit, 0) };
+        let read = if group.key.export == Policy::RejectAll {
+            (limit, 0)
+        } else if let Some(batch) = group.cache.get(initial, from, limit, &self.log) {
+            (batch.to, batch.assemble(slot, chunks))
+        } else {
+            let limit = group.cache.boundary(initial, from, limit, &self.log).unwrap_or(limit);
+            let batch = batch::encode(self, shared, &mut group, index, draft, (from, limit, initial));
+            let read = (batch.to, batch.assemble(slot, chunks));
+            group.cache.insert(initial, batch);
+            read
+        };
+        self.groups.put(index, group);
+        read
+    }
+
+    /// Says End-of-RIB when it is due (RFC 4724 §2).
+    fn close_initial(&mut self, slot: u32, chunks: &mut Vec<Bytes>) {
+        let head = self.log.head();
+        if let Some(reader) = self.reader_mut(slot)
+            && reader.end_of_rib_due(head)
+        {
+            reader.end_of_rib = EndOfRib::Sent;
+            let mut out = BytesMut::new();
+            pack::end_of_rib(&mut out, K::FAMILY);
+            chunks.push(out.freeze());
+        }
+    }
+
+    /// Tells a stretch again for a refresh, between BoRR and EoRR where both sides know them (RFC 7313 §4).
+    fn refresh_on(
+        &mut self,
+        shared: &Shared,
+        draft: &mut Draft,
+        slot: u32,
+        enhanced: bool,
+        chunks: &mut Vec<Bytes>,
+    ) {
+        let head = self.log.head();
+        let Some(reader) = self.reader(slot) else { return };
+        let (group, cursor) = (reader.group, reader.cursor);
+        let Some(mut walk) = reader.refresh else { return };
+        if !walk.begun {
+            walk.begun = true;
+            bracket(K::FAMILY, RefreshKind::BEGIN, enhanced, chunks);
+        }
+        if walk.cursor < walk.end {
+            walk.cursor = self.read(shared, draft, slot, group, (walk.cursor, walk.end, true), chunks).0;
+        }
+        if walk.cursor >= walk.end && walk.finish.is_none() {
+            walk.finish = Some(head);
+        }
+        let mut refresh = Some(walk);
+        if walk.finish.is_some_and(|at| cursor >= at) {
+            bracket(K::FAMILY, RefreshKind::END, enhanced, chunks);
+            refresh = walk.again.then(|| RefreshWalk::new(cursor));
+        }
+        if let Some(reader) = self.reader_mut(slot) {
+            reader.refresh = refresh;
+        }
+    }
+}
+
+fn bracket(family: bgp_wire::Family, kind: RefreshKind, enhanced: bool, chunks: &mut Vec<Bytes>) {
+    if enhanced {
+        let mut out = BytesMut::new();
+        RouteRefresh { family, kind }.encode(&mut out);
+        chunks.push(out.freeze());
+    }
+}
