@@ -30,6 +30,8 @@ const QUESTIONS: usize = 4;
 const ORIGINATED: usize = 512;
 /// Octets that a peer is given at once: what a socket takes at once by default, so that little is prefetched for a slow one.
 const TRANSMIT: usize = 64 * 1024;
+/// How often the tables are asked for one transmission: they may go through many changes that are none of this peer's.
+const ASKS: usize = 4;
 /// Prefixes that a reader is given at once: a kernel batch or two.
 const READ: usize = 512;
 /// Paths of one page of a listing; a longer page would hold the tables up.
@@ -86,6 +88,8 @@ pub(crate) struct RibTask {
     readers: Vec<(ReaderId, Arc<ReaderSlot>)>,
     /// Long originations, piece by piece and in order.
     jobs: VecDeque<Job>,
+    /// Peers for which the tables have found nothing yet, and have not looked through everything.
+    again: Vec<PeerId>,
     /// Peers whose counters have changed since they were last copied.
     stale_counters: Vec<PeerId>,
     counters_at: Duration,
@@ -122,6 +126,7 @@ impl RibTask {
             peers: Vec::new(),
             readers: Vec::new(),
             jobs: VecDeque::new(),
+            again: Vec::new(),
             stale_counters: Vec::new(),
             counters_at: Duration::ZERO,
         };
@@ -163,10 +168,13 @@ impl RibTask {
         if self.rib.poll_timeout().is_some_and(|due| due <= now) {
             self.rib.handle(now, Input::Tick);
         }
+        for peer in std::mem::take(&mut self.again) {
+            self.transmit(peer);
+        }
         self.drain_events();
         self.copy_counters(now);
         let overdue = self.rib.poll_timeout().is_some_and(|due| due <= now);
-        overdue || !self.jobs.is_empty() || !self.door.is_empty()
+        overdue || !self.again.is_empty() || !self.jobs.is_empty() || !self.door.is_empty()
     }
 
     fn next_timeout(&self) -> Duration {
@@ -284,8 +292,11 @@ impl RibTask {
             return;
         }
         let (mut chunks, mut octets, mut drained) = (Vec::new(), 0, false);
-        while octets < TRANSMIT && !drained {
-            match self.rib.poll_transmit(peer, TRANSMIT - octets) {
+        for _ in 0..ASKS {
+            if drained || octets >= TRANSMIT / 2 {
+                break;
+            }
+            match self.rib.poll_transmit(peer, TRANSMIT) {
                 Some(transmit) => {
                     octets += transmit.len();
                     chunks.extend(transmit.into_chunks());
@@ -295,6 +306,10 @@ impl RibTask {
         }
         let Some(slot) = self.slot(peer) else { return };
         slot.undrained = !drained;
+        if chunks.is_empty() && !drained {
+            self.again.push(peer);
+        }
+        let Some(slot) = self.slot(peer) else { return };
         slot.mailbox.deposit(slot.session, Deposit { chunks, more: !drained });
         self.counters_changed(peer);
     }
@@ -441,11 +456,10 @@ impl RibTask {
         for peer in std::mem::take(&mut self.stale_counters) {
             let mut sum = PrefixCounters::default();
             for family in FAMILIES {
-                if let Some(counters) = self.rib.peer_counters(peer, family) {
-                    sum.received += u64::from(counters.received);
-                    sum.accepted += u64::from(counters.accepted);
-                    sum.advertised += u64::from(counters.advertised);
-                }
+                let counters = self.rib.peer_counters(peer, family);
+                sum.received += u64::from(counters.received);
+                sum.accepted += u64::from(counters.accepted);
+                sum.advertised += u64::from(counters.advertised);
             }
             if let Some(slot) = self.slot(peer) {
                 slot.counters_stale = false;

@@ -4,6 +4,11 @@
 //! own waker, so nothing is waited for while something else could be done: a full table stops the reading and not the
 //! timers, and a socket that takes nothing stops the writing alone.
 
+mod receive;
+mod timers;
+mod transmit;
+mod words;
+
 use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
@@ -13,13 +18,15 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bgp_fsm::{ConnId, DownReason, Input, Negotiated, Output, Session, SessionConfig, State, Stop};
-use bgp_wire::{Codec, Message, MessageType, Reaction, Update};
-use bytes::{Buf, Bytes};
+use bgp_wire::MessageType;
+use bytes::Bytes;
 use tokio::net::TcpStream;
 use tokio::time::{Instant, Sleep, sleep_until};
 
+use self::receive::FaultLog;
+use self::words::connect_failed;
 use super::cell::{PeerCell, UpCell};
-use super::connection::{Connection, with_scratch};
+use super::connection::Connection;
 use super::lingering::Lingering;
 use super::mailbox::{Mailbox, Order};
 use crate::bridge::{self, ToRib};
@@ -57,16 +64,6 @@ pub(crate) struct PeerTask {
     kept_until: Option<Duration>,
     faults: FaultLog,
 }
-
-/// Malformed UPDATEs are told one by one until there are too many of them.
-#[derive(Debug, Default)]
-struct FaultLog {
-    last: Option<Duration>,
-    silenced: u64,
-}
-
-/// One telling a second and peer: a peer that sends nothing else cannot fill the log.
-const FAULT_INTERVAL: Duration = Duration::from_secs(1);
 
 impl PeerTask {
     pub(crate) fn new(
@@ -228,7 +225,7 @@ impl PeerTask {
         self.dial = None;
         match result.and_then(|stream| self.connection(stream)) {
             Ok(conn) => self.handle(Input::Connected(conn)),
-            Err(error) => self.handle(Input::ConnectFailed(&connect_error(&error))),
+            Err(error) => self.handle(Input::ConnectFailed(&connect_failed(&error))),
         }
         true
     }
@@ -253,238 +250,6 @@ impl PeerTask {
         Ok(id)
     }
 
-    // Reading.
-
-    fn poll_reads(&mut self, cx: &mut Context<'_>) -> bool {
-        let mut progress = false;
-        let ids: [Option<ConnId>; 4] = std::array::from_fn(|i| self.connections.get(i).map(|c| c.id));
-        for id in ids.into_iter().flatten() {
-            progress |= self.poll_read(cx, id);
-        }
-        progress
-    }
-
-    fn poll_read(&mut self, cx: &mut Context<'_>, id: ConnId) -> bool {
-        if self.up == Some(id) && self.mailbox.room() == 0 {
-            return false;
-        }
-        with_scratch(|scratch| {
-            let Some(connection) = self.connections.iter_mut().find(|c| c.id == id) else { return false };
-            match connection.poll_read(cx, scratch) {
-                Poll::Pending => return false,
-                Poll::Ready(Ok(Some(n))) => self.consume(id, scratch.get(..n).unwrap_or_default()),
-                Poll::Ready(Ok(None)) => self.lost(id, "Connection closed by the peer"),
-                Poll::Ready(Err(error)) => self.lost(id, &read_error(&error)),
-            }
-            true
-        })
-    }
-
-    /// Handles every whole message in `data` and keeps the rest.
-    fn consume(&mut self, id: ConnId, data: &[u8]) {
-        let mut rest = data;
-        // Made when the first UPDATE asks for it: the UPDATEs of one reading share one piece of memory, keepalives need none.
-        let mut shared: Option<Bytes> = None;
-        loop {
-            let Some(connection) = self.connections.iter_mut().find(|c| c.id == id) else { break };
-            let codec = connection.codec;
-            let frame = match codec.frame(rest) {
-                Ok(Some(frame)) => frame,
-                Ok(None) => {
-                    connection.keep(rest);
-                    break;
-                }
-                Err(notification) => {
-                    self.handle(Input::DecodeError(id, notification));
-                    break;
-                }
-            };
-            let Some(after) = rest.get(frame.len..) else { break };
-            self.cell.received.count(frame.kind, 1, frame.len as u64);
-            if frame.kind == MessageType::KEEPALIVE {
-                self.handle(Input::Message(id, &Message::KeepAlive));
-            } else {
-                let shared = shared.get_or_insert_with(|| Bytes::copy_from_slice(rest));
-                self.message(id, codec, &shared.split_to(frame.len.min(shared.len())));
-            }
-            // A keepalive between UPDATEs is part of the shared piece too.
-            if frame.kind == MessageType::KEEPALIVE
-                && let Some(shared) = &mut shared
-            {
-                shared.advance(frame.len.min(shared.len()));
-            }
-            rest = after;
-        }
-        self.flush_batch();
-    }
-
-    fn message(&mut self, id: ConnId, codec: Codec, frame: &Bytes) {
-        match codec.decode(frame) {
-            Ok(Message::Update(update)) => self.update(id, update, frame.len()),
-            Ok(message) => self.handle(Input::Message(id, &message)),
-            Err(notification) => self.handle(Input::DecodeError(id, notification)),
-        }
-    }
-
-    fn update(&mut self, id: ConnId, update: Update, octets: usize) {
-        self.handle(Input::Update(id));
-        if self.session.established() != Some(id) {
-            return;
-        }
-        let view = update.view();
-        if view.outcome() > Reaction::Accept {
-            self.tell_faults(view.faults().map(|f| f.to_string()).collect::<Vec<_>>().join("; "));
-        }
-        self.batch.push(ToRib::Update(update));
-        self.batch_octets += octets;
-    }
-
-    fn tell_faults(&mut self, faults: String) {
-        let now = self.shared.now();
-        if self.faults.last.is_some_and(|last| now.saturating_sub(last) < FAULT_INTERVAL) {
-            self.faults.silenced += 1;
-            return;
-        }
-        self.faults.last = Some(now);
-        let silenced = std::mem::take(&mut self.faults.silenced);
-        let peer = self.cell.config.address;
-        tracing::warn!(%peer, %faults, silenced, "malformed UPDATE (RFC 7606)");
-        self.shared.emit(Event::MalformedUpdate { peer, faults });
-    }
-
-    fn lost(&mut self, id: ConnId, why: &str) {
-        self.connections.retain(|c| c.id != id);
-        self.handle(Input::Closed(id, why));
-    }
-
-    fn flush_batch(&mut self) {
-        if !self.batch.is_empty() {
-            let octets = std::mem::take(&mut self.batch_octets);
-            self.mailbox.put(self.batch.drain(..), octets);
-            // The batch of a busy moment is not kept for a quiet one.
-            self.batch = Vec::new();
-        }
-    }
-}
-
-impl PeerTask {
-    // Timers.
-
-    /// Fires what is due. A peer whose octets we have not read is not silent (see the module's head).
-    fn poll_timers(&mut self, cx: &mut Context<'_>) -> bool {
-        let mut fired = false;
-        // Each firing moves its timer into the future; the bound is for a session that would not.
-        for _ in 0..ROUNDS {
-            let now = self.shared.now();
-            let due = self.due();
-            if due > now {
-                break;
-            }
-            self.tell_unread(cx);
-            self.handle(Input::Tick);
-            fired = true;
-        }
-        self.arm(cx);
-        fired
-    }
-
-    fn due(&self) -> Duration {
-        let session = self.session.poll_timeout().unwrap_or(NEVER);
-        let lingering = self.lingering.deadline().unwrap_or(NEVER);
-        let kept = self.kept_until.unwrap_or(NEVER);
-        session.min(lingering).min(kept)
-    }
-
-    fn tell_unread(&mut self, cx: &mut Context<'_>) {
-        let unread: Vec<ConnId> = self.connections.iter().filter(|c| c.unread(cx)).map(|c| c.id).collect();
-        for id in unread {
-            self.handle(Input::InputPending(id));
-        }
-    }
-
-    /// Sleeps until the next timer. The alarm is moved only to an earlier time: a hold timer that is pushed back with every
-    /// message costs one alarm for each hold time, not one for each message.
-    fn arm(&mut self, cx: &mut Context<'_>) {
-        loop {
-            let due = self.due();
-            if due < self.alarm_at {
-                self.alarm.as_mut().reset(self.shared.instant(due));
-                self.alarm_at = due;
-            }
-            if self.alarm.as_mut().poll(cx).is_pending() {
-                return;
-            }
-            self.alarm_at = NEVER;
-            if due <= self.shared.now() {
-                // Fired by the next round.
-                cx.waker().wake_by_ref();
-                return;
-            }
-            if due == NEVER {
-                return;
-            }
-        }
-    }
-
-    // Writing.
-
-    fn poll_writes(&mut self, cx: &mut Context<'_>) -> bool {
-        let mut progress = false;
-        let ids: [Option<ConnId>; 4] = std::array::from_fn(|i| self.connections.get(i).map(|c| c.id));
-        for id in ids.into_iter().flatten() {
-            progress |= self.poll_write(cx, id);
-        }
-        progress
-    }
-
-    fn poll_write(&mut self, cx: &mut Context<'_>, id: ConnId) -> bool {
-        if self.up == Some(id) {
-            self.fetch_transmit(id);
-        }
-        let Some(connection) = self.connections.iter_mut().find(|c| c.id == id) else { return false };
-        if !connection.wants_write() {
-            return false;
-        }
-        let had_table = !connection.table_drained();
-        match connection.poll_write(cx) {
-            Poll::Pending => {
-                if !std::mem::replace(&mut connection.write_blocked, true) {
-                    self.handle(Input::WriteBlocked(id));
-                }
-                false
-            }
-            Poll::Ready(Ok(_)) => {
-                let was_blocked = std::mem::take(&mut connection.write_blocked);
-                let drained = had_table && connection.table_drained();
-                if was_blocked {
-                    self.handle(Input::WriteProgress(id));
-                }
-                if drained && self.up == Some(id) {
-                    self.mailbox.give_credit();
-                }
-                true
-            }
-            Poll::Ready(Err(error)) => {
-                self.lost(id, &write_error(&error));
-                true
-            }
-        }
-    }
-
-    fn fetch_transmit(&mut self, id: ConnId) {
-        let Some(connection) = self.connections.iter_mut().find(|c| c.id == id) else { return };
-        if !connection.table_drained() {
-            return;
-        }
-        if let Some(chunks) = self.mailbox.take_transmit() {
-            for chunk in &chunks {
-                let messages = Messages(chunk).count() as u64;
-                self.cell.sent.count(MessageType::UPDATE, messages, chunk.len() as u64);
-            }
-            connection.transmit(chunks);
-        }
-    }
-
     /// Nothing is left that this task could be for.
     fn finished(&mut self) -> bool {
         let idle = self.connections.is_empty() && self.dial.is_none();
@@ -494,8 +259,7 @@ impl PeerTask {
         if !self.dynamic || !idle || self.next_connection == 0 {
             return false;
         }
-        let kept = self.kept_until.is_some_and(|until| until > self.shared.now());
-        !kept && self.lingering.is_empty()
+        self.kept_until.is_none() && self.lingering.is_empty()
     }
 }
 
@@ -512,7 +276,6 @@ impl Future for PeerTask {
             progress |= this.poll_reads(cx);
             progress |= this.poll_timers(cx);
             progress |= this.poll_writes(cx);
-            this.lingering.poll(cx, this.shared.now());
             if this.finished() {
                 return Poll::Ready(());
             }
@@ -536,19 +299,6 @@ impl Drop for PeerTask {
     }
 }
 
-/// The messages of a slice from the table.
-struct Messages<'a>(&'a [u8]);
-
-impl Iterator for Messages<'_> {
-    type Item = ();
-
-    fn next(&mut self) -> Option<()> {
-        let length = u16::from_be_bytes([*self.0.get(16)?, *self.0.get(17)?]);
-        self.0 = self.0.get(usize::from(length).max(bgp_wire::HEADER_LEN)..).unwrap_or_default();
-        Some(())
-    }
-}
-
 fn negotiated_status(negotiated: &Negotiated, local: SocketAddr, remote: SocketAddr) -> NegotiatedStatus {
     NegotiatedStatus {
         local,
@@ -562,24 +312,4 @@ fn negotiated_status(negotiated: &Negotiated, local: SocketAddr, remote: SocketA
         graceful_restart: (negotiated.graceful_restart.as_ref())
             .map(|restart| Duration::from_secs(u64::from(restart.time))),
     }
-}
-
-fn connect_error(error: &io::Error) -> String {
-    match error.kind() {
-        io::ErrorKind::ConnectionRefused => "Connection refused: nothing listens there".into(),
-        io::ErrorKind::AddrNotAvailable => "Cannot connect: the source address is not on this machine".into(),
-        _ => format!("Cannot connect: {error}"),
-    }
-}
-
-fn read_error(error: &io::Error) -> String {
-    match error.kind() {
-        io::ErrorKind::ConnectionReset => "Connection reset by the peer".into(),
-        io::ErrorKind::TimedOut => "Connection timed out".into(),
-        _ => format!("Connection lost: {error}"),
-    }
-}
-
-fn write_error(error: &io::Error) -> String {
-    read_error(error)
 }
