@@ -95,7 +95,9 @@ impl fmt::Display for FibError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::NotPermitted => f.write_str(PERMISSION),
-            Self::Overrun => f.write_str("the kernel dropped netlink messages (ENOBUFS): reading its table again"),
+            Self::Overrun => {
+                f.write_str("the kernel dropped netlink messages (ENOBUFS): reading its table again")
+            }
             Self::Unsupported(what) => f.write_str(what),
             Self::Config(error) => write!(f, "{error}"),
             Self::Refused(error) => write!(f, "{error}"),
@@ -141,7 +143,10 @@ impl fmt::Display for ConfigError {
                 "kernel protocol {number} belongs to the kernel or the administrator; use 5 to 255, for example 186 (bgp)"
             ),
             Self::Table(number) => {
-                write!(f, "kernel table {number} cannot hold BGP routes; use 254 (main) or a table of your own")
+                write!(
+                    f,
+                    "kernel table {number} cannot hold BGP routes; use 254 (main) or a table of your own"
+                )
             }
             Self::Metric => f.write_str("kernel metric 0 means 1024 in IPv6; use a metric of at least 1"),
         }

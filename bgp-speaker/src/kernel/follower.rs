@@ -329,7 +329,7 @@ impl Follower {
         for prefix in freed {
             self.notify(FibNotice::ConflictEnded { prefix });
         }
-        if all {
+        if all && !starting {
             self.last_foreign_dump = Some(now);
         }
         self.blocked = false;
@@ -389,13 +389,9 @@ impl Follower {
     fn step(&mut self, prefix: IpNet) -> Result<Option<FibOp>, FibError> {
         let Some(entry) = self.table.get(&prefix) else { return Ok(None) };
         let target = match entry.desired.clone() {
-            Some(desired) => self.resolver.target(
-                self.fib.as_mut(),
-                &self.table,
-                &self.config,
-                prefix,
-                &desired,
-            )?,
+            Some(desired) => {
+                self.resolver.target(self.fib.as_mut(), &self.table, &self.config, prefix, &desired)?
+            }
             None => Target::Skip,
         };
         let synced = self.status.synced;

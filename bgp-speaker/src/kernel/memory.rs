@@ -154,7 +154,6 @@ impl State {
             // As in Linux, whose it was makes no difference.
             FibOp::Replace(key, action) => {
                 let held = self.routes.entry(*key).or_default();
-                held.truncate(1);
                 held.clear();
                 held.push((protocol, action.clone()));
             }

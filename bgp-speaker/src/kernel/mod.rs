@@ -68,6 +68,4 @@ pub use netlink::Netlink;
 pub use route::{
     Device, FibAction, FibChange, FibNextHop, FibRoute, KernelAction, KernelHop, MAX_LEGS, RouteKey,
 };
-pub use status::{
-    FibNotice, FollowerStatus, ResyncReason, RouteCounts, RouteReport, RouteState,
-};
+pub use status::{FibNotice, FollowerStatus, ResyncReason, RouteCounts, RouteReport, RouteState};

@@ -28,7 +28,10 @@ pub(super) enum Target {
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Resolution {
     /// Legs towards the gateway; a leg without a gateway means that it is on that link.
-    Legs { legs: Vec<KernelHop>, recursive: bool },
+    Legs {
+        legs: Vec<KernelHop>,
+        recursive: bool,
+    },
     Unreachable(RouteError),
 }
 

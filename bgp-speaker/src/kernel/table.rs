@@ -392,10 +392,7 @@ mod tests {
     #[test]
     fn a_changed_metric_adds_before_it_deletes() {
         let mut entry = entry(Some(30), Some((20, 1)));
-        assert_eq!(
-            entry.step(prefix(), target(1), true),
-            Step::Write(FibOp::Add(key(30), action(1)))
-        );
+        assert_eq!(entry.step(prefix(), target(1), true), Step::Write(FibOp::Add(key(30), action(1))));
         entry.installed = Some(Installed { metric: 30, action: action(1) });
         assert_eq!(entry.step(prefix(), target(1), true), Step::Write(FibOp::Delete(key(20))));
         entry.removed(20);

@@ -4,10 +4,11 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use ipnet::IpNet;
 use netlink_packet_core::{NLM_F_ACK_TLVS, NLM_F_CAPPED, NetlinkHeader, Parseable};
-use netlink_packet_route::route::{
-    RouteAttribute, RouteFlags, RouteHeader, RouteMessage, RouteNextHop, RouteNextHopFlags, RouteType, RouteVia,
-};
 use netlink_packet_route::AddressFamily;
+use netlink_packet_route::route::{
+    RouteAttribute, RouteFlags, RouteHeader, RouteMessage, RouteNextHop, RouteNextHopFlags, RouteType,
+    RouteVia,
+};
 
 use crate::kernel::error::RouteError;
 use crate::kernel::fib::FibEvent;
@@ -142,12 +143,10 @@ fn leg(hop: &RouteNextHop) -> Option<KernelHop> {
 fn gateway(attribute: &RouteAttribute) -> Option<IpAddr> {
     use netlink_packet_route::route::RouteAddress;
     match attribute {
-        RouteAttribute::Gateway(RouteAddress::Inet(address)) | RouteAttribute::Via(RouteVia::Inet(address)) => {
-            Some((*address).into())
-        }
-        RouteAttribute::Gateway(RouteAddress::Inet6(address)) | RouteAttribute::Via(RouteVia::Inet6(address)) => {
-            Some((*address).into())
-        }
+        RouteAttribute::Gateway(RouteAddress::Inet(address))
+        | RouteAttribute::Via(RouteVia::Inet(address)) => Some((*address).into()),
+        RouteAttribute::Gateway(RouteAddress::Inet6(address))
+        | RouteAttribute::Via(RouteVia::Inet6(address)) => Some((*address).into()),
         _ => None,
     }
 }
@@ -259,7 +258,8 @@ mod tests {
 
     #[test]
     fn cut_messages_are_no_routes_and_no_panics() {
-        let bytes = written(KernelAction::unicast(vec![hop("10.0.0.1", 3, 1), hop("10.0.0.2", 4, 2)]), "10.1.0.0/16");
+        let bytes =
+            written(KernelAction::unicast(vec![hop("10.0.0.1", 3, 1), hop("10.0.0.2", 4, 2)]), "10.1.0.0/16");
         let header = NetlinkHeader::default();
         for length in 0..bytes.len() {
             let cut = &bytes[16.min(length)..length];

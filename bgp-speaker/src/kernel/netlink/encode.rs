@@ -6,7 +6,8 @@ use ipnet::IpNet;
 use netlink_packet_core::{NLM_F_ACK, NLM_F_CREATE, NLM_F_DUMP, NLM_F_EXCL, NLM_F_REPLACE, NLM_F_REQUEST};
 use netlink_packet_core::{NetlinkHeader, NetlinkMessage, NetlinkPayload};
 use netlink_packet_route::route::{
-    RouteAttribute, RouteFlags, RouteHeader, RouteMessage, RouteNextHop, RouteNextHopFlags, RouteScope, RouteType,
+    RouteAttribute, RouteFlags, RouteHeader, RouteMessage, RouteNextHop, RouteNextHopFlags, RouteScope,
+    RouteType,
 };
 use netlink_packet_route::{AddressFamily, RouteNetlinkMessage};
 
@@ -34,7 +35,8 @@ fn family(address: IpAddr) -> AddressFamily {
 
 fn message(family: AddressFamily, table: u32, protocol: u8) -> RouteMessage {
     let mut message = RouteMessage::default();
-    message.header = RouteHeader { address_family: family, protocol: protocol.into(), ..RouteHeader::default() };
+    message.header =
+        RouteHeader { address_family: family, protocol: protocol.into(), ..RouteHeader::default() };
     match u8::try_from(table) {
         Ok(small) => message.header.table = small,
         Err(_) => {
@@ -54,7 +56,14 @@ fn keyed(key: RouteKey, table: u32, protocol: u8) -> RouteMessage {
 }
 
 /// Appends the message for one write; the last of a batch asks for the acknowledgement.
-pub(super) fn write(out: &mut Vec<u8>, operation: &FibOp, table: u32, protocol: u8, sequence: u32, last: bool) {
+pub(super) fn write(
+    out: &mut Vec<u8>,
+    operation: &FibOp,
+    table: u32,
+    protocol: u8,
+    sequence: u32,
+    last: bool,
+) {
     let ack = if last { NLM_F_ACK } else { 0 };
     match operation {
         FibOp::Add(key, action) => {

@@ -164,10 +164,16 @@ impl Netlink {
     }
 
     /// Reads answers until the one for `last`; silence about the others is success.
-    fn collect(&mut self, first: u32, last: u32, results: &mut [Result<(), RouteError>]) -> Result<(), FibError> {
+    fn collect(
+        &mut self,
+        first: u32,
+        last: u32,
+        results: &mut [Result<(), RouteError>],
+    ) -> Result<(), FibError> {
         loop {
             let Some(messages) = self.requests.receive()? else { return Err(FibError::Overrun) };
-            for (header, payload) in messages.filter(|(header, _)| header.message_type == decode::NLMSG_ERROR) {
+            for (header, payload) in messages.filter(|(header, _)| header.message_type == decode::NLMSG_ERROR)
+            {
                 let at = header.sequence_number.wrapping_sub(first) as usize;
                 if let Some(result) = results.get_mut(at) {
                     *result = decode::verdict(&header, payload);
@@ -211,9 +217,10 @@ impl Netlink {
                 return match end {
                     Ok(()) => Ok(inconsistent),
                     // The table has no routes and so does not exist yet, or the family is switched off.
-                    Err(RouteError { errno: errno::ENOENT | errno::EOPNOTSUPP | errno::EAFNOSUPPORT, .. }) => {
-                        Ok(false)
-                    }
+                    Err(RouteError {
+                        errno: errno::ENOENT | errno::EOPNOTSUPP | errno::EAFNOSUPPORT,
+                        ..
+                    }) => Ok(false),
                     Err(error) => Err(FibError::Refused(error)),
                 };
             }
@@ -261,7 +268,8 @@ impl Fib for Netlink {
             return Ok(match header.message_type {
                 decode::NLMSG_ERROR => match decode::verdict(&header, &payload) {
                     Err(mut error) => {
-                        error.text = format!("no route to next hop {gateway} {}", error.text).trim_end().into();
+                        error.text =
+                            format!("no route to next hop {gateway} {}", error.text).trim_end().into();
                         Lookup::Unreachable(error)
                     }
                     Ok(()) => continue,

@@ -1,0 +1,56 @@
+//! The kernel export on a real kernel: each test in a network namespace of its own.
+//!
+//! Needs root and `ip`; elsewhere each test is reported as ignored, with the reason.
+
+#![allow(clippy::unwrap_used, reason = "a test may fail by panic; clippy does not see that this is one")]
+#![allow(clippy::print_stdout, reason = "figures for information")]
+
+#[cfg(target_os = "linux")]
+mod namespace;
+#[cfg(target_os = "linux")]
+mod stories;
+
+use libtest_mimic::{Arguments, Completion, Failed, Trial};
+
+#[cfg(target_os = "linux")]
+fn trials() -> Vec<Trial> {
+    let obstacle = namespace::obstacle();
+    let trial = |(name, story): &(&str, fn())| {
+        let (obstacle, story) = (obstacle.clone(), *story);
+        Trial::ignorable_test(*name, move || match obstacle {
+            Some(reason) => Ok(Completion::ignored_with(reason)),
+            None => on_own_thread(story),
+        })
+    };
+    stories::ALL.iter().map(trial).collect()
+}
+
+#[cfg(not(target_os = "linux"))]
+fn trials() -> Vec<Trial> {
+    vec![Trial::test("opening_the_kernels_table_says_that_linux_is_needed", || {
+        let opened = bgp_speaker::kernel::Netlink::open(&Default::default());
+        let error = opened.err().ok_or_else(|| Failed::from("it opened"))?;
+        match error.to_string().contains("Linux") {
+            true => Ok(()),
+            false => Err(format!("{error}").into()),
+        }
+    })]
+}
+
+/// A thread that has moved into a namespace is of no use to the next test.
+#[cfg(target_os = "linux")]
+fn on_own_thread(story: fn()) -> Result<Completion, Failed> {
+    match std::thread::spawn(story).join() {
+        Ok(()) => Ok(Completion::Completed),
+        Err(panic) => {
+            let words = panic.downcast_ref::<String>().cloned();
+            let words = words.or_else(|| panic.downcast_ref::<&str>().map(ToString::to_string));
+            Err(words.unwrap_or_else(|| "it panicked".into()).into())
+        }
+    }
+}
+
+fn main() {
+    let arguments = Arguments::from_args();
+    libtest_mimic::run(&arguments, trials()).exit();
+}
