@@ -116,11 +116,7 @@ impl<'a> Reflector<'a> {
     /// Whether the session with a neighbour is up; what `status` says about it otherwise.
     pub(crate) fn established(&self, address: Ipv4Addr) -> Result<Value, String> {
         let peer = self.peer(address)?;
-        if peer["state"].as_str().is_some_and(|state| state.eq_ignore_ascii_case("established")) {
-            Ok(peer)
-        } else {
-            Err(peer.to_string())
-        }
+        if peer["state"] == "Established" { Ok(peer) } else { Err(peer.to_string()) }
     }
 
     /// Waits until the session with a neighbour is up.

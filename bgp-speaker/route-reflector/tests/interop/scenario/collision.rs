@@ -60,6 +60,9 @@ fn one_session_stays(
 ) {
     holds("one session, up all the time, over one connection", Duration::from_secs(4), || {
         let peer = reflector.established(theirs.v4())?;
+        if peer["established"] != 1 {
+            return Err(format!("the session came up more than once: {peer}"));
+        }
         daemon.established(ours.v4())?;
         let connections =
             lab.run(ours, &["ss", "-Htn", "state", "established", "src", &ours.v4().to_string()])?;

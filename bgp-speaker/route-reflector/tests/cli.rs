@@ -1,0 +1,382 @@
+//! The program as a user meets it: exit statuses, messages, and the control socket.
+
+use std::fs;
+use std::io::{Read, Write};
+use std::net::TcpListener;
+use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+use std::time::{Duration, Instant};
+
+use rustix::process::{Pid, Signal, kill_process};
+use serde_json::Value;
+
+/// Start-up, a session on loopback and a shutdown each take milliseconds; this is for a busy machine.
+const LIMIT: Duration = Duration::from_secs(20);
+
+fn program() -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_route-reflector"));
+    command.env_remove("RUST_LOG").env_remove("NOTIFY_SOCKET").stdin(Stdio::null());
+    command
+}
+
+fn run(arguments: &[&str]) -> Output {
+    program().args(arguments).output().expect("the program starts")
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+/// A directory of one test's own, removed with it.
+struct Directory(PathBuf);
+
+impl Directory {
+    fn new(name: &str) -> Self {
+        let path = std::env::temp_dir().join(format!("rr-cli-{name}-{}", std::process::id()));
+        fs::create_dir_all(&path).expect("the temporary directory is writable");
+        Directory(path)
+    }
+
+    fn path(&self, name: &str) -> String {
+        self.0.join(name).display().to_string()
+    }
+
+    fn write(&self, name: &str, content: &str) -> String {
+        fs::write(self.0.join(name), content).expect("writable");
+        self.path(name)
+    }
+}
+
+impl Drop for Directory {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}
+
+/// A running daemon; ends with the test.
+struct Daemon {
+    child: Child,
+    socket: String,
+}
+
+impl Daemon {
+    fn start(config: &str, socket: &str) -> Self {
+        let child = program()
+            .args(["run", "--config", config])
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("the program starts");
+        let daemon = Daemon { child, socket: socket.to_owned() };
+        daemon.eventually("answers", |status| status["version"].is_string());
+        daemon
+    }
+
+    fn ask(&self, arguments: &[&str]) -> Output {
+        let mut all = arguments.to_vec();
+        all.extend(["--socket", &self.socket]);
+        run(&all)
+    }
+
+    fn status(&self) -> Value {
+        serde_json::from_slice(&self.ask(&["status", "--json"]).stdout).unwrap_or_default()
+    }
+
+    #[track_caller]
+    fn eventually(&self, what: &str, holds: impl Fn(&Value) -> bool) -> Value {
+        let deadline = Instant::now() + LIMIT;
+        loop {
+            let status = self.status();
+            if holds(&status) {
+                return status;
+            }
+            assert!(Instant::now() < deadline, "the daemon never {what}: {status:#}");
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+
+    fn signal(&self, signal: Signal) {
+        let pid = Pid::from_child(&self.child);
+        kill_process(pid, signal).expect("the daemon runs");
+    }
+
+    /// Waits for the end: exit status and what was logged.
+    fn end(mut self) -> (Option<i32>, String) {
+        let deadline = Instant::now() + LIMIT;
+        while self.child.try_wait().expect("ours to wait for").is_none() {
+            assert!(Instant::now() < deadline, "the daemon does not end");
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        let mut log = String::new();
+        if let Some(mut stderr) = self.child.stderr.take() {
+            stderr.read_to_string(&mut log).expect("the log is text");
+        }
+        (self.child.wait().expect("ours to wait for").code(), log)
+    }
+}
+
+impl Drop for Daemon {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// A port that nobody listens on just now.
+fn free_port() -> u16 {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("loopback has free ports");
+    listener.local_addr().expect("it is bound").port()
+}
+
+fn config(listen: &str, socket: &str, rest: &str) -> String {
+    format!("asn = 65000\nrouter-id = \"10.0.0.1\"\nlisten = \"{listen}\"\ncontrol-socket = \"{socket}\"\n{rest}")
+}
+
+/// Sends one request as `curl --unix-socket` does, and gives back the whole answer.
+fn http(socket: &str, request: &str) -> String {
+    let mut stream = UnixStream::connect(socket).expect("the daemon listens");
+    stream.set_read_timeout(Some(LIMIT)).expect("a timeout");
+    stream.write_all(request.as_bytes()).expect("it reads");
+    let mut answer = Vec::new();
+    stream.read_to_end(&mut answer).expect("it answers");
+    text(&answer)
+}
+
+#[test]
+fn check_accepts_a_good_file_and_says_what_it_describes() {
+    let directory = Directory::new("good");
+    let rest = "[[neighbor]]\naddress = \"10.0.0.2\"\nasn = 65001\n";
+    let file = directory.write("rr.toml", &config("10.0.0.1:179", "/run/x", rest));
+    let output = run(&["check", "--config", &file]);
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
+    assert!(text(&output.stdout).contains("is valid: AS 65000, router id 10.0.0.1, 1 neighbor\n"));
+    assert!(text(&output.stdout).contains("RFC 8212"), "an external neighbor without policy is remarked on");
+}
+
+#[test]
+fn bad_input_is_one_message_with_its_place_and_exit_status_2() {
+    let directory = Directory::new("bad");
+    let peer = "[[neighbor]]\naddress = \"10.0.0.2\"\nasn = 65000\n";
+    let wrong_key = format!("{peer}route-reflector-cleint = true\n");
+    let wrong_type = format!("{peer}passive = \"yes\"\n");
+    let twice = format!("{peer}{peer}");
+    let mixed = "[[neighbor]]\naddress = \"2001:db8::2\"\nasn = 65000\nnext-hop-ipv4 = \"10.0.0.1\"\n";
+    for (name, rest, place, mend) in [
+        ("key", wrong_key.as_str(), ":8:1", "did you mean `route-reflector-client`?"),
+        ("type", &wrong_type, ":8:11", "write true or false"),
+        ("twice", &twice, ":9:11", "give each [[neighbor]] its own address"),
+        ("mixed", mixed, ":8:17", "remove next-hop-ipv4"),
+    ] {
+        let file = directory.write(name, &config("10.0.0.1:179", "/run/x", rest));
+        for verb in ["check", "run"] {
+            let output = run(&[verb, "--config", &file]);
+            let message = text(&output.stderr);
+            assert_eq!(output.status.code(), Some(2), "{verb} {name}: {message}");
+            assert_eq!(message.matches("error").count(), 1, "{verb} {name}: {message}");
+            assert!(message.contains(&format!("{file}{place}")), "{verb} {name}: {message}");
+            assert!(message.contains(mend), "{verb} {name}: {message}");
+            assert!(output.stdout.is_empty());
+        }
+    }
+    let missing = run(&["check", "--config", &directory.path("missing")]);
+    assert_eq!(missing.status.code(), Some(2));
+    assert!(text(&missing.stderr).contains("No such file or directory"));
+}
+
+#[test]
+fn without_a_daemon_the_message_says_how_to_start_one() {
+    let output = run(&["status", "--socket", "/nonexistent/rr.sock"]);
+    assert_eq!(output.status.code(), Some(1));
+    let message = text(&output.stderr);
+    assert!(message.contains("no route-reflector answers on /nonexistent/rr.sock"), "{message}");
+    assert!(message.contains("route-reflector run --config FILE"), "{message}");
+}
+
+#[test]
+fn a_port_in_use_is_told_in_words_and_exit_status_1() {
+    let directory = Directory::new("port");
+    let taken = TcpListener::bind("127.0.0.1:0").expect("loopback has free ports");
+    let listen = taken.local_addr().expect("it is bound").to_string();
+    let file = directory.write("rr.toml", &config(&listen, &directory.path("s"), ""));
+    let output = run(&["run", "--config", &file]);
+    assert_eq!(output.status.code(), Some(1));
+    let message = text(&output.stderr);
+    assert!(message.contains(&format!("cannot listen on {listen}")), "{message}");
+    assert!(message.contains("another BGP speaker holds this port"), "{message}");
+}
+
+#[test]
+fn two_daemons_exchange_routes_and_show_them() {
+    let directory = Directory::new("pair");
+    let port = free_port();
+    let (first, second) = (directory.path("a.sock"), directory.path("b.sock"));
+    let reflector = format!(
+        "[[neighbor]]\naddress = \"127.0.0.2\"\nasn = 65000\npassive = true\nroute-reflector-client = true\n\
+         description = \"the client\"\n[[neighbor]]\naddress = \"127.0.0.9\"\nasn = 65009\nport = {port}\n"
+    );
+    let client = format!(
+        "[[neighbor]]\naddress = \"127.0.0.1\"\nasn = \"internal\"\nport = {port}\nlocal-address = \"127.0.0.2\"\n\
+         scope = \"global\"\n\
+         [[route]]\nprefix = \"10.64.0.0/26\"\ncommunities = [\"65000:7\"]\n[[route]]\nprefix = \"10.200.0.1/32\"\n"
+    );
+    let a = directory.write("a.toml", &config(&format!("127.0.0.1:{port}"), &first, &reflector));
+    let b = directory.write(
+        "b.toml",
+        &config(&format!("127.0.0.2:{port}"), &second, &client).replace("\"10.0.0.1\"", "\"10.0.0.2\""),
+    );
+    let a = Daemon::start(&a, &first);
+    let b = Daemon::start(&b, &second);
+
+    let status = a.eventually("has the client's routes", |status| status["prefixes"] == 2);
+    let peer = &status["peers"][0];
+    assert_eq!(peer["address"], "127.0.0.2");
+    assert_eq!(peer["peer-type"], "reflector client");
+    assert_eq!(peer["state"], "Established");
+    assert_eq!(peer["description"], "the client");
+    assert_eq!(peer["prefixes-received"], 2);
+    assert_eq!(b.status()["peers"][0]["peer-type"], "global");
+
+    let table = text(&a.ask(&["status"]).stdout);
+    let line = table.lines().find(|line| line.contains("127.0.0.2")).expect("the client is listed");
+    for part in ["reflector client", "up", "Established", "the client"] {
+        assert!(line.contains(part), "no {part:?} in {line}");
+    }
+    let unreachable = table.lines().find(|line| line.contains("127.0.0.9")).expect("the other one is listed");
+    assert!(!unreachable.contains(" up "), "{unreachable}");
+    assert!(text(&a.ask(&["status", "-v"]).stdout).contains("hold time"));
+
+    let routes: Value = serde_json::from_slice(&a.ask(&["routes", "--json"]).stdout).expect("an array");
+    assert_eq!(routes.as_array().map(Vec::len), Some(2), "{routes:#}");
+    let block = routes.as_array().into_iter().flatten().find(|r| r["prefix"] == "10.64.0.0/26").expect("the block");
+    assert_eq!(block["best"], true);
+    assert_eq!(block["from"], "127.0.0.2");
+    assert_eq!(block["next-hop"], "127.0.0.2");
+    assert_eq!(block["communities"][0], "65000:7");
+    let listing = text(&a.ask(&["routes"]).stdout);
+    assert!(listing.lines().any(|line| line.starts_with(" > ") && line.contains("10.64.0.0/26")), "{listing}");
+    let none: Value = serde_json::from_slice(&a.ask(&["routes", "--json", "-6"]).stdout).expect("an array");
+    assert_eq!(none, Value::Array(Vec::new()));
+
+    let explained = text(&a.ask(&["routes", "10.64.0.0/26"]).stdout);
+    assert!(explained.contains("> from 127.0.0.2: best"), "{explained}");
+    let unknown = a.ask(&["routes", "192.0.2.0/24"]);
+    assert_eq!(unknown.status.code(), Some(1));
+    assert!(text(&unknown.stderr).contains("there is no route to 192.0.2.0/24"));
+    let stranger = a.ask(&["routes", "--peer", "192.0.2.1"]);
+    assert_eq!(stranger.status.code(), Some(1));
+
+    b.signal(Signal::TERM);
+    assert_eq!(b.end().0, Some(0));
+    let status = a.eventually("misses the client", |status| status["peers"][0]["state"] != "Established");
+    let error = status["peers"][0]["last-error"].as_str().unwrap_or_default().to_owned();
+    assert!(error.contains("Administrative Shutdown"), "{error}");
+    a.eventually("drops its routes", |status| status["prefixes"] == 0);
+}
+
+#[test]
+fn a_socket_has_one_daemon_and_survives_a_killed_one() {
+    let directory = Directory::new("socket");
+    let socket = directory.path("s");
+    let listen = || format!("127.0.0.1:{}", free_port());
+    let file = directory.write("a.toml", &config(&listen(), &socket, ""));
+    let mut first = Daemon::start(&file, &socket);
+    let other = directory.write("b.toml", &config(&listen(), &socket, ""));
+    let second = run(&["run", "--config", &other]);
+    assert_eq!(second.status.code(), Some(1));
+    assert!(text(&second.stderr).contains("another route-reflector has the control socket"));
+    first.child.kill().expect("it runs");
+    first.child.wait().expect("ours to wait for");
+    assert!(Path::new(&socket).exists(), "a killed daemon leaves its socket behind");
+    let third = Daemon::start(&other, &socket);
+    third.signal(Signal::INT);
+    assert_eq!(third.end().0, Some(0));
+    assert!(!Path::new(&socket).exists(), "a daemon that ends in order removes its socket");
+}
+
+#[test]
+fn a_reload_changes_what_differs_and_a_bad_file_changes_nothing() {
+    let directory = Directory::new("reload");
+    let socket = directory.path("s");
+    let listen = format!("127.0.0.1:{}", free_port());
+    let with = |rest: &str| config(&listen, &socket, rest);
+    let file = directory.write("rr.toml", &with("[[neighbor]]\naddress = \"127.0.0.2\"\nasn = 65000\npassive = true\n"));
+    let daemon = Daemon::start(&file, &socket);
+    directory.write(
+        "rr.toml",
+        &with("[[neighbor]]\naddress = \"127.0.0.3\"\nasn = 65000\npassive = true\n[[route]]\nprefix = \"10.1.0.0/26\"\n"),
+    );
+    daemon.signal(Signal::HUP);
+    let status = daemon.eventually("reloads", |status| status["prefixes"] == 1);
+    daemon.eventually("has the new peer", |status| status["peers"][0]["address"] == "127.0.0.3");
+    assert_eq!(status["asn"], 65000);
+    directory.write("rr.toml", &with("colour = 1\n"));
+    daemon.signal(Signal::HUP);
+    directory.write("other.toml", "");
+    std::thread::sleep(Duration::from_millis(300));
+    let status = daemon.status();
+    assert_eq!(status["peers"][0]["address"], "127.0.0.3");
+    assert_eq!(status["prefixes"], 1);
+    directory.write("rr.toml", &with("").replace("65000", "65001"));
+    daemon.signal(Signal::HUP);
+    std::thread::sleep(Duration::from_millis(300));
+    daemon.signal(Signal::TERM);
+    let (code, log) = daemon.end();
+    assert_eq!(code, Some(0));
+    assert!(log.contains("unknown key `colour`"), "{log}");
+    assert!(log.contains("changes with a restart only"), "{log}");
+}
+
+#[test]
+fn the_control_socket_speaks_http() {
+    let directory = Directory::new("http");
+    let socket = directory.path("s");
+    let file = directory.write("rr.toml", &config(&format!("127.0.0.1:{}", free_port()), &socket, ""));
+    let _daemon = Daemon::start(&file, &socket);
+    let status = http(&socket, "GET /status HTTP/1.1\r\nHost: x\r\n\r\n");
+    assert!(status.starts_with("HTTP/1.1 200 OK\r\n"), "{status}");
+    assert!(status.contains("content-type: application/json"), "{status}");
+    for (request, code) in [
+        ("GET /nothing HTTP/1.1\r\nHost: x\r\n\r\n", "404"),
+        ("GET /routes?colour=red HTTP/1.1\r\nHost: x\r\n\r\n", "400"),
+        ("GET /explain?prefix=10.0.0.0/8 HTTP/1.1\r\nHost: x\r\n\r\n", "404"),
+        ("POST /status HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n", "405"),
+        ("\u{1}\u{2}\u{3} garbage\r\n\r\n", "400"),
+    ] {
+        let answer = http(&socket, request);
+        assert!(answer.starts_with(&format!("HTTP/1.1 {code} ")), "{request:?}: {answer}");
+    }
+    let long = format!("GET /{} HTTP/1.1\r\nHost: x\r\n\r\n", "x".repeat(100_000));
+    let mut stream = UnixStream::connect(&socket).expect("the daemon listens");
+    stream.set_read_timeout(Some(LIMIT)).expect("a timeout");
+    // The daemon may close before it has read everything.
+    let _ = stream.write_all(long.as_bytes());
+    let mut answer = Vec::new();
+    let _ = stream.read_to_end(&mut answer);
+    assert!(!text(&answer).contains("200 OK"));
+}
+
+#[test]
+fn clients_beyond_the_limit_are_sent_away_and_the_daemon_goes_on() {
+    let directory = Directory::new("many");
+    let socket = directory.path("s");
+    let file = directory.write("rr.toml", &config(&format!("127.0.0.1:{}", free_port()), &socket, ""));
+    let daemon = Daemon::start(&file, &socket);
+    let idle: Vec<UnixStream> = (0..32).map(|_| UnixStream::connect(&socket).expect("room")).collect();
+    let answer = http(&socket, "GET /status HTTP/1.1\r\nHost: x\r\n\r\n");
+    assert!(answer.starts_with("HTTP/1.1 503"), "{answer}");
+    drop(idle);
+    daemon.eventually("answers again", |status| status["version"].is_string());
+}
+
+#[test]
+fn the_demonstration_ends_well_and_in_time() {
+    let begin = Instant::now();
+    let output = run(&["demo"]);
+    let shown = text(&output.stdout);
+    assert_eq!(output.status.code(), Some(0), "{shown}\n{}", text(&output.stderr));
+    assert!(begin.elapsed() < LIMIT);
+    for part in ["node-5", "Established", "10.64.0.64/26", "node-3 is killed", "Summary: 5 sessions came up, 10 routes"] {
+        assert!(shown.contains(part), "no {part:?} in {shown}");
+    }
+}
