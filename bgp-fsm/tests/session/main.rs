@@ -2,7 +2,9 @@
 
 mod collision;
 mod ending;
+mod matrix;
 mod negotiation;
 mod opening;
+mod random;
 mod support;
 mod timers;

@@ -101,11 +101,13 @@ impl Done {
 pub(crate) struct Bench {
     pub(crate) session: Session,
     pub(crate) now: Duration,
+    /// The connection that a table's events concern, where it is not the one that we dialled.
+    pub(crate) subject: Option<ConnId>,
 }
 
 impl Bench {
     pub(crate) fn new(config: SessionConfig) -> Self {
-        Self { session: Session::new(Arc::new(config), 42), now: seconds(1000) }
+        Self { session: Session::new(Arc::new(config), 42), now: seconds(1000), subject: None }
     }
 
     pub(crate) fn feed(&mut self, input: Input<'_>) -> Done {
@@ -145,6 +147,22 @@ impl Bench {
         }
         self.now = end;
         done
+    }
+
+    /// The same, with another connection as the subject.
+    pub(crate) fn on(self, id: ConnId) -> Self {
+        Self { subject: Some(id), ..self }
+    }
+
+    /// Lets time pass while the peer keeps the session alive as far as it is up; what the end of it brings.
+    pub(crate) fn keep_hearing(&mut self, id: ConnId, time: Duration) -> Done {
+        for _ in 0..time.as_secs() {
+            if self.state() == State::Established {
+                self.keepalive(id);
+            }
+            self.now += seconds(1);
+        }
+        self.feed(Input::Tick)
     }
 
     /// A session in Connect.
