@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
+use bgp_speaker::kernel::KernelConfig;
 use bgp_speaker::{
     Asn, Builder, ClusterId, Community, Family, FamilySet, MeshDialer, MeshNode, NextHopMode, OwnerId, PeerAs, PeerClass,
     PeerConfig, Policy, RangeConfig, Route, RouterId, SessionOptions, Speaker, SpeakerError, Timers,
@@ -186,8 +187,8 @@ impl Changes {
 }
 
 impl Kernel {
-    fn config(&self) -> bgp_speaker::KernelConfig {
-        let mut config = bgp_speaker::KernelConfig::default();
+    fn config(&self) -> KernelConfig {
+        let mut config = KernelConfig::default();
         if let Some(table) = self.table {
             config.table = table;
         }

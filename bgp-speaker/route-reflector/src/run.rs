@@ -52,7 +52,7 @@ pub(crate) async fn run(path: &Path) -> Result<(), Failure> {
     tokio::select! {
         () = daemon.speaker.shutdown(mode) => info!("stopped"),
         () = tokio::time::sleep(SHUTDOWN_LIMIT) => warn!("stopped before every peer had taken its NOTIFICATION"),
-        _ = signals.stop() => warn!("stopped at once"),
+        () = signals.stop() => warn!("stopped at once"),
     }
     Ok(())
 }
@@ -68,12 +68,12 @@ struct Daemon {
 impl Daemon {
     async fn until_stopped(&mut self, signals: &mut Signals) {
         loop {
-            tokio::select! {
-                name = signals.stop() => {
+            match signals.next().await {
+                Caught::Stop(name) => {
                     info!(signal = name, "stopping");
                     return;
                 }
-                _ = signals.reload.recv() => self.reload().await,
+                Caught::Reload => self.reload().await,
             }
         }
     }
@@ -121,12 +121,26 @@ impl Signals {
         })
     }
 
-    async fn stop(&mut self) -> &'static str {
+    async fn next(&mut self) -> Caught {
         tokio::select! {
-            _ = self.terminate.recv() => "SIGTERM",
-            _ = self.interrupt.recv() => "SIGINT",
+            _ = self.terminate.recv() => Caught::Stop("SIGTERM"),
+            _ = self.interrupt.recv() => Caught::Stop("SIGINT"),
+            _ = self.reload.recv() => Caught::Reload,
         }
     }
+
+    /// The next signal that asks for an end.
+    async fn stop(&mut self) {
+        while matches!(self.next().await, Caught::Reload) {}
+    }
+}
+
+/// What a signal asks for.
+enum Caught {
+    /// An end; with the signal's name.
+    Stop(&'static str),
+    /// Reading the configuration again.
+    Reload,
 }
 
 fn start_log(config: &Config) {

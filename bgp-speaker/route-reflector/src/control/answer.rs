@@ -25,12 +25,20 @@ pub(crate) struct Status {
     pub(crate) kernel: Option<Kernel>,
 }
 
-/// What became of the routes in the kernel.
+/// What became of the routes in the kernel: how many are in each state.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) struct Kernel {
-    pub(crate) applied: u64,
-    pub(crate) refused: u64,
+    pub(crate) installed: usize,
+    pub(crate) pending: usize,
+    /// The kernel refused them; they are tried again.
+    pub(crate) refused: usize,
+    /// Routes of other programs stand in their place.
+    pub(crate) conflict: usize,
+    /// Their next hops cannot be reached.
+    pub(crate) unresolved: usize,
+    /// Left by a former process, and kept until every peer has told its table.
+    pub(crate) leftover: usize,
     pub(crate) last_error: Option<String>,
 }
 
@@ -43,10 +51,8 @@ pub(crate) struct Peer {
     /// "node-to-node mesh", "node specific", "global", "reflector client" or "dynamic".
     pub(crate) peer_type: String,
     pub(crate) description: Option<String>,
-    /// "up", "start" or "down", as `calicoctl node status` has it.
+    /// The state of RFC 4271 §8.2.2, such as "Established".
     pub(crate) state: String,
-    /// The state of RFC 4271 §8.2.2.
-    pub(crate) session_state: String,
     /// When it came into this state.
     pub(crate) since: String,
     pub(crate) seconds_in_state: u64,
@@ -69,6 +75,22 @@ pub(crate) struct Peer {
     pub(crate) prefixes_received: u64,
     pub(crate) prefixes_accepted: u64,
     pub(crate) prefixes_advertised: u64,
+}
+
+impl Peer {
+    /// Routes flow.
+    pub(crate) fn is_up(&self) -> bool {
+        self.state == "Established"
+    }
+
+    /// The state as `calicoctl node status` has it.
+    pub(crate) fn short_state(&self) -> &'static str {
+        match self.state.as_str() {
+            "Established" => "up",
+            "Idle" => "down",
+            _ => "start",
+        }
+    }
 }
 
 /// What both ends agreed on.

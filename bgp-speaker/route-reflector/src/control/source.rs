@@ -5,9 +5,10 @@ use std::net::IpAddr;
 use std::sync::{PoisonError, RwLock};
 use std::time::Duration;
 
+use bgp_speaker::kernel::{FollowerStatus, RouteState};
 use bgp_speaker::{
     Family, MessageCounters, NegotiatedStatus, PathExplanation, PathVerdict, PeerAs, PeerStatus, RouteAttributes,
-    RouteCursor, RouteFilter, RouteInfo, Source as Learned, Speaker, SpeakerError, State,
+    RouteCursor, RouteFilter, RouteInfo, Source as Learned, Speaker, SpeakerError,
 };
 use bgp_wire::AttributeBlock;
 use ipnet::IpNet;
@@ -49,11 +50,7 @@ impl Source {
             strangers: status.strangers,
             prefixes: status.table.prefixes,
             paths: status.table.paths,
-            kernel: status.kernel.as_ref().map(|kernel| Kernel {
-                applied: kernel.applied,
-                refused: kernel.refused,
-                last_error: kernel.last_error.clone(),
-            }),
+            kernel: status.kernel.as_deref().map(kernel),
         }
     }
 
@@ -99,19 +96,26 @@ impl Source {
     }
 }
 
+fn kernel(follower: &FollowerStatus) -> Kernel {
+    let count = |state| follower.routes.get(state);
+    Kernel {
+        installed: count(RouteState::Installed),
+        pending: count(RouteState::Pending),
+        refused: count(RouteState::Refused),
+        conflict: count(RouteState::Conflict),
+        unresolved: count(RouteState::Unresolved),
+        leftover: count(RouteState::Leftover),
+        last_error: follower.last_error.as_deref().map(str::to_owned),
+    }
+}
+
 fn peer(peer: &PeerStatus, description: Option<&String>) -> Peer {
     Peer {
         address: peer.address,
         port: peer.port,
         peer_type: peer.class.to_string(),
         description: description.cloned(),
-        state: match peer.state {
-            State::Established => "up",
-            State::Idle => "down",
-            _ => "start",
-        }
-        .to_owned(),
-        session_state: peer.state.to_string(),
+        state: peer.state.to_string(),
         since: rfc3339(peer.since),
         seconds_in_state: peer.in_state.as_secs(),
         info: peer.info.clone(),
@@ -200,7 +204,7 @@ fn path(
         Learned::Local(_) => None,
         Learned::Peer { address, .. } => Some(*address),
     };
-    let block = AttributeBlock::parse(&attributes.block).unwrap_or_default();
+    let block = AttributeBlock::parse(&attributes.block).expect("the table keeps canonical blocks only");
     Path {
         prefix,
         best,
@@ -212,10 +216,10 @@ fn path(
         as_path: block.as_path().to_string(),
         local_pref: block.local_pref(),
         med: block.med(),
-        communities: block.communities().map(|community| community.to_string()).collect(),
-        large_communities: block.large_communities().map(|community| community.to_string()).collect(),
+        communities: block.communities().iter().map(|community| community.to_string()).collect(),
+        large_communities: block.large_communities().iter().map(|community| community.to_string()).collect(),
         originator_id: block.originator_id().map(|id| id.to_string()),
-        cluster_list: block.cluster_list().map(|cluster| cluster.to_string()).collect(),
+        cluster_list: block.cluster_list().iter().map(|cluster| cluster.to_string()).collect(),
         reason,
     }
 }

@@ -7,7 +7,7 @@ use comfy_table::Table;
 
 use super::{clean, or_dash, print_json, table};
 use crate::cli::StatusArgs;
-use crate::control::answer::{Peer, Status};
+use crate::control::answer::{Kernel, Peer, Status};
 use crate::failure::Failure;
 use crate::time::span;
 
@@ -33,11 +33,7 @@ pub(crate) async fn status(args: &StatusArgs) -> Result<(), Failure> {
 fn print(out: &mut impl Write, status: &Status, verbose: bool) -> io::Result<()> {
     writeln!(out, "{}", headline(status))?;
     if let Some(kernel) = &status.kernel {
-        write!(out, "kernel: {} changes applied, {} refused", kernel.applied, kernel.refused)?;
-        match &kernel.last_error {
-            Some(error) => writeln!(out, "; the last refusal: {}", clean(error))?,
-            None => writeln!(out)?,
-        }
+        writeln!(out, "{}", kernel_line(kernel))?;
     }
     if status.strangers > 0 {
         writeln!(out, "{} connections from addresses that no neighbor has", status.strangers)?;
@@ -56,7 +52,7 @@ fn print(out: &mut impl Write, status: &Status, verbose: bool) -> io::Result<()>
 }
 
 fn headline(status: &Status) -> String {
-    let up = status.peers.iter().filter(|peer| peer.state == "up").count();
+    let up = status.peers.iter().filter(|peer| peer.is_up()).count();
     let cluster = match &status.cluster_id {
         Some(cluster) => format!(", cluster {cluster}"),
         None => String::new(),
@@ -76,6 +72,25 @@ fn headline(status: &Status) -> String {
     )
 }
 
+/// The states that hold any routes, and the last refusal.
+fn kernel_line(kernel: &Kernel) -> String {
+    let states = [
+        (kernel.pending, "pending"),
+        (kernel.refused, "refused"),
+        (kernel.conflict, "in conflict with routes of others"),
+        (kernel.unresolved, "without a reachable next hop"),
+        (kernel.leftover, "left by a former process"),
+    ];
+    let mut line = format!("kernel: {} routes installed", kernel.installed);
+    for (count, state) in states.iter().filter(|(count, _)| *count > 0) {
+        line.push_str(&format!(", {count} {state}"));
+    }
+    match &kernel.last_error {
+        Some(error) => format!("{line}; last error: {}", clean(error)),
+        None => line,
+    }
+}
+
 fn peers(peers: &[Peer]) -> Table {
     let described = peers.iter().any(|peer| peer.description.is_some());
     let mut header = vec!["PEER ADDRESS", "PEER TYPE", "STATE", "SINCE", "RECEIVED", "SENT", "INFO"];
@@ -87,7 +102,7 @@ fn peers(peers: &[Peer]) -> Table {
         let mut row = vec![
             peer.address.to_string(),
             peer.peer_type.clone(),
-            peer.state.clone(),
+            peer.short_state().to_owned(),
             since(peer),
             peer.prefixes_received.to_string(),
             peer.prefixes_advertised.to_string(),
@@ -117,7 +132,7 @@ fn details(out: &mut impl Write, peer: &Peer) -> io::Result<()> {
         "state",
         format!(
             "{} for {}; established {} times",
-            peer.session_state,
+            peer.state,
             span(Duration::from_secs(peer.seconds_in_state)),
             peer.established
         ),
