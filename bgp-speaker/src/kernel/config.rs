@@ -102,7 +102,7 @@ pub enum NextHopAction {
     Skip,
 }
 
-/// `Fn(query) -> action`, asked again for every route after [`FollowerHandle::rehook`](super::FollowerHandle::rehook).
+/// `Fn(query) -> action`, asked again for every route after [`FollowerSender::rehook`](super::FollowerSender::rehook).
 /// It runs on the follower's thread and must not block.
 #[derive(Clone)]
 pub struct NextHopHook(Arc<dyn Fn(NextHopQuery) -> NextHopAction + Send + Sync>);

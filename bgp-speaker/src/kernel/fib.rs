@@ -56,13 +56,20 @@ pub enum FibOp {
     Replace(RouteKey, KernelAction),
     /// Remove ours from the key; a route that is gone is a success.
     Delete(RouteKey),
+    /// The same leg by leg: in IPv6 a foreign route on the key is one multipath route with ours, and its legs stay.
+    DeleteLegs(RouteKey, KernelAction),
 }
 
 impl FibOp {
+    /// Whether it takes a route away.
+    pub fn is_removal(&self) -> bool {
+        matches!(self, Self::Delete(_) | Self::DeleteLegs(..))
+    }
+
     /// The key that it writes.
     pub fn key(&self) -> RouteKey {
         match self {
-            Self::Add(key, _) | Self::Replace(key, _) | Self::Delete(key) => *key,
+            Self::Add(key, _) | Self::Replace(key, _) | Self::Delete(key) | Self::DeleteLegs(key, _) => *key,
         }
     }
 }

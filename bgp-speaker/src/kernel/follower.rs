@@ -103,7 +103,7 @@ impl Follower {
     pub(super) fn synced(&mut self) {
         if !self.status.synced {
             self.status.synced = true;
-            self.table.enqueue_where(|entry| entry.leftover);
+            self.table.enqueue_where(|entry| entry.leftover || entry.adoptable);
         }
     }
 
@@ -431,10 +431,7 @@ impl Follower {
             let prefix = operation.key().prefix;
             match result {
                 Ok(()) => {
-                    match operation {
-                        FibOp::Delete(_) => removed.push(prefix),
-                        FibOp::Add(..) | FibOp::Replace(..) => installed.push(prefix),
-                    }
+                    if operation.is_removal() { &mut removed } else { &mut installed }.push(prefix);
                     self.done(now, operation);
                 }
                 Err(error) => self.refused(now, operation, error),
@@ -458,7 +455,7 @@ impl Follower {
         match operation {
             FibOp::Add(..) => self.status.added += 1,
             FibOp::Replace(..) => self.status.replaced += 1,
-            FibOp::Delete(_) => self.status.removed += 1,
+            FibOp::Delete(_) | FibOp::DeleteLegs(..) => self.status.removed += 1,
         }
         if self.resolver.covers(&key.prefix) {
             self.schedule_refresh(now);
@@ -472,7 +469,7 @@ impl Follower {
                     return self.rest(key.prefix, RouteState::Installed, None);
                 }
             }
-            FibOp::Delete(key) => {
+            FibOp::Delete(key) | FibOp::DeleteLegs(key, _) => {
                 entry.removed(key.metric);
                 if entry.desired.is_none() && entry.installed.is_none() && entry.others.is_empty() {
                     return self.table.forget(&key.prefix);

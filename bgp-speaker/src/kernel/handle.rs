@@ -24,7 +24,7 @@ const COMMANDS: usize = 16;
 const NOTICES: usize = 1024;
 /// Commands taken between two batches of writes.
 const COMMANDS_PER_TURN: usize = 4;
-/// Longest page of [`FollowerHandle::routes`]: about 1 MiB of reports.
+/// Longest page of [`FollowerSender::routes`]: about 1 MiB of reports.
 pub const MAX_PAGE: usize = 4096;
 /// Shortest time between two status snapshots while work goes on.
 const STATUS_SPACING: Duration = Duration::from_millis(100);

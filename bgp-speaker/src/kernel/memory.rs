@@ -157,7 +157,7 @@ impl State {
                 held.clear();
                 held.push((protocol, action.clone()));
             }
-            FibOp::Delete(key) => {
+            FibOp::Delete(key) | FibOp::DeleteLegs(key, _) => {
                 if let Some(held) = self.routes.get_mut(key) {
                     held.retain(|(owner, _)| *owner != protocol);
                 }

@@ -96,6 +96,12 @@ impl Resolver {
                         fault = Some(RouteError::new(errno::ENODEV, format!("no interface named {device}")));
                     }
                 },
+                None if is_link_local(hop.gateway) => {
+                    fault = Some(RouteError::new(
+                        errno::ENODEV,
+                        format!("link-local next hop {} comes without its interface", hop.gateway),
+                    ));
+                }
                 None => match self.track(fib, table, config, hop.gateway)? {
                     Resolution::Legs { legs: towards, recursive: through } => {
                         recursive |= through;
@@ -229,6 +235,10 @@ impl Resolver {
     pub(super) fn rehook(&mut self) {
         self.names.clear();
     }
+}
+
+fn is_link_local(address: IpAddr) -> bool {
+    matches!(address, IpAddr::V6(address) if address.is_unicast_link_local())
 }
 
 /// `leg` leads to `hop`'s gateway: as one of `of` legs it shares the hop's weight.

@@ -26,7 +26,7 @@ pub enum RouteState {
     Unresolved,
     /// The hook left out every leg.
     Skipped,
-    /// Left by a former process and not wanted so far; removed after [`FollowerHandle::synced`](super::FollowerHandle::synced).
+    /// Left by a former process and not wanted so far; removed after [`FollowerSender::synced`](super::FollowerSender::synced).
     Leftover,
 }
 
@@ -151,7 +151,7 @@ pub enum ResyncReason {
     Overrun,
     /// [`KernelConfig::verify_interval`](super::KernelConfig::verify_interval).
     Verify,
-    /// [`FollowerHandle::resync`](super::FollowerHandle::resync).
+    /// [`FollowerSender::resync`](super::FollowerSender::resync).
     Asked,
 }
 

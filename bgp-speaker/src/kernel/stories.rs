@@ -356,6 +356,33 @@ fn an_ipv6_route_over_an_ipv4_next_hop_is_refused_in_words() {
 }
 
 #[test]
+fn before_synced_an_unresolved_next_hop_leaves_a_former_process_route_alone() {
+    let fib = MemoryFib::new(OURS);
+    fib.put_foreign(key("192.0.2.0/24"), OURS, leg("172.16.0.1", 3));
+    let mut story = Story::over(fib, KernelConfig::default());
+    story.set(via("192.0.2.0/24", "172.16.0.1"));
+    assert_eq!(story.state("192.0.2.0/24"), Some(RouteState::Unresolved));
+    assert_eq!(story.fib.routes().len(), 1, "it goes on forwarding");
+    story.fib.connect(net("172.16.0.0/24"), 3);
+    story.settle();
+    assert_eq!(story.state("192.0.2.0/24"), Some(RouteState::Installed));
+    assert_eq!((story.fib.take_log(), story.follower.status().adopted), (vec![], 1));
+}
+
+#[test]
+fn a_link_local_next_hop_needs_its_interface() {
+    let mut story = Story::new();
+    story.fib.connect(net("fe80::/64"), 2);
+    story.set(via("2001:db8::/32", "fe80::1"));
+    assert_eq!(story.state("2001:db8::/32"), Some(RouteState::Unresolved));
+    let hop = FibNextHop::new("fe80::1".parse().unwrap()).on("e0");
+    story.set(FibRoute::unicast(net("2001:db8::/32"), [hop]));
+    story.fib.name_link("e0", 2);
+    story.settle();
+    assert_eq!(story.fib.routes(), [(key("2001:db8::/32"), OURS, leg("fe80::1", 2))]);
+}
+
+#[test]
 fn host_bits_of_a_prefix_make_no_second_route() {
     let mut story = Story::new();
     story.set(via("192.0.2.7/24", "10.0.0.1"));

@@ -69,9 +69,10 @@ impl Entry {
         let (action, recursive) = match target {
             Target::Route { action, recursive } => (action, recursive),
             Target::Unresolved(error) => {
-                return self
-                    .remove_one(prefix)
-                    .map_or(Step::Rest(RouteState::Unresolved, Some(error)), Step::Write);
+                // Before all is known, links and system routes may be as late as peers: what a former process
+                // left goes on forwarding.
+                let gone = if self.adoptable && !synced { None } else { self.remove_one(prefix) };
+                return gone.map_or(Step::Rest(RouteState::Unresolved, Some(error)), Step::Write);
             }
             Target::Skip => {
                 return self.remove_one(prefix).map_or(Step::Rest(RouteState::Skipped, None), Step::Write);
@@ -109,9 +110,15 @@ impl Entry {
     }
 
     fn remove_one(&self, prefix: IpNet) -> Option<FibOp> {
-        let metric =
-            self.installed.as_ref().map(|installed| installed.metric).or(self.others.last().copied())?;
-        Some(FibOp::Delete(RouteKey { prefix, metric }))
+        let Some(Installed { metric, action }) = &self.installed else {
+            return Some(FibOp::Delete(RouteKey { prefix, metric: *self.others.last()? }));
+        };
+        let key = RouteKey { prefix, metric: *metric };
+        let shared = self.foreign.is_some() && prefix.addr().is_ipv6();
+        Some(match action {
+            KernelAction::Unicast(_) if shared => FibOp::DeleteLegs(key, action.clone()),
+            _ => FibOp::Delete(key),
+        })
     }
 
     /// Takes note that the kernel no longer holds our route of this metric.
@@ -193,7 +200,6 @@ impl Table {
         let Some(entry) = self.entries.get_mut(prefix) else { return };
         entry.leftover = false;
         entry.desired = None;
-        entry.foreign = None;
         self.enqueue(*prefix);
     }
 

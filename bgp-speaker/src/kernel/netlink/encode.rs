@@ -74,10 +74,13 @@ pub(super) fn write(
             let route = RouteNetlinkMessage::NewRoute(route(*key, action, table, protocol));
             push(out, NLM_F_CREATE | NLM_F_REPLACE | ack, sequence, route);
         }
-        FibOp::Delete(key) => {
+        FibOp::Delete(key) | FibOp::DeleteLegs(key, _) => {
             let mut route = keyed(*key, table, protocol);
             // RT_SCOPE_NOWHERE and type 0 match any scope and type.
             route.header.scope = RouteScope::NoWhere;
+            if let FibOp::DeleteLegs(_, KernelAction::Unicast(legs)) = operation {
+                route.attributes.push(multipath(key.prefix, legs));
+            }
             push(out, ack, sequence, RouteNetlinkMessage::DelRoute(route));
         }
     }
@@ -102,12 +105,13 @@ fn route(key: RouteKey, action: &KernelAction, table: u32, protocol: u8) -> Rout
             message.attributes.extend(gateway(key.prefix, leg));
             message.attributes.push(RouteAttribute::Oif(leg.device));
         }
-        legs => {
-            let legs = legs.iter().map(|leg| next_hop(key.prefix, leg)).collect();
-            message.attributes.push(RouteAttribute::MultiPath(legs));
-        }
+        legs => message.attributes.push(multipath(key.prefix, legs)),
     }
     message
+}
+
+fn multipath(prefix: IpNet, legs: &[KernelHop]) -> RouteAttribute {
+    RouteAttribute::MultiPath(legs.iter().map(|leg| next_hop(prefix, leg)).collect())
 }
 
 fn next_hop(prefix: IpNet, leg: &KernelHop) -> RouteNextHop {

@@ -156,7 +156,7 @@ impl Netlink {
         }
         for (operation, result) in operations.iter().zip(&mut results[base..]) {
             let gone = |error: &RouteError| matches!(error.errno, errno::ESRCH | errno::ENOENT);
-            if matches!(operation, FibOp::Delete(_)) && result.as_ref().is_err_and(gone) {
+            if operation.is_removal() && result.as_ref().is_err_and(gone) {
                 *result = Ok(());
             }
         }
