@@ -159,6 +159,8 @@ const RESTARTING: u16 = 0x8000;
 const NOTIFICATION: u16 = 0x4000;
 const RESTART_TIME: u16 = 0x0fff;
 const FORWARDING: u8 = 0x80;
+/// The longest host name that leaves room for both length octets.
+const MAX_HOST: usize = 253;
 const MAX_STALE_TIME: u32 = 0x00ff_ffff;
 
 impl Capability {
@@ -259,9 +261,9 @@ impl Capability {
                 out.put_uint(u64::from(row.stale_time.min(MAX_STALE_TIME)), 3);
             }),
             Self::Fqdn { host, domain } => one(out, code, |out| {
-                let host = cut(host, 253);
+                let host = cut(host, MAX_HOST);
                 put_length8(out, host);
-                put_length8(out, cut(domain, 253usize.saturating_sub(host.len())));
+                put_length8(out, cut(domain, MAX_HOST.saturating_sub(host.len())));
             }),
             Self::SoftwareVersion(text) => one(out, code, |out| put_length8(out, cut(text, 254))),
             Self::PathsLimit(rows) => several(out, code, 51, rows, |out, (f, limit)| {
@@ -373,6 +375,9 @@ fn long_lived_row(input: &[u8]) -> Parsed<'_, LongLivedFamily> {
 
 fn fqdn(input: &[u8]) -> Parsed<'_, Capability> {
     let (input, host) = length8(input)?;
+    if host.len() > MAX_HOST {
+        return Err(nom::Err::Error(()));
+    }
     // Old implementations leave the domain's length out when there is no domain.
     let (input, domain) = if input.is_empty() { rest(input)? } else { length8(input)? };
     let value =

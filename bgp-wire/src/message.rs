@@ -39,6 +39,10 @@ impl MessageType {
 
 /// A decoded message.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[allow(
+    clippy::large_enum_variant,
+    reason = "the large one is the common one: a box would be an allocation per UPDATE"
+)]
 pub enum Message {
     /// OPEN.
     Open(Open),
@@ -54,7 +58,7 @@ pub enum Message {
 
 const KEEPALIVE: [u8; HEADER_LEN] = {
     let mut m = [0xff; HEADER_LEN];
-    let ([.., l1, l0, kind], _) = (&mut m, ());
+    let [.., l1, l0, kind] = &mut m;
     *l1 = 0;
     *l0 = 19;
     *kind = 4;

@@ -9,7 +9,7 @@ use crate::{Asn, AttributeBlock, ClusterId, NotCanonical, RouterId};
 /// An attribute that is not interpreted, as a value.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct OwnedAttribute {
-    /// Flags octet.
+    /// Flags octet; the length field takes the form it needs.
     pub flags: AttributeFlags,
     /// Type.
     pub code: AttributeCode,
@@ -116,10 +116,13 @@ impl PathAttributes {
                 self.extended_communities = block.extended_communities().iter().collect();
             }
             AttributeCode::LARGE_COMMUNITIES => {
-                self.large_communities = block.large_communities().iter().collect()
+                self.large_communities = block.large_communities().iter().collect();
             }
             AttributeCode::ONLY_TO_CUSTOMER => self.only_to_customer = front32(value).map(Asn),
-            _ => self.other.push(OwnedAttribute { flags, code, value: value.to_vec() }),
+            _ => {
+                let flags = AttributeFlags(flags.0 & !AttributeFlags::EXTENDED_LENGTH);
+                self.other.push(OwnedAttribute { flags, code, value: value.to_vec() });
+            }
         }
     }
 
@@ -188,7 +191,7 @@ impl PathAttributes {
                 list(out, flags, code, &self.extended_communities, |c, out| out.extend(c.0))
             }
             AttributeCode::LARGE_COMMUNITIES => {
-                list(out, flags, code, &self.large_communities, |c, out| c.encode(out))
+                list(out, flags, code, &self.large_communities, LargeCommunity::encode)
             }
             _ => word(out, self.only_to_customer.map(|asn| asn.0)),
         }

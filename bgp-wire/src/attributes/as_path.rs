@@ -38,7 +38,7 @@ pub(super) fn check_segments<const WIDTH: usize>(mut b: &[u8], most: u8) -> Resu
         let Some((asns, rest)) = rest.split_at_checked(usize::from(*count).wrapping_mul(WIDTH)) else {
             return Err(FaultKind::Segment);
         };
-        reserved |= asns.as_chunks::<WIDTH>().0.iter().any(|asn| *asn == [0; WIDTH]);
+        reserved |= asns.as_chunks::<WIDTH>().0.contains(&[0; WIDTH]);
         b = rest;
     }
     match (b.is_empty(), reserved) {

@@ -38,7 +38,7 @@ impl LargeCommunity {
         }
     }
 
-    pub(crate) fn encode(self, out: &mut impl Extend<u8>) {
+    pub(crate) fn encode(self, out: &mut Vec<u8>) {
         for part in [self.global, self.local1, self.local2] {
             out.extend(part.to_be_bytes());
         }

@@ -1,0 +1,177 @@
+//! The canonical block: what is interned of the received attributes.
+use bgp_wire::{
+    Aggregator, AsPath, Asn, AttributeBlock, AttributeCode, AttributeFlags, Codec, NotCanonical,
+    OwnedAttribute, PathAttributes, RouterId,
+};
+
+use crate::build::{
+    NET, NET6, as_path, attribute, external, hex, mandatory, mp_reach, next_hop, origin, update,
+};
+
+fn canonical(codec: &Codec, attributes: &[Vec<u8>]) -> Vec<u8> {
+    let frame = update(&[], attributes, &NET);
+    let mut out = Vec::new();
+    codec.decode_update(&frame).unwrap().canonical_attributes(&mut out);
+    AttributeBlock::parse(&out).expect("what is written is canonical");
+    out
+}
+
+#[test]
+fn order_length_form_and_next_hops_do_not_matter() {
+    let long = |a: Vec<u8>| [&[a[0] | 0x1f, a[1], 0, a[2]], &a[3..]].concat();
+    let path = as_path(&[65001, 65002]);
+    let plain = canonical(&external(), &mandatory());
+    assert_eq!(plain, [origin(), path.clone()].concat());
+    let odd = [next_hop(), long(path), mp_reach(0x80, &NET6), long(origin())];
+    assert_eq!(canonical(&external(), &odd), plain);
+}
+
+#[test]
+fn unknown_transitive_attributes_pass_with_partial_set() {
+    let mut attributes = mandatory();
+    attributes.extend([
+        attribute(0xc0, 200, b"keep"),
+        attribute(0x80, 201, b"drop"),
+        attribute(0xe0, 202, b"kept"),
+        attribute(0xc0, 203, &[7; 300]),
+    ]);
+    let block = canonical(&external(), &attributes);
+    let block = AttributeBlock::parse(&block).unwrap();
+    let unknown: Vec<_> =
+        block.iter().filter(|a| a.code.0 >= 200).map(|a| (a.flags.0 & 0xe0, a.value.len())).collect();
+    assert_eq!(unknown, [(0xe0, 4), (0xe0, 4), (0xe0, 300)]);
+}
+
+#[test]
+fn known_attributes_keep_partial_as_received() {
+    let mut attributes = mandatory();
+    attributes.extend([attribute(0xe0, 8, &[0, 0, 0, 1]), attribute(0xc0, 32, &[1; 12])]);
+    let block = canonical(&external(), &attributes);
+    let block = AttributeBlock::parse(&block).unwrap();
+    assert_eq!(block.get(AttributeCode::COMMUNITIES).unwrap().flags, AttributeFlags(0xe0));
+    assert_eq!(block.get(AttributeCode::LARGE_COMMUNITIES).unwrap().flags, AttributeFlags(0xc0));
+}
+
+#[test]
+fn discarded_attributes_are_not_in_the_block() {
+    let mut attributes = mandatory();
+    attributes.extend([attribute(0x40, 5, &[0; 4]), attribute(0x40, 6, &[1]), attribute(0x80, 9, &[0; 4])]);
+    let block = canonical(&external(), &attributes);
+    assert_eq!(AttributeBlock::parse(&block).unwrap().iter().count(), 2);
+}
+
+/// An UPDATE of a two-octet speaker: AS_PATH, AS4_PATH, AGGREGATOR, AS4_AGGREGATOR as hex, empty for none.
+fn merged(
+    path: &str,
+    as4_path: &str,
+    aggregator: &str,
+    as4_aggregator: &str,
+) -> (String, Option<Aggregator>) {
+    let codec = Codec { four_octet_as: false, ..external() };
+    let mut attributes = vec![origin(), attribute(0x40, 2, &hex(path)), next_hop()];
+    for (code, text) in [(7, aggregator), (17, as4_path), (18, as4_aggregator)] {
+        if !text.is_empty() {
+            attributes.push(attribute(0xc0, code, &hex(text)));
+        }
+    }
+    let block = canonical(&codec, &attributes);
+    let block = AttributeBlock::parse(&block).unwrap();
+    assert!(
+        block.get(AttributeCode::AS4_PATH).is_none() && block.get(AttributeCode::AS4_AGGREGATOR).is_none()
+    );
+    (block.as_path().to_string(), block.aggregator())
+}
+
+#[test]
+fn the_two_halves_of_a_path_are_put_together() {
+    let path = |a, b| merged(a, b, "", "").0;
+    // 65001 AS_TRANS AS_TRANS with 4200000001 4200000002.
+    assert_eq!(path("02 03 fde9 5ba0 5ba0", "02 02 fa56ea01 fa56ea02"), "65001 4200000001 4200000002");
+    assert_eq!(path("02 02 fde9 fdea", ""), "65001 65002");
+    assert_eq!(path("02 01 5ba0", "02 02 fa56ea01 fa56ea02"), "23456", "a longer AS4_PATH is ignored");
+    assert_eq!(
+        path("02 02 fde9 fdea 01 02 0001 0002", "01 02 fa56ea01 fa56ea02"),
+        "65001 65002 {4200000001 4200000002}"
+    );
+    assert_eq!(
+        path("02 02 fde9 5ba0", "03 01 0000fde8 02 01 fa56ea01"),
+        "65001 4200000001",
+        "confederation is dropped"
+    );
+}
+
+#[test]
+fn an_aggregator_that_is_not_as_trans_makes_the_as4_attributes_stale() {
+    let id = RouterId(0x0a00_0001);
+    let path = "02 02 fde9 5ba0";
+    let as4 = "02 01 fa56ea01";
+    let (text, aggregator) = merged(path, as4, "5ba0 0a000001", "fa56ea05 0a000001");
+    assert_eq!(
+        (text.as_str(), aggregator),
+        ("65001 4200000001", Some(Aggregator { asn: Asn(4_200_000_005), router_id: id }))
+    );
+    let (text, aggregator) = merged(path, as4, "fde9 0a000001", "fa56ea05 0a000001");
+    assert_eq!(
+        (text.as_str(), aggregator),
+        ("65001 23456", Some(Aggregator { asn: Asn(65001), router_id: id }))
+    );
+    // Without AS4_AGGREGATOR the path is put together all the same.
+    let (text, aggregator) = merged(path, as4, "fde9 0a000001", "");
+    assert_eq!((text.as_str(), aggregator.unwrap().asn), ("65001 4200000001", Asn(65001)));
+    // AS4_AGGREGATOR alone says nothing.
+    assert_eq!(merged(path, as4, "", "fa56ea05 0a000001"), ("65001 4200000001".to_owned(), None));
+}
+
+#[test]
+fn path_length_counts_sets_once_and_confederations_not_at_all() {
+    let value = hex("03 02 0000fde8 0000fde9  02 03 00000001 00000002 00000003  01 02 00000004 00000005");
+    let codec = crate::build::internal();
+    let block = canonical(&codec, &[origin(), attribute(0x40, 2, &value), next_hop()]);
+    let path = AttributeBlock::parse(&block).unwrap().as_path();
+    assert_eq!(path.length(), 4);
+    assert_eq!(path.first(), Some(Asn(1)));
+    assert_eq!(path.origin_as(), None, "a set has no one origin");
+    assert_eq!(path.contains_count(Asn(65001)), 1);
+    assert_eq!(path.to_string(), "(65000 65001) 1 2 3 {4 5}");
+}
+
+#[test]
+fn what_a_receiver_would_refuse_is_not_encoded() {
+    let refused = |attributes: PathAttributes| {
+        let mut out = b"before".to_vec();
+        let error = attributes.encode_block(&mut out).unwrap_err();
+        assert_eq!(out, b"before");
+        error.attribute
+    };
+    let default = PathAttributes::default;
+    let path = AsPath::sequence([Asn(1), Asn(0)]);
+    assert_eq!(refused(PathAttributes { as_path: path, ..default() }), AttributeCode::AS_PATH);
+    let path = AsPath::sequence((1..20_000).map(Asn));
+    assert_eq!(refused(PathAttributes { as_path: path, ..default() }), AttributeCode::AS_PATH);
+    let other =
+        |code, value: &[u8]| OwnedAttribute { flags: AttributeFlags(0xc0), code, value: value.to_vec() };
+    for code in [AttributeCode::COMMUNITIES, AttributeCode::MP_REACH_NLRI, AttributeCode::AIGP] {
+        assert_eq!(refused(PathAttributes { other: vec![other(code, &[1])], ..default() }), code);
+    }
+}
+
+#[test]
+fn a_long_sequence_goes_out_as_several_segments() {
+    let attributes =
+        PathAttributes { as_path: AsPath::sequence((1..=600).map(Asn)), ..PathAttributes::default() };
+    let mut out = Vec::new();
+    attributes.encode_block(&mut out).unwrap();
+    let path = AttributeBlock::parse(&out).unwrap().as_path();
+    assert_eq!(path.segments().map(|s| s.len()).collect::<Vec<_>>(), [255, 255, 90]);
+    assert_eq!(path.length(), 600);
+}
+
+#[test]
+fn a_block_out_of_order_or_with_a_next_hop_is_not_canonical() {
+    let swapped = [as_path(&[1]), origin()].concat();
+    assert_eq!(AttributeBlock::parse(&swapped), Err(NotCanonical { attribute: AttributeCode::ORIGIN }));
+    assert_eq!(AttributeBlock::parse(&next_hop()), Err(NotCanonical { attribute: AttributeCode::NEXT_HOP }));
+    assert_eq!(AttributeBlock::parse(&[0x40]), Err(NotCanonical { attribute: AttributeCode(0) }));
+    // Unchecked, damaged octets read as absent.
+    assert_eq!(AttributeBlock::trusted(&[0x80, 4, 3, 0, 0, 0]).med(), None);
+}

@@ -1,0 +1,16 @@
+//! Protocol stories about the codec, by subject.
+#![allow(unreachable_pub, reason = "modules of one test binary share helpers")]
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a panic is how a test fails")]
+
+mod attributes;
+mod build;
+mod corpus;
+mod header;
+mod notification;
+mod open;
+mod pack;
+mod rewrite;
+mod round_trip;
+mod total;
+mod verdict;
+mod view;

@@ -1,0 +1,160 @@
+//! From a block to what is sent.
+use bgp_wire::{
+    Aggregator, AsPath, Asn, AttributeBlock, AttributeCode, ClusterEdit, ClusterId, Codec, Community, Edit,
+    PathAttributes, PathSegment, Rewrite, RouterId, SegmentKind, TooLong, rewrite,
+};
+
+use crate::build::{NET, next_hop, update};
+
+fn block(attributes: &PathAttributes) -> Vec<u8> {
+    let mut out = Vec::new();
+    attributes.encode_block(&mut out).unwrap();
+    out
+}
+
+fn rewritten(attributes: &PathAttributes, how: &Rewrite) -> PathAttributes {
+    let mut out = Vec::new();
+    rewrite(AttributeBlock::parse(&block(attributes)).unwrap(), how, &mut out).unwrap();
+    PathAttributes::from_block(AttributeBlock::parse(&out).unwrap())
+}
+
+fn route() -> PathAttributes {
+    PathAttributes {
+        as_path: AsPath::sequence([Asn(65001)]),
+        med: Some(7),
+        local_pref: Some(150),
+        communities: vec![Community::NO_EXPORT],
+        ..PathAttributes::default()
+    }
+}
+
+#[test]
+fn nothing_to_do_copies_the_block() {
+    let bytes = block(&route());
+    let mut out = b"before".to_vec();
+    rewrite(AttributeBlock::parse(&bytes).unwrap(), &Rewrite::default(), &mut out).unwrap();
+    assert_eq!(out, [b"before", &bytes[..]].concat());
+}
+
+#[test]
+fn reflection_stamps_originator_and_cluster() {
+    let (id, cluster) = (RouterId(1), ClusterId(9));
+    let how = Rewrite {
+        originator_id: Edit::SetIfAbsent(id),
+        cluster_list: ClusterEdit::Prepend(cluster),
+        ..Rewrite::default()
+    };
+    let once = rewritten(&route(), &how);
+    assert_eq!((once.originator_id, &once.cluster_list[..]), (Some(id), &[cluster][..]));
+    let next = Rewrite {
+        originator_id: Edit::SetIfAbsent(RouterId(2)),
+        cluster_list: ClusterEdit::Prepend(ClusterId(8)),
+        ..Rewrite::default()
+    };
+    let twice = rewritten(&once, &next);
+    assert_eq!((twice.originator_id, &twice.cluster_list[..]), (Some(id), &[ClusterId(8), cluster][..]));
+    let expected = PathAttributes { originator_id: None, cluster_list: vec![], ..twice };
+    assert_eq!(expected, route(), "the rest is untouched");
+}
+
+#[test]
+fn an_external_peer_gets_our_as_and_no_internal_attributes() {
+    let how = Rewrite {
+        prepend: Some((Asn(65000), 2)),
+        med: Edit::Remove,
+        local_pref: Edit::Remove,
+        cluster_list: ClusterEdit::Remove,
+        originator_id: Edit::Remove,
+        ..Rewrite::default()
+    };
+    let mut from = route();
+    from.cluster_list = vec![ClusterId(1)];
+    from.originator_id = Some(RouterId(1));
+    from.as_path
+        .segments
+        .insert(0, PathSegment { kind: SegmentKind::ConfedSequence, asns: vec![Asn(64512)] });
+    let to = rewritten(&from, &how);
+    let expected = PathAttributes {
+        as_path: AsPath::sequence([Asn(65000), Asn(65000), Asn(65001)]),
+        communities: vec![Community::NO_EXPORT],
+        ..PathAttributes::default()
+    };
+    assert_eq!(to, expected);
+}
+
+#[test]
+fn our_own_route_gets_a_path_of_one() {
+    let how = Rewrite { prepend: Some((Asn(65000), 1)), local_pref: Edit::Set(100), ..Rewrite::default() };
+    let to = rewritten(&PathAttributes::default(), &how);
+    assert_eq!((to.as_path, to.local_pref), (AsPath::sequence([Asn(65000)]), Some(100)));
+}
+
+#[test]
+fn a_full_segment_makes_room_for_a_new_one() {
+    let lengths = |n: u32, times| {
+        let from =
+            PathAttributes { as_path: AsPath::sequence((1..=n).map(Asn)), ..PathAttributes::default() };
+        let to = rewritten(&from, &Rewrite { prepend: Some((Asn(65000), times)), ..Rewrite::default() });
+        to.as_path.segments.iter().map(|s| s.asns.len()).collect::<Vec<_>>()
+    };
+    assert_eq!(lengths(254, 1), [255]);
+    assert_eq!(lengths(255, 1), [1, 255]);
+    assert_eq!(lengths(254, 3), [2, 255]);
+    assert_eq!(lengths(255, 255), [255, 255]);
+}
+
+#[test]
+fn a_set_at_the_front_gets_a_sequence_before_it() {
+    let set = PathSegment { kind: SegmentKind::Set, asns: vec![Asn(1), Asn(2)] };
+    let from =
+        PathAttributes { as_path: AsPath { segments: vec![set.clone()] }, ..PathAttributes::default() };
+    let to = rewritten(&from, &Rewrite { prepend: Some((Asn(65000), 1)), ..Rewrite::default() });
+    let own = PathSegment { kind: SegmentKind::Sequence, asns: vec![Asn(65000)] };
+    assert_eq!(to.as_path.segments, [own, set]);
+}
+
+/// Sends a route to a two-octet peer and reads it there.
+fn through_two_octet_peer(from: &PathAttributes, prepend: Option<(Asn, u8)>) -> (PathAttributes, Vec<u8>) {
+    let how = Rewrite { prepend, two_octet_as: true, ..Rewrite::default() };
+    let mut out = Vec::new();
+    rewrite(AttributeBlock::parse(&block(from)).unwrap(), &how, &mut out).unwrap();
+    let codec = Codec { four_octet_as: false, ..crate::build::internal() };
+    let frame = update(&[], &[out, next_hop()], &NET);
+    let view = codec.decode_update(&frame).unwrap();
+    assert_eq!(view.outcome().to_string(), "accept");
+    let codes = view.attributes().map(|a| a.code.0).collect();
+    let mut back = Vec::new();
+    view.canonical_attributes(&mut back);
+    (PathAttributes::from_block(AttributeBlock::parse(&back).unwrap()), codes)
+}
+
+#[test]
+fn a_two_octet_peer_gets_as_trans_and_the_as4_attributes_when_needed() {
+    let mut from = route();
+    from.as_path = AsPath::sequence([Asn(4_200_000_000), Asn(65001)]);
+    from.aggregator = Some(Aggregator { asn: Asn(4_200_000_000), router_id: RouterId(5) });
+    let (back, codes) = through_two_octet_peer(&from, None);
+    assert_eq!(back, from);
+    assert_eq!(codes, [1, 2, 4, 5, 7, 8, 17, 18, 3]);
+
+    let mut from = route();
+    from.aggregator = Some(Aggregator { asn: Asn(65001), router_id: RouterId(5) });
+    let (back, codes) = through_two_octet_peer(&from, None);
+    assert_eq!(back, from);
+    assert_eq!(codes, [1, 2, 4, 5, 7, 8, 3], "no AS4 attributes where two octets do");
+
+    let (back, codes) = through_two_octet_peer(&route(), Some((Asn(4_200_000_001), 1)));
+    assert_eq!(back.as_path, AsPath::sequence([Asn(4_200_000_001), Asn(65001)]));
+    assert!(codes.contains(&17));
+}
+
+#[test]
+fn a_list_that_would_not_fit_its_length_field_is_reported() {
+    let from = PathAttributes { cluster_list: vec![ClusterId(1); 16_383], ..PathAttributes::default() };
+    let bytes = block(&from);
+    let how = Rewrite { cluster_list: ClusterEdit::Prepend(ClusterId(2)), ..Rewrite::default() };
+    let mut out = Vec::new();
+    let result = rewrite(AttributeBlock::parse(&bytes).unwrap(), &how, &mut out);
+    assert_eq!(result, Err(TooLong { attribute: AttributeCode::CLUSTER_LIST }));
+    assert!(out.is_empty());
+}

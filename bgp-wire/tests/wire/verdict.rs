@@ -1,0 +1,356 @@
+//! RFC 7606, attribute by attribute: what a fault leads to from an external and from an internal peer.
+use bgp_wire::{Codec, Family, FamilySet, FaultKind, Reaction, UpdateView};
+
+use crate::build::{
+    NET, NET6, as_path, attribute, external, internal, mandatory, mp_reach, mp_unreach, next_hop, origin,
+    update,
+};
+
+/// The outcome in words, as `accept` or `reset 3/1 [data]`.
+fn verdict(codec: &Codec, frame: &[u8]) -> String {
+    match codec.decode_update(frame) {
+        Ok(view) => view.outcome().to_string(),
+        Err(n) => format!("reset {}/{} {:02x?}", n.code.0, n.subcode, &n.data[..]),
+    }
+}
+
+/// The mandatory attributes and one more, with one route.
+fn with(extra: Vec<u8>) -> Vec<u8> {
+    let mut attributes = mandatory();
+    let code = extra[1];
+    attributes.retain(|a| a[1] != code);
+    attributes.push(extra);
+    update(&[], &attributes, &NET)
+}
+
+const ACCEPT: &str = "accept";
+const DISCARD: &str = "attribute-discard";
+const WITHDRAW: &str = "treat-as-withdraw";
+const DISABLE: &str = "afi-safi-disable";
+
+/// Name, attribute, outcome from an external peer, from an internal peer.
+type Row = (&'static str, Vec<u8>, &'static str, &'static str);
+
+fn rows() -> Vec<Row> {
+    let a = attribute;
+    let both = |name, bytes, outcome| (name, bytes, outcome, outcome);
+    vec![
+        both("ORIGIN, length", a(0x40, 1, &[0, 0]), WITHDRAW),
+        both("ORIGIN, empty", a(0x40, 1, &[]), WITHDRAW),
+        both("ORIGIN, value", a(0x40, 1, &[3]), WITHDRAW),
+        both("ORIGIN, optional", a(0xc0, 1, &[0]), WITHDRAW),
+        both("ORIGIN, partial is not looked at", a(0x60, 1, &[0]), ACCEPT),
+        both("AS_PATH, empty is lawful", a(0x40, 2, &[]), ACCEPT),
+        both("AS_PATH, AS_SET", a(0x40, 2, &[1, 1, 0, 0, 0, 1]), ACCEPT),
+        both("AS_PATH, empty segment", a(0x40, 2, &[2, 0]), WITHDRAW),
+        both("AS_PATH, segment type 0", a(0x40, 2, &[0, 1, 0, 0, 0, 1]), WITHDRAW),
+        both("AS_PATH, segment type 5", a(0x40, 2, &[5, 1, 0, 0, 0, 1]), WITHDRAW),
+        both("AS_PATH, segment cut short", a(0x40, 2, &[2, 2, 0, 0, 0, 1]), WITHDRAW),
+        both("AS_PATH, one octet left over", a(0x40, 2, &[2, 1, 0, 0, 0, 1, 2]), WITHDRAW),
+        both("AS_PATH, AS 0", a(0x40, 2, &[2, 2, 0, 0, 0, 1, 0, 0, 0, 0]), WITHDRAW),
+        both("AS_PATH, not transitive", a(0x00, 2, &[]), WITHDRAW),
+        ("AS_PATH, confederation", a(0x40, 2, &[3, 1, 0, 0, 0, 1]), WITHDRAW, ACCEPT),
+        both("NEXT_HOP, length", a(0x40, 3, &[10, 0, 0]), WITHDRAW),
+        both("NEXT_HOP, 0.0.0.0", a(0x40, 3, &[0, 0, 0, 0]), WITHDRAW),
+        both("NEXT_HOP, multicast", a(0x40, 3, &[224, 0, 0, 5]), WITHDRAW),
+        both("NEXT_HOP, broadcast", a(0x40, 3, &[255; 4]), WITHDRAW),
+        both("MULTI_EXIT_DISC, length", a(0x80, 4, &[0; 3]), WITHDRAW),
+        both("MULTI_EXIT_DISC, transitive", a(0xc0, 4, &[0; 4]), WITHDRAW),
+        ("LOCAL_PREF", a(0x40, 5, &[0; 4]), DISCARD, ACCEPT),
+        ("LOCAL_PREF, length", a(0x40, 5, &[0; 5]), DISCARD, WITHDRAW),
+        ("LOCAL_PREF, flags", a(0x80, 5, &[0; 4]), DISCARD, WITHDRAW),
+        both("ATOMIC_AGGREGATE", a(0x40, 6, &[]), ACCEPT),
+        both("ATOMIC_AGGREGATE, length", a(0x40, 6, &[1]), DISCARD),
+        both("AGGREGATOR", a(0xc0, 7, &[0, 0, 0, 1, 10, 0, 0, 1]), ACCEPT),
+        both("AGGREGATOR, two-octet form", a(0xc0, 7, &[0, 1, 10, 0, 0, 1]), DISCARD),
+        both("AGGREGATOR, AS 0", a(0xc0, 7, &[0, 0, 0, 0, 10, 0, 0, 1]), DISCARD),
+        both("COMMUNITIES, empty", a(0xc0, 8, &[]), WITHDRAW),
+        both("COMMUNITIES, length", a(0xc0, 8, &[0; 6]), WITHDRAW),
+        both("COMMUNITIES, not transitive", a(0x80, 8, &[0; 4]), WITHDRAW),
+        ("ORIGINATOR_ID", a(0x80, 9, &[0; 4]), DISCARD, ACCEPT),
+        ("ORIGINATOR_ID, length", a(0x80, 9, &[0; 3]), DISCARD, WITHDRAW),
+        ("CLUSTER_LIST", a(0x80, 10, &[0; 8]), DISCARD, ACCEPT),
+        ("CLUSTER_LIST, empty", a(0x80, 10, &[]), DISCARD, WITHDRAW),
+        ("CLUSTER_LIST, length", a(0x80, 10, &[0; 7]), DISCARD, WITHDRAW),
+        both("EXTENDED_COMMUNITIES, length", a(0xc0, 16, &[0; 9]), WITHDRAW),
+        both("EXTENDED_COMMUNITIES, empty", a(0xc0, 16, &[]), WITHDRAW),
+        both("AS4_PATH between four-octet speakers", a(0xc0, 17, &[2, 1, 0, 0, 0, 1]), DISCARD),
+        both("AS4_AGGREGATOR between four-octet speakers", a(0xc0, 18, &[0; 8]), DISCARD),
+        both("PMSI_TUNNEL, length", a(0xc0, 22, &[0; 4]), WITHDRAW),
+        both("TUNNEL_ENCAPSULATION, cut short", a(0xc0, 23, &[0, 8, 0, 5, 1]), WITHDRAW),
+        both("IPv6 extended communities, length", a(0xc0, 25, &[0; 21]), WITHDRAW),
+        both("AIGP", a(0x80, 26, &[1, 0, 11, 0, 0, 0, 0, 0, 0, 0, 9]), ACCEPT),
+        both("AIGP, length", a(0x80, 26, &[1, 0, 10, 0, 0, 0, 0, 0, 0, 9]), DISCARD),
+        both("AIGP, TLV length below its header", a(0x80, 26, &[9, 0, 2]), DISCARD),
+        both("AIGP, transitive", a(0xc0, 26, &[1, 0, 11, 0, 0, 0, 0, 0, 0, 0, 9]), DISCARD),
+        both("BGP-LS, cut short", a(0x80, 29, &[4, 0, 0, 5, 1]), DISCARD),
+        both("LARGE_COMMUNITIES, length", a(0xc0, 32, &[0; 13]), WITHDRAW),
+        both("ONLY_TO_CUSTOMER", a(0xc0, 35, &[0, 0, 0, 1]), ACCEPT),
+        both("ONLY_TO_CUSTOMER, length", a(0xc0, 35, &[0, 0, 1]), WITHDRAW),
+        both("PREFIX_SID, cut short", a(0xc0, 40, &[1, 0, 7, 0]), DISCARD),
+        both("ATTR_SET, attribute cut short", a(0xc0, 128, &[0, 0, 0, 1, 0x40, 1, 2, 0]), WITHDRAW),
+        both("unknown, optional", a(0xc0, 99, &[1]), ACCEPT),
+        both("unknown, optional non-transitive", a(0x80, 99, &[]), ACCEPT),
+        both("unknown, well-known", a(0x40, 99, &[7]), "reset 3/2 [40, 63, 01, 07]"),
+        both("unknown, no flags at all", a(0x00, 0, &[]), "reset 3/2 [00, 00, 00]"),
+    ]
+}
+
+#[test]
+fn every_fault_of_one_attribute_has_its_reaction() {
+    for (name, bytes, from_external, from_internal) in rows() {
+        let frame = with(bytes);
+        assert_eq!(verdict(&external(), &frame), from_external, "{name}, external");
+        assert_eq!(verdict(&internal(), &frame), from_internal, "{name}, internal");
+    }
+}
+
+/// The routes that a view shows: announced, withdrawn.
+fn routes(view: &UpdateView<'_>) -> (Vec<String>, Vec<String>) {
+    let announced = view.reach().flat_map(|r| r.nlri.iter()).map(|(_, n)| n.to_string()).collect();
+    (announced, view.unreach().flat_map(|b| b.iter()).map(|(_, n)| n.to_string()).collect())
+}
+
+#[test]
+fn withdrawal_takes_the_announced_routes_along() {
+    let codec = external();
+    let attributes = [origin(), attribute(0x40, 2, &[2, 0]), next_hop(), mp_reach(0x80, &NET6)];
+    let frame = update(&[8, 10], &attributes, &NET);
+    let view = codec.decode_update(&frame).unwrap();
+    assert_eq!(view.outcome(), Reaction::TreatAsWithdraw);
+    let (announced, withdrawn) = routes(&view);
+    assert_eq!(announced, Vec::<String>::new());
+    assert_eq!(withdrawn, ["10.0.0.0/8", "192.0.2.0/24", "2001:db8::/32"]);
+    assert_eq!(view.attributes().count(), 0);
+    let fault = view.faults().next().unwrap();
+    assert_eq!(fault.to_string(), "AS_PATH: malformed segment (treat-as-withdraw)");
+    assert_eq!(view.notification().unwrap().subcode, 11);
+}
+
+#[test]
+fn a_malformed_attribute_before_mp_reach_does_not_hide_its_prefixes() {
+    for bad in [attribute(0x40, 1, &[9]), attribute(0x80, 4, &[1]), attribute(0xc0, 8, &[1])] {
+        let frame = update(&[], &[bad, as_path(&[1]), mp_reach(0x80, &NET6)], &[]);
+        let codec = external();
+        let view = codec.decode_update(&frame).unwrap();
+        assert_eq!(routes(&view), (vec![], vec!["2001:db8::/32".to_owned()]));
+    }
+}
+
+#[test]
+fn the_strongest_reaction_wins_and_all_faults_are_listed() {
+    let mut attributes = mandatory();
+    attributes.extend([attribute(0x40, 6, &[1]), attribute(0x80, 4, &[1]), attribute(0xc0, 7, &[1])]);
+    let frame = update(&[], &attributes, &NET);
+    let view = external().decode_update(&frame).unwrap();
+    let kinds: Vec<_> = view.faults().map(|f| (f.attribute.0, f.kind, f.reaction)).collect();
+    let expected = [
+        (6, FaultKind::Length, Reaction::AttributeDiscard),
+        (4, FaultKind::Length, Reaction::TreatAsWithdraw),
+        (7, FaultKind::Length, Reaction::AttributeDiscard),
+    ];
+    assert_eq!(kinds, expected);
+    assert_eq!(view.outcome(), Reaction::TreatAsWithdraw);
+}
+
+#[test]
+fn of_repeated_attributes_the_first_counts() {
+    let mut attributes = mandatory();
+    attributes.extend([attribute(0x80, 4, &[0, 0, 0, 1]), attribute(0x80, 4, &[0, 0, 0, 2])]);
+    attributes.extend([attribute(0xc0, 200, b"a"), attribute(0xc0, 200, b"b")]);
+    let frame = update(&[], &attributes, &NET);
+    let view = external().decode_update(&frame).unwrap();
+    assert_eq!(view.outcome(), Reaction::AttributeDiscard);
+    assert_eq!(view.med(), Some(1));
+    assert_eq!(view.attributes().filter(|a| a.code.0 == 4).count(), 1);
+    assert_eq!(view.attributes().filter(|a| a.code.0 == 200).map(|a| a.value).collect::<Vec<_>>(), [b"a"]);
+}
+
+#[test]
+fn a_malformed_first_counts_too() {
+    let good = attribute(0x40, 1, &[0]);
+    let attributes = [attribute(0x40, 1, &[7]), good, as_path(&[1]), next_hop()];
+    assert_eq!(verdict(&external(), &update(&[], &attributes, &NET)), WITHDRAW);
+    // A discarded first is not made good by a second either.
+    let mut attributes = mandatory();
+    attributes.extend([attribute(0xc0, 7, &[1]), attribute(0xc0, 7, &[0, 0, 0, 1, 10, 0, 0, 1])]);
+    let frame = update(&[], &attributes, &NET);
+    assert_eq!(external().decode_update(&frame).unwrap().aggregator(), None);
+}
+
+#[test]
+fn repeated_mp_attributes_end_the_session() {
+    let attributes = [origin(), as_path(&[1]), mp_reach(0x80, &NET6), mp_reach(0x80, &NET6)];
+    assert_eq!(verdict(&external(), &update(&[], &attributes, &[])), "reset 3/1 []");
+    let attributes = [mp_unreach(&NET6), mp_unreach(&NET6)];
+    assert_eq!(verdict(&external(), &update(&[], &attributes, &[])), "reset 3/1 []");
+}
+
+#[test]
+fn wrong_flags_on_mp_attributes_are_worse_than_withdrawal() {
+    let frame = update(&[], &[origin(), as_path(&[1]), mp_reach(0xc0, &NET6)], &[]);
+    assert!(verdict(&external(), &frame).starts_with("reset 3/4 [c0, 0e,"));
+    let disabling = Codec { afi_safi_disable: true, ..external() };
+    assert_eq!(verdict(&disabling, &frame), DISABLE);
+    let view = disabling.decode_update(&frame).unwrap();
+    assert_eq!(view.disabled(), FamilySet::of(&[Family::IPV6_UNICAST]));
+    assert_eq!(routes(&view), (vec![], vec![]));
+    // With but one family there is nothing left to keep the session for.
+    let single = Codec { families: FamilySet::of(&[Family::IPV6_UNICAST]), ..disabling };
+    assert!(verdict(&single, &frame).starts_with("reset 3/4"));
+    let frame = update(&[], &[attribute(0x40, 15, &[0, 2, 1])], &[]);
+    assert_eq!(verdict(&external(), &frame), "reset 3/4 [40, 0f, 03, 00, 02, 01]");
+}
+
+#[test]
+fn malformed_mp_attributes_end_the_session() {
+    let reset = |mp: Vec<u8>| verdict(&external(), &update(&[], &[origin(), as_path(&[1]), mp], &[]));
+    assert!(reset(attribute(0x80, 14, &[0, 2])).starts_with("reset 3/5"), "no family");
+    assert!(reset(attribute(0x80, 14, &[0, 2, 1, 16, 1])).starts_with("reset 3/5"), "next hop cut short");
+    assert!(
+        reset(attribute(0x80, 14, &[0, 2, 1, 4, 1, 2, 3, 4, 0])).starts_with("reset 3/9"),
+        "next hop length"
+    );
+    assert!(reset(mp_reach(0x80, &[129, 0])).starts_with("reset 3/9"), "prefix length");
+    assert!(reset(mp_reach(0x80, &[64, 0x20])).starts_with("reset 3/9"), "prefix cut short");
+    assert!(reset(mp_unreach(&[64, 0x20])).starts_with("reset 3/9"), "withdrawn prefix cut short");
+}
+
+#[test]
+fn syntax_errors_in_classic_nlri_end_the_session() {
+    let plain = |withdrawn: &[u8], nlri: &[u8]| verdict(&external(), &update(withdrawn, &mandatory(), nlri));
+    assert_eq!(plain(&[], &[33, 1, 2, 3, 4, 5]), "reset 3/10 []");
+    assert_eq!(plain(&[], &[24, 1, 2]), "reset 3/10 []");
+    assert_eq!(plain(&[33], &NET), "reset 3/10 []");
+    // Even where an attribute alone would have meant withdrawal.
+    let frame = update(&[], &[attribute(0x40, 1, &[9])], &[24, 1]);
+    assert_eq!(verdict(&external(), &frame), "reset 3/10 []");
+}
+
+#[test]
+fn section_lengths_beyond_the_message_end_the_session() {
+    let mut frame = update(&[], &mandatory(), &NET);
+    frame[19] = 0xff;
+    assert_eq!(verdict(&external(), &frame), "reset 3/1 []");
+    let mut frame = update(&[], &mandatory(), &NET);
+    frame[21] = 0xff;
+    assert_eq!(verdict(&external(), &frame), "reset 3/1 []");
+}
+
+#[test]
+fn missing_mandatory_attributes_withdraw_the_routes() {
+    for missing in 0..3 {
+        let mut attributes = mandatory();
+        let code = attributes.remove(missing)[1];
+        let frame = update(&[], &attributes, &NET);
+        let view = external().decode_update(&frame).unwrap();
+        assert_eq!(view.outcome(), Reaction::TreatAsWithdraw);
+        let fault = view.faults().next().unwrap();
+        assert_eq!((fault.attribute.0, fault.kind), (code, FaultKind::Missing));
+        let n = view.notification().unwrap();
+        assert_eq!((n.subcode, &n.data[..]), (3, &[code][..]));
+    }
+    // MP_REACH_NLRI brings its own next hop.
+    let frame = update(&[], &[origin(), as_path(&[1]), mp_reach(0x80, &NET6)], &[]);
+    assert_eq!(verdict(&external(), &frame), ACCEPT);
+    let frame = update(&[], &[as_path(&[1]), mp_reach(0x80, &NET6)], &[]);
+    assert_eq!(verdict(&external(), &frame), WITHDRAW);
+    // An UPDATE that announces nothing needs none.
+    assert_eq!(verdict(&external(), &update(&NET, &[], &[])), ACCEPT);
+    assert_eq!(verdict(&external(), &update(&[], &[mp_unreach(&NET6)], &[])), ACCEPT);
+}
+
+#[test]
+fn an_error_without_reachable_nlri_ends_the_session_unless_mild() {
+    let frame = update(&NET, &[attribute(0x40, 1, &[9])], &[]);
+    assert_eq!(verdict(&external(), &frame), "reset 3/6 [40, 01, 01, 09]");
+    let frame = update(&[], &[mp_unreach(&NET6), attribute(0x80, 4, &[9])], &[]);
+    assert_eq!(verdict(&external(), &frame), "reset 3/5 [80, 04, 01, 09]");
+    let frame = update(&NET, &[attribute(0x40, 6, &[9])], &[]);
+    assert_eq!(verdict(&external(), &frame), DISCARD);
+}
+
+#[test]
+fn attributes_that_overrun_their_section_withdraw_what_follows() {
+    // COMMUNITIES claims 8 octets where 4 are left.
+    let mut bad = attribute(0xc0, 8, &[0; 4]);
+    bad[2] = 8;
+    let mut attributes = mandatory();
+    attributes.push(bad);
+    let frame = update(&[], &attributes, &NET);
+    let view = external().decode_update(&frame).unwrap();
+    assert_eq!(view.outcome(), Reaction::TreatAsWithdraw);
+    assert_eq!(routes(&view), (vec![], vec!["192.0.2.0/24".to_owned()]));
+    // Two octets left over are no attribute.
+    let mut attributes = mandatory();
+    attributes.push(vec![0x40, 5]);
+    assert_eq!(verdict(&external(), &update(&[], &attributes, &NET)), WITHDRAW);
+    // Without routes there is nothing to withdraw.
+    assert_eq!(verdict(&external(), &update(&NET, &[vec![0x40]], &[])), "reset 3/1 []");
+}
+
+#[test]
+fn an_mp_attribute_that_overruns_ends_the_session() {
+    let mut cut = mp_reach(0x80, &NET6);
+    cut.pop();
+    let mut attributes = mandatory();
+    attributes.push(cut);
+    assert_eq!(verdict(&external(), &update(&[], &attributes, &NET)), "reset 3/1 []");
+}
+
+#[test]
+fn families_that_were_not_negotiated_are_passed_over() {
+    let codec = Codec { families: FamilySet::of(&[Family::IPV4_UNICAST]), ..external() };
+    let mut attributes = mandatory();
+    attributes.push(mp_reach(0xc0, &[129]));
+    let frame = update(&[], &attributes, &NET);
+    let view = codec.decode_update(&frame).unwrap();
+    assert_eq!(view.outcome(), Reaction::AttributeDiscard);
+    assert_eq!(routes(&view).0, ["192.0.2.0/24"]);
+    let six = Codec { families: FamilySet::of(&[Family::IPV6_UNICAST]), ..external() };
+    let frame = update(&NET, &mandatory(), &NET);
+    assert_eq!(routes(&six.decode_update(&frame).unwrap()), (vec![], vec![]));
+}
+
+#[test]
+fn an_invalid_mp_next_hop_withdraws_its_routes() {
+    let bad = |next_hop: [u8; 16]| {
+        let value = [&[0, 2, 1, 16], &next_hop[..], &[0], &NET6[..]].concat();
+        update(&[], &[origin(), as_path(&[1]), attribute(0x80, 14, &value)], &[])
+    };
+    assert_eq!(verdict(&external(), &bad([0; 16])), WITHDRAW);
+    assert_eq!(verdict(&external(), &bad([0xff; 16])), WITHDRAW);
+}
+
+#[test]
+fn next_hop_beside_mp_reach_alone_is_ignored() {
+    let attributes = [origin(), as_path(&[1]), attribute(0x40, 3, &[0; 4]), mp_reach(0x80, &NET6)];
+    assert_eq!(verdict(&external(), &update(&[], &attributes, &[])), ACCEPT);
+}
+
+#[test]
+fn an_as_path_of_two_octet_numbers_is_judged_as_such() {
+    let codec = Codec { four_octet_as: false, ..external() };
+    let frame = |path: &[u8]| update(&[], &[origin(), attribute(0x40, 2, path), next_hop()], &NET);
+    assert_eq!(verdict(&codec, &frame(&[2, 2, 0xfd, 0xe8, 0xfd, 0xe9])), ACCEPT);
+    assert_eq!(verdict(&codec, &frame(&[2, 2, 0xfd, 0xe8, 0, 0])), WITHDRAW);
+    assert_eq!(verdict(&codec, &frame(&[2, 2, 0, 0, 0xfd, 0xe8, 0, 0, 0xfd, 0xe9])), WITHDRAW);
+}
+
+#[test]
+fn malformed_as4_attributes_are_discarded() {
+    let codec = Codec { four_octet_as: false, ..external() };
+    let frame = |extra: Vec<u8>| {
+        let path = attribute(0x40, 2, &[2, 1, 0x5b, 0xa0]);
+        update(&[], &[origin(), path, next_hop(), extra], &NET)
+    };
+    for bad in [
+        attribute(0xc0, 17, &[2, 1, 0, 1]),
+        attribute(0xc0, 17, &[2, 0, 2, 1, 0, 1, 0, 0]),
+        attribute(0xc0, 17, &[2, 1, 0, 0, 0, 0]),
+        attribute(0xc0, 18, &[0; 8]),
+        attribute(0xc0, 18, &[1; 7]),
+    ] {
+        assert_eq!(verdict(&codec, &frame(bad)), DISCARD);
+    }
+}
