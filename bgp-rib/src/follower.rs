@@ -84,13 +84,12 @@ impl<K: Key> Table<K> {
         }
         let why = if alone { None } else { ladder.decisive() }.map_or(Why::Only, Why::Won);
         if !alone && shared.config.max_paths > 1 {
-            // Who fell last was best after the best.
-            let mut equals: Vec<u32> = ladder.equals().collect();
-            equals.reverse();
-            for path in equals {
-                let next_hop = shared.next_hop(self.paths[path].attributes);
-                next_hops.extend(next_hop.filter(|next_hop| !next_hops.contains(next_hop)));
-            }
+            // In the order of addresses: what the set looks like must not depend on how its members rank.
+            let equals = ladder.equals().filter_map(|path| shared.next_hop(self.paths[path].attributes));
+            let mut others: Vec<NextHop> = equals.filter(|next_hop| !next_hops.contains(next_hop)).collect();
+            others.sort_unstable();
+            others.dedup();
+            next_hops.extend(others);
             next_hops.truncate(shared.config.max_paths);
         }
         let source = shared.peers.source(best.peer, best.path_id);

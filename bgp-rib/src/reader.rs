@@ -17,7 +17,8 @@ pub struct RouteChange {
 /// The best route of a prefix.
 #[derive(Clone, Debug)]
 pub struct Best {
-    /// Every next hop of the multipath set, best first, none twice; empty for a route of this speaker's own without next hop.
+    /// The next hops of the multipath set, none twice: the best path's first, the others in the order of addresses. Empty
+    /// for a route of this speaker's own without next hop.
     pub next_hops: Vec<NextHop>,
     /// Path attributes and next hop of the best path.
     pub attributes: RouteAttributes,

@@ -1,6 +1,6 @@
 //! Sessions come up and go down.
 
-use bgp_wire::{ClusterId, Family};
+use bgp_wire::{ClusterId, Family, FamilySet};
 
 use crate::PeerId;
 use crate::config::PeerParams;
@@ -27,7 +27,9 @@ impl Rib {
         if let Some(former) = self.shared.peers.get(slot) {
             peer.renamed = has_past && (former.renamed || peer.differs_as_source(former));
         }
-        let (families, keep) = (peer.params.families, peer.params.keep_stale);
+        let families = peer.params.families;
+        // Who comes back as another is not the one whose routes were kept.
+        let keep = if peer.renamed { FamilySet::empty() } else { peer.params.keep_stale };
         let met = self.meet_addresses(slot, &peer.params);
         if met || has_past {
             self.ipv4.groups.clear_caches();

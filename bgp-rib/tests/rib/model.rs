@@ -246,6 +246,13 @@ impl World {
                 let params = params(peer, variant);
                 self.lab.up(peer, params.clone());
                 self.deadlines.remove(&id);
+                if self
+                    .sessions
+                    .get(&id)
+                    .is_some_and(|(former, _)| former.peer_router_id != params.peer_router_id)
+                {
+                    self.forget_stale(id, 0);
+                }
                 if self.told.keys().any(|(_, from, _)| *from == From::Peer(id)) {
                     self.deadlines.insert(id, self.lab.now + params.stale_time);
                 }
@@ -579,6 +586,9 @@ impl World {
             for path in explained.paths {
                 let within = matches!(path.verdict, PathVerdict::Best | PathVerdict::Multipath(_));
                 hops.extend(path.attributes.next_hop.filter(|hop| within && !hops.contains(hop)));
+            }
+            if let [_, others @ ..] = &mut hops[..] {
+                others.sort_unstable();
             }
             hops.truncate(self.lab.rib.config().max_paths);
             assert_eq!(got.map(|(_, hops)| hops.clone()).unwrap_or_default(), hops, "{prefix}");
