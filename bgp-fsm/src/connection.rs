@@ -68,15 +68,10 @@ impl Connections {
         self.iter().last().is_some_and(|conn| conn.id == id)
     }
 
-    /// Takes in a new connection; gives it back when there is no room.
-    pub(crate) fn add(&mut self, conn: Connection) -> Result<(), Connection> {
-        match self.slots.iter_mut().find(|slot| slot.is_none()) {
-            Some(slot) => {
-                *slot = Some(conn);
-                Ok(())
-            }
-            None => Err(conn),
-        }
+    /// Takes in a new connection; `false` when there is no room.
+    pub(crate) fn add(&mut self, conn: Connection) -> bool {
+        let free = self.slots.iter_mut().find(|slot| slot.is_none());
+        free.map(|slot| *slot = Some(conn)).is_some()
     }
 
     pub(crate) fn remove(&mut self, id: ConnId) -> Option<Connection> {

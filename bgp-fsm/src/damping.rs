@@ -26,6 +26,11 @@ impl Damping {
         self.failures = self.failures.saturating_sub(u32::try_from(earned).unwrap_or(u32::MAX));
     }
 
+    /// Whether failures follow each other so closely that the peer itself is to be held off.
+    pub(crate) fn oscillates(&self) -> bool {
+        self.failures > 1
+    }
+
     /// The wait before the next attempt, without jitter.
     pub(crate) fn delay(&self, config: &IdleHold) -> Duration {
         // 2^31 of any `min` above a nanosecond is beyond any `max` in use.

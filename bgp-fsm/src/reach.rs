@@ -2,11 +2,18 @@
 
 use crate::State;
 
-/// Nothing; connections are refused.
+/// Stopped, or waiting for IdleHoldTimer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) struct Idle {
     /// The operator wants the session up: it leaves Idle by itself when IdleHoldTimer expires.
     pub(crate) started: bool,
+    /// A peer that connects meanwhile is let in. A first failure is no oscillation yet, and a peer that was cut
+    /// off comes back sooner than its own retry timer would bring it if it were refused once.
+    pub(crate) open: bool,
+}
+
+impl Idle {
+    pub(crate) const STOPPED: Self = Self { started: false, open: false };
 }
 
 /// An attempt to connect runs, for as long as ConnectRetryTimer does.

@@ -46,7 +46,7 @@ impl Session {
     pub fn new(config: Arc<SessionConfig>, seed: u64) -> Self {
         Self {
             config,
-            reach: Reach::Idle(Idle { started: false }),
+            reach: Reach::Idle(Idle::STOPPED),
             timers: Timers::default(),
             connections: Connections::default(),
             damping: Damping::default(),
@@ -62,8 +62,8 @@ impl Session {
     pub fn handle(&mut self, now: Duration, input: Input<'_>) {
         match input {
             Input::Start => self.start(now),
-            Input::Stop(stop) => self.stop(stop),
-            Input::Reset(notification) => self.reset(now, notification),
+            Input::Stop(stop) => self.stop(&stop),
+            Input::Reset(notification) => self.reset(now, &notification),
             Input::Tick => self.tick(now),
             Input::Connected(id) => self.connected(now, id),
             Input::ConnectFailed(why) => self.connect_failed(now, why),
@@ -71,7 +71,7 @@ impl Session {
             Input::Message(id, message) => self.received(now, id, message.into()),
             Input::Update(id) => self.received(now, id, Received::Update),
             Input::DecodeError(id, notification) => {
-                self.received(now, id, Received::Undecodable(notification))
+                self.received(now, id, Received::Undecodable(notification));
             }
             Input::Closed(id, why) => self.closed(now, id, why),
             Input::InputPending(id) => self.input_pending(now, id),

@@ -122,8 +122,7 @@ impl Phase {
     pub(crate) fn closed(&self, why: &str) -> Step {
         let next = match self {
             Self::DelayOpen(_) | Self::OpenSent(_) => Next::Active,
-            Self::OpenConfirm(_) => Next::Idle,
-            Self::Established(state) => state.after_close(),
+            Self::OpenConfirm(_) | Self::Established(_) => Next::Idle,
         };
         Step::End(Cause::Closed(why.into()), next)
     }

@@ -44,10 +44,11 @@ impl Session {
         self.timers.start(Timer::ConnectRetry, now.saturating_add(wait));
     }
 
-    pub(super) fn start_idle_hold(&mut self, now: Duration) {
+    /// To Idle, until IdleHoldTimer expires. A peer that is `expected` back is let in before that.
+    pub(super) fn start_idle_hold(&mut self, now: Duration, expected: bool) {
         let wait = self.jitter.spread(self.damping.delay(&self.config.idle_hold)).max(SHORTEST_WAIT);
         self.timers.start(Timer::IdleHold, now.saturating_add(wait));
-        self.reach = Reach::Idle(Idle { started: true });
+        self.reach = Reach::Idle(Idle { started: true, open: expected || !self.damping.oscillates() });
     }
 
     /// To Active; without a connection, ConnectRetryTimer runs towards the next attempt.
@@ -107,16 +108,20 @@ impl Session {
         }
     }
 
-    /// TcpConnectionConfirmed (event 17).
+    /// TcpConnectionConfirmed (event 17). In Idle it counts as an AutomaticStart, unless the peer is held off.
     pub(super) fn accepted(&mut self, now: Duration, id: ConnId) {
-        let dialling = usize::from(matches!(self.reach, Reach::Connect(_)));
-        let room = self.connections.len() + dialling < MAX_CONNECTIONS;
-        if matches!(self.reach, Reach::Idle(_)) || !room {
+        let slots_in_use = match self.reach {
+            Reach::Idle(Idle { open: false, .. }) => MAX_CONNECTIONS,
+            Reach::Connect(_) => self.connections.len() + 1,
+            Reach::Idle(_) | Reach::Active(_) => self.connections.len(),
+        };
+        if slots_in_use >= MAX_CONNECTIONS {
             self.refuse_connection(id);
             return;
         }
-        if dialling == 0 {
-            self.timers.stop(Timer::ConnectRetry);
+        if !matches!(self.reach, Reach::Connect(_)) {
+            self.reach = Reach::Active(Active);
+            self.timers = Timers::default();
         }
         self.take_in(now, id, Opener::Peer);
     }
@@ -135,7 +140,7 @@ impl Session {
             return;
         }
         let conn = Connection { id, opener, phase: Phase::DelayOpen(DelayOpen), timers: Timers::default() };
-        if self.connections.add(conn).is_err() {
+        if !self.connections.add(conn) {
             self.refuse_connection(id);
             return;
         }

@@ -15,23 +15,23 @@ use crate::{Cause, ConnId, DownReason, Event, Negotiated, Output, Stop};
 
 impl Session {
     /// ManualStop (event 2).
-    pub(super) fn stop(&mut self, stop: Stop) {
-        self.end_all(|conn| match &stop {
+    pub(super) fn stop(&mut self, stop: &Stop) {
+        self.end_all(|conn| match stop {
             Stop::Silent => Cause::Stopped,
             Stop::Notify(notification) => Cause::NotificationSent(for_good(conn, notification)),
         });
         self.damping.clear();
         self.timers = Timers::default();
-        self.reach = Reach::Idle(Idle { started: false });
+        self.reach = Reach::Idle(Idle::STOPPED);
     }
 
     /// AutomaticStop (event 8). What we do by our own will is not held against the peer.
-    pub(super) fn reset(&mut self, now: Duration, notification: Notification) {
+    pub(super) fn reset(&mut self, now: Duration, notification: &Notification) {
         if let Reach::Idle(_) = self.reach {
             return;
         }
         self.end_all(|_| Cause::NotificationSent(notification.clone()));
-        self.start_idle_hold(now);
+        self.start_idle_hold(now, false);
     }
 
     fn end_all(&mut self, cause: impl Fn(&Connection) -> Cause) {
@@ -52,7 +52,7 @@ impl Session {
 
     /// A connection is over, and if it was the last one, so is the attempt.
     pub(super) fn end(&mut self, now: Duration, id: ConnId, cause: Cause, next: Next) {
-        self.finish(Some(now), id, cause);
+        let expected = self.finish(Some(now), id, cause);
         if !self.connections.is_empty() {
             return;
         }
@@ -66,7 +66,7 @@ impl Session {
             (Next::Idle, _) => {
                 self.damping.failed();
                 self.abort_dial();
-                self.start_idle_hold(now);
+                self.start_idle_hold(now, expected);
             }
         }
     }
@@ -88,9 +88,11 @@ impl Session {
     }
 
     /// Says what there is to say on a connection, closes it and tells of it. `now` counts towards forgiveness.
-    fn finish(&mut self, now: Option<Duration>, id: ConnId, cause: Cause) {
-        let Some(conn) = self.connections.remove(id) else { return };
+    /// Whether the peer is expected back, because its routes are kept.
+    fn finish(&mut self, now: Option<Duration>, id: ConnId, cause: Cause) -> bool {
+        let Some(conn) = self.connections.remove(id) else { return false };
         let reason = DownReason { retain: retain(&conn, &cause), cause };
+        let expected = reason.retain;
         if let Some(notification) = reason.sent() {
             self.send_notification(&conn, notification);
         }
@@ -104,6 +106,7 @@ impl Session {
             self.last_error = Some(Box::new(reason.clone()));
             self.tell(Event::AttemptFailed(reason));
         }
+        expected
     }
 
     /// Whether a connection that was never up ended in a way that is no failure: a collision, or the operator's stop.

@@ -12,6 +12,7 @@ use bgp_wire::{Asn, Codec, Family, GracefulRestart, Message, Notification, Route
 use bytes::Bytes;
 
 use crate::collision::{Opener, Progress};
+use crate::reach::{Idle, Reach};
 use crate::session::Session;
 use crate::timer::{Timer, Timers};
 use crate::{ConnId, Event, Input, Output, PeerAs, SessionConfig, State};
@@ -269,7 +270,9 @@ impl Pair {
         let mut key = vec![self.faults];
         let label = |id: ConnId| self.links.iter().position(|link| link.id == id).map_or(255, |at| at as u8);
         for session in &self.sessions {
-            key.extend([session.reach.state() as u8, running(&session.timers)]);
+            let open = matches!(session.reach, Reach::Idle(Idle { open: true, .. }));
+            let damped = u8::from(session.damping.oscillates());
+            key.extend([session.reach.state() as u8, u8::from(open), damped, running(&session.timers)]);
             for conn in session.connections.iter() {
                 let opener = u8::from(conn.opener == Opener::Us);
                 key.extend([label(conn.id), opener, conn.phase.progress() as u8, running(&conn.timers)]);

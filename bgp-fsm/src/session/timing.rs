@@ -35,7 +35,7 @@ impl Session {
         let connection = self.connections.next_timer().filter(|(at, ..)| *at <= now);
         match (session, connection) {
             (Some((at, _)), Some((earlier, id, timer))) if earlier < at => {
-                self.connection_timer(now, id, timer)
+                self.connection_timer(now, id, timer);
             }
             (Some((_, timer)), _) => self.session_timer(now, timer),
             (None, Some((_, id, timer))) => self.connection_timer(now, id, timer),

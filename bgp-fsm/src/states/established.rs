@@ -6,7 +6,7 @@ use std::sync::Arc;
 use bgp_wire::{Notification, RefreshKind, RouteRefresh, subcode};
 
 use crate::Negotiated;
-use crate::states::{Next, Received, Step};
+use crate::states::{Received, Step};
 
 /// The session is up (RFC 4271 §8.2.2, Established).
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -35,11 +35,5 @@ impl Established {
             _ => false,
         };
         agreed && self.negotiated.families.contains(refresh.family)
-    }
-
-    /// A peer whose routes are kept is expected to connect again at once, and Idle would refuse it.
-    /// RFC 4271 goes to Idle here.
-    pub(crate) fn after_close(&self) -> Next {
-        if self.negotiated.retained.is_empty() { Next::Idle } else { Next::Active }
     }
 }

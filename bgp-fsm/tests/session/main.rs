@@ -5,6 +5,7 @@ mod ending;
 mod matrix;
 mod negotiation;
 mod opening;
+mod pair;
 mod random;
 mod support;
 mod timers;

@@ -28,6 +28,13 @@ const ROWS: &[Row] = &[
         bench.message(OUT, &Message::Notification(Notification::cease_rejected()));
         bench
     }),
+    ("Idle, holding off a peer that oscillates", || {
+        let mut bench = Bench::open_sent(config());
+        bench.message(OUT, &Message::Notification(Notification::cease_rejected()));
+        bench.feed(Input::Accepted(IN));
+        bench.message(IN, &Message::Notification(Notification::cease_rejected()));
+        bench
+    }),
     ("Connect", || Bench::connecting(config())),
     ("Connect, DelayOpen", || {
         let mut bench = Bench::connecting(delayed());

