@@ -1,0 +1,11 @@
+//! Whole speakers against each other over real TCP on loopback addresses, and against peers that are scripted octet by
+//! octet. Every test has addresses of its own; ports are whatever the system gives.
+
+mod lifecycle;
+mod mesh;
+mod misbehaviour;
+mod reflector;
+mod scripted;
+mod session;
+mod subscription;
+mod support;

@@ -1,0 +1,133 @@
+//! Full meshes.
+
+use bgp_speaker::{Asn, MeshDialer, PeerClass, ShutdownMode, Speaker, State};
+
+use crate::support::{
+    announce, builder, eventually, established, has_exactly, ip, listening, net, nodes, peer, prefixes, speaker,
+    waiting_for,
+};
+
+async fn mesh_of_five(test: u8) -> Vec<Speaker> {
+    let mut speakers = Vec::new();
+    for node in 1..=5 {
+        speakers.push(speaker(ip(test, node)).await);
+    }
+    let nodes = nodes(&speakers);
+    for (i, speaker) in speakers.iter().enumerate() {
+        speaker.mesh(&nodes).await.unwrap();
+        announce(speaker, &[&format!("10.0.{i}.0/26")]).await;
+    }
+    for speaker in &speakers {
+        established(speaker, 4).await;
+        has_exactly(speaker, &["10.0.0.0/26", "10.0.1.0/26", "10.0.2.0/26", "10.0.3.0/26", "10.0.4.0/26"]).await;
+    }
+    speakers
+}
+
+#[tokio::test]
+async fn five_nodes_learn_every_block() {
+    let speakers = mesh_of_five(1).await;
+    let status = speakers[2].status();
+    assert!(status.peers.iter().all(|p| p.class == PeerClass::NodeToNodeMesh));
+    eventually("one prefix is counted for each", async || {
+        speakers[2].status().peers.iter().all(|p| p.prefixes.received == 1 && p.prefixes.advertised == 1)
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_lost_node_takes_its_block_along() {
+    let mut speakers = mesh_of_five(2).await;
+    speakers.pop().unwrap().shutdown(ShutdownMode::HardReset).await;
+    for speaker in &speakers {
+        has_exactly(speaker, &["10.0.0.0/26", "10.0.1.0/26", "10.0.2.0/26", "10.0.3.0/26"]).await;
+    }
+}
+
+#[tokio::test]
+async fn a_changed_list_touches_only_what_changed() {
+    let mut speakers = mesh_of_five(3).await;
+    let before: Vec<_> = speakers[0].status().peers.iter().map(|p| (p.address, p.established, p.since)).collect();
+    let sixth = speaker(ip(3, 6)).await;
+    announce(&sixth, &["10.0.5.0/26"]).await;
+    let gone = speakers.remove(4);
+    speakers.push(sixth);
+    let nodes = nodes(&speakers);
+    for speaker in &speakers {
+        speaker.mesh(&nodes).await.unwrap();
+    }
+    gone.shutdown(ShutdownMode::Restart).await;
+    for speaker in &speakers {
+        established(speaker, 4).await;
+        has_exactly(speaker, &["10.0.0.0/26", "10.0.1.0/26", "10.0.2.0/26", "10.0.3.0/26", "10.0.5.0/26"]).await;
+    }
+    let status = speakers[0].status();
+    for (address, established, since) in before.into_iter().take(3) {
+        let now = status.peer(address).unwrap();
+        assert_eq!((now.established, now.since), (established, since), "{address} was disturbed");
+    }
+}
+
+#[tokio::test]
+async fn a_withdrawn_block_goes_everywhere() {
+    let speakers = mesh_of_five(4).await;
+    speakers[1].withdraw(crate::support::OWNER, [net("10.0.1.0/26")]).await.unwrap();
+    for speaker in &speakers {
+        eventually("the block is gone", async || !prefixes(speaker).await.contains(&net("10.0.1.0/26"))).await;
+        assert_eq!(speaker.status().established(), 4);
+    }
+}
+
+#[tokio::test]
+async fn nodes_of_different_as_exchange_everything() {
+    let a = builder(ip(5, 1), Asn(65001)).start().await.unwrap();
+    let b = builder(ip(5, 2), Asn(65002)).start().await.unwrap();
+    let speakers = [a, b];
+    announce(&speakers[0], &["10.1.0.0/26"]).await;
+    announce(&speakers[1], &["10.2.0.0/26"]).await;
+    let nodes = nodes(&speakers);
+    for speaker in &speakers {
+        speaker.mesh(&nodes).await.unwrap();
+    }
+    for speaker in &speakers {
+        has_exactly(speaker, &["10.1.0.0/26", "10.2.0.0/26"]).await;
+    }
+}
+
+#[tokio::test]
+async fn nodes_that_follow_calico_meet_when_strings_and_numbers_disagree() {
+    // As strings 127.40.6.9 is above 127.40.6.10, as numbers below.
+    let mut speakers = Vec::new();
+    for node in [9, 10] {
+        let builder = builder(ip(6, node), crate::support::ASN).mesh_dialer(MeshDialer::CalicoString);
+        speakers.push(builder.start().await.unwrap());
+    }
+    let nodes = nodes(&speakers);
+    for speaker in &speakers {
+        speaker.mesh(&nodes).await.unwrap();
+    }
+    established(&speakers[0], 1).await;
+    assert!(!peer(&speakers[0], ip(6, 10)).passive);
+    assert!(peer(&speakers[1], ip(6, 9)).passive);
+}
+
+#[tokio::test]
+async fn an_added_peer_takes_precedence_over_the_mesh_node_at_its_address() {
+    let speakers = [speaker(ip(7, 1)).await, speaker(ip(7, 2)).await];
+    let nodes = nodes(&speakers);
+    speakers[0].add_peer(waiting_for(ip(7, 2), crate::support::ASN)).await.unwrap();
+    for speaker in &speakers {
+        speaker.mesh(&nodes).await.unwrap();
+    }
+    established(&speakers[0], 1).await;
+    assert_eq!(peer(&speakers[0], ip(7, 2)).class, PeerClass::NodeSpecific);
+    // Without it the node is a mesh peer again.
+    speakers[0].remove_peer(ip(7, 2)).await.unwrap();
+    eventually("the mesh session stands", async || {
+        let status = speakers[0].status();
+        status.peer(listening(&speakers[1]).ip()).is_some_and(|p| {
+            p.class == PeerClass::NodeToNodeMesh && p.state == State::Established
+        })
+    })
+    .await;
+}

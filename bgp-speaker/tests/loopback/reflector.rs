@@ -1,0 +1,132 @@
+//! Route reflection.
+
+use std::net::IpAddr;
+
+use bgp_speaker::{
+    Asn, ClusterId, Community, NextHop, PeerClass, RangeConfig, Route, RouteFilter, ShutdownMode, Speaker,
+};
+
+use crate::support::{
+    ASN, OWNER, announce, builder, established, eventually, has_exactly, ip, net, peer_of, quick, speaker,
+    waiting_for,
+};
+
+/// A reflector that takes the whole test's addresses as clients, and that many clients with a block each.
+async fn reflector_with_clients(test: u8, clients: u8) -> (Speaker, Vec<Speaker>) {
+    let reflector = builder(ip(test, 1), ASN).cluster_id(ClusterId(7)).start().await.unwrap();
+    let mut range = RangeConfig::new(net(&format!("127.40.{test}.0/24")), ASN).reflector_clients();
+    range.options.timers = quick().timers;
+    reflector.add_listen_range(range).await.unwrap();
+    let mut all = Vec::new();
+    for client in 0..clients {
+        let speaker = speaker(ip(test, 10 + client)).await;
+        announce(&speaker, &[&format!("10.0.{client}.0/26")]).await;
+        speaker.add_peer(peer_of(&reflector)).await.unwrap();
+        all.push(speaker);
+    }
+    established(&reflector, usize::from(clients)).await;
+    (reflector, all)
+}
+
+fn next_hop(address: IpAddr) -> Option<NextHop> {
+    let IpAddr::V4(address) = address else { panic!("tests use IPv4 addresses") };
+    Some(NextHop::V4(address))
+}
+
+#[tokio::test]
+async fn clients_learn_each_others_routes_with_the_announcers_next_hop() {
+    let (reflector, clients) = reflector_with_clients(20, 4).await;
+    for client in &clients {
+        has_exactly(client, &["10.0.0.0/26", "10.0.1.0/26", "10.0.2.0/26", "10.0.3.0/26"]).await;
+    }
+    let filter = RouteFilter { prefix: Some(net("10.0.3.0/26")), ..RouteFilter::default() };
+    let page = clients[0].routes(filter, None, 10).await.unwrap();
+    assert_eq!(page.routes[0].attributes.next_hop, next_hop(ip(20, 13)));
+    let status = reflector.status();
+    assert!(status.peers.iter().all(|p| p.reflector_client && p.class == PeerClass::ReflectorClient));
+}
+
+#[tokio::test]
+async fn a_client_that_ends_takes_its_routes_along() {
+    let (_reflector, mut clients) = reflector_with_clients(21, 3).await;
+    has_exactly(&clients[0], &["10.0.0.0/26", "10.0.1.0/26", "10.0.2.0/26"]).await;
+    clients.pop().unwrap().shutdown(ShutdownMode::HardReset).await;
+    has_exactly(&clients[0], &["10.0.0.0/26", "10.0.1.0/26"]).await;
+}
+
+#[tokio::test]
+async fn attributes_pass_through_the_reflector_unchanged() {
+    let (_reflector, clients) = reflector_with_clients(22, 2).await;
+    let route = Route::new(net("10.9.0.0/24")).med(70).local_pref(300).community(Community::new(65000, 42));
+    clients[0].announce(OWNER, [route]).await.unwrap();
+    has_exactly(&clients[1], &["10.0.0.0/26", "10.0.1.0/26", "10.9.0.0/24"]).await;
+    let filter = RouteFilter { prefix: Some(net("10.9.0.0/24")), ..RouteFilter::default() };
+    let page = clients[1].routes(filter, None, 10).await.unwrap();
+    let block = page.routes[0].attributes.block.clone();
+    let block = bgp_wire::AttributeBlock::parse(&block).unwrap();
+    assert_eq!((block.med(), block.local_pref()), (Some(70), Some(300)));
+    assert_eq!(block.communities().iter().collect::<Vec<_>>(), [Community::new(65000, 42)]);
+}
+
+#[tokio::test]
+async fn plain_internal_peers_of_a_speaker_do_not_hear_of_each_other() {
+    let hub = speaker(ip(23, 1)).await;
+    let mut spokes = Vec::new();
+    for node in 0..2 {
+        hub.add_peer(waiting_for(ip(23, 10 + node), ASN)).await.unwrap();
+        let spoke = speaker(ip(23, 10 + node)).await;
+        announce(&spoke, &[&format!("10.0.{node}.0/26")]).await;
+        spoke.add_peer(peer_of(&hub)).await.unwrap();
+        spokes.push(spoke);
+    }
+    has_exactly(&hub, &["10.0.0.0/26", "10.0.1.0/26"]).await;
+    announce(&hub, &["10.7.0.0/26"]).await;
+    has_exactly(&spokes[0], &["10.0.0.0/26", "10.7.0.0/26"]).await;
+    has_exactly(&spokes[1], &["10.0.1.0/26", "10.7.0.0/26"]).await;
+}
+
+#[tokio::test]
+async fn a_range_takes_as_many_peers_as_it_says_and_no_more() {
+    let hub = speaker(ip(24, 1)).await;
+    let mut range = RangeConfig::new(net("127.40.24.0/24"), ASN);
+    range.limit = 2;
+    hub.add_listen_range(range).await.unwrap();
+    let mut spokes = Vec::new();
+    for node in 0..3 {
+        let spoke = speaker(ip(24, 10 + node)).await;
+        spoke.add_peer(peer_of(&hub)).await.unwrap();
+        spokes.push(spoke);
+    }
+    eventually("the third is turned away", async || hub.status().strangers > 0).await;
+    assert_eq!(hub.status().peers.len(), 2);
+    // One leaves and makes room.
+    let at = spokes.iter().position(|s| s.status().established() == 1).unwrap();
+    spokes.remove(at).shutdown(ShutdownMode::HardReset).await;
+    for spoke in &spokes {
+        established(spoke, 1).await;
+    }
+}
+
+#[tokio::test]
+async fn a_removed_range_ends_its_sessions() {
+    let (reflector, clients) = reflector_with_clients(25, 2).await;
+    reflector.remove_listen_range(net("127.40.25.0/24")).await.unwrap();
+    established(&clients[0], 0).await;
+    let error = clients[0].status().peers[0].last_error.clone().unwrap();
+    assert!(error.contains("De-configured"), "{error}");
+    assert_eq!(reflector.status().peers.len(), 0);
+}
+
+#[tokio::test]
+async fn an_external_peer_without_policy_gets_nothing_and_status_says_why() {
+    let (a, b) = (
+        builder(ip(26, 1), Asn(65001)).start().await.unwrap(),
+        builder(ip(26, 2), Asn(65002)).start().await.unwrap(),
+    );
+    announce(&a, &["10.1.0.0/16"]).await;
+    crate::support::connect(&a, &b).await;
+    eventually("RFC 8212 is named", async || a.status().peers[0].info.contains("RFC 8212")).await;
+    eventually("the table has been told", async || a.status().peers[0].sent.update > 0).await;
+    has_exactly(&b, &[]).await;
+    assert_eq!(b.status().peers[0].prefixes.received, 0);
+}

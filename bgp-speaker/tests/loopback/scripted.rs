@@ -1,0 +1,118 @@
+//! A peer that is played message by message.
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+
+use bgp_speaker::{Asn, Family, NextHop, RouterId};
+use bgp_wire::{
+    AsPath, Capability, Codec, Message, Notification, Open, PathAttributes, PathId, PeerKind, announce, keepalive,
+};
+use bytes::{Bytes, BytesMut};
+use ipnet::Ipv4Net;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
+
+use crate::support::within;
+
+pub struct Scripted {
+    pub stream: TcpStream,
+    buffer: BytesMut,
+    codec: Codec,
+}
+
+impl Scripted {
+    /// Connects from one address to a speaker.
+    pub async fn connect(from: IpAddr, to: SocketAddr) -> Self {
+        let socket = TcpSocket::new_v4().unwrap();
+        socket.bind(SocketAddr::new(from, 0)).unwrap();
+        Self::new(socket.connect(to).await.unwrap())
+    }
+
+    /// Waits for a speaker to connect.
+    pub async fn accept(listener: &TcpListener) -> Self {
+        Self::new(within("the speaker dials", listener.accept()).await.unwrap().0)
+    }
+
+    fn new(stream: TcpStream) -> Self {
+        let codec = Codec { extended_message: false, ..Codec::permissive(PeerKind::Internal) };
+        Self { stream, buffer: BytesMut::new(), codec }
+    }
+
+    pub async fn send(&mut self, octets: &[u8]) {
+        self.stream.write_all(octets).await.unwrap();
+    }
+
+    /// The next message; `None` when the speaker has closed the connection.
+    pub async fn receive(&mut self) -> Option<Message> {
+        within("a message", async {
+            loop {
+                if let Some(frame) = self.codec.frame(&self.buffer).expect("the speaker sends what is lawful") {
+                    let octets: Bytes = self.buffer.split_to(frame.len).freeze();
+                    return Some(self.codec.decode(&octets).expect("the speaker sends what is lawful"));
+                }
+                match self.stream.read_buf(&mut self.buffer).await {
+                    Ok(0) | Err(_) => return None,
+                    Ok(_) => {}
+                }
+            }
+        })
+        .await
+    }
+
+    /// Goes on until the speaker says goodbye.
+    pub async fn notification(&mut self) -> Option<Notification> {
+        loop {
+            match self.receive().await? {
+                Message::Notification(notification) => return Some(notification),
+                _ => continue,
+            }
+        }
+    }
+
+    /// Reads until the speaker's OPEN.
+    pub async fn open(&mut self) -> Open {
+        match self.receive().await {
+            Some(Message::Open(open)) => open,
+            other => panic!("not an OPEN: {other:?}"),
+        }
+    }
+
+    pub async fn send_open(&mut self, asn: Asn, router_id: Ipv4Addr, hold_time: u16) {
+        let mut open = Open::new(asn, hold_time, RouterId::from(router_id));
+        open.capabilities.push(Capability::Multiprotocol(Family::IPV4_UNICAST));
+        let mut octets = BytesMut::new();
+        open.encode(&mut octets);
+        self.send(&octets).await;
+    }
+
+    /// Goes through the whole opening.
+    pub async fn establish(&mut self, asn: Asn, router_id: Ipv4Addr, hold_time: u16) {
+        self.send_open(asn, router_id, hold_time).await;
+        self.open().await;
+        self.send(keepalive()).await;
+        loop {
+            match self.receive().await {
+                Some(Message::KeepAlive) => return,
+                Some(Message::Open(_)) => continue,
+                other => panic!("not a KEEPALIVE: {other:?}"),
+            }
+        }
+    }
+}
+
+/// UPDATEs of an internal peer that announce these prefixes.
+pub fn update(next_hop: Ipv4Addr, prefixes: impl IntoIterator<Item = Ipv4Net>) -> BytesMut {
+    let attributes = PathAttributes { local_pref: Some(100), as_path: AsPath::default(), ..PathAttributes::default() };
+    let mut block = Vec::new();
+    attributes.encode_block(&mut block);
+    let codec = Codec { extended_message: false, ..Codec::permissive(PeerKind::Internal) };
+    let mut octets = BytesMut::new();
+    let routes = prefixes.into_iter().map(|p| (PathId(0), p));
+    announce(&mut octets, &codec, Family::IPV4_UNICAST, &NextHop::V4(next_hop), &block, routes);
+    octets
+}
+
+/// One message of this type.
+pub fn raw(kind: u8, body: &[u8]) -> Vec<u8> {
+    let length = u16::try_from(19 + body.len()).unwrap();
+    [&[0xff; 16], &length.to_be_bytes()[..], &[kind], body].concat()
+}

@@ -1,0 +1,110 @@
+//! Following the best routes.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use bgp_speaker::{Best, Route, RouteBatch, Source, Subscription};
+use futures::StreamExt;
+use ipnet::IpNet;
+
+use crate::support::{OWNER, announce, eventually, has_exactly, ip, net, pair, speaker, within};
+
+fn apply(view: &mut BTreeMap<IpNet, Best>, batch: &RouteBatch) {
+    for change in &batch.changes {
+        match &change.best {
+            Some(best) => view.insert(change.prefix, best.clone()),
+            None => view.remove(&change.prefix),
+        };
+    }
+}
+
+/// Reads until the snapshot is whole.
+async fn snapshot(subscription: &mut Subscription) -> BTreeMap<IpNet, Best> {
+    let mut view = BTreeMap::new();
+    within("the snapshot", async {
+        loop {
+            let batch = subscription.next().await.expect("the speaker runs");
+            apply(&mut view, &batch);
+            if batch.synced {
+                break;
+            }
+        }
+    })
+    .await;
+    view
+}
+
+#[tokio::test]
+async fn a_subscriber_gets_the_table_and_then_what_changes() {
+    let (a, b) = pair(80).await;
+    announce(&a, &["10.1.0.0/16", "10.2.0.0/16"]).await;
+    has_exactly(&b, &["10.1.0.0/16", "10.2.0.0/16"]).await;
+    let mut subscription = b.subscribe();
+    let mut view = snapshot(&mut subscription).await;
+    assert_eq!(view.keys().copied().collect::<Vec<_>>(), [net("10.1.0.0/16"), net("10.2.0.0/16")]);
+    let best = &view[&net("10.1.0.0/16")];
+    assert!(matches!(best.source, Source::Peer { address, .. } if address == ip(80, 1)));
+    announce(&a, &["10.3.0.0/16"]).await;
+    a.withdraw(OWNER, [net("10.1.0.0/16")]).await.unwrap();
+    within("the changes", async {
+        while view.len() != 2 || view.contains_key(&net("10.1.0.0/16")) {
+            apply(&mut view, &subscription.next().await.expect("the speaker runs"));
+        }
+    })
+    .await;
+    assert!(view.contains_key(&net("10.3.0.0/16")));
+}
+
+#[tokio::test]
+async fn an_empty_table_is_a_whole_snapshot_too() {
+    let a = speaker(ip(81, 1)).await;
+    assert!(snapshot(&mut a.subscribe()).await.is_empty());
+}
+
+#[tokio::test]
+async fn a_subscriber_that_sleeps_finds_the_newest_state_once() {
+    let a = speaker(ip(82, 1)).await;
+    let mut subscription = a.subscribe();
+    assert!(snapshot(&mut subscription).await.is_empty());
+    for med in 0..200 {
+        a.announce(OWNER, [Route::new(net("10.1.0.0/16")).med(med)]).await.unwrap();
+    }
+    let mut seen = Vec::new();
+    within("the newest state", async {
+        loop {
+            let batch = subscription.next().await.expect("the speaker runs");
+            for change in batch.changes {
+                let best = change.best.expect("it is announced");
+                let block = bgp_wire::AttributeBlock::parse(&best.attributes.block).unwrap();
+                seen.push(block.med().unwrap());
+            }
+            if seen.last() == Some(&199) {
+                break;
+            }
+        }
+    })
+    .await;
+    assert!(seen.len() <= 2, "a batch was prepared for it, the rest is one state: {seen:?}");
+}
+
+#[tokio::test]
+async fn a_stream_ends_with_the_speaker() {
+    let a = speaker(ip(83, 1)).await;
+    let subscription = a.subscribe();
+    let mut events = a.events();
+    drop(a);
+    let batches: Vec<RouteBatch> = within("the stream ends", subscription.collect()).await;
+    assert!(batches.iter().all(|b| b.changes.is_empty()));
+    within("the events end", async { while events.next().await.is_some() {} }).await;
+}
+
+#[tokio::test]
+async fn a_dropped_subscription_costs_nothing_more() {
+    let a = speaker(ip(84, 1)).await;
+    for _ in 0..1000 {
+        drop(a.subscribe());
+    }
+    announce(&a, &["10.1.0.0/16"]).await;
+    eventually("the speaker works on", async || a.status().table.prefixes == 1).await;
+    tokio::time::sleep(Duration::from_millis(10)).await;
+}
