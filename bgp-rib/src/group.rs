@@ -193,7 +193,7 @@ impl Groups {
         self.slots.iter().flatten().count()
     }
 
-    /// A prefix's name is free: its next owner begins unannounced.
+    /// Every reader has heard that a prefix is gone: what comes under its name begins unannounced.
     pub(crate) fn forget(&mut self, id: u32) {
         for group in self.iter_mut() {
             group.ever.remove(id);

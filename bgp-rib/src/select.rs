@@ -119,6 +119,9 @@ impl<K: Key> Table<K> {
                     if let Some(log) = log {
                         log.remove(id);
                     }
+                    if which == 0 {
+                        self.groups.forget(id);
+                    }
                     self.forget_if_unused(id);
                 }
             }

@@ -187,7 +187,6 @@ impl<K: Key> Table<K> {
             found.remove();
         }
         self.entries[id].state = State::Free;
-        self.groups.forget(id);
         self.entries.remove(id);
     }
 
