@@ -13,7 +13,7 @@ use super::fib::{DumpScope, Fib, FibEvent, FibOp};
 use super::resolver::{Resolver, Target};
 use super::route::{FibAction, FibChange, RouteKey};
 use super::status::{FibNotice, FollowerStatus, ResyncReason, RouteReport, RouteState};
-use super::table::{Installed, Step, Table};
+use super::table::{Installed, Step, Table, taken};
 
 /// Events taken per turn: a flood of them must not keep writes waiting for more than about a millisecond.
 const EVENTS_PER_TURN: usize = 1024;
@@ -26,6 +26,10 @@ const RETRY_LAST: Duration = Duration::from_secs(60);
 /// Shortest time between two dumps of every protocol's routes to learn who holds our keys: such a dump is as long
 /// as the table of the other programs.
 const FOREIGN_DUMP_SPACING: Duration = Duration::from_secs(5);
+
+/// Log lines per interval: a cause that hits every route shall not fill the log; counters and reports tell the rest.
+const LOGGED_PER_INTERVAL: u32 = 20;
+const LOG_INTERVAL: Duration = Duration::from_secs(60);
 
 /// What a turn leaves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -60,6 +64,8 @@ pub(super) struct Follower {
     verify_at: Option<Duration>,
     foreign_dump_at: Option<Duration>,
     last_foreign_dump: Option<Duration>,
+    logged: u32,
+    log_until: Duration,
     operations: Vec<FibOp>,
     results: Vec<Result<(), RouteError>>,
 }
@@ -82,6 +88,8 @@ impl Follower {
             verify_at: None,
             foreign_dump_at: None,
             last_foreign_dump: None,
+            logged: 0,
+            log_until: Duration::ZERO,
             operations: Vec::new(),
             results: Vec::new(),
         }
@@ -137,6 +145,7 @@ impl Follower {
 
     /// One bounded piece of work.
     pub(super) fn turn(&mut self, now: Duration) -> Turn {
+        self.renew_log_budget(now);
         let mut busy = self.hear(now);
         self.run_timers(now);
         // What is heard decides about conflicts, so nothing is written past unheard events.
@@ -272,7 +281,7 @@ impl Follower {
         };
         let ours_there = entry.installed.is_some();
         if !removed {
-            if entry.foreign.replace(protocol).is_none() {
+            if entry.foreign.replace(protocol) != Some(protocol) {
                 self.conflict(key.prefix, protocol);
             }
             self.table.enqueue(key.prefix);
@@ -289,11 +298,6 @@ impl Follower {
     }
 
     fn conflict(&mut self, prefix: IpNet, protocol: u8) {
-        self.status.conflicts += 1;
-        self.say(format!(
-            "{prefix}: a route of protocol {protocol} with our metric stands in table {}; ours is held back until it goes",
-            self.config.table
-        ));
         self.notify(FibNotice::Conflict { prefix, protocol });
     }
 
@@ -415,6 +419,11 @@ impl Follower {
                 self.status.adopted += 1;
             }
             let news = fault.is_some() && entry.fault.as_deref() != fault.as_ref();
+            if state == RouteState::Conflict
+                && entry.fault.as_ref().is_none_or(|former| former.errno != errno::EEXIST)
+            {
+                self.status.conflicts += 1;
+            }
             entry.fault = fault.map(Box::new);
             if news && let Some(error) = entry.fault.as_deref().cloned() {
                 self.say(format!("{prefix}: {error}"));
@@ -485,9 +494,8 @@ impl Follower {
         if matches!(operation, FibOp::Add(..)) && error.errno == errno::EEXIST {
             if let Some(entry) = self.table.get_mut(&prefix) {
                 entry.foreign = Some(0);
-                entry.fault = Some(Box::new(error));
             }
-            self.table.set_state(&prefix, RouteState::Conflict);
+            self.rest(prefix, RouteState::Conflict, Some(taken(0)));
             self.conflict(prefix, 0);
             return self.schedule_foreign_dump(now);
         }
@@ -515,11 +523,27 @@ impl Follower {
         self.resync = Some(Resync { at: now + wait, scope: DumpScope::All, reason });
     }
 
+    /// Remembers what went wrong, and logs it unless much did.
     fn say(&mut self, words: String) {
-        if self.status.last_error.as_deref() != Some(words.as_str()) {
-            tracing::warn!("kernel routes: {words}");
-            self.status.last_error = Some(words.into());
+        if self.status.last_error.as_deref() == Some(words.as_str()) {
+            return;
         }
+        if self.logged < LOGGED_PER_INTERVAL {
+            tracing::warn!("kernel routes: {words}");
+        }
+        self.logged = self.logged.saturating_add(1);
+        self.status.last_error = Some(words.into());
+    }
+
+    fn renew_log_budget(&mut self, now: Duration) {
+        if now < self.log_until {
+            return;
+        }
+        if let Some(silent @ 1..) = self.logged.checked_sub(LOGGED_PER_INTERVAL) {
+            tracing::warn!("kernel routes: {silent} further messages left out");
+        }
+        self.logged = 0;
+        self.log_until = now + LOG_INTERVAL;
     }
 
     fn notify(&mut self, notice: FibNotice) {

@@ -192,6 +192,17 @@ fn routes_that_vanish_with_a_link_come_back_with_it() {
 }
 
 #[test]
+fn a_link_that_flaps_faster_than_the_debounce_takes_no_route_away() {
+    let mut story = Story::new();
+    story.set(via("192.0.2.0/24", "10.0.0.1"));
+    story.fib.disconnect(net("10.0.0.0/24"));
+    story.fib.connect(net("10.0.0.0/24"), 2);
+    assert_eq!(story.fib.routes(), [], "the kernel has dropped it without a word");
+    story.settle();
+    assert_eq!(story.fib.routes(), [(key("192.0.2.0/24"), OURS, leg("10.0.0.1", 2))]);
+}
+
+#[test]
 fn a_recursive_next_hop_follows_the_route_that_leads_to_it() {
     let mut story = Story::new();
     story.fib.lead(net("172.16.0.0/16"), "10.0.0.1".parse().unwrap(), 2);

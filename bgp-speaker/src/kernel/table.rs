@@ -5,7 +5,7 @@ use std::collections::{HashMap, VecDeque};
 use foldhash::quality::RandomState;
 use ipnet::IpNet;
 
-use super::error::RouteError;
+use super::error::{RouteError, errno};
 use super::fib::{FibOp, Found};
 use super::resolver::Target;
 use super::route::{FibAction, FibRoute, KernelAction, RouteKey};
@@ -81,12 +81,10 @@ impl Entry {
         self.recursive = recursive;
         let same_key = self.installed.as_ref().is_some_and(|installed| installed.metric == key.metric);
         let equal = same_key && self.installed.as_ref().is_some_and(|installed| installed.action == action);
-        if self.foreign.is_some() {
+        if let Some(protocol) = self.foreign {
             // A replacement could hit the foreign route: ours stays if it is right, else it goes.
-            if equal {
-                return Step::Rest(RouteState::Conflict, None);
-            }
-            return self.remove_one(prefix).map_or(Step::Rest(RouteState::Conflict, None), Step::Write);
+            let removal = if equal { None } else { self.remove_one(prefix) };
+            return removal.map_or(Step::Rest(RouteState::Conflict, Some(taken(protocol))), Step::Write);
         }
         if equal {
             return match self.others.last() {
@@ -152,6 +150,12 @@ impl Entry {
             error: self.fault.as_deref().cloned(),
         }
     }
+}
+
+/// The key is held by a route of `protocol`; 0 = not known yet.
+pub(super) fn taken(protocol: u8) -> RouteError {
+    let whose = if protocol == 0 { String::new() } else { format!("by a route of protocol {protocol}") };
+    RouteError::new(errno::EEXIST, whose)
 }
 
 /// All prefixes, and the queue of those that may need a write (each at most once).
@@ -299,7 +303,7 @@ impl Table {
         known
     }
 
-    /// A route of somebody else was seen. Returns its prefix when a conflict begins.
+    /// A route of somebody else was seen. Returns its prefix when a conflict begins or its owner becomes known.
     pub(super) fn saw_foreign(&mut self, key: RouteKey, protocol: u8) -> Option<IpNet> {
         let generation = self.generation;
         let entry = self.entries.get_mut(&key.prefix)?;
@@ -307,11 +311,11 @@ impl Table {
             return None;
         }
         entry.foreign_seen = generation;
-        let new = entry.foreign.replace(protocol).is_none();
-        if new {
+        let news = entry.foreign.replace(protocol) != Some(protocol);
+        if news {
             self.enqueue(key.prefix);
         }
-        new.then_some(key.prefix)
+        news.then_some(key.prefix)
     }
 
     /// Ends a comparison: what was not seen is not there. Returns how many routes of ours had vanished, and the
@@ -419,9 +423,9 @@ mod tests {
         let mut differing = Entry { foreign: Some(4), ..entry(Some(20), Some((20, 1))) };
         assert_eq!(differing.step(prefix(), target(2), true), Step::Write(FibOp::Delete(key(20))));
         let mut equal = Entry { foreign: Some(4), ..entry(Some(20), Some((20, 1))) };
-        assert_eq!(equal.step(prefix(), target(1), true), Step::Rest(RouteState::Conflict, None));
+        assert_eq!(equal.step(prefix(), target(1), true), Step::Rest(RouteState::Conflict, Some(taken(4))));
         let mut absent = Entry { foreign: Some(4), ..entry(Some(20), None) };
-        assert_eq!(absent.step(prefix(), target(1), true), Step::Rest(RouteState::Conflict, None));
+        assert_eq!(absent.step(prefix(), target(1), true), Step::Rest(RouteState::Conflict, Some(taken(4))));
     }
 
     #[test]

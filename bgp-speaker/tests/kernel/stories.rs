@@ -35,6 +35,7 @@ stories![
     only_our_protocol_in_our_table_is_touched,
     a_table_beyond_255_works,
     routes_come_back_after_the_link_does,
+    a_link_flap_within_the_debounce_loses_no_route,
     routes_come_back_after_the_address_does,
     a_route_that_somebody_deletes_comes_back,
     a_gateway_that_is_not_reachable_yet_is_waited_for,
@@ -398,6 +399,19 @@ fn routes_come_back_after_the_link_does() {
     namespace.await_route("198.51.100.0/24", &["nexthop via 10.0.0.2", "nexthop via 10.0.1.2"]);
     namespace.await_route("2001:db8:f::/48", &["via 2001:db8::2"]);
     await_installed(&follower, 3);
+}
+
+fn a_link_flap_within_the_debounce_loses_no_route() {
+    let (namespace, follower) = started();
+    update(&follower, [via("192.0.2.0/24", "10.0.0.2"), via("2001:db8:f::/48", "2001:db8::2")]);
+    await_installed(&follower, 2);
+    namespace.batch(
+        "link set e0 down\nlink set e0 up\naddr replace 2001:db8::1/64 dev e0 nodad\n\
+         addr del 10.0.0.1/24 dev e0\naddr add 10.0.0.1/24 dev e0\n",
+    );
+    namespace.await_route("192.0.2.0/24", &["via 10.0.0.2"]);
+    namespace.await_route("2001:db8:f::/48", &["via 2001:db8::2"]);
+    await_installed(&follower, 2);
 }
 
 fn routes_come_back_after_the_address_does() {
