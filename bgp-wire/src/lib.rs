@@ -1,4 +1,94 @@
 //! BGP-4 messages to bytes and back: a total, allocation-free codec.
+//!
+//! It knows no session and no table: what was negotiated comes in as a [`Codec`], bytes come in as slices, and what
+//! goes out is appended to a buffer. Nothing here sees a clock, a socket or a thread.
+//!
+//! # Reading
+//!
+//! [`Codec::frame`] finds the end of a message by its header. [`Codec::decode`] makes a [`Message`] of it;
+//! [`Codec::decode_update`] is the same for an UPDATE that is only borrowed, and allocates nothing.
+//!
+//! ```
+//! use bgp_wire::{Codec, PeerKind, Reaction};
+//!
+//! let mut frame = vec![0xff; 16]; // marker
+//! frame.extend([0, 47, 2, 0, 0, 0, 20]); // length, UPDATE, nothing withdrawn, 20 octets of attributes
+//! frame.extend([0x40, 1, 1, 0]); // ORIGIN
+//! frame.extend([0x40, 2, 6, 2, 1, 0, 0, 0xfd, 0xe9]); // AS_PATH
+//! frame.extend([0x40, 3, 4, 10, 0, 0, 1]); // NEXT_HOP
+//! frame.extend([24, 192, 0, 2]); // 192.0.2.0/24
+//! let view = Codec::permissive(PeerKind::External).decode_update(&frame)?;
+//! assert_eq!(view.outcome(), Reaction::Accept);
+//! for reach in view.reach() {
+//!     let prefixes: Vec<_> = reach.nlri.ipv4().map(|(_path_id, prefix)| prefix.to_string()).collect();
+//!     assert_eq!((reach.next_hop.to_string().as_str(), &prefixes[0][..]), ("10.0.0.1", "192.0.2.0/24"));
+//! }
+//! assert_eq!(view.as_path().map(|path| path.to_string()).as_deref(), Some("65001"));
+//! # Ok::<(), bgp_wire::Notification>(())
+//! ```
+//!
+//! # Writing
+//!
+//! Attributes are values ([`PathAttributes`]) or a canonical block ([`AttributeBlock`]), which is what a route reflector
+//! keeps: [`rewrite`](rewrite()) makes of it what a group of peers is sent, [`announce`] and [`withdraw`] pack routes.
+//!
+//! ```
+//! use bgp_wire::*;
+//! # use bytes::BytesMut;
+//! # use ipnet::Ipv4Net;
+//!
+//! let codec = Codec { four_octet_as: true, families: FamilySet::of(&[Family::IPV4_UNICAST]), ..Codec::before_open() };
+//! let mut block = Vec::new();
+//! PathAttributes { med: Some(10), ..PathAttributes::default() }.encode_block(&mut block)?;
+//! let mut attributes = Vec::new();
+//! let how = Rewrite { prepend: Some((Asn(65000), 1)), ..Rewrite::default() };
+//! rewrite(AttributeBlock::parse(&block)?, &how, &mut attributes)?;
+//!
+//! let (mut out, prefix) = (BytesMut::new(), "192.0.2.0/24".parse::<Ipv4Net>()?);
+//! let next_hop = NextHop::V4([10, 0, 0, 1].into());
+//! let packed = announce(&mut out, &codec, Family::IPV4_UNICAST, &next_hop, &attributes, [(PathId(0), prefix)]);
+//! assert_eq!((packed.messages, packed.routes), (1, 1));
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! # The law
+//!
+//! - **Total.** No octets make a panic, an endless loop or an allocation beyond a small multiple of their number.
+//!   A length field bounds its own reader. Unknown code points are values.
+//! - **An error is the NOTIFICATION to send**, and ends the session; it never carries more than was received.
+//! - **RFC 7606 is settled before the caller looks.** One pass validates an UPDATE and finds the strongest [`Reaction`];
+//!   its effect is already in what the [`UpdateView`] shows: discarded attributes are not there, routes that are treated
+//!   as withdrawn stand under [`UpdateView::unreach`]. The [`Fault`]s are listed beside it. After that pass nothing fails.
+//! - **What is written can be read.** The encoder refuses, and reports, what a decoder would refuse, and never passes the
+//!   negotiated size.
+//!
+//! # Choices where the RFCs leave one
+//!
+//! - Wrong Optional or Transitive bits mean treat-as-withdraw for ATOMIC_AGGREGATE and AGGREGATOR too
+//!   (RFC 7606 §3 (c) before §3 (f)); for AIGP, attribute discard (RFC 7311 §3).
+//! - A malformed MP attribute resets the session, or gives up its family if [`Codec::afi_safi_disable`] says that the
+//!   caller can do that.
+//! - Confederation segments from an external peer are malformed (RFC 5065 §5); AS_SETs are accepted (RFC 9774 is policy).
+//! - LOCAL_PREF, ORIGINATOR_ID and CLUSTER_LIST from an external peer are discarded unread, whatever their flags.
+//! - MP attributes of a family that was not negotiated are passed over; the fault list says so.
+//! - An UPDATE from an internal peer without LOCAL_PREF is accepted.
+//!
+//! # RFCs and where they are
+//!
+//! | RFC | what | file |
+//! |---|---|---|
+//! | 4271 | header, messages | `message.rs`, `codec.rs`, `open.rs`, `notification.rs`, `update/` |
+//! | 4271, 1997, 4360, 4456, 5701, 7311, 8092, 9234 | attributes, one file each | `attributes/` |
+//! | 7606, 7607, 5065 | errors of UPDATE | `attributes/row.rs` (the table), `update/validate.rs` |
+//! | 6793 | four-octet AS numbers | `attributes/as_path.rs`, `update/canonical.rs`, `rewrite.rs` |
+//! | 4760, 2545, 8950 | families, next hops | `family.rs`, `attributes/mp.rs`, `next_hop.rs` |
+//! | 7911 | ADD-PATH | `nlri/` |
+//! | 5492, 9072 and each capability's own | OPEN | `open.rs`, `capability.rs` |
+//! | 8654 | extended messages | `codec.rs`, `pack.rs` |
+//! | 4486, 6608, 8538, 9003, 9384, 9687 | NOTIFICATION | `notification.rs` |
+//! | 2918, 7313 | ROUTE-REFRESH | `refresh.rs` |
+//! | 4724 | End-of-RIB | `update/validate.rs`, `pack.rs` |
+//! | 6368, 6514, 8669, 9012, 9552 | attributes kept as octets | `attributes/` |
 #![forbid(unsafe_code)]
 #![cfg_attr(
     not(test),

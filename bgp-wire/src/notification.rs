@@ -449,13 +449,14 @@ impl fmt::Display for Notification {
         }
         if let Some(why) = self.hard_reset_reason() {
             // Not recursive: a hard reset inside a hard reset is named, not opened.
-            return match (why.code_name(), why.subcode_name()) {
+            match (why.code_name(), why.subcode_name()) {
                 (Some(code), Some(subcode)) => write!(f, " ({code} / {subcode})"),
                 (Some(code), None) => write!(f, " ({code})"),
                 _ => write!(f, " (code {} / subcode {})", why.code.0, why.subcode),
-            };
+            }?;
         }
-        if let Some(text) = self.shutdown_text() {
+        let why = self.hard_reset_reason();
+        if let Some(text) = why.as_ref().unwrap_or(self).shutdown_text() {
             write!(f, ": {text:?}")?;
         }
         Ok(())

@@ -215,14 +215,11 @@ impl Rewrite {
         if fits { Ok(()) } else { Err(TooLong { attribute: code }) }
     }
 
+    /// Whether AS4_PATH says more than AS_PATH; confederation segments are not in it (RFC 6793 §3).
     fn path_needs_four_octets(&self, path: AsPathView<'_>) -> bool {
         let prepended = self.prepend.is_some_and(|(asn, times)| times > 0 && !asn.fits_two_octets());
-        prepended
-            || path
-                .segments()
-                .filter(|s| self.keeps(s.kind))
-                .flat_map(|s| s.asns())
-                .any(|a| !a.fits_two_octets())
+        let mut segments = path.segments().filter(|s| !s.kind.is_confederation());
+        prepended || segments.any(|s| s.asns().any(|asn| !asn.fits_two_octets()))
     }
 
     /// Whether segments of a kind go out at all.

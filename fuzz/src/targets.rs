@@ -82,7 +82,7 @@ pub fn notification(data: &[u8]) {
     let Some(bytes) = message(3, data) else { return };
     if let Ok(Message::Notification(n)) = Codec::before_open().decode(&bytes) {
         let text = n.to_string();
-        assert!(!text.chars().any(|c| c.is_control()), "{text:?}");
+        assert!(!text.chars().any(char::is_control), "{text:?}");
         if let Some(text) = n.shutdown_text() {
             assert!(text.chars().count() <= 255);
         }

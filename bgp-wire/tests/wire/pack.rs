@@ -29,8 +29,10 @@ fn nets6(n: u32) -> impl Iterator<Item = (PathId, Ipv6Net)> + Clone {
     (0..n).map(|i| (PathId(i), Ipv6Net::new(Ipv6Addr::from(u128::from(0x2001_0000 + i) << 96), 48).unwrap()))
 }
 
+type Routes = Vec<(PathId, IpNet)>;
+
 /// What the peer reads: announced and withdrawn routes, and the longest message.
-fn read(codec: &Codec, bytes: &BytesMut) -> (Vec<(PathId, IpNet)>, Vec<(PathId, IpNet)>, usize) {
+fn read(codec: &Codec, bytes: &BytesMut) -> (Routes, Routes, usize) {
     let (mut announced, mut withdrawn, mut longest) = (vec![], vec![], 0);
     let mut rest = Bytes::copy_from_slice(bytes);
     while let Some(frame) = codec.frame(&rest).unwrap() {
