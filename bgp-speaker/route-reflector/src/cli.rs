@@ -6,6 +6,8 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 use ipnet::IpNet;
 
+use crate::control::query::{RouteFamily, RoutesQuestion, Subject};
+
 /// A standalone BGP route reflector.
 #[derive(Debug, Parser)]
 #[command(version, about, subcommand_required = true, arg_required_else_help = true)]
@@ -69,20 +71,23 @@ pub(crate) struct StatusArgs {
 pub(crate) struct RoutesArgs {
     #[command(flatten)]
     pub(crate) target: Target,
-    /// Explain this prefix: all its paths, why one is best, and what each peer is told
-    #[arg(value_name = "PREFIX", value_parser = prefix)]
-    pub(crate) prefix: Option<IpNet>,
+    /// Explain this prefix, or the longest one that holds this address: all its paths, why one is best, who is told
+    #[arg(value_name = "PREFIX", value_parser = subject)]
+    pub(crate) subject: Option<Subject>,
+    /// List everything inside of PREFIX as well
+    #[arg(short, long, requires = "subject")]
+    pub(crate) longer: bool,
     /// Only what this peer told us
-    #[arg(short, long, value_name = "ADDRESS", conflicts_with = "prefix")]
+    #[arg(short, long, value_name = "ADDRESS")]
     pub(crate) peer: Option<IpAddr>,
     /// Only the best path of each prefix
-    #[arg(short, long, conflicts_with = "prefix")]
+    #[arg(short, long)]
     pub(crate) best: bool,
     /// Only IPv4
-    #[arg(short = '4', long, conflicts_with_all = ["ipv6", "prefix"])]
+    #[arg(short = '4', long, conflicts_with = "ipv6")]
     pub(crate) ipv4: bool,
     /// Only IPv6
-    #[arg(short = '6', long, conflicts_with = "prefix")]
+    #[arg(short = '6', long)]
     pub(crate) ipv6: bool,
 }
 
@@ -94,14 +99,38 @@ pub(crate) struct DemoArgs {
     pub(crate) nodes: u16,
 }
 
-/// A prefix, or one address as its host prefix.
-fn prefix(text: &str) -> Result<IpNet, String> {
+impl RoutesArgs {
+    /// What is to be explained; nothing when routes are to be listed.
+    pub(crate) fn explain(&self) -> Option<Subject> {
+        self.subject.filter(|_| !self.longer)
+    }
+
+    /// Which routes are to be listed.
+    pub(crate) fn list(&self) -> RoutesQuestion {
+        RoutesQuestion {
+            family: match (self.ipv4, self.ipv6) {
+                (true, _) => Some(RouteFamily::Ipv4),
+                (false, true) => Some(RouteFamily::Ipv6),
+                (false, false) => None,
+            },
+            peer: self.peer,
+            best: self.best,
+            within: self.subject.map(|subject| match subject {
+                Subject::Prefix(prefix) => prefix,
+                Subject::Address(address) => IpNet::from(address),
+            }),
+        }
+    }
+}
+
+/// A prefix or an address.
+fn subject(text: &str) -> Result<Subject, String> {
     if let Ok(address) = text.parse::<IpAddr>() {
-        return Ok(IpNet::from(address));
+        return Ok(Subject::Address(address));
     }
     match text.parse::<IpNet>() {
-        Ok(net) => Ok(net.trunc()),
-        Err(_) => Err("write an address and a length, such as 10.1.0.0/26".to_owned()),
+        Ok(net) => Ok(Subject::Prefix(net.trunc())),
+        Err(_) => Err("write an address, or an address and a length such as 10.1.0.0/26".to_owned()),
     }
 }
 
@@ -116,9 +145,9 @@ mod tests {
     }
 
     #[test]
-    fn an_address_stands_for_its_host_prefix() {
-        assert_eq!(prefix("10.0.0.1"), Ok("10.0.0.1/32".parse().expect("a prefix")));
-        assert_eq!(prefix("10.0.0.1/8"), Ok("10.0.0.0/8".parse().expect("a prefix")));
-        assert!(prefix("ten").is_err());
+    fn what_is_explained_is_a_prefix_or_an_address() {
+        assert_eq!(subject("10.0.0.1"), Ok(Subject::Address("10.0.0.1".parse().expect("an address"))));
+        assert_eq!(subject("10.0.0.1/8"), Ok(Subject::Prefix("10.0.0.0/8".parse().expect("a prefix"))));
+        assert!(subject("ten").is_err());
     }
 }

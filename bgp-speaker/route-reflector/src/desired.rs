@@ -2,16 +2,18 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use bgp_speaker::kernel::KernelConfig;
 use bgp_speaker::{
-    Asn, Builder, ClusterId, Community, Family, FamilySet, MeshDialer, MeshNode, NextHopMode, OwnerId, PeerAs, PeerClass,
-    PeerConfig, Policy, RangeConfig, Route, RouterId, SessionOptions, Speaker, SpeakerError, Timers,
+    Asn, Builder, ClusterId, Family, FamilySet, MeshDialer, MeshNode, NextHopMode, OwnerId, PeerAs,
+    PeerClass, PeerConfig, Policy, RangeConfig, Route, RouterId, SessionOptions, Speaker, SpeakerError,
+    Timers,
 };
 use ipnet::IpNet;
 
-use crate::config::{self, Config, Dialer, NextHop, Scope, SessionKeys, Verdict};
+use crate::config::{self, Config, Dialer, LogFormat, NextHop, Scope, SessionKeys, Verdict};
 
 /// The configuration file owns what it originates; nothing else does in this program.
 const OWNER: OwnerId = OwnerId(0);
@@ -39,6 +41,8 @@ struct Identity {
     mesh_dialer: MeshDialer,
     mesh_hold_time: Option<Duration>,
     kernel: Option<Kernel>,
+    control_socket: Option<PathBuf>,
+    log: (Option<String>, Option<LogFormat>),
 }
 
 /// Kernel export as configured.
@@ -75,6 +79,8 @@ impl Desired {
                 },
                 mesh_hold_time: mesh.and(hold_time),
                 kernel: config.kernel_export.then(|| kernel(config)),
+                control_socket: config.control_socket.as_ref().map(|path| path.get_ref().clone()),
+                log: (config.log.filter.as_ref().map(|filter| filter.get_ref().clone()), config.log.format),
             },
             peers: config.neighbor.iter().map(|n| (n.address.get_ref().0, peer(config, n))).collect(),
             ranges: config.neighbor_range.iter().map(|r| (r.prefix.get_ref().0, range(config, r))).collect(),
@@ -91,8 +97,8 @@ impl Desired {
     /// A speaker with this identity and nothing else yet.
     pub(crate) fn builder(&self) -> Builder {
         let identity = &self.identity;
-        let mut builder =
-            Speaker::builder(Asn(identity.asn), RouterId(identity.router_id)).mesh_dialer(identity.mesh_dialer);
+        let mut builder = Speaker::builder(Asn(identity.asn), RouterId(identity.router_id))
+            .mesh_dialer(identity.mesh_dialer);
         for address in &identity.listen {
             builder = builder.listen(*address);
         }
@@ -129,6 +135,8 @@ impl Desired {
             ("mesh.dialer", now.mesh_dialer != next.mesh_dialer),
             ("hold-time of the mesh", now.mesh_hold_time != next.mesh_hold_time),
             ("kernel-export or [kernel]", now.kernel != next.kernel),
+            ("control-socket", now.control_socket != next.control_socket),
+            ("[log]", now.log != next.log),
         ];
         keys.iter().find(|(_, differs)| *differs).map(|(key, _)| *key)
     }
@@ -152,7 +160,8 @@ impl Desired {
             changes.changed += 1;
         }
         // A route that only changed is announced anew below; withdrawing it first would make peers lose it for a moment.
-        let withdrawn: Vec<IpNet> = routes_gone.into_iter().filter(|p| !self.routes.contains_key(p)).collect();
+        let withdrawn: Vec<IpNet> =
+            routes_gone.into_iter().filter(|p| !self.routes.contains_key(p)).collect();
         if !withdrawn.is_empty() {
             speaker.withdraw(OWNER, withdrawn).await?;
         }
@@ -176,8 +185,10 @@ impl Changes {
         before: &BTreeMap<K, V>,
         after: &'a BTreeMap<K, V>,
     ) -> (Vec<K>, Vec<&'a V>) {
-        let gone: Vec<K> = before.iter().filter(|(key, value)| after.get(key) != Some(*value)).map(|(k, _)| *k).collect();
-        let new: Vec<&V> = after.iter().filter(|(key, value)| before.get(key) != Some(*value)).map(|(_, v)| v).collect();
+        let gone: Vec<K> =
+            before.iter().filter(|(key, value)| after.get(key) != Some(*value)).map(|(k, _)| *k).collect();
+        let new: Vec<&V> =
+            after.iter().filter(|(key, value)| before.get(key) != Some(*value)).map(|(_, v)| v).collect();
         let changed = gone.iter().filter(|key| after.contains_key(key)).count();
         self.changed += changed;
         self.removed += gone.len() - changed;
@@ -258,7 +269,8 @@ fn session(config: &Config, keys: SessionKeys<'_>) -> SessionOptions {
     if let Some(hold) = keys.hold_time.or(config.hold_time) {
         options.timers.hold_time = Duration::from_secs(hold.0.into());
     }
-    options.timers.keepalive = keys.keepalive_interval.map(|time| Duration::from_secs(time.get_ref().0.into()));
+    options.timers.keepalive =
+        keys.keepalive_interval.map(|time| Duration::from_secs(time.get_ref().0.into()));
     options.next_hop = match keys.next_hop {
         Some(NextHop::Auto) | None => NextHopMode::Auto,
         Some(NextHop::Unchanged) => NextHopMode::Unchanged,
@@ -287,9 +299,15 @@ fn session(config: &Config, keys: SessionKeys<'_>) -> SessionOptions {
 
 fn nodes(config: &Config, mesh: &config::Mesh) -> Vec<MeshNode> {
     let node = |node: &config::MeshNode| {
-        let addresses: Vec<IpAddr> =
-            node.address.get_ref().places(node.address.span()).into_iter().map(|(address, _)| address).collect();
-        let name = node.name.clone().or_else(|| addresses.first().map(ToString::to_string)).unwrap_or_default();
+        let addresses: Vec<IpAddr> = node
+            .address
+            .get_ref()
+            .places(node.address.span())
+            .into_iter()
+            .map(|(address, _)| address)
+            .collect();
+        let name =
+            node.name.clone().or_else(|| addresses.first().map(ToString::to_string)).unwrap_or_default();
         MeshNode {
             name,
             addresses,
@@ -305,7 +323,7 @@ fn route(from: &config::StaticRoute) -> Route {
     route.next_hop = from.next_hop.as_ref().map(|next_hop| next_hop.get_ref().0);
     route.local_pref = from.local_pref;
     route.med = from.med;
-    route.communities = from.communities.iter().map(|community| Community(community.0)).collect();
+    route.communities = from.communities.iter().map(|community| community.0).collect();
     route
 }
 

@@ -27,12 +27,6 @@ impl Failure {
         Failure { message: format!("error: {message}"), status: FAILED, silent: false }
     }
 
-    /// A configuration that cannot be used.
-    pub(crate) fn config(error: ConfigError) -> Self {
-        let colour = io::IsTerminal::is_terminal(&io::stderr()) && std::env::var_os("NO_COLOR").is_none();
-        Failure { message: error.render(colour), status: BAD_INPUT, silent: false }
-    }
-
     /// Says what happened, and how the process ends.
     pub(crate) fn report(self) -> ExitCode {
         if self.silent {
@@ -41,6 +35,14 @@ impl Failure {
         // Without a standard error there is nobody left to tell.
         let _ = io::Write::write_all(&mut io::stderr(), format!("{}\n", self.message).as_bytes());
         ExitCode::from(self.status)
+    }
+}
+
+/// A configuration that cannot be used.
+impl From<ConfigError> for Failure {
+    fn from(error: ConfigError) -> Self {
+        let colour = io::IsTerminal::is_terminal(&io::stderr()) && std::env::var_os("NO_COLOR").is_none();
+        Failure { message: error.render(colour), status: BAD_INPUT, silent: false }
     }
 }
 

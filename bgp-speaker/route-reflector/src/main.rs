@@ -45,7 +45,7 @@ fn on_runtime(task: impl Future<Output = Result<(), Failure>>) -> Result<(), Fai
 }
 
 fn check(path: &Path) -> Result<(), Failure> {
-    let config = config::load(path).map_err(Failure::config)?;
+    let config = config::load(path)?;
     let mut out = std::io::stdout().lock();
     writeln!(out, "{} is valid: {}", path.display(), config.summary())?;
     for note in config.notes() {

@@ -25,7 +25,7 @@ const SHUTDOWN_LIMIT: Duration = Duration::from_secs(5);
 
 /// Runs what the file at `path` describes until a signal ends it.
 pub(crate) async fn run(path: &Path) -> Result<(), Failure> {
-    let config = config::load(path).map_err(Failure::config)?;
+    let config = config::load(path)?;
     start_log(&config);
     raise_file_limit();
     // Signals are caught from here on: one that arrives during start-up ends the daemon in order as well.
@@ -111,9 +111,8 @@ struct Signals {
 
 impl Signals {
     fn new() -> Result<Self, Failure> {
-        let catch = |kind| {
-            signal(kind).map_err(|error| Failure::new(format_args!("cannot catch signals: {error}")))
-        };
+        let catch =
+            |kind| signal(kind).map_err(|error| Failure::new(format_args!("cannot catch signals: {error}")));
         Ok(Signals {
             terminate: catch(SignalKind::terminate())?,
             interrupt: catch(SignalKind::interrupt())?,

@@ -26,9 +26,11 @@ fn civil(days: u64) -> (u64, u64, u64) {
 /// A span in its two greatest units: `3d 4h`, `12m 5s`, `8s`.
 pub(crate) fn span(time: Duration) -> String {
     let seconds = time.as_secs();
-    let units = [("d", seconds / 86_400), ("h", seconds / 3600 % 24), ("m", seconds / 60 % 60), ("s", seconds % 60)];
+    let units =
+        [("d", seconds / 86_400), ("h", seconds / 3600 % 24), ("m", seconds / 60 % 60), ("s", seconds % 60)];
     let first = units.iter().position(|(_, count)| *count > 0).unwrap_or(units.len() - 1);
-    let shown: Vec<String> = units.iter().skip(first).take(2).map(|(unit, count)| format!("{count}{unit}")).collect();
+    let shown: Vec<String> =
+        units.iter().skip(first).take(2).map(|(unit, count)| format!("{count}{unit}")).collect();
     shown.join(" ")
 }
 

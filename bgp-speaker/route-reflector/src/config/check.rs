@@ -91,10 +91,13 @@ fn listeners(listen: &[(SocketAddr, Range<usize>)]) -> Outcome {
             let same_family = address.is_ipv4() == other.is_ipv4() && address.port() == other.port();
             let wildcard = address.ip().is_unspecified() || other.ip().is_unspecified();
             if address == other || (same_family && wildcard) {
-                return Err(Diagnostic::new(at.clone(), format!("{address} and {other} cannot both be listened on"))
-                    .label("the second one")
-                    .related(first.clone(), "the first one")
-                    .mend("keep one of the two: the wildcard address takes in all others"));
+                return Err(Diagnostic::new(
+                    at.clone(),
+                    format!("{address} and {other} cannot both be listened on"),
+                )
+                .label("the second one")
+                .related(first.clone(), "the first one")
+                .mend("keep one of the two: the wildcard address takes in all others"));
             }
         }
     }
@@ -104,8 +107,9 @@ fn listeners(listen: &[(SocketAddr, Range<usize>)]) -> Outcome {
 fn log_filter(config: &Config) -> Outcome {
     let Some(filter) = &config.log.filter else { return Ok(()) };
     EnvFilter::try_new(filter.get_ref()).map(drop).map_err(|error| {
-        Diagnostic::new(filter.span(), format!("the log filter is not valid: {error}"))
-            .mend("write a level (error, warn, info, debug, trace), or target=level pairs with commas between them")
+        Diagnostic::new(filter.span(), format!("the log filter is not valid: {error}")).mend(
+            "write a level (error, warn, info, debug, trace), or target=level pairs with commas between them",
+        )
     })
 }
 
@@ -117,7 +121,8 @@ fn control_socket(config: &Config) -> Outcome {
         return Err(Diagnostic::new(path.span(), "this is not the path of a socket").mend(mend));
     }
     if bytes.len() > MAX_SOCKET_PATH {
-        let title = format!("a socket's path has at most {MAX_SOCKET_PATH} bytes, this one has {}", bytes.len());
+        let title =
+            format!("a socket's path has at most {MAX_SOCKET_PATH} bytes, this one has {}", bytes.len());
         return Err(Diagnostic::new(path.span(), title).mend("choose a shorter path"));
     }
     Ok(())
@@ -133,16 +138,22 @@ fn kernel(config: &Config) -> Outcome {
     if let Some(protocol) = kernel.protocol.as_ref().filter(|protocol| *protocol.get_ref() <= 4) {
         // rtnetlink(7): RTPROT_UNSPEC, REDIRECT, KERNEL, BOOT, STATIC.
         let title = format!("protocol {} belongs to the kernel and the administrator", protocol.get_ref());
-        return Err(Diagnostic::new(protocol.span(), title)
-            .mend("write a number from 5 to 255 that no other program uses: routes with it are ours to remove"));
+        return Err(Diagnostic::new(protocol.span(), title).mend(
+            "write a number from 5 to 255 that no other program uses: routes with it are ours to remove",
+        ));
     }
     if let Some(table) = kernel.table.as_ref().filter(|table| matches!(table.get_ref(), 0 | 255)) {
         let title = format!("table {} is not a table for routes like these", table.get_ref());
-        return Err(Diagnostic::new(table.span(), title).mend("write 254 for the main table, or another number"));
+        return Err(
+            Diagnostic::new(table.span(), title).mend("write 254 for the main table, or another number")
+        );
     }
     if let Some(metric) = kernel.metric.as_ref().filter(|metric| *metric.get_ref() == 0) {
-        return Err(Diagnostic::new(metric.span(), "metric 0 is the kernel's own choice for routes without one")
-            .mend("write 1 or more, or remove the line"));
+        return Err(Diagnostic::new(
+            metric.span(),
+            "metric 0 is the kernel's own choice for routes without one",
+        )
+        .mend("write 1 or more, or remove the line"));
     }
     Ok(())
 }
@@ -154,10 +165,13 @@ fn single_peer(config: &Config, neighbor: &Neighbor, listen: &[(SocketAddr, Rang
             .mend("write the address of one host"));
     }
     if let Some((_, own)) = listen.iter().find(|(own, _)| own.ip() == address) {
-        return Err(Diagnostic::new(neighbor.address.span(), format!("{address} is this speaker's own address"))
-            .label("the neighbor")
-            .related(own.clone(), "we listen here")
-            .mend("write the address of the other router"));
+        return Err(Diagnostic::new(
+            neighbor.address.span(),
+            format!("{address} is this speaker's own address"),
+        )
+        .label("the neighbor")
+        .related(own.clone(), "we listen here")
+        .mend("write the address of the other router"));
     }
     if let Some(passive) = neighbor.passive.as_ref().filter(|passive| *passive.get_ref()) {
         listens_in_family(listen, address, &passive.span(), "a passive neighbor")?;
@@ -241,16 +255,22 @@ fn own_next_hops(keys: SessionKeys<'_>, peer: IpAddr) -> Outcome {
                 .mend(format!("write an {name} address of this router")));
         }
         if family_name(peer) == name {
-            return Err(Diagnostic::new(value.span(), format!("{key} has no effect on a session over {name}"))
-                .label("the next hop is our address on that session")
-                .mend(format!("remove {key}, or choose that address with local-address")));
+            return Err(Diagnostic::new(
+                value.span(),
+                format!("{key} has no effect on a session over {name}"),
+            )
+            .label("the next hop is our address on that session")
+            .mend(format!("remove {key}, or choose that address with local-address")));
         }
         let carried = keys.families.is_some_and(|families| families.get_ref().contains(&family));
         if !carried {
             let word = if name == "IPv4" { "ipv4-unicast" } else { "ipv6-unicast" };
-            return Err(Diagnostic::new(value.span(), format!("{key} is for {name} routes, which this session does not carry"))
-                .label(format!("the neighbor has an {} address", family_name(peer)))
-                .mend(format!("add \"{word}\" to families, or remove {key}")));
+            return Err(Diagnostic::new(
+                value.span(),
+                format!("{key} is for {name} routes, which this session does not carry"),
+            )
+            .label(format!("the neighbor has an {} address", family_name(peer)))
+            .mend(format!("add \"{word}\" to families, or remove {key}")));
         }
     }
     Ok(())
@@ -302,16 +322,21 @@ fn static_route(route: &StaticRoute) -> Outcome {
     let Some(next_hop) = &route.next_hop else { return Ok(()) };
     match (route.prefix.get_ref().0, next_hop.get_ref().0) {
         // An IPv4 prefix may have an IPv6 next hop (RFC 8950), not the other way round.
-        (IpNet::V6(prefix), IpAddr::V4(address)) => {
-            Err(Diagnostic::new(next_hop.span(), format!("the IPv6 prefix {prefix} has the IPv4 next hop {address}"))
-                .related(route.prefix.span(), "an IPv6 prefix")
-                .mend("write an IPv6 next hop, or remove next-hop for our own address"))
-        }
+        (IpNet::V6(prefix), IpAddr::V4(address)) => Err(Diagnostic::new(
+            next_hop.span(),
+            format!("the IPv6 prefix {prefix} has the IPv4 next hop {address}"),
+        )
+        .related(route.prefix.span(), "an IPv6 prefix")
+        .mend("write an IPv6 next hop, or remove next-hop for our own address")),
         _ => Ok(()),
     }
 }
 
-fn mesh_nodes(mesh: &Spanned<Mesh>, listen: &[(SocketAddr, Range<usize>)], peers: &mut Once<IpAddr>) -> Outcome {
+fn mesh_nodes(
+    mesh: &Spanned<Mesh>,
+    listen: &[(SocketAddr, Range<usize>)],
+    peers: &mut Once<IpAddr>,
+) -> Outcome {
     let mesh = mesh.get_ref();
     let local = mesh.local.get_ref().0;
     let nodes = mesh.nodes.get_ref();
@@ -330,9 +355,12 @@ fn mesh_nodes(mesh: &Spanned<Mesh>, listen: &[(SocketAddr, Range<usize>)], peers
         }
     }
     if !found {
-        return Err(Diagnostic::new(mesh.local.span(), format!("no node of the mesh has the address {local}"))
-            .related(mesh.nodes.span(), "the nodes")
-            .mend("list this node too: every node has the same list"));
+        return Err(Diagnostic::new(
+            mesh.local.span(),
+            format!("no node of the mesh has the address {local}"),
+        )
+        .related(mesh.nodes.span(), "the nodes")
+        .mend("list this node too: every node has the same list"));
     }
     listens_in_family(listen, local, &mesh.local.span(), "a node of a mesh")
 }
@@ -342,10 +370,13 @@ fn one_of_each_family(places: &[(IpAddr, Range<usize>)], whole: &Range<usize>) -
     for (address, at) in places {
         let known = if address.is_ipv4() { &mut four } else { &mut six };
         if let Some(first) = known.replace(at.clone()) {
-            return Err(Diagnostic::new(at.clone(), format!("a node has one {} address", family_name(*address)))
-                .label("the second one")
-                .related(first, "the first one")
-                .mend("keep one of the two"));
+            return Err(Diagnostic::new(
+                at.clone(),
+                format!("a node has one {} address", family_name(*address)),
+            )
+            .label("the second one")
+            .related(first, "the first one")
+            .mend("keep one of the two"));
         }
     }
     match places.is_empty() {

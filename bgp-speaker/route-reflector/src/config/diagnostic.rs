@@ -49,8 +49,8 @@ impl Diagnostic {
         }
         let mut snippet = Snippet::source(source).path(path).annotation(place);
         for (at, label) in &self.related {
-            snippet = snippet
-                .annotation(AnnotationKind::Context.span(within(source, at)).label(label.as_str()));
+            snippet =
+                snippet.annotation(AnnotationKind::Context.span(within(source, at)).label(label.as_str()));
         }
         let mut group = Level::ERROR.primary_title(self.title.as_str()).element(snippet);
         if let Some(mend) = &self.mend {
@@ -97,13 +97,17 @@ pub(crate) enum ConfigError {
         /// Its text.
         source: String,
         /// What is wrong.
-        diagnostic: Diagnostic,
+        diagnostic: Box<Diagnostic>,
     },
 }
 
 impl ConfigError {
     pub(crate) fn invalid(path: &Path, source: &str, diagnostic: Diagnostic) -> Self {
-        ConfigError::Invalid { path: path.to_owned(), source: source.to_owned(), diagnostic }
+        ConfigError::Invalid {
+            path: path.to_owned(),
+            source: source.to_owned(),
+            diagnostic: Box::new(diagnostic),
+        }
     }
 
     /// The message as text; `colour` for a terminal.

@@ -6,8 +6,8 @@ use serde::Deserialize;
 use toml::Spanned;
 
 use super::value::{
-    Address, AddressList, Asn, Community, Dialer, Family, HoldTime, Identifier, ListenList, LogFormat, NextHop, PeerAs,
-    Port, Prefix, RangeLimit, RestartTime, Scope, Seconds, Ttl, Verdict,
+    Address, AddressList, Asn, CommunityValue, Dialer, Family, HoldTime, Identifier, ListenList, LogFormat,
+    NextHop, PeerAs, Port, Prefix, RangeLimit, RestartTime, Scope, Seconds, Ttl, Verdict,
 };
 
 /// A whole file.
@@ -211,7 +211,7 @@ pub(crate) struct StaticRoute {
     pub(crate) med: Option<u32>,
     /// COMMUNITIES (RFC 1997).
     #[serde(default)]
-    pub(crate) communities: Vec<Community>,
+    pub(crate) communities: Vec<CommunityValue>,
 }
 
 /// `[mesh]`: every node has a session with every other.

@@ -45,17 +45,19 @@ fn not_utf8(path: &Path, error: &std::string::FromUtf8Error) -> ConfigError {
     // What is before the fault stays as it is, so the place counted in the readable text is the right one.
     let source = String::from_utf8_lossy(bytes).into_owned();
     let byte = bytes.get(good).copied().unwrap_or_default();
-    let diagnostic = Diagnostic::new(good..good + char::REPLACEMENT_CHARACTER.len_utf8(), "the file is not UTF-8 text")
-        .label(format!("the byte 0x{byte:02x} is no character"))
-        .mend("save the file as UTF-8");
+    let diagnostic =
+        Diagnostic::new(good..good + char::REPLACEMENT_CHARACTER.len_utf8(), "the file is not UTF-8 text")
+            .label(format!("the byte 0x{byte:02x} is no character"))
+            .mend("save the file as UTF-8");
     ConfigError::invalid(path, &source, diagnostic)
 }
 
 fn parse_text(source: &str) -> Result<Config, Diagnostic> {
     let source_without_mark = source.strip_prefix('\u{feff}').unwrap_or(source);
     if source_without_mark.trim().is_empty() {
-        return Err(Diagnostic::new(0..0, "the file is empty")
-            .mend("begin with the two keys that are always needed: asn = 65000 and router-id = \"10.0.0.1\""));
+        return Err(Diagnostic::new(0..0, "the file is empty").mend(
+            "begin with the two keys that are always needed: asn = 65000 and router-id = \"10.0.0.1\"",
+        ));
     }
     let config = toml::from_str(source).map_err(|error| toml_error::diagnose(source, &error))?;
     check::check(&config)?;

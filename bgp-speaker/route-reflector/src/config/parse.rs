@@ -3,6 +3,7 @@
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::str::FromStr;
 
+use bgp_speaker::Community;
 use ipnet::IpNet;
 
 /// What is wrong with a value, and the mend.
@@ -14,19 +15,20 @@ pub(super) fn address(text: &str) -> Result<IpAddr, Refusal> {
         Ok(address) if address.is_unspecified() => {
             Err((format!("\"{text}\" stands for every address, not for one host"), mend()))
         }
-        Ok(address) if address.is_multicast() => {
-            Err((format!("\"{text}\" is a multicast address"), mend()))
-        }
+        Ok(address) if address.is_multicast() => Err((format!("\"{text}\" is a multicast address"), mend())),
         Ok(address) => Ok(address.to_canonical()),
-        Err(_) if SocketAddr::from_str(text).is_ok() => {
-            Err((format!("\"{text}\" is an address with a port"), "give the port in its own key: port = …".into()))
-        }
-        Err(_) if IpNet::from_str(text).is_ok() => {
-            Err((format!("\"{text}\" is a prefix, not one address"), "peers of a whole prefix go into [[neighbor-range]]".into()))
-        }
-        Err(_) if text.contains('%') => {
-            Err((format!("\"{text}\" names an interface"), "link-local peers are not supported: use a global address".into()))
-        }
+        Err(_) if SocketAddr::from_str(text).is_ok() => Err((
+            format!("\"{text}\" is an address with a port"),
+            "give the port in its own key: port = …".into(),
+        )),
+        Err(_) if IpNet::from_str(text).is_ok() => Err((
+            format!("\"{text}\" is a prefix, not one address"),
+            "peers of a whole prefix go into [[neighbor-range]]".into(),
+        )),
+        Err(_) if text.contains('%') => Err((
+            format!("\"{text}\" names an interface"),
+            "link-local peers are not supported: use a global address".into(),
+        )),
         Err(_) => Err((format!("\"{text}\" is not an IP address"), mend())),
     }
 }
@@ -67,15 +69,17 @@ pub(super) fn listen(text: &str) -> Result<SocketAddr, Refusal> {
 
 pub(super) fn prefix(text: &str) -> Result<IpNet, Refusal> {
     match IpNet::from_str(text) {
-        Ok(net) if net != net.trunc() => Err((
-            format!("\"{text}\" has bits set beyond its length"),
-            format!("write \"{}\"", net.trunc()),
-        )),
+        Ok(net) if net != net.trunc() => {
+            Err((format!("\"{text}\" has bits set beyond its length"), format!("write \"{}\"", net.trunc())))
+        }
         Ok(net) => Ok(net),
         Err(_) => match IpAddr::from_str(text) {
             Ok(address) => {
                 let host = IpNet::from(address);
-                Err((format!("\"{text}\" has no prefix length"), format!("write \"{host}\" for this one address")))
+                Err((
+                    format!("\"{text}\" has no prefix length"),
+                    format!("write \"{host}\" for this one address"),
+                ))
             }
             Err(_) => Err((
                 format!("\"{text}\" is not a prefix"),
@@ -85,32 +89,13 @@ pub(super) fn prefix(text: &str) -> Result<IpNet, Refusal> {
     }
 }
 
-/// The well-known communities that have a name here (RFC 1997, RFC 7999, RFC 8326).
-const NAMED: &[(&str, u32)] = &[
-    ("no-export", 0xFFFF_FF01),
-    ("no-advertise", 0xFFFF_FF02),
-    ("no-export-subconfed", 0xFFFF_FF03),
-    ("graceful-shutdown", 0xFFFF_0000),
-    ("blackhole", 0xFFFF_029A),
-];
-
-pub(super) fn community(text: &str) -> Result<u32, Refusal> {
-    if let Some((_, value)) = NAMED.iter().find(|(name, _)| *name == text) {
-        return Ok(*value);
-    }
-    let halves = text.split_once(':').and_then(|(high, low)| {
-        Some((u16::from_str(high).ok()?, u16::from_str(low).ok()?))
-    });
-    match halves {
-        Some((high, low)) => Ok(u32::from(high) << 16 | u32::from(low)),
-        None => {
-            let names: Vec<&str> = NAMED.iter().map(|(name, _)| *name).collect();
-            Err((
-                format!("\"{text}\" is not a community"),
-                format!("write two numbers up to 65535, such as \"65000:100\", or one of {}", names.join(", ")),
-            ))
-        }
-    }
+pub(super) fn community(text: &str) -> Result<Community, Refusal> {
+    text.parse().map_err(|_| {
+        (
+            format!("\"{text}\" is not a community"),
+            "write two numbers up to 65535, such as \"65000:100\", or a name such as \"no-export\"".into(),
+        )
+    })
 }
 
 pub(super) fn asn(number: i64) -> Result<u32, Refusal> {
@@ -164,13 +149,19 @@ pub(super) fn restart_time(number: i64) -> Result<u16, Refusal> {
 pub(super) fn ttl(number: i64) -> Result<u8, Refusal> {
     match u8::try_from(number) {
         Ok(ttl) if ttl > 0 => Ok(ttl),
-        _ => Err((format!("{number} is not a TTL"), "write 1 for a direct neighbour, up to 255 for one farther away".into())),
+        _ => Err((
+            format!("{number} is not a TTL"),
+            "write 1 for a direct neighbour, up to 255 for one farther away".into(),
+        )),
     }
 }
 
 pub(super) fn range_limit(number: i64) -> Result<u32, Refusal> {
     match u32::try_from(number) {
         Ok(limit) if limit > 0 => Ok(limit),
-        _ => Err((format!("{number} is not a number of peers"), "write 1 or more, or leave the line out".into())),
+        _ => Err((
+            format!("{number} is not a number of peers"),
+            "write 1 or more, or leave the line out".into(),
+        )),
     }
 }

@@ -26,7 +26,6 @@ fn says(message: &str, parts: &[&str]) {
     }
 }
 
-
 const PEER: &str = "[[neighbor]]\naddress = \"10.0.0.2\"\nasn = 65000\n";
 
 #[test]
@@ -38,7 +37,10 @@ fn a_full_file_is_accepted() {
 #[test]
 fn a_wrong_key_is_named_with_the_one_that_was_meant() {
     let message = fault(&format!("{PEER}route-reflector-cleint = true\n"));
-    says(&message, &["unknown key `route-reflector-cleint`", "rr.toml:7:1", "did you mean `route-reflector-client`?"]);
+    says(
+        &message,
+        &["unknown key `route-reflector-cleint`", "rr.toml:7:1", "did you mean `route-reflector-client`?"],
+    );
     says(&fault("router_id = \"10.0.0.2\"\n"), &["rr.toml:4:1", "did you mean `router-id`?"]);
     says(&fault("colour = 1\n"), &["unknown key `colour`", "known here: asn, router-id"]);
 }
@@ -46,7 +48,10 @@ fn a_wrong_key_is_named_with_the_one_that_was_meant() {
 #[test]
 fn a_wrong_type_says_what_to_write() {
     let message = fault(&format!("{PEER}passive = \"true\"\n"));
-    says(&message, &["text \"true\" does not belong here", "rr.toml:7:11", "write true or false, without quotes"]);
+    says(
+        &message,
+        &["text \"true\" does not belong here", "rr.toml:7:11", "write true or false, without quotes"],
+    );
     says(&fault("hold-time = \"90\"\n"), &["rr.toml:4:13", "such as 90 (without quotes)"]);
     says(&fault("kernel-export = yes\n"), &["`yes` is no value", "write kernel-export = true"]);
     says(&fault("kernel-export = true\n[kernel]\nprotocol = 300\n"), &["the number 300", "from 0 to 255"]);
@@ -59,7 +64,10 @@ fn a_wrong_type_says_what_to_write() {
 #[test]
 fn two_neighbors_with_one_address_are_both_pointed_at() {
     let message = fault(&format!("{PEER}{PEER}"));
-    says(&message, &["two neighbors have the address 10.0.0.2", "rr.toml:8:11", "the first one", "the second one"]);
+    says(
+        &message,
+        &["two neighbors have the address 10.0.0.2", "rr.toml:8:11", "the first one", "the second one"],
+    );
     says(&message, &["5 | address = \"10.0.0.2\""]);
     let mapped = PEER.replace("10.0.0.2", "::ffff:10.0.0.2");
     says(&fault(&format!("{PEER}{mapped}")), &["two neighbors have the address 10.0.0.2"]);
@@ -76,13 +84,17 @@ fn an_ipv6_neighbor_with_an_ipv4_option_is_refused() {
         &fault(&format!("{peer}next-hop-ipv4 = \"10.0.0.1\"\n")),
         &["next-hop-ipv4 is for IPv4 routes", "rr.toml:7:17", "add \"ipv4-unicast\" to families"],
     );
-    says(&fault(&format!("{peer}passive = true\n")), &["passive neighbor over IPv6", "rr.toml:7:11", "\"[::]:179\""]);
+    says(
+        &fault(&format!("{peer}passive = true\n")),
+        &["passive neighbor over IPv6", "rr.toml:7:11", "\"[::]:179\""],
+    );
     says(&fault("cluster-id = \"2001:db8::1\"\n"), &["identifiers have 32 bits", "rr.toml:4:14"]);
     says(
         &fault("[[route]]\nprefix = \"2001:db8::/64\"\nnext-hop = \"10.0.0.1\"\n"),
         &["IPv4 next hop 10.0.0.1", "rr.toml:6:12"],
     );
-    let both = format!("{peer}families = [\"ipv6-unicast\", \"ipv4-unicast\"]\nnext-hop-ipv4 = \"10.0.0.1\"\n");
+    let both =
+        format!("{peer}families = [\"ipv6-unicast\", \"ipv4-unicast\"]\nnext-hop-ipv4 = \"10.0.0.1\"\n");
     parse_text(&format!("{HEAD}{both}")).expect("IPv4 routes over IPv6 have an IPv4 next hop");
 }
 
@@ -95,26 +107,41 @@ fn values_out_of_range_are_refused_with_their_rfc() {
     says(&fault(&PEER.replace("65000", "0")), &["AS 0 is reserved", "rr.toml:6:7"]);
     says(&fault_of(&HEAD.replace("65000", "4294967296")), &["4294967296 is not an AS number", "rr.toml:1:7"]);
     says(&fault_of(&HEAD.replace(":179", ":99999")), &["\"99999\" is not a port"]);
-    says(&fault("[[route]]\nprefix = \"10.1.0.1/26\"\n"), &["bits set beyond", "rr.toml:5:10", "write \"10.1.0.0/26\""]);
+    says(
+        &fault("[[route]]\nprefix = \"10.1.0.1/26\"\n"),
+        &["bits set beyond", "rr.toml:5:10", "write \"10.1.0.0/26\""],
+    );
     says(&fault("[[route]]\nprefix = \"10.1.0.1\"\n"), &["no prefix length", "write \"10.1.0.1/32\""]);
     says(&fault(&format!("{PEER}ttl = 0\n")), &["0 is not a TTL"]);
     says(&fault(&format!("{PEER}restart-time = 4096\n")), &["12 bits"]);
-    says(&fault(&format!("{PEER}hold-time = 9\nkeepalive-interval = 9\n")), &["rr.toml:8:22", "write at most 3"]);
+    says(
+        &fault(&format!("{PEER}hold-time = 9\nkeepalive-interval = 9\n")),
+        &["rr.toml:8:22", "write at most 3"],
+    );
     says(&fault(&format!("{PEER}import = \"acept\"\n")), &["did you mean `accept`?"]);
     says(&fault(&format!("{PEER}families = []\n")), &["exchanges no routes"]);
 }
 
 #[test]
 fn an_address_without_quotes_is_shown_in_quotes() {
-    says(&fault(&PEER.replace("\"10.0.0.2\"", "10.0.0.2")), &["rr.toml:5:11", "write address = \"10.0.0.2\""]);
-    says(&fault(&PEER.replace("\"10.0.0.2\"", "2001:db8::2")), &["rr.toml:5:11", "write address = \"2001:db8::2\""]);
+    says(
+        &fault(&PEER.replace("\"10.0.0.2\"", "10.0.0.2")),
+        &["rr.toml:5:11", "write address = \"10.0.0.2\""],
+    );
+    says(
+        &fault(&PEER.replace("\"10.0.0.2\"", "2001:db8::2")),
+        &["rr.toml:5:11", "write address = \"2001:db8::2\""],
+    );
     says(&fault("[[route]]\nprefix = 10.0.0.0/24\n"), &["rr.toml:5:10", "write prefix = \"10.0.0.0/24\""]);
     says(&fault(&PEER.replace("65000", "\"65000\"")), &["the AS number 65000 is in quotes"]);
 }
 
 #[test]
 fn a_neighbor_cannot_be_this_speaker() {
-    says(&fault(&PEER.replace(".2", ".1")), &["this speaker's own address", "rr.toml:5:11", "we listen here"]);
+    says(
+        &fault(&PEER.replace(".2", ".1")),
+        &["this speaker's own address", "rr.toml:5:11", "we listen here"],
+    );
 }
 
 #[test]
@@ -126,12 +153,20 @@ fn a_client_of_another_as_is_refused() {
 #[test]
 fn a_mesh_names_this_node_once() {
     let mesh = |local: &str, second: &str| {
-        format!("[mesh]\nlocal = \"{local}\"\nnodes = [{{ address = \"10.0.0.1\" }}, {{ address = \"{second}\" }}]\n")
+        format!(
+            "[mesh]\nlocal = \"{local}\"\nnodes = [{{ address = \"10.0.0.1\" }}, {{ address = \"{second}\" }}]\n"
+        )
     };
     parse_text(&format!("{HEAD}{}", mesh("10.0.0.1", "10.0.0.2"))).expect("a mesh of two");
-    says(&fault(&mesh("10.0.0.9", "10.0.0.2")), &["no node of the mesh has the address 10.0.0.9", "rr.toml:5:9"]);
+    says(
+        &fault(&mesh("10.0.0.9", "10.0.0.2")),
+        &["no node of the mesh has the address 10.0.0.9", "rr.toml:5:9"],
+    );
     says(&fault(&mesh("10.0.0.1", "10.0.0.1")), &["two peers have the address 10.0.0.1", "rr.toml:6:48"]);
-    says(&fault(&format!("{PEER}{}", mesh("10.0.0.1", "10.0.0.2"))), &["two peers have the address 10.0.0.2"]);
+    says(
+        &fault(&format!("{PEER}{}", mesh("10.0.0.1", "10.0.0.2"))),
+        &["two peers have the address 10.0.0.2"],
+    );
     let two = "[mesh]\nlocal = \"10.0.0.1\"\nnodes = [{ address = [\"10.0.0.1\", \"10.0.0.3\"] }]\n";
     says(&fault(two), &["a node has one IPv4 address"]);
 }
@@ -145,7 +180,10 @@ fn headers_take_the_brackets_that_they_need() {
 #[test]
 fn what_is_missing_is_named() {
     says(&fault_of("asn = 65000\n"), &["the key `router-id` is missing", "rr.toml:1:1"]);
-    says(&fault("[[neighbor]]\nasn = 65000\n"), &["the key `address` is missing in [[neighbor]]", "rr.toml:4:1"]);
+    says(
+        &fault("[[neighbor]]\nasn = 65000\n"),
+        &["the key `address` is missing in [[neighbor]]", "rr.toml:4:1"],
+    );
     says(&fault_of(""), &["the file is empty", "rr.toml:1:1"]);
     says(&fault_of(" \n\n"), &["the file is empty"]);
 }
@@ -161,8 +199,14 @@ fn a_text_that_is_no_toml_says_where() {
 #[test]
 fn options_without_effect_are_refused() {
     says(&fault("[kernel]\ntable = 100\n"), &["no effect without kernel export", "rr.toml:4:1"]);
-    says(&fault(&format!("{PEER}graceful-restart = false\nrestart-time = 5\n")), &["no effect", "rr.toml:8:16"]);
-    says(&fault_of(&HEAD.replace("\"10.0.0.1:179\"", "[\"0.0.0.0:179\", \"10.0.0.1:179\"]")), &["cannot both"]);
+    says(
+        &fault(&format!("{PEER}graceful-restart = false\nrestart-time = 5\n")),
+        &["no effect", "rr.toml:8:16"],
+    );
+    says(
+        &fault_of(&HEAD.replace("\"10.0.0.1:179\"", "[\"0.0.0.0:179\", \"10.0.0.1:179\"]")),
+        &["cannot both"],
+    );
 }
 
 #[test]
@@ -177,7 +221,10 @@ fn a_file_that_cannot_be_read_is_told_from_one_that_is_wrong() {
 fn the_first_byte_that_is_not_utf8_is_pointed_at() {
     let bytes = b"asn = 65000\nrouter-id = \"10.\xff0.0.1\"\n".to_vec();
     let error = String::from_utf8(bytes).expect_err("0xff is no UTF-8");
-    says(&not_utf8(Path::new("rr.toml"), &error).to_string(), &["rr.toml:2:17", "the byte 0xff", "save the file as UTF-8"]);
+    says(
+        &not_utf8(Path::new("rr.toml"), &error).to_string(),
+        &["rr.toml:2:17", "the byte 0xff", "save the file as UTF-8"],
+    );
 }
 
 #[test]

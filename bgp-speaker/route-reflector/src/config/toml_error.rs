@@ -42,7 +42,8 @@ fn unknown_word(message: &str, at: &Range<usize>) -> Option<Diagnostic> {
 fn missing_key(source: &str, message: &str, at: &Range<usize>) -> Option<Diagnostic> {
     let key = message.strip_prefix("missing field `")?.strip_suffix('`')?;
     let table = source.get(at.clone()).unwrap_or_default();
-    let owner = if table.starts_with('[') { format!("in {table}") } else { "at the top of the file".to_owned() };
+    let owner =
+        if table.starts_with('[') { format!("in {table}") } else { "at the top of the file".to_owned() };
     let diagnostic = Diagnostic::new(at.clone(), format!("the key `{key}` is missing {owner}"));
     Some(diagnostic.mend(format!("add a line such as: {}", example(key))))
 }
@@ -65,13 +66,19 @@ fn example(key: &str) -> String {
 fn bracket_mistake(source: &str, message: &str, at: &Range<usize>) -> Option<Diagnostic> {
     let header = source.get(at.clone())?.trim();
     let name = header.trim_matches(['[', ']']).trim();
-    if !message.starts_with("invalid type: ") || !header.starts_with('[') || name.contains(['=', ',', '"', '\n']) {
+    if !message.starts_with("invalid type: ")
+        || !header.starts_with('[')
+        || name.contains(['=', ',', '"', '\n'])
+    {
         return None;
     }
     if message.starts_with("invalid type: map, expected a sequence") && !header.starts_with("[[") {
         return Some(
-            Diagnostic::new(at.clone(), format!("there may be several of `{name}`, each with its own header"))
-                .mend(format!("write the header with two brackets: [[{name}]]")),
+            Diagnostic::new(
+                at.clone(),
+                format!("there may be several of `{name}`, each with its own header"),
+            )
+            .mend(format!("write the header with two brackets: [[{name}]]")),
         );
     }
     header.starts_with("[[").then(|| {
@@ -82,18 +89,17 @@ fn bracket_mistake(source: &str, message: &str, at: &Range<usize>) -> Option<Dia
 
 /// A value that had to be in quotes, such as an address.
 fn missing_quotes(source: &str, message: &str, at: &Range<usize>) -> Option<Diagnostic> {
-    const SYNTAX: [&str; 4] = ["invalid float", "invalid time", "invalid date", "string values must be quoted"];
+    const SYNTAX: [&str; 4] =
+        ["invalid float", "invalid time", "invalid date", "string values must be quoted"];
     if !SYNTAX.iter().any(|start| message.starts_with(start)) {
         return None;
     }
     let (key, value, place) = value_around(source, at.start)?;
     let mend = format!("write {key} = \"{value}\"");
-    let is_address = value.contains(['.', ':']) && value.starts_with(|c: char| c.is_ascii_hexdigit() || c == ':');
-    let title = if is_address {
-        "an address must be in quotes".to_owned()
-    } else {
-        format!("`{value}` is no value")
-    };
+    let is_address =
+        value.contains(['.', ':']) && value.starts_with(|c: char| c.is_ascii_hexdigit() || c == ':');
+    let title =
+        if is_address { "an address must be in quotes".to_owned() } else { format!("`{value}` is no value") };
     let mend = match value {
         "yes" | "on" | "True" | "TRUE" => format!("write {key} = true"),
         "no" | "off" | "False" | "FALSE" => format!("write {key} = false"),
@@ -164,7 +170,9 @@ fn wrong_type(message: &str) -> Option<(String, String)> {
         "a sequence" => "a list: [ … , … ]".to_owned(),
         "u8" => "a number from 0 to 255 (without quotes)".to_owned(),
         "u32" => "a number from 0 to 4294967295 (without quotes)".to_owned(),
-        other if other.starts_with("struct ") => "a table: [name] with its keys below, or { key = value }".to_owned(),
+        other if other.starts_with("struct ") => {
+            "a table: [name] with its keys below, or { key = value }".to_owned()
+        }
         other => other.to_owned(),
     };
     Some((format!("{found}{rest} does not belong here"), format!("write {expected}")))

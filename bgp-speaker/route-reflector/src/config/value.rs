@@ -5,11 +5,15 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::ops::Range;
 use std::str::FromStr;
 
+use bgp_speaker::Community;
 use ipnet::IpNet;
 use serde::de::{Deserialize, Deserializer, Error, SeqAccess, Visitor};
 use toml::Spanned;
 
-use super::parse::{address, asn, community, hold_time, identifier, listen, port, prefix, range_limit, restart_time, seconds, ttl};
+use super::parse::{
+    address, asn, community, hold_time, identifier, listen, port, prefix, range_limit, restart_time, seconds,
+    ttl,
+};
 
 /// Between the words of a refusal and its mend: `serde` errors carry one text only.
 pub(crate) const MEND: char = '\n';
@@ -122,7 +126,7 @@ quoted!(
 );
 quoted!(
     /// A community (RFC 1997).
-    Community(u32), "a community in quotes, such as \"65000:100\" or \"no-export\"", community
+    CommunityValue(Community), "a community in quotes, such as \"65000:100\" or \"no-export\"", community
 );
 
 keyword!(

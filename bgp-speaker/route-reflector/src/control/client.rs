@@ -55,7 +55,9 @@ impl fmt::Display for ClientError {
             }
             ClientError::Connect(path, error) => {
                 let mend = match error.kind() {
-                    io::ErrorKind::PermissionDenied => "run this as the user or group that the daemon runs as",
+                    io::ErrorKind::PermissionDenied => {
+                        "run this as the user or group that the daemon runs as"
+                    }
                     _ => "see that it is the daemon's control socket",
                 };
                 write!(f, "cannot reach {}: {}; {mend}", path.display(), in_words(error))
@@ -123,7 +125,9 @@ impl Client {
         for path in &self.candidates {
             match UnixStream::connect(path).await {
                 Ok(stream) => return Ok((path.clone(), stream)),
-                Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused) => {}
+                Err(error)
+                    if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused) => {
+                }
                 Err(error) => failed = failed.or(Some((path.clone(), error))),
             }
         }
@@ -188,7 +192,9 @@ impl Lines {
     pub(crate) async fn next_as<T: DeserializeOwned>(&mut self) -> Result<Option<T>, ClientError> {
         match self.next().await? {
             None => Ok(None),
-            Some(line) => serde_json::from_slice(&line).map(Some).map_err(|error| self.garbled(&error.to_string())),
+            Some(line) => {
+                serde_json::from_slice(&line).map(Some).map_err(|error| self.garbled(&error.to_string()))
+            }
         }
     }
 

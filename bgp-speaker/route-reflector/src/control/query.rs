@@ -1,5 +1,6 @@
 //! The question in a request: its path and its `key=value` pairs.
 
+use std::fmt;
 use std::net::IpAddr;
 use std::str::FromStr;
 
@@ -10,10 +11,49 @@ use ipnet::IpNet;
 pub(super) enum Question {
     /// `/status`.
     Status,
-    /// `/routes?family=&peer=&best=`.
+    /// `/routes?family=&peer=&best=&within=`.
     Routes(RoutesQuestion),
-    /// `/explain?prefix=`.
-    Explain(IpNet),
+    /// `/explain?prefix=` or `/explain?address=`.
+    Explain(Subject),
+}
+
+/// What to explain.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Subject {
+    /// Just this prefix.
+    Prefix(IpNet),
+    /// The longest prefix that holds this address and has a route.
+    Address(IpAddr),
+}
+
+impl Subject {
+    /// The request target that asks for it.
+    pub(crate) fn target(&self) -> String {
+        match self {
+            Subject::Prefix(prefix) => format!("/explain?prefix={prefix}"),
+            Subject::Address(address) => format!("/explain?address={address}"),
+        }
+    }
+
+    /// The prefixes to look for, the first one with a route being meant.
+    pub(super) fn prefixes(&self) -> Vec<IpNet> {
+        match self {
+            Subject::Prefix(prefix) => vec![*prefix],
+            Subject::Address(address) => {
+                let longest = IpNet::from(*address);
+                std::iter::successors(Some(longest), IpNet::supernet).collect()
+            }
+        }
+    }
+}
+
+impl fmt::Display for Subject {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Subject::Prefix(prefix) => prefix.fmt(f),
+            Subject::Address(address) => address.fmt(f),
+        }
+    }
 }
 
 /// Which routes to list.
@@ -25,6 +65,8 @@ pub(crate) struct RoutesQuestion {
     pub(crate) peer: Option<IpAddr>,
     /// Best paths only.
     pub(crate) best: bool,
+    /// This prefix and what is inside it only.
+    pub(crate) within: Option<IpNet>,
 }
 
 /// A family of routes that can be listed.
@@ -50,6 +92,9 @@ impl RoutesQuestion {
         }
         if self.best {
             pairs.push("best=true".to_owned());
+        }
+        if let Some(within) = self.within {
+            pairs.push(format!("within={within}"));
         }
         match pairs.is_empty() {
             true => "/routes".to_owned(),
@@ -79,7 +124,7 @@ impl Question {
             "/routes" => routes(&pairs).map(Question::Routes),
             "/explain" => explain(&pairs).map(Question::Explain),
             _ => Err(Unanswerable::Unknown(format!(
-                "there is no {path}: ask for /status, /routes?family=&peer=&best= or /explain?prefix="
+                "there is no {path}: ask for /status, /routes?family=&peer=&best=&within=, /explain?prefix= or /explain?address="
             ))),
         }
     }
@@ -97,26 +142,36 @@ fn routes(pairs: &[(String, String)]) -> Result<RoutesQuestion, Unanswerable> {
                 });
             }
             "peer" => {
-                question.peer = Some(IpAddr::from_str(value).map_err(|_| bad_value(key, value, "an address"))?);
+                question.peer =
+                    Some(IpAddr::from_str(value).map_err(|_| bad_value(key, value, "an address"))?);
             }
+            "within" => question.within = Some(prefix(key, value)?),
             "best" => {
                 question.best = bool::from_str(value).map_err(|_| bad_value(key, value, "true or false"))?;
             }
-            _ => return Err(unknown_pair(key, "/routes takes family, peer and best")),
+            _ => return Err(unknown_pair(key, "/routes takes family, peer, best and within")),
         }
     }
     Ok(question)
 }
 
-fn explain(pairs: &[(String, String)]) -> Result<IpNet, Unanswerable> {
-    let wanted = "a prefix such as 10.1.0.0/26";
+fn explain(pairs: &[(String, String)]) -> Result<Subject, Unanswerable> {
+    let known = "/explain takes one prefix or one address";
     match pairs {
-        [(key, value)] if key == "prefix" => {
-            IpNet::from_str(value).map(|net| net.trunc()).map_err(|_| bad_value(key, value, wanted))
-        }
-        [(key, _), ..] if key != "prefix" => Err(unknown_pair(key, "/explain takes prefix")),
-        _ => Err(Unanswerable::Pair(format!("/explain takes one prefix: /explain?prefix={wanted}"))),
+        [(key, value)] if key == "prefix" => prefix(key, value).map(Subject::Prefix),
+        [(key, value)] if key == "address" => match IpAddr::from_str(value) {
+            Ok(address) => Ok(Subject::Address(address)),
+            Err(_) => Err(bad_value(key, value, "an address")),
+        },
+        [(key, _)] => Err(unknown_pair(key, known)),
+        _ => Err(Unanswerable::Pair(known.to_owned())),
     }
+}
+
+fn prefix(key: &str, value: &str) -> Result<IpNet, Unanswerable> {
+    IpNet::from_str(value)
+        .map(|net| net.trunc())
+        .map_err(|_| bad_value(key, value, "a prefix such as 10.1.0.0/26"))
 }
 
 fn unknown_pair(key: &str, known: &str) -> Unanswerable {
@@ -169,6 +224,7 @@ mod tests {
                 family: Some(RouteFamily::Ipv6),
                 peer: Some("2001:db8::1".parse().expect("an address")),
                 best: true,
+                within: Some("2001:db8::/32".parse().expect("a prefix")),
             },
         ];
         for question in questions {
@@ -180,9 +236,22 @@ mod tests {
 
     #[test]
     fn prefixes_may_be_percent_encoded_or_not() {
-        let net = "2001:db8::/64".parse().expect("a prefix");
+        let net = Subject::Prefix("2001:db8::/64".parse().expect("a prefix"));
         assert_eq!(Question::parse("/explain", "prefix=2001:db8::/64"), Ok(Question::Explain(net)));
         assert_eq!(Question::parse("/explain", "prefix=2001%3adb8%3A%3a%2F64"), Ok(Question::Explain(net)));
+    }
+
+    #[test]
+    fn an_address_is_looked_for_from_its_host_prefix_up_to_the_default() {
+        let address = "10.0.0.5".parse().expect("an address");
+        let prefixes = Subject::Address(address).prefixes();
+        assert_eq!(prefixes.len(), 33);
+        assert_eq!(prefixes.first().map(ToString::to_string).as_deref(), Some("10.0.0.5/32"));
+        assert_eq!(prefixes.last().map(ToString::to_string).as_deref(), Some("0.0.0.0/0"));
+        assert_eq!(
+            Question::parse("/explain", "address=10.0.0.5"),
+            Ok(Question::Explain(Subject::Address(address)))
+        );
     }
 
     #[test]
@@ -194,6 +263,9 @@ mod tests {
             ("/routes", "peer=ten"),
             ("/routes", "best"),
             ("/explain", ""),
+            ("/explain", "prefix=10.0.0.0/8&address=10.0.0.1"),
+            ("/explain", "address=10.0.0.0/8"),
+            ("/routes", "within=10.0.0.1"),
             ("/explain", "prefix=10.0.0.0/33"),
             ("/explain", "prefix=%zz"),
             ("/explain", "prefix=%"),

@@ -1,7 +1,6 @@
 //! The daemon's end of the control socket: HTTP/1 and JSON, for `curl --unix-socket` as for our own command line.
 
 use std::convert::Infallible;
-use std::io::Write;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -29,8 +28,8 @@ use super::source::Source;
 const MAX_CONNECTIONS: usize = 32;
 /// Requests have a short line and a few headers; hyper takes no smaller bound.
 const MAX_HEAD: usize = 8192;
-/// A request is sent in one piece by any client.
-const HEAD_TIMEOUT: Duration = Duration::from_secs(5);
+/// Any client sends its request at once; one that does not must not keep a place from others.
+const HEAD_TIMEOUT: Duration = Duration::from_secs(2);
 /// A reader who pages through a table by hand may take this long; after it the place is given to others.
 const MAX_LIFETIME: Duration = Duration::from_secs(3600);
 /// Paths that one page of a listing asks of the table: some hundred kilobytes of JSON, a millisecond of the table's time.
@@ -39,10 +38,11 @@ const PAGE: usize = 512;
 /// A whole document, or a listing as it is made.
 type Body = UnsyncBoxBody<Bytes, SpeakerError>;
 
-/// Answers on `socket` for as long as it is polled.
+/// Answers on `socket` for as long as it is polled. Clients beyond the limit wait in the socket's queue.
 pub(crate) async fn serve(socket: ControlSocket, source: Arc<Source>) -> Infallible {
     let places = Arc::new(Semaphore::new(MAX_CONNECTIONS));
     loop {
+        let place = places.clone().acquire_owned().await.expect("the semaphore is never closed");
         let stream = match socket.listener().accept().await {
             Ok((stream, _)) => stream,
             Err(error) => {
@@ -52,10 +52,6 @@ pub(crate) async fn serve(socket: ControlSocket, source: Arc<Source>) -> Infalli
                 continue;
             }
         };
-        let Ok(place) = places.clone().try_acquire_owned() else {
-            refuse(&stream);
-            continue;
-        };
         let source = source.clone();
         tokio::spawn(async move {
             if tokio::time::timeout(MAX_LIFETIME, connection(stream, source)).await.is_err() {
@@ -64,14 +60,6 @@ pub(crate) async fn serve(socket: ControlSocket, source: Arc<Source>) -> Infalli
             drop(place);
         });
     }
-}
-
-/// Tells a client beyond the limit to come back, without waiting for it.
-fn refuse(stream: &UnixStream) {
-    const BUSY: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\ncontent-type: application/json\r\ncontent-length: 43\r\n\
-        connection: close\r\n\r\n{\"error\":\"too many connections: try again\"}";
-    // A fresh socket has room for this much; a client that is gone needs no answer.
-    let _ = stream.try_write(BUSY);
 }
 
 async fn connection(stream: UnixStream, source: Arc<Source>) {
@@ -100,9 +88,9 @@ async fn answer(request: &Request<Incoming>, source: Arc<Source>) -> Response<Bo
     let question = Question::parse(request.uri().path(), request.uri().query().unwrap_or_default());
     match question {
         Ok(Question::Status) => json(StatusCode::OK, &source.status()),
-        Ok(Question::Explain(prefix)) => match source.explain(prefix).await {
+        Ok(Question::Explain(subject)) => match source.explain(subject).await {
             Ok(Some(explanation)) => json(StatusCode::OK, &explanation),
-            Ok(None) => error(StatusCode::NOT_FOUND, &format!("there is no route to {prefix}")),
+            Ok(None) => error(StatusCode::NOT_FOUND, &format!("there is no route to {subject}")),
             Err(refused) => error(StatusCode::SERVICE_UNAVAILABLE, &refused.to_string()),
         },
         Ok(Question::Routes(question)) => routes(source, question).await,
@@ -116,7 +104,9 @@ async fn routes(source: Arc<Source>, question: RoutesQuestion) -> Response<Body>
     // The first page is fetched before the head is sent, so that a refusal still has its status code.
     let first = match source.routes(&question, None, PAGE).await {
         Ok(page) => page,
-        Err(refused @ SpeakerError::UnknownPeer(_)) => return error(StatusCode::NOT_FOUND, &refused.to_string()),
+        Err(refused @ SpeakerError::UnknownPeer(_)) => {
+            return error(StatusCode::NOT_FOUND, &refused.to_string());
+        }
         Err(refused) => return error(StatusCode::SERVICE_UNAVAILABLE, &refused.to_string()),
     };
     let pages = stream::try_unfold(Some(first), move |page| {
@@ -138,15 +128,14 @@ fn lines<T: Serialize>(items: &[T]) -> Bytes {
     let mut out = Vec::with_capacity(items.len() * 256);
     for item in items {
         // Plain structs of strings and numbers always serialize, and a Vec takes every byte.
-        if serde_json::to_writer(&mut out, item).and_then(|()| Ok(writeln!(out).map_err(serde_json::Error::io)?)).is_err() {
-            break;
-        }
+        serde_json::to_writer(&mut out, item).expect("it is no map with strange keys");
+        out.push(b'\n');
     }
     out.into()
 }
 
 fn json<T: Serialize>(status: StatusCode, value: &T) -> Response<Body> {
-    let mut text = serde_json::to_vec(value).unwrap_or_default();
+    let mut text = serde_json::to_vec(value).expect("it is no map with strange keys");
     text.push(b'\n');
     let body = Full::new(Bytes::from(text)).map_err(|never| match never {}).boxed_unsync();
     respond(status, "application/json", body)

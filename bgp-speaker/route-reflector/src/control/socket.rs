@@ -19,7 +19,10 @@ const MODE: u32 = 0o660;
 /// Where the socket is when nobody says so: the system's place first, then the user's.
 pub(crate) fn usual_places() -> Vec<PathBuf> {
     let user = std::env::var_os("XDG_RUNTIME_DIR").filter(|dir| !dir.is_empty());
-    std::iter::once(PathBuf::from("/run")).chain(user.map(PathBuf::from)).map(|dir| dir.join(FILE_NAME)).collect()
+    std::iter::once(PathBuf::from("/run"))
+        .chain(user.map(PathBuf::from))
+        .map(|dir| dir.join(FILE_NAME))
+        .collect()
 }
 
 /// Why a control socket cannot be had.
@@ -75,7 +78,9 @@ impl ControlSocket {
         let failed = |error| SocketError::Io(path.to_owned(), error);
         let lock = lock_beside(path)?;
         match fs::symlink_metadata(path) {
-            Ok(found) if !found.file_type().is_socket() => return Err(SocketError::NotASocket(path.to_owned())),
+            Ok(found) if !found.file_type().is_socket() => {
+                return Err(SocketError::NotASocket(path.to_owned()));
+            }
             // The lock says that no daemon of ours is there; some other program may be.
             Ok(_) if StdUnixStream::connect(path).is_ok() => return Err(SocketError::InUse(path.to_owned())),
             Ok(_) => fs::remove_file(path).map_err(failed)?,

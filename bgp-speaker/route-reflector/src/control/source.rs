@@ -7,14 +7,14 @@ use std::time::Duration;
 
 use bgp_speaker::kernel::{FollowerStatus, RouteState};
 use bgp_speaker::{
-    Family, MessageCounters, NegotiatedStatus, PathExplanation, PathVerdict, PeerAs, PeerStatus, RouteAttributes,
-    RouteCursor, RouteFilter, RouteInfo, Source as Learned, Speaker, SpeakerError,
+    Family, MessageCounters, NegotiatedStatus, PathExplanation, PathVerdict, PeerAs, PeerStatus,
+    RouteAttributes, RouteCursor, RouteFilter, RouteInfo, Source as Learned, Speaker, SpeakerError,
 };
 use bgp_wire::AttributeBlock;
 use ipnet::IpNet;
 
 use super::answer::{Explanation, Kernel, Messages, Negotiated, Path, Peer, Status, Told};
-use super::query::{RouteFamily, RoutesQuestion};
+use super::query::{RouteFamily, RoutesQuestion, Subject};
 use crate::time::rfc3339;
 
 /// A running speaker, and what the configuration remarks on its neighbors.
@@ -66,34 +66,36 @@ impl Source {
                 RouteFamily::Ipv4 => Family::IPV4_UNICAST,
                 RouteFamily::Ipv6 => Family::IPV6_UNICAST,
             }),
+            prefix: question.within,
+            longer: question.within.is_some(),
             peer: question.peer,
             best_only: question.best,
-            ..RouteFilter::default()
         };
         let page = self.speaker.routes(filter, from, limit).await?;
         Ok((page.routes.iter().map(listed).collect(), page.next))
     }
 
     /// Everything about one prefix; `None` without a path to it.
-    pub(super) async fn explain(&self, prefix: IpNet) -> Result<Option<Explanation>, SpeakerError> {
-        let Some(explanation) = self.speaker.explain(prefix).await? else { return Ok(None) };
-        Ok(Some(Explanation {
-            prefix: explanation.prefix,
-            paths: explanation.paths.iter().map(|path| explained(explanation.prefix, path)).collect(),
-            peers: explanation
-                .peers
-                .iter()
-                .map(|(peer, verdict)| Told {
-                    peer: *peer,
-                    told: verdict.is_ok(),
-                    detail: match verdict {
-                        Ok(next_hop) => next_hop.to_string(),
-                        Err(rule) => rule.to_string(),
-                    },
-                })
-                .collect(),
-        }))
+    pub(super) async fn explain(&self, subject: Subject) -> Result<Option<Explanation>, SpeakerError> {
+        for prefix in subject.prefixes() {
+            if let Some(told) = self.speaker.explain(prefix).await? {
+                return Ok(Some(explanation(&told)));
+            }
+        }
+        Ok(None)
     }
+}
+
+fn explanation(told: &bgp_speaker::Explanation) -> Explanation {
+    let peers = told.peers.iter().map(|(peer, verdict)| Told {
+        peer: *peer,
+        told: verdict.is_ok(),
+        detail: match verdict {
+            Ok(next_hop) => next_hop.to_string(),
+            Err(rule) => rule.to_string(),
+        },
+    });
+    Explanation { prefix: told.prefix, paths: explained(told), peers: peers.collect() }
 }
 
 fn kernel(follower: &FollowerStatus) -> Kernel {
@@ -180,15 +182,33 @@ fn listed(route: &RouteInfo) -> Path {
     path(route.prefix, &route.source, route.path_id.0, &route.attributes, route.best, route.stale, reason)
 }
 
-fn explained(prefix: IpNet, from: &PathExplanation) -> Path {
-    let best = matches!(from.verdict, PathVerdict::Best);
-    let reason = match from.verdict {
-        PathVerdict::Best => "best".to_owned(),
-        PathVerdict::Multipath(rung) => format!("used beside the best: equal up to {rung}"),
-        PathVerdict::Lost(rung) => format!("not best: lost at {rung}"),
-        PathVerdict::Ineligible(why) => format!("not eligible: {why}"),
+fn explained(told: &bgp_speaker::Explanation) -> Vec<Path> {
+    // The best path won where its last rival lost.
+    let decided = told.paths.iter().filter_map(|path| match path.verdict {
+        PathVerdict::Multipath(rung) | PathVerdict::Lost(rung) => Some(rung),
+        PathVerdict::Best | PathVerdict::Ineligible(_) => None,
+    });
+    let decided = decided.max();
+    let reason = |verdict| match (verdict, decided) {
+        (PathVerdict::Best, None) => "best: the only eligible path".to_owned(),
+        (PathVerdict::Best, Some(rung)) => format!("best: its last rival lost at {rung}"),
+        (PathVerdict::Multipath(rung), _) => format!("used beside the best: equal up to {rung}"),
+        (PathVerdict::Lost(rung), _) => format!("not best: lost at {rung}"),
+        (PathVerdict::Ineligible(why), _) => format!("not eligible: {why}"),
     };
-    path(prefix, &from.source, from.path_id.0, &from.attributes, best, from.stale, reason)
+    let path = |from: &PathExplanation| {
+        let best = matches!(from.verdict, PathVerdict::Best);
+        path(
+            told.prefix,
+            &from.source,
+            from.path_id.0,
+            &from.attributes,
+            best,
+            from.stale,
+            reason(from.verdict),
+        )
+    };
+    told.paths.iter().map(path).collect()
 }
 
 fn path(

@@ -41,7 +41,12 @@ pub(crate) async fn demo(args: &DemoArgs) -> Result<(), Failure> {
     let mut views: Vec<View> = network.nodes.iter().map(Node::view).collect();
     let everything = network.expected(None);
     let converged = all_hold(&mut views, &everything).await?;
-    writeln!(out, "\nTables: every node holds all {} routes, {} after the start", everything.len(), ms(begin, converged))?;
+    writeln!(
+        out,
+        "\nTables: every node holds all {} routes, {} after the start",
+        everything.len(),
+        ms(begin, converged)
+    )?;
     writeln!(out, "{}", summary_table(&network, &views, &everything, None))?;
     writeln!(out, "The table of {}", network.nodes[0].name)?;
     writeln!(out, "{}", route_table(&network, &views[0]))?;
@@ -55,9 +60,9 @@ pub(crate) async fn demo(args: &DemoArgs) -> Result<(), Failure> {
     let withdrawn = all_hold(&mut views, &remaining).await?;
     writeln!(
         out,
-        "Its {} routes are gone from all {} others {} later",
+        "Its {} routes are gone from {} {} later",
         lost.routes().len(),
-        views.len(),
+        others(views.len()),
         ms(killed, withdrawn)
     )?;
     writeln!(out, "{}", summary_table(&network, &views, &remaining, Some(&lost)))?;
@@ -67,10 +72,11 @@ pub(crate) async fn demo(args: &DemoArgs) -> Result<(), Failure> {
     network.stop().await;
     writeln!(
         out,
-        "Summary: {} sessions came up, {} routes reached every node, and when one node died its routes left the {count} \
-         others in {}. All as expected, in {}.",
+        "Summary: {} sessions came up, {} routes reached every node, and when one node died its routes left {} \
+         within {}. All as expected, in {}.",
         count + 1,
         everything.len(),
+        others(count),
         ms(killed, withdrawn),
         ms(begin, Instant::now())
     )?;
@@ -100,16 +106,23 @@ async fn sessions_up(
                 }
             }
             Ok(Some(Event::PeerDown { peer, reason })) => {
-                return Err(Failure::new(format_args!("the session with {} failed: {reason}", network.name_of(peer))));
+                return Err(Failure::new(format_args!(
+                    "the session with {} failed: {reason}",
+                    network.name_of(peer)
+                )));
             }
             Ok(Some(Event::Missed(count))) => {
-                return Err(Failure::new(format_args!("{count} events were missed: this machine is too busy for so many nodes")));
+                return Err(Failure::new(format_args!(
+                    "{count} events were missed: this machine is too busy for so many nodes"
+                )));
             }
             Ok(Some(_)) => {}
             Ok(None) => return Err(Failure::new("the reflector ended")),
             Err(_) => {
                 let limit = STEP_LIMIT.as_secs();
-                return Err(Failure::new(format_args!("only {up} of {all} sessions came up within {limit} s")));
+                return Err(Failure::new(format_args!(
+                    "only {up} of {all} sessions came up within {limit} s"
+                )));
             }
         }
     }
@@ -142,7 +155,10 @@ fn still_up(network: &Network, lost: &Node) -> Result<(), Failure> {
     let status = network.reflector.status();
     let up = status.established();
     if up != network.nodes.len() {
-        return Err(Failure::new(format_args!("{up} sessions are up where {} should be", network.nodes.len())));
+        return Err(Failure::new(format_args!(
+            "{up} sessions are up where {} should be",
+            network.nodes.len()
+        )));
     }
     match status.peer(lost.address) {
         Some(peer) if peer.last_error.is_some() => Ok(()),
@@ -159,13 +175,28 @@ fn summary_table(
     let mut table = new_table(&["NODE", "ADDRESS", "ANNOUNCES", "STATE", "HOLDS", "INFO AT THE REFLECTOR"]);
     let status = network.reflector.status();
     let info = |node: &Node| status.peer(node.address).map_or_else(String::new, |peer| peer.info.clone());
-    let announces = |node: &Node| node.routes().keys().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+    let announces =
+        |node: &Node| node.routes().keys().map(ToString::to_string).collect::<Vec<_>>().join(", ");
     if let Some(node) = lost {
-        table.add_row([node.name.clone(), node.address.to_string(), announces(node), "killed".into(), "-".into(), info(node)]);
+        table.add_row([
+            node.name.clone(),
+            node.address.to_string(),
+            announces(node),
+            "killed".into(),
+            "-".into(),
+            info(node),
+        ]);
     }
     for (node, view) in network.nodes.iter().zip(views).take(ROWS) {
         let holds = format!("{} of {}", view.matching(expected), expected.len());
-        table.add_row([node.name.clone(), node.address.to_string(), announces(node), "up".into(), holds, info(node)]);
+        table.add_row([
+            node.name.clone(),
+            node.address.to_string(),
+            announces(node),
+            "up".into(),
+            holds,
+            info(node),
+        ]);
     }
     if network.nodes.len() > ROWS {
         table.add_row([format!("… and {} more", network.nodes.len() - ROWS)]);
@@ -190,6 +221,10 @@ fn new_table(header: &[&str]) -> Table {
     let mut table = Table::new();
     table.load_style(presets::UTF8_FULL_CONDENSED).set_header(header.iter().copied());
     table
+}
+
+fn others(count: usize) -> String {
+    if count == 1 { "the other one".to_owned() } else { format!("all {count} others") }
 }
 
 fn ms(from: Instant, to: Instant) -> String {

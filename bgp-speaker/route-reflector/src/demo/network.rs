@@ -39,7 +39,11 @@ impl Network {
     pub(super) async fn start(nodes: u16) -> Result<Self, Failure> {
         let id = RouterId::from(Ipv4Addr::new(10, 255, 0, 1));
         // The system chooses a port that is free.
-        let reflector = Speaker::builder(ASN, id).listen(SocketAddr::from((REFLECTOR, 0))).start().await.map_err(failed)?;
+        let reflector = Speaker::builder(ASN, id)
+            .listen(SocketAddr::from((REFLECTOR, 0)))
+            .start()
+            .await
+            .map_err(failed)?;
         let listen = reflector.status().listen.first().copied();
         let listen = listen.ok_or_else(|| Failure::new("the reflector listens nowhere"))?;
         let mut network = Network { reflector, listen, nodes: Vec::new() };
@@ -107,8 +111,10 @@ impl Network {
 impl Node {
     async fn start(index: u16) -> Result<Self, Failure> {
         let [high, low] = index.to_be_bytes();
-        let speaker =
-            Speaker::builder(ASN, RouterId::from(Ipv4Addr::new(10, 255, high + 1, low))).start().await.map_err(failed)?;
+        let speaker = Speaker::builder(ASN, RouterId::from(Ipv4Addr::new(10, 255, high + 1, low)))
+            .start()
+            .await
+            .map_err(failed)?;
         let node = Node {
             name: format!("node-{index}"),
             address: IpAddr::from([127, 0, high + 1, low]),

@@ -20,7 +20,7 @@ impl Target {
     /// The daemon that the options name.
     fn client(&self) -> Result<Client, Failure> {
         let Some(path) = &self.config else { return Ok(Client::new(self.socket.clone())) };
-        let config = config::load(path).map_err(Failure::config)?;
+        let config = config::load(path)?;
         Ok(Client::new(config.control_socket.map(toml::Spanned::into_inner)))
     }
 }
@@ -40,6 +40,11 @@ fn clean(text: &str) -> String {
 /// A value, or a dash for none.
 fn or_dash<T: ToString>(value: Option<T>) -> String {
     value.map_or_else(|| "-".to_owned(), |value| clean(&value.to_string()))
+}
+
+/// A number with its noun.
+fn count(number: u64, one: &str, many: &str) -> String {
+    format!("{number} {}", if number == 1 { one } else { many })
 }
 
 fn print_json(out: &mut impl Write, value: &impl Serialize) -> Result<(), Failure> {

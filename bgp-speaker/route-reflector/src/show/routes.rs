@@ -4,11 +4,10 @@ use std::io::{self, Write};
 
 use comfy_table::{CellAlignment, ColumnConstraint, Table, Width, presets};
 
-use super::{clean, or_dash, print_json, table};
+use super::{clean, count, or_dash, print_json, table};
 use crate::cli::RoutesArgs;
 use crate::control::answer::{Explanation, Path};
 use crate::control::client::{Client, Lines};
-use crate::control::query::{RouteFamily, RoutesQuestion};
 use crate::failure::Failure;
 
 /// Rows that are laid out together: a screenful or ten, so that the first rows show at once and memory stays small
@@ -19,9 +18,9 @@ const ROWS: usize = 500;
 pub(crate) async fn routes(args: &RoutesArgs) -> Result<(), Failure> {
     let client = args.target.client()?;
     let mut out = io::BufWriter::new(io::stdout().lock());
-    match args.prefix {
-        Some(prefix) => {
-            let explanation: Explanation = client.document(&format!("/explain?prefix={prefix}")).await?;
+    match args.explain() {
+        Some(subject) => {
+            let explanation: Explanation = client.document(&subject.target()).await?;
             match args.target.json {
                 true => print_json(&mut out, &explanation)?,
                 false => explain(&mut out, &explanation)?,
@@ -34,13 +33,7 @@ pub(crate) async fn routes(args: &RoutesArgs) -> Result<(), Failure> {
 }
 
 async fn list(out: &mut impl Write, client: &Client, args: &RoutesArgs) -> Result<(), Failure> {
-    let family = match (args.ipv4, args.ipv6) {
-        (true, false) => Some(RouteFamily::Ipv4),
-        (false, true) => Some(RouteFamily::Ipv6),
-        _ => None,
-    };
-    let question = RoutesQuestion { family, peer: args.peer, best: args.best };
-    let lines = client.lines(&question.target()).await?;
+    let lines = client.lines(&args.list().target()).await?;
     match args.target.json {
         true => array(out, lines).await,
         false => rows(out, lines).await,
@@ -84,7 +77,12 @@ async fn rows(out: &mut impl Write, mut lines: Lines) -> Result<(), Failure> {
     if paths == 0 {
         writeln!(out, "no routes")?;
     } else {
-        writeln!(out, "\n{prefixes} prefixes, {paths} paths (> best, s stale)")?;
+        writeln!(
+            out,
+            "\n{}, {} (> best, s stale)",
+            count(prefixes, "prefix", "prefixes"),
+            count(paths, "path", "paths")
+        )?;
     }
     Ok(())
 }
@@ -150,7 +148,7 @@ fn row(path: &Path) -> Vec<String> {
 }
 
 fn explain(out: &mut impl Write, explanation: &Explanation) -> io::Result<()> {
-    writeln!(out, "{}: {} paths", explanation.prefix, explanation.paths.len())?;
+    writeln!(out, "{}: {}", explanation.prefix, count(explanation.paths.len() as u64, "path", "paths"))?;
     for path in &explanation.paths {
         let from = path.from.map_or_else(|| "originated here".to_owned(), |from| format!("from {from}"));
         writeln!(out, "\n{} {from}: {}", if path.best { ">" } else { " " }, clean(&path.reason))?;
@@ -168,7 +166,10 @@ fn explain(out: &mut impl Write, explanation: &Explanation) -> io::Result<()> {
         line("originator", or_dash(path.originator_id.as_ref()))?;
         line("cluster list", path.cluster_list.join(" "))?;
         line("path id", if path.path_id == 0 { String::new() } else { path.path_id.to_string() })?;
-        line("stale", if path.stale { "its peer has gone and may come back".to_owned() } else { String::new() })?;
+        line(
+            "stale",
+            if path.stale { "its peer has gone and may come back".to_owned() } else { String::new() },
+        )?;
     }
     if explanation.peers.is_empty() {
         return Ok(());

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use comfy_table::Table;
 
-use super::{clean, or_dash, print_json, table};
+use super::{clean, count, or_dash, print_json, table};
 use crate::cli::StatusArgs;
 use crate::control::answer::{Kernel, Peer, Status};
 use crate::failure::Failure;
@@ -17,7 +17,9 @@ pub(crate) async fn status(args: &StatusArgs) -> Result<(), Failure> {
     if let Some(address) = args.peer {
         status.peers.retain(|peer| peer.address == address);
         if status.peers.is_empty() {
-            return Err(Failure::new(format!("there is no peer {address}: `status` without an address lists them all")));
+            return Err(Failure::new(format!(
+                "there is no peer {address}: `status` without an address lists them all"
+            )));
         }
     }
     let mut out = io::BufWriter::new(io::stdout().lock());
@@ -36,7 +38,11 @@ fn print(out: &mut impl Write, status: &Status, verbose: bool) -> io::Result<()>
         writeln!(out, "{}", kernel_line(kernel))?;
     }
     if status.strangers > 0 {
-        writeln!(out, "{} connections from addresses that no neighbor has", status.strangers)?;
+        writeln!(
+            out,
+            "{} from addresses that no neighbor has",
+            count(status.strangers, "connection", "connections")
+        )?;
     }
     writeln!(out)?;
     if status.peers.is_empty() {
@@ -61,14 +67,14 @@ fn headline(status: &Status) -> String {
     let listen = if listen.is_empty() { "nowhere".to_owned() } else { listen.join(", ") };
     format!(
         "route-reflector {}, AS {}, router id {}{cluster}, up for {}, listening on {listen}\n\
-         {up} of {} sessions established; {} prefixes, {} paths",
+         {up} of {} established; {}, {}",
         clean(&status.version),
         status.asn,
         status.router_id,
         span(Duration::from_secs(status.uptime_seconds)),
-        status.peers.len(),
-        status.prefixes,
-        status.paths,
+        count(status.peers.len() as u64, "session", "sessions"),
+        count(status.prefixes, "prefix", "prefixes"),
+        count(status.paths, "path", "paths"),
     )
 }
 
@@ -131,10 +137,10 @@ fn details(out: &mut impl Write, peer: &Peer) -> io::Result<()> {
     line(
         "state",
         format!(
-            "{} for {}; established {} times",
+            "{} for {}; established {}",
             peer.state,
             span(Duration::from_secs(peer.seconds_in_state)),
-            peer.established
+            count(peer.established, "time", "times")
         ),
     )?;
     if let Some(error) = &peer.last_error {
@@ -143,7 +149,10 @@ fn details(out: &mut impl Write, peer: &Peer) -> io::Result<()> {
     if let Some(negotiated) = &peer.negotiated {
         line("connection", format!("{} to {}", negotiated.local, negotiated.remote))?;
         line("families", negotiated.families.join(", "))?;
-        line("hold time", format!("{} s, keepalive {} s", negotiated.hold_seconds, negotiated.keepalive_seconds))?;
+        line(
+            "hold time",
+            format!("{} s, keepalive {} s", negotiated.hold_seconds, negotiated.keepalive_seconds),
+        )?;
         let abilities = [
             (negotiated.four_octet_as, "four-octet AS"),
             (negotiated.extended_message, "extended message"),
