@@ -15,10 +15,6 @@ use crate::prefix::Key;
 use crate::slab::NONE;
 use crate::table::{Shared, Table};
 
-/// Prefixes per batch: enough that attribute sets repeat within it, few enough that a turn stays far below a millisecond
-/// per thousand and that a member can be elsewhere soon.
-const MAX_PREFIXES: usize = 4096;
-
 /// Bytes per batch, estimated before encoding: what a socket takes at once; one route's attributes may exceed it.
 const MAX_BYTES: usize = 64 * 1024;
 
@@ -174,8 +170,9 @@ fn collect<K: Key>(
     let only_member = |slot: u32| if member(slot) { slot } else { NONE };
     let mut last: Option<(AttributesId, u32, Result<NextHop, HeldBack>, [u32; 2])> = None;
     let mut bytes = 0;
+    let most = shared.config.batch_prefixes.max(1);
     for (count, (position, id)) in table.log.walk(from, limit).enumerate() {
-        if count >= MAX_PREFIXES || bytes >= MAX_BYTES {
+        if count >= most || bytes >= MAX_BYTES {
             return position;
         }
         let fresh = position >= group.front;

@@ -25,6 +25,10 @@ pub struct RibConfig {
     pub max_paths: usize,
     /// Bytes of encoded updates that each group keeps for members that come to the same place later.
     pub batch_cache: usize,
+    /// Prefixes that one batch of encoded updates covers at most.
+    pub batch_prefixes: usize,
+    /// Prefixes that one turn of background work (sweeps, next hops that changed, tombstones) looks at.
+    pub turn: u32,
 }
 
 impl RibConfig {
@@ -40,6 +44,11 @@ impl RibConfig {
             max_paths: 1,
             // A thousand clients that join one after the other are served from this: 1 MiB holds about 100,000 prefixes.
             batch_cache: 1 << 20,
+            // Enough that attribute sets repeat within it; few enough that encoding it is a matter of a millisecond and
+            // that a member which is elsewhere soon comes to a boundary.
+            batch_prefixes: 4096,
+            // A millisecond or two: sessions are served in between.
+            turn: 2048,
         }
     }
 

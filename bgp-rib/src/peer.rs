@@ -22,7 +22,7 @@ pub(crate) struct Peer {
     pub(crate) up: bool,
     /// It was said to be pending and has not been drained since.
     pub(crate) told: bool,
-    /// What its routes are judged by differs from the session that left stale routes: telling one again is a change.
+    /// A former session that left routes was of another identity: telling one of them again is a change.
     pub(crate) renamed: bool,
     /// When routes of an ended session must be gone.
     pub(crate) stale_until: Option<Duration>,

@@ -24,9 +24,6 @@ use crate::table::{Shared, Table, Told};
 use crate::transmit::Progress;
 use crate::{OwnerId, PeerId, ReaderId};
 
-/// Prefixes per turn of background work: below a millisecond or two, so that sessions are served in between.
-const TURN: u32 = 2048;
-
 /// The families that have a table.
 pub(crate) const FAMILIES: [Family; 2] = [Family::IPV4_UNICAST, Family::IPV6_UNICAST];
 
@@ -320,12 +317,13 @@ impl Rib {
 
     /// One bounded turn of everything that was too much for the input that caused it.
     fn tick(&mut self) {
+        let turn = self.shared.config.turn.max(1);
         self.expire();
-        self.sweep(TURN as usize);
-        self.ipv4.continue_rescan(&mut self.shared, TURN);
-        self.ipv6.continue_rescan(&mut self.shared, TURN);
-        self.ipv4.reap(TURN as usize);
-        self.ipv6.reap(TURN as usize);
+        self.sweep(turn as usize);
+        self.ipv4.continue_rescan(&mut self.shared, turn);
+        self.ipv6.continue_rescan(&mut self.shared, turn);
+        self.ipv4.reap(turn as usize);
+        self.ipv6.reap(turn as usize);
     }
 
     /// Says of a peer once that there is something to read.

@@ -24,12 +24,12 @@ impl Rib {
         let slot = id.0;
         let mut peer = Peer::new(params, self.shared.config.cluster_id());
         let has_past = self.received(slot) > 0;
-        if let Some(former) = self.shared.peers.get(slot) {
-            peer.renamed = has_past && (former.renamed || peer.differs_as_source(former));
-        }
+        let former = self.shared.peers.get(slot).filter(|_| has_past);
+        let is_another = former.is_some_and(|former| peer.differs_as_source(former));
+        peer.renamed = is_another || (former.is_some_and(|former| former.renamed) && self.is_sweeping(slot));
         let families = peer.params.families;
         // Who comes back as another is not the one whose routes were kept.
-        let keep = if peer.renamed { FamilySet::empty() } else { peer.params.keep_stale };
+        let keep = if is_another { FamilySet::empty() } else { peer.params.keep_stale };
         let met = self.meet_addresses(slot, &peer.params);
         if met || has_past {
             self.ipv4.groups.clear_caches();
@@ -112,6 +112,11 @@ impl Rib {
     fn received(&self, slot: u32) -> u32 {
         self.ipv4.peer(slot).map_or(0, |peer| peer.received)
             + self.ipv6.peer(slot).map_or(0, |peer| peer.received)
+    }
+
+    fn is_sweeping(&self, slot: u32) -> bool {
+        self.ipv4.peer(slot).is_some_and(|peer| peer.sweeping)
+            || self.ipv6.peer(slot).is_some_and(|peer| peer.sweeping)
     }
 
     fn say_gone(&mut self, slot: u32) {

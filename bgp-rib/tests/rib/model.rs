@@ -180,6 +180,7 @@ impl World {
         config.max_paths = max_paths;
         // Small enough that batches are thrown away and made again.
         config.batch_cache = 2048;
+        (config.batch_prefixes, config.turn) = (2, 2);
         let mut lab = Lab::with(config);
         let reader = lab.rib.open_reader();
         Self {
