@@ -6,8 +6,8 @@ use std::time::Duration;
 use bgp_rib::{Best, ReaderBatch, RouteChange, Source};
 use bgp_wire::NextHop;
 use ipnet::IpNet;
-use tokio::sync::mpsc;
-use tokio::time::Instant;
+use tokio::sync::{mpsc, oneshot};
+use tokio::time::{Instant, MissedTickBehavior, interval};
 
 use crate::event::Event;
 use crate::kernel::{FibChange, FibNextHop, FibNotice, FibRoute, FollowerGone, FollowerHandle};
@@ -17,21 +17,37 @@ use crate::subscription::Subscription;
 /// How often it is looked whether every peer has told its table, while routes of a former process may still be swept.
 const LOOK: Duration = Duration::from_millis(250);
 
+/// Whether every peer has told its whole table.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Told {
+    No,
+    Yes,
+    /// And the kernel's follower has it all.
+    Passed,
+}
+
 pub(crate) struct KernelFeed {
     pub(crate) shared: Arc<Shared>,
     pub(crate) follower: FollowerHandle,
     pub(crate) notices: mpsc::Receiver<FibNotice>,
     pub(crate) routes: Subscription,
     pub(crate) sweep_after: Duration,
+    /// Ends when the speaker does.
+    pub(crate) stop: oneshot::Receiver<()>,
 }
 
 impl KernelFeed {
     /// Works until the tables end; the kernel's routes stay.
     pub(crate) async fn run(mut self) {
         let cap = Instant::now() + self.sweep_after;
-        let mut synced = false;
+        let mut look = interval(LOOK);
+        look.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut told = Told::No;
         loop {
             tokio::select! {
+                // First of all: what is withdrawn because the speaker ends stays in the kernel.
+                biased;
+                _ = &mut self.stop => break,
                 batch = self.routes.next() => {
                     let Some(batch) = batch else { break };
                     if self.write(batch).await.is_err() {
@@ -39,10 +55,14 @@ impl KernelFeed {
                     }
                 }
                 Some(notice) = self.notices.recv() => self.shared.emit(Event::Kernel(notice)),
-                // Nothing came for a while, so what the peers have told so far has been passed on.
-                () = tokio::time::sleep(LOOK), if !synced => {
-                    if self.shared.all_told() || Instant::now() >= cap {
-                        synced = true;
+                _ = look.tick(), if told != Told::Passed => {
+                    told = match told {
+                        // What had come by the last look has been passed on, because routes go before looks.
+                        Told::Yes => Told::Passed,
+                        _ if self.shared.all_told() || Instant::now() >= cap => Told::Yes,
+                        _ => Told::No,
+                    };
+                    if told == Told::Passed {
                         if self.follower.synced().await.is_err() {
                             break;
                         }

@@ -1,4 +1,75 @@
 //! An embeddable BGP speaker and route reflector.
+//!
+//! A [`Speaker`] is a BGP router without an interface of its own: a program starts one, tells it who its peers are and what
+//! to announce, and reads what it learns. Sessions, tables and kernel routes live in the program's own process, on its
+//! tokio runtime; several speakers in one process share nothing.
+//!
+//! Two speakers on loopback exchange a route:
+//!
+//! ```
+//! use bgp_speaker::{Asn, OwnerId, PeerConfig, Route, RouterId, Speaker};
+//!
+//! # #[tokio::main] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let asn = Asn(64512);
+//! let east = Speaker::builder(asn, RouterId(1)).listen("127.0.77.1:0".parse()?).start().await?;
+//! let west = Speaker::builder(asn, RouterId(2)).listen("127.0.77.2:0".parse()?).start().await?;
+//!
+//! // East waits for west, west dials east on the port that the system gave it.
+//! east.add_peer(PeerConfig::new("127.0.77.2".parse()?, asn).passive()).await?;
+//! let port = east.status().listen[0].port();
+//! west.add_peer(PeerConfig::new("127.0.77.1".parse()?, asn).port(port)).await?;
+//!
+//! let block = "10.65.0.0/26".parse()?;
+//! east.announce(OwnerId(0), [Route::new(block)]).await?;
+//!
+//! let mut routes = west.subscribe();
+//! while let Some(batch) = routes.next().await {
+//!     if let Some(change) = batch.changes.iter().find(|c| c.prefix == block) {
+//!         let best = change.best.as_ref().expect("it was just announced");
+//!         assert_eq!(best.next_hops[0].to_string(), "127.0.77.1");
+//!         break;
+//!     }
+//! }
+//! # Ok(()) }
+//! ```
+//!
+//! # The calls
+//!
+//! | to | call |
+//! |---|---|
+//! | start | [`Speaker::builder`], [`Builder::listen`], [`Builder::start`] |
+//! | peer with one router | [`Speaker::add_peer`] with a [`PeerConfig`], [`Speaker::remove_peer`] |
+//! | peer with whoever comes | [`Speaker::add_listen_range`] with a [`RangeConfig`] |
+//! | join a full mesh | [`Speaker::mesh`]: every node gives the same list of [`MeshNode`]s; called again, it changes what differs |
+//! | reflect routes (RFC 4456) | [`PeerConfig::reflector_client`], [`RangeConfig::reflector_clients`], [`Builder::cluster_id`] |
+//! | originate | [`Speaker::announce`], [`Speaker::withdraw`]: by owner, counted, in batches |
+//! | follow the best routes | [`Speaker::subscribe`]: the table, then changes; slow readers see the newest state |
+//! | write them to the kernel | [`Builder::kernel`] with a [`kernel::KernelConfig`] |
+//! | look | [`Speaker::status`] (waits for nobody), [`Speaker::routes`], [`Speaker::explain`], [`Speaker::events`] |
+//! | end | [`Speaker::shutdown`] with a [`ShutdownMode`], or drop the last handle |
+//!
+//! # What to know before
+//!
+//! - **Runtime.** `start` spawns onto the current tokio runtime, of either flavour, with I/O and time enabled. With
+//!   thousands of peers give it two worker threads, so that a busy table and the sockets do not take turns.
+//! - **Port 179** needs root or CAP_NET_BIND_SERVICE, kernel routes need CAP_NET_ADMIN. Without them the error says so.
+//! - **External peers** take and tell nothing until both policies are given (RFC 8212); `status` names it. See
+//!   [`PeerConfig::policies`].
+//! - **Families.** A session carries the unicast family of the peer's address unless [`SessionOptions::families`] says
+//!   otherwise; a node with addresses of both families has a session in each.
+//! - **Restarts.** Graceful restart (RFC 4724) is on. A program that stops to be replaced uses [`ShutdownMode::Restart`]:
+//!   peers keep the routes, the kernel keeps the routes, packets flow on. One that goes for good uses
+//!   [`ShutdownMode::Admin`].
+//! - **Errors** are values whose text names the mend: [`SpeakerError`] for a call, [`StartError`] for the start.
+//!
+//! # Inside
+//!
+//! One task supervises, one runs each peer, one owns the tables, and a thread follows them into the kernel. The protocol is
+//! in the crates below, which know neither clock nor socket: `bgp_wire` (messages), `bgp_fsm` (sessions), `bgp_rib` (tables).
+//! No peer, subscriber or kernel can slow another down: all of them read from one change log at their own pace, every queue
+//! has a bound, and the timers of a session never wait for the tables.
+//!
+//! A larger example is `examples/node_agent.rs`: a node of a container network that joins a mesh or reflectors from a file.
 
 mod bridge;
 mod builder;

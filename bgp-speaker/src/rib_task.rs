@@ -93,6 +93,8 @@ pub(crate) struct RibTask {
     /// Peers whose counters have changed since they were last copied.
     stale_counters: Vec<PeerId>,
     counters_at: Duration,
+    /// The tables may hold more or less than was last told.
+    table_changed: bool,
 }
 
 /// One peer as this task knows it.
@@ -129,6 +131,7 @@ impl RibTask {
             again: Vec::new(),
             stale_counters: Vec::new(),
             counters_at: Duration::ZERO,
+            table_changed: false,
         };
         (task, client)
     }
@@ -167,6 +170,7 @@ impl RibTask {
         let now = self.shared.now();
         if self.rib.poll_timeout().is_some_and(|due| due <= now) {
             self.rib.handle(now, Input::Tick);
+            self.table_changed = true;
         }
         for peer in std::mem::take(&mut self.again) {
             self.transmit(peer);
@@ -179,11 +183,8 @@ impl RibTask {
 
     fn next_timeout(&self) -> Duration {
         let rib = self.rib.poll_timeout().unwrap_or(Duration::MAX);
-        let counters = if self.stale_counters.is_empty() {
-            Duration::MAX
-        } else {
-            self.counters_at.saturating_add(COUNTERS)
-        };
+        let changed = self.table_changed || !self.stale_counters.is_empty();
+        let counters = if changed { self.counters_at.saturating_add(COUNTERS) } else { Duration::MAX };
         rib.min(counters)
     }
 
@@ -222,6 +223,7 @@ impl RibTask {
             self.note(peer, session, &input);
             input.apply(&mut self.rib, self.shared.now(), peer);
         }
+        self.table_changed = true;
         self.counters_changed(peer);
         let Some(slot) = self.slot(peer) else { return };
         if slot.undrained {
@@ -371,6 +373,7 @@ impl RibTask {
     /// Does one piece of the oldest job.
     fn work_on_job(&mut self) {
         let now = self.shared.now();
+        self.table_changed |= !self.jobs.is_empty();
         let left = match self.jobs.front_mut() {
             Some(Job::Originate(owner, routes, _)) => {
                 let piece: Vec<Origination> = routes.drain(..routes.len().min(ORIGINATED)).collect();
@@ -449,10 +452,14 @@ impl RibTask {
     }
 
     fn copy_counters(&mut self, now: Duration) {
-        if self.stale_counters.is_empty() || now.saturating_sub(self.counters_at) < COUNTERS {
+        if !self.table_changed && self.stale_counters.is_empty() {
+            return;
+        }
+        if now.saturating_sub(self.counters_at) < COUNTERS {
             return;
         }
         self.counters_at = now;
+        self.table_changed = false;
         for peer in std::mem::take(&mut self.stale_counters) {
             let mut sum = PrefixCounters::default();
             for family in FAMILIES {

@@ -9,7 +9,7 @@ use std::time::Duration;
 use bgp_rib::{Rib, RibConfig};
 use bgp_wire::{Asn, RouterId};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
 
 use crate::builder::{Builder, Kernel};
@@ -56,14 +56,16 @@ pub(crate) async fn start(
     let kernel = follower.map(|mut follower| {
         shared.set_kernel(follower.watch());
         let notices = follower.take_notices().unwrap_or_else(|| mpsc::channel(1).1);
+        let (alive, stop) = oneshot::channel();
         let feed = KernelFeed {
             shared: shared.clone(),
             follower,
             notices,
             routes: rib.subscribe(),
             sweep_after: builder.sweep_after,
+            stop,
         };
-        tokio::spawn(feed.run())
+        (alive, tokio::spawn(feed.run()))
     });
     let (accept, accepted) = mpsc::channel(ACCEPTED);
     let mut accepting = JoinSet::new();

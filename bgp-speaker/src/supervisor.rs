@@ -56,7 +56,8 @@ struct Entry {
 pub(crate) struct Household {
     pub(crate) listeners: JoinSet<()>,
     pub(crate) rib: JoinHandle<()>,
-    pub(crate) kernel: Option<JoinHandle<()>>,
+    /// The kernel's follower, which goes on while the sender lives.
+    pub(crate) kernel: Option<(oneshot::Sender<()>, JoinHandle<()>)>,
 }
 
 pub(crate) struct Supervisor {
@@ -294,6 +295,12 @@ impl Supervisor {
     async fn end(mut self, mode: &ShutdownMode) {
         self.commands.close();
         self.household.listeners.shutdown().await;
+        // Before the sessions: the routes that go with them stay in the kernel.
+        if let Some((alive, follower)) = self.household.kernel.take() {
+            drop(alive);
+            // A task that panicked has ended too.
+            let _ = follower.await;
+        }
         for entry in self.peers.values() {
             entry.mailbox.order(Order::Stop(farewell(mode)));
         }
@@ -306,11 +313,7 @@ impl Supervisor {
             self.shared.remove_peer(&entry.cell);
         }
         self.door.close();
-        // A task that panicked has ended too.
         let _ = self.household.rib.await;
-        if let Some(kernel) = self.household.kernel {
-            let _ = kernel.await;
-        }
         self.shared.end_events();
     }
 }
