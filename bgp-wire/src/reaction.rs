@@ -151,38 +151,38 @@ impl fmt::Display for Fault {
     }
 }
 
-/// Faults beyond this many only count towards the outcome: enough to say what is wrong, few enough to live in
-/// the view without allocating.
-pub(crate) const MAX_FAULTS: usize = 8;
+/// Of more faults than these only a stronger one is still noted: enough to say what is wrong, few enough to live in the
+/// view, which is copied for each message.
+pub(crate) const MAX_FAULTS: usize = 6;
 
-/// The first faults of a message, inline.
+/// The first faults of a message, inline, among them always the strongest.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub(crate) struct Faults {
     list: [Option<Fault>; MAX_FAULTS],
     len: u8,
-    strongest: Option<Fault>,
+    reaction: Reaction,
 }
 
 impl Faults {
-    /// Notes a fault; of equally strong ones the first stands for the message.
     #[cold]
     pub(crate) fn push(&mut self, fault: Fault) {
         if let Some(slot) = self.list.get_mut(usize::from(self.len)) {
             *slot = Some(fault);
             self.len = self.len.saturating_add(1);
+        } else if let Some(last) = self.list.last_mut().filter(|_| fault.reaction > self.reaction) {
+            *last = Some(fault);
         }
-        if self.strongest.is_none_or(|s| fault.reaction > s.reaction) {
-            self.strongest = Some(fault);
-        }
+        self.reaction = self.reaction.max(fault.reaction);
     }
 
-    pub(crate) fn strongest(&self) -> Option<&Fault> {
-        self.strongest.as_ref()
+    /// The strongest; of equally strong ones the first.
+    pub(crate) fn strongest(&self) -> Option<Fault> {
+        self.iter().find(|f| f.reaction == self.reaction)
     }
 
     #[inline]
-    pub(crate) fn reaction(&self) -> Reaction {
-        self.strongest.map_or(Reaction::Accept, |f| f.reaction)
+    pub(crate) const fn reaction(&self) -> Reaction {
+        self.reaction
     }
 
     pub(crate) fn iter(&self) -> impl Iterator<Item = Fault> + use<> {

@@ -11,7 +11,6 @@ mod attr_set;
 mod cluster_list;
 mod code;
 mod communities;
-mod describe;
 mod extended_communities;
 mod ipv6_extended_communities;
 mod large_communities;

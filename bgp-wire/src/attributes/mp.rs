@@ -37,17 +37,18 @@ pub(crate) fn split_reach(value: &[u8]) -> Option<MpReach<'_>> {
     Some(MpReach { next_hop, nlri })
 }
 
-/// Checks MP_REACH_NLRI of a negotiated family. The inner error keeps the NLRI: they are withdrawn.
+/// Checks MP_REACH_NLRI of a negotiated family: length of the next hop, and NLRI. The inner error keeps the NLRI: they
+/// are withdrawn.
 #[inline]
 pub(crate) fn reach(
     value: &[u8],
     family: Family,
     extended_next_hop: bool,
     add_path: bool,
-) -> Result<(Result<NextHop, FaultKind>, &[u8]), FaultKind> {
+) -> Result<(Result<usize, FaultKind>, &[u8]), FaultKind> {
     let parts = split_reach(value).ok_or(FaultKind::Length)?;
     let next_hop = match NextHop::decode(parts.next_hop, family, extended_next_hop) {
-        Ok(next_hop) => Ok(next_hop),
+        Ok(next_hop) => Ok(next_hop.len().max(parts.next_hop.len())),
         Err(BadNextHop::Value) => Err(FaultKind::NextHop),
         Err(BadNextHop::Length) => return Err(FaultKind::NextHopLength),
     };

@@ -30,10 +30,11 @@ macro_rules! write_prefix {
 
             #[inline]
             fn write(&self, out: &mut BytesMut) {
+                // All octets, then back to those of the prefix: a copy of fixed size is the fastest.
+                let end = out.len().saturating_add(self.wire_len());
                 out.put_u8(self.prefix_len());
-                let octets = self.network().octets();
-                let whole = usize::from(self.prefix_len().div_ceil(8));
-                out.put_slice(octets.get(..whole).unwrap_or(&octets));
+                out.extend_from_slice(&self.network().octets());
+                out.truncate(end);
             }
         }
     };

@@ -2,8 +2,8 @@
 use super::UpdateView;
 use crate::Asn;
 use crate::attributes::{
-    Aggregator, AsPathView, AttributeCode, AttributeFlags, RawAttribute, SegmentWriter, merge_as4_path,
-    patched_attribute, push_attribute, wire_flags,
+    Aggregator, AsPathView, AttributeCode, AttributeFlags, RawAttribute, RawAttributes, SegmentWriter,
+    merge_as4_path, patched_attribute, push_attribute, wire_flags,
 };
 
 impl UpdateView<'_> {
@@ -13,13 +13,44 @@ impl UpdateView<'_> {
     /// AS4_PATH and AS4_AGGREGATOR merged in (RFC 6793 §4.2.3); lengths are in their shortest form; unknown optional
     /// transitive attributes have Partial set, unknown non-transitive ones are gone (RFC 4271 §5).
     pub fn canonical_attributes(&self, out: &mut Vec<u8>) {
-        if self.index().ascending {
-            for attribute in self.attributes() {
-                self.canonical(attribute, out);
+        if self.index().ascending { self.canonical_runs(out) } else { self.canonical_sorted(out) }
+    }
+
+    /// The same for attributes in order, copying those that stay as they are in runs.
+    fn canonical_runs(&self, out: &mut Vec<u8>) {
+        let section = self.section();
+        let mut raw = RawAttributes::new(section);
+        let (mut run, mut at) = (0, 0);
+        let flush = |out: &mut Vec<u8>, run: usize, end: usize| {
+            out.extend_from_slice(section.get(run..end).unwrap_or_default());
+        };
+        while let Some(attribute) = raw.next() {
+            let end = section.len().wrapping_sub(raw.rest().len());
+            if !self.stays(&attribute) {
+                flush(out, run, at);
+                run = end;
+                if self.index().shows_or_high(attribute.code) {
+                    self.canonical(attribute, out);
+                }
             }
-        } else {
-            self.canonical_sorted(out);
+            at = end;
         }
+        flush(out, run, at);
+    }
+
+    /// Whether the octets of an attribute are canonical already.
+    #[inline]
+    fn stays(&self, attribute: &RawAttribute<'_>) -> bool {
+        let RawAttribute { flags, code, value } = attribute;
+        let long = value.len() > usize::from(u8::MAX);
+        let form = if long { AttributeFlags::EXTENDED_LENGTH } else { 0 };
+        let known = match *code {
+            AttributeCode::NEXT_HOP | AttributeCode::MP_REACH_NLRI | AttributeCode::MP_UNREACH_NLRI => false,
+            AttributeCode::AS_PATH | AttributeCode::AGGREGATOR => self.index().four_octet_as,
+            AttributeCode::AS4_PATH | AttributeCode::AS4_AGGREGATOR => false,
+            _ => wire_flags(*code).is_some(),
+        };
+        known && flags.0 & !KEPT_FLAGS == form && self.index().shows_or_high(*code)
     }
 
     /// The same for attributes that came out of order: 256 codes are few enough for a table.
@@ -40,7 +71,11 @@ impl UpdateView<'_> {
     fn canonical(&self, attribute: RawAttribute<'_>, out: &mut Vec<u8>) {
         let RawAttribute { flags, code, value } = attribute;
         let flags = match code {
-            AttributeCode::NEXT_HOP | AttributeCode::AS4_PATH | AttributeCode::AS4_AGGREGATOR => return,
+            AttributeCode::NEXT_HOP
+            | AttributeCode::AS4_PATH
+            | AttributeCode::AS4_AGGREGATOR
+            | AttributeCode::MP_REACH_NLRI
+            | AttributeCode::MP_UNREACH_NLRI => return,
             AttributeCode::AS_PATH if !self.index().four_octet_as => return self.merged_path(out),
             AttributeCode::AGGREGATOR if !self.index().four_octet_as => {
                 return self.merged_aggregator(flags, out);

@@ -1,7 +1,7 @@
 //! What one pass over an UPDATE finds out: where things are, and the verdict.
 use crate::attributes::AttributeCode;
 use crate::reaction::{Faults, Reaction};
-use crate::{Family, FamilySet, NextHop};
+use crate::{Family, FamilySet};
 
 /// A range of octets in the message body; a body has at most 65,516.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
@@ -26,8 +26,9 @@ pub(super) struct Block {
     pub(super) nlri: Span,
 }
 
-/// Codes below this have a bit in the presence set and an offset.
-pub(super) const INDEXED: usize = 41;
+/// Codes below this have an offset, for access by code at no cost: those that make or break a route. Others are looked
+/// for, and the index stays small enough to copy with each message.
+pub(super) const INDEXED: usize = 16;
 
 /// Plain data; the view is this and the message's octets.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -37,13 +38,15 @@ pub(super) struct UpdateIndex {
     pub(super) announced: Option<Block>,
     pub(super) mp_reach: Option<Block>,
     pub(super) mp_unreach: Option<Block>,
-    pub(super) next_hop: Option<NextHop>,
-    pub(super) mp_next_hop: Option<NextHop>,
-    /// Attributes present, by code; only the first of a kind counts.
+    /// The value of NEXT_HOP, where there are classic NLRI for it.
+    pub(super) next_hop: Option<[u8; 4]>,
+    /// The next hop field of MP_REACH_NLRI.
+    pub(super) mp_next_hop: Option<Span>,
+    /// Attributes present, by code below 64; only the first of a kind counts.
     pub(super) present: u64,
     /// Of those, the ones that were discarded.
     pub(super) discarded: u64,
-    /// Where each present attribute begins in the attribute section.
+    /// Where attributes with low codes begin in the attribute section.
     pub(super) offsets: [u16; INDEXED],
     /// Some code is there more than once: readers watch for it.
     pub(super) repeated: bool,
@@ -59,7 +62,7 @@ pub(super) struct UpdateIndex {
 
 impl UpdateIndex {
     #[inline]
-    pub(super) fn reaction(&self) -> Reaction {
+    pub(super) const fn reaction(&self) -> Reaction {
         self.faults.reaction()
     }
 
@@ -72,5 +75,11 @@ impl UpdateIndex {
     #[inline]
     pub(super) const fn shows(&self, code: AttributeCode) -> bool {
         self.present & !self.discarded & Self::bit(code) != 0
+    }
+
+    /// The same, taking codes from 64 on as there.
+    #[inline]
+    pub(super) const fn shows_or_high(&self, code: AttributeCode) -> bool {
+        Self::bit(code) == 0 || self.shows(code)
     }
 }

@@ -13,7 +13,7 @@ pub(super) fn validate(body: &[u8], codec: &Codec) -> Result<UpdateIndex, Notifi
         Sections::split(body).ok_or_else(|| Notification::update_error(sub::MALFORMED_LIST, &[]))?;
     let mut pass = Pass::new(&sections, codec)?;
     pass.attributes(&sections)?;
-    if pass.index.faults.strongest().is_some() || pass.reaches() {
+    if pass.index.faults.reaction() != Reaction::Accept || pass.reaches() {
         pass.conclude(&sections)?;
     }
     pass.index.end_of_rib = pass.end_of_rib(&sections);
@@ -131,25 +131,22 @@ impl<'c> Pass<'c> {
     fn first_of_its_kind(&mut self, code: AttributeCode, at: usize) -> bool {
         self.index.ascending &= code.0 > self.last_code;
         self.last_code = code.0;
-        if let Some(offset) = self.index.offsets.get_mut(usize::from(code.0)) {
-            let bit = UpdateIndex::bit(code);
-            let first = self.index.present & bit == 0;
-            if first {
-                self.index.present |= bit;
-                *offset = u16::try_from(at).unwrap_or(u16::MAX);
-            }
-            return first;
+        let bit = UpdateIndex::bit(code);
+        if bit == 0 {
+            return self.first_high(code);
         }
-        self.first_unindexed(code)
+        let first = self.index.present & bit == 0;
+        self.index.present |= bit;
+        if let Some(offset) = self.index.offsets.get_mut(usize::from(code.0)).filter(|_| first) {
+            *offset = u16::try_from(at).unwrap_or(u16::MAX);
+        }
+        first
     }
 
-    fn first_unindexed(&mut self, code: AttributeCode) -> bool {
-        let word = match code.0 >> 6 {
-            0 => &mut self.index.present,
-            n => match self.seen_high.get_mut(usize::from(n.wrapping_sub(1))) {
-                Some(word) => word,
-                None => return true,
-            },
+    /// The same for codes from 64 on.
+    fn first_high(&mut self, code: AttributeCode) -> bool {
+        let Some(word) = self.seen_high.get_mut(usize::from(code.0 >> 6).wrapping_sub(1)) else {
+            return true;
         };
         let bit = 1u64 << (code.0 & 63);
         let first = *word & bit == 0;
@@ -259,8 +256,13 @@ impl<'c> Pass<'c> {
             Err(kind) => self.mp_fault(attribute, kind, at, section),
             Ok((next_hop, octets)) => {
                 self.index.mp_reach = self.mp_block(family, add_path, octets, value, at, sections);
+                // Next hop, one octet, NLRI.
+                let nlri = self.index.mp_reach.map_or(0, |block| usize::from(block.nlri.start));
                 match next_hop {
-                    Ok(next_hop) => self.index.mp_next_hop = Some(next_hop),
+                    Ok(len) => {
+                        self.index.mp_next_hop =
+                            Some(Sections::span(nlri.wrapping_sub(len).wrapping_sub(1), len));
+                    }
                     Err(kind) => self.fault(attribute.code, kind, Reaction::TreatAsWithdraw, at, section)?,
                 }
                 Ok(())
@@ -332,7 +334,6 @@ impl<'c> Pass<'c> {
         }
         match self.index.faults.strongest() {
             Some(fault) if fault.reaction > Reaction::AttributeDiscard => {
-                let fault = *fault;
                 self.without_reachable_nlri(&fault, sections)
             }
             _ => Ok(()),
@@ -363,7 +364,7 @@ impl<'c> Pass<'c> {
         let Some(attribute) = self.find(AttributeCode::NEXT_HOP, sections) else { return Ok(()) };
         let Some(octets) = attribute.value.first_chunk::<4>() else { return Ok(()) };
         match NextHop::host4((*octets).into()) {
-            Ok(next_hop) => self.index.next_hop = Some(next_hop),
+            Ok(_) => self.index.next_hop = Some(*octets),
             Err(_) => {
                 let at = self.index.offsets.get(3).map_or(0, |at| usize::from(*at));
                 let withdraw = Reaction::TreatAsWithdraw;
@@ -380,9 +381,8 @@ impl<'c> Pass<'c> {
         if as_path.saturating_mul(2).saturating_add(as4_path) <= usize::from(u16::MAX) {
             return Ok(());
         }
-        let at = self.index.offsets.get(17).map_or(0, |at| usize::from(*at));
         let discard = Reaction::AttributeDiscard;
-        self.fault(AttributeCode::AS4_PATH, FaultKind::Length, discard, at, sections.attributes)
+        self.fault(AttributeCode::AS4_PATH, FaultKind::Length, discard, 0, sections.attributes)
     }
 
     #[inline]
@@ -390,8 +390,8 @@ impl<'c> Pass<'c> {
         if !self.index.shows(code) {
             return None;
         }
-        let at = self.index.offsets.get(usize::from(code.0))?;
-        RawAttributes::new(sections.attributes.get(usize::from(*at)..)?).next()
+        let from = self.index.offsets.get(usize::from(code.0)).map_or(0, |at| usize::from(*at));
+        RawAttributes::new(sections.attributes.get(from..)?).find(|a| a.code == code)
     }
 
     /// RFC 7606 §5.2: with attributes but no reachable NLRI, the NLRI may be what was damaged,

@@ -62,7 +62,7 @@ impl<'a> UpdateView<'a> {
     #[must_use]
     pub fn notification(&self) -> Option<Notification> {
         let fault = self.index.faults.strongest()?;
-        Some(notification(fault, self.index.attributes.of(self.body)))
+        Some(notification(&fault, self.index.attributes.of(self.body)))
     }
 
     /// The families to give up for the rest of the session (RFC 4760 §7); see [`Codec::afi_safi_disable`].
@@ -85,19 +85,27 @@ impl<'a> UpdateView<'a> {
         (!octets.is_empty()).then(|| NlriBlock::checked(block.family, block.add_path, octets))
     }
 
+    /// The next hop of MP_REACH_NLRI, which was checked against what was negotiated.
+    #[inline]
+    fn mp_next_hop(&self) -> Option<NextHop> {
+        let (block, octets) = (self.index.mp_reach?, self.index.mp_next_hop?.of(self.body));
+        NextHop::decode(octets, block.family, true).ok()
+    }
+
     /// Announced routes: at most one block from the NLRI field and one from MP_REACH_NLRI. None after treat-as-withdraw.
     #[inline]
     pub fn reach(&self) -> impl Iterator<Item = Reach<'a>> + use<'a> {
-        let reach = |block: Option<NlriBlock<'a>>, next_hop: Option<NextHop>| {
-            let (nlri, next_hop) = (block?, next_hop?);
+        let reach = |block: Option<Block>, next_hop: Option<NextHop>| {
+            let (nlri, next_hop) = (self.block(block)?, next_hop?);
             Some(Reach { family: nlri.family(), next_hop, nlri })
         };
-        let both = if self.index.withdraw {
+        let index = &self.index;
+        let both = if index.withdraw {
             [None, None]
         } else {
             [
-                reach(self.block(self.index.announced), self.index.next_hop),
-                reach(self.block(self.index.mp_reach), self.index.mp_next_hop),
+                reach(index.announced, index.next_hop.map(|a| NextHop::V4(a.into()))),
+                reach(index.mp_reach, self.mp_next_hop()),
             ]
         };
         both.into_iter().flatten()

@@ -58,7 +58,7 @@ fn a_hard_reset_wraps_its_reason() {
     let n = Notification::cease_hard_reset(&why);
     let back = received(&sent(&n)[19..]);
     assert_eq!(back.hard_reset_reason(), Some(why));
-    assert_eq!(back.to_string(), "Cease / Hard Reset (Cease / Administrative Shutdown)");
+    assert_eq!(back.to_string(), "Cease / Hard Reset (Cease / Administrative Shutdown): \"bye\"");
     assert_eq!(Notification::hold_timer_expired().hard_reset_reason(), None);
 }
 
