@@ -4,6 +4,7 @@ use std::fmt;
 use std::io;
 
 /// Linux errno values that the follower acts on.
+#[cfg_attr(not(target_os = "linux"), allow(dead_code, reason = "some are only told by netlink"))]
 pub(super) mod errno {
     pub(in crate::kernel) const EPERM: i32 = 1;
     pub(in crate::kernel) const ENOENT: i32 = 2;
@@ -12,6 +13,7 @@ pub(super) mod errno {
     pub(in crate::kernel) const ENOMEM: i32 = 12;
     pub(in crate::kernel) const EEXIST: i32 = 17;
     pub(in crate::kernel) const ENODEV: i32 = 19;
+    pub(in crate::kernel) const EINVAL: i32 = 22;
     pub(in crate::kernel) const EAFNOSUPPORT: i32 = 97;
     pub(in crate::kernel) const ENETDOWN: i32 = 100;
     pub(in crate::kernel) const ENETUNREACH: i32 = 101;
@@ -40,13 +42,15 @@ impl RouteError {
         Some(match self.errno {
             errno::EPERM => PERMISSION,
             errno::ENOMEM => {
-                "the kernel is out of memory for routes: free memory, or raise net.ipv6.route.max_size on kernels before 6.3"
+                "the kernel is out of memory for routes: free memory, or raise net.ipv6.route.max_size on kernels \
+                 before 6.3"
             }
             errno::EEXIST => {
                 "another program holds this prefix with the same metric: use another metric or table, or remove its route"
             }
             errno::ENETUNREACH | errno::EHOSTUNREACH => {
-                "the gateway is on no connected network and no route leads to it; retried when a link, address or route changes"
+                "the gateway is on no connected network and no route leads to it; retried when a link, address or \
+                 route changes"
             }
             errno::ENODEV => "the interface does not exist; retried when it appears",
             errno::ENETDOWN => "the interface is down; retried when it comes up",
@@ -56,7 +60,8 @@ impl RouteError {
     }
 }
 
-const PERMISSION: &str = "writing kernel routes needs CAP_NET_ADMIN: run as root, give the program the capability (setcap cap_net_admin+ep), or AmbientCapabilities=CAP_NET_ADMIN in its systemd unit";
+const PERMISSION: &str = "writing kernel routes needs CAP_NET_ADMIN: run as root, give the program the capability \
+    (setcap cap_net_admin+ep), or set AmbientCapabilities=CAP_NET_ADMIN in its systemd unit";
 
 impl fmt::Display for RouteError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -98,7 +98,7 @@ impl Resolver {
                 },
                 None if is_link_local(hop.gateway) => {
                     fault = Some(RouteError::new(
-                        errno::ENODEV,
+                        errno::EINVAL,
                         format!("link-local next hop {} comes without its interface", hop.gateway),
                     ));
                 }

@@ -26,7 +26,8 @@ pub enum RouteState {
     Unresolved,
     /// The hook left out every leg.
     Skipped,
-    /// Left by a former process and not wanted so far; removed after [`FollowerSender::synced`](super::FollowerSender::synced).
+    /// Left by a former process and not wanted so far; removed after
+    /// [`FollowerSender::synced`](super::FollowerSender::synced).
     Leftover,
 }
 
