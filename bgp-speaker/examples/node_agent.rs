@@ -35,8 +35,8 @@ use std::time::{Duration, SystemTime};
 
 use bgp_speaker::kernel::{FibNotice, KernelConfig, RouteState};
 use bgp_speaker::{
-    Asn, BGP_PORT, Event, MeshNode, OwnerId, PeerClass, PeerConfig, Policy, Route, RouteBatch, RouterId, ShutdownMode,
-    Speaker, SpeakerError,
+    Asn, BGP_PORT, Event, MeshNode, OwnerId, PeerClass, PeerConfig, Policy, Route, RouteBatch, RouterId,
+    ShutdownMode, Speaker, SpeakerError,
 };
 use ipnet::IpNet;
 use tokio::signal::unix::{SignalKind, signal};
@@ -280,7 +280,8 @@ impl Agent {
             self.speaker.remove_peer(*address).await?;
         }
         for (address, (asn, port)) in wanted.iter().filter(|(a, r)| self.reflectors.get(a) != Some(r)) {
-            let mut peer = PeerConfig::new(*address, *asn).port(*port).policies(Policy::AcceptAll, Policy::AcceptAll);
+            let mut peer =
+                PeerConfig::new(*address, *asn).port(*port).policies(Policy::AcceptAll, Policy::AcceptAll);
             peer.class = PeerClass::Global;
             self.speaker.add_peer(peer).await?;
         }
@@ -296,7 +297,10 @@ fn modified(path: &Path) -> Option<SystemTime> {
 /// The IPv4 address of the node; without one a number made of its name.
 fn router_id(node: &MeshNode) -> RouterId {
     let v4 = node.addresses.iter().find_map(|a| if let IpAddr::V4(v4) = a { Some(*v4) } else { None });
-    let hash = node.name.bytes().fold(0x811c_9dc5_u32, |hash, octet| (hash ^ u32::from(octet)).wrapping_mul(0x0100_0193));
+    let hash = node
+        .name
+        .bytes()
+        .fold(0x811c_9dc5_u32, |hash, octet| (hash ^ u32::from(octet)).wrapping_mul(0x0100_0193));
     v4.map_or(RouterId(hash | 1), RouterId::from)
 }
 
@@ -326,7 +330,9 @@ fn tell(event: &Event) {
         Event::PeerRemoved { peer } => println!("peer {peer} removed"),
         Event::EndOfRib { peer, family } => println!("peer {peer} has told all of {family}"),
         Event::MalformedUpdate { peer, faults } => println!("peer {peer} sent a malformed UPDATE: {faults}"),
-        Event::Strangers { count, example } => println!("{count} connections of strangers, one from {example}"),
+        Event::Strangers { count, example } => {
+            println!("{count} connections of strangers, one from {example}");
+        }
         Event::Kernel(FibNotice::Refused { prefix, error }) => tell_kernel(prefix, error),
         Event::Kernel(FibNotice::Conflict { prefix, .. }) => {
             tell_kernel(prefix, "another program's route is in the way");
@@ -346,7 +352,11 @@ fn tell_routes(batch: &RouteBatch) {
         match &change.best {
             Some(best) => {
                 let hops: Vec<String> = best.next_hops.iter().map(ToString::to_string).collect();
-                println!("route {} via {}", change.prefix, if hops.is_empty() { "here".into() } else { hops.join(" ") });
+                println!(
+                    "route {} via {}",
+                    change.prefix,
+                    if hops.is_empty() { "here".into() } else { hops.join(" ") }
+                );
             }
             None => println!("route {} gone", change.prefix),
         }

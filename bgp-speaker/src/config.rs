@@ -262,7 +262,7 @@ impl SessionOptions {
         if self.ttl == Some(0) {
             return Err(SpeakerError::ZeroTtl(peer));
         }
-        if self.families.is_some_and(|f| f.is_empty()) {
+        if self.families.is_some_and(FamilySet::is_empty) {
             return Err(SpeakerError::NoFamilies(peer));
         }
         if self.route_reflector_client && never_internal(peer_as, local_as) {

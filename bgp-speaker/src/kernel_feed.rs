@@ -75,12 +75,12 @@ impl KernelFeed {
     }
 
     async fn write(&self, batch: ReaderBatch) -> Result<(), FollowerGone> {
-        let changes: Vec<FibChange> = batch.changes.into_iter().map(change).collect();
+        let changes: Vec<FibChange> = batch.changes.iter().map(change).collect();
         if changes.is_empty() { Ok(()) } else { self.follower.update(changes).await }
     }
 }
 
-fn change(change: RouteChange) -> FibChange {
+fn change(change: &RouteChange) -> FibChange {
     let route = change.best.as_ref().and_then(|best| route(change.prefix, best));
     route.map_or(FibChange::Remove(change.prefix), FibChange::Set)
 }

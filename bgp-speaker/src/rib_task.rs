@@ -22,7 +22,7 @@ use crate::status::{PrefixCounters, TableStatus};
 use crate::subscription::{ReaderSlot, ReaderWants, Subscription};
 
 /// Who is served at the door in one turn: enough that what comes in one moment goes out in one batch, and at 64 KiB of
-/// UPDATEs each still some milliseconds.
+/// UPDATEs each some tens of milliseconds at worst.
 const VISITS: usize = 4;
 /// Questions of one turn. Each is bounded by its page.
 const QUESTIONS: usize = 4;

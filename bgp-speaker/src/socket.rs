@@ -39,7 +39,7 @@ pub(crate) fn listen(address: SocketAddr) -> io::Result<TcpListener> {
 /// Connects to a peer.
 pub(crate) async fn dial(way: Way) -> io::Result<TcpStream> {
     let socket = if way.remote.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
-    prepare(SockRef::from(&socket), way.remote, way.ttl)?;
+    prepare(&SockRef::from(&socket), way.remote, way.ttl)?;
     if let Some(source) = way.source {
         socket.bind(SocketAddr::new(source, 0))?;
     }
@@ -48,10 +48,10 @@ pub(crate) async fn dial(way: Way) -> io::Result<TcpStream> {
 
 /// Sets on an accepted connection what [`dial`] sets on its own.
 pub(crate) fn adopt(stream: &TcpStream, remote: SocketAddr, ttl: u8) -> io::Result<()> {
-    prepare(SockRef::from(stream), remote, ttl)
+    prepare(&SockRef::from(stream), remote, ttl)
 }
 
-fn prepare(socket: SockRef<'_>, remote: SocketAddr, ttl: u8) -> io::Result<()> {
+fn prepare(socket: &SockRef<'_>, remote: SocketAddr, ttl: u8) -> io::Result<()> {
     socket.set_tcp_nodelay(true)?;
     if remote.is_ipv4() {
         socket.set_ttl_v4(u32::from(ttl))?;

@@ -73,7 +73,7 @@ pub(crate) async fn start(
         accepting.spawn(accept_loop(listener, accept.clone()));
     }
     let (commands, inbox) = mpsc::channel(COMMANDS);
-    let household = Household { listeners: accepting, rib: rib_task, kernel };
+    let household = Household { listeners: accepting, rib: Some(rib_task), kernel };
     let supervisor = Supervisor::new(shared.clone(), door, seed, inbox, accepted, household);
     tokio::spawn(supervisor.run());
     Ok((shared, commands, rib))

@@ -1,7 +1,7 @@
 //! A reader of the best routes: a cursor in the table's log, and one batch at a time on the way to its stream.
 
 use std::pin::Pin;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::task::{Context, Poll};
 
 use bgp_rib::{ReaderBatch, ReaderId};
@@ -48,7 +48,7 @@ impl Subscription {
         let slot = Arc::<ReaderSlot>::default();
         // Asked for at once, so that the snapshot is that of the moment of the call.
         let this = Self { slot, door };
-        this.ask();
+        this.ask(lock(&this.slot.state));
         this
     }
 
@@ -66,14 +66,18 @@ impl Subscription {
         if state.ended {
             return Poll::Ready(None);
         }
-        drop(state);
-        self.ask();
+        self.ask(state);
         Poll::Pending
     }
 
-    fn ask(&self) {
-        let mut state = lock(&self.slot.state);
-        state.wanted = true;
+    /// Asks for a batch, unless one has been asked for: there is never more than one on its way.
+    fn ask(&self, mut state: MutexGuard<'_, State>) {
+        if !std::mem::replace(&mut state.wanted, true) {
+            self.enqueue(state);
+        }
+    }
+
+    fn enqueue(&self, mut state: MutexGuard<'_, State>) {
         if !std::mem::replace(&mut state.queued, true) {
             drop(state);
             self.door.push(Work::Reader(self.slot.clone()));
@@ -93,10 +97,7 @@ impl Drop for Subscription {
     fn drop(&mut self) {
         let mut state = lock(&self.slot.state);
         state.dropped = true;
-        if !std::mem::replace(&mut state.queued, true) {
-            drop(state);
-            self.door.push(Work::Reader(self.slot.clone()));
-        }
+        self.enqueue(state);
     }
 }
 

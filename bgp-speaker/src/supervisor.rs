@@ -55,7 +55,8 @@ struct Entry {
 /// Everything that has to end with the speaker, besides the peers.
 pub(crate) struct Household {
     pub(crate) listeners: JoinSet<()>,
-    pub(crate) rib: JoinHandle<()>,
+    /// The tables' task, as long as it runs.
+    pub(crate) rib: Option<JoinHandle<()>>,
     /// The kernel's follower, which goes on while the sender lives.
     pub(crate) kernel: Option<(oneshot::Sender<()>, JoinHandle<()>)>,
 }
@@ -117,6 +118,10 @@ impl Supervisor {
                         Err(error) => error.id(),
                     };
                     self.task_ended(id, ended.is_err());
+                }
+                () = ended(&mut self.household.rib) => {
+                    tracing::error!("the tables' task ended by a bug: the speaker ends");
+                    break (ShutdownMode::HardReset, None);
                 }
                 () = tokio::time::sleep_until(report_due) => self.strangers.report(),
             }
@@ -313,8 +318,22 @@ impl Supervisor {
             self.shared.remove_peer(&entry.cell);
         }
         self.door.close();
-        let _ = self.household.rib.await;
+        if self.household.rib.is_some() {
+            ended(&mut self.household.rib).await;
+        }
         self.shared.end_events();
+    }
+}
+
+/// Waits for the end of a task, once; for ever after that.
+async fn ended(task: &mut Option<JoinHandle<()>>) {
+    match task {
+        Some(handle) => {
+            // A task that panicked has ended too.
+            let _ = handle.await;
+            *task = None;
+        }
+        None => std::future::pending().await,
     }
 }
 

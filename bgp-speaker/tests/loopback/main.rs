@@ -1,5 +1,6 @@
 //! Whole speakers against each other over real TCP on loopback addresses, and against peers that are scripted octet by
 //! octet. Every test has addresses of its own; ports are whatever the system gives.
+#![allow(clippy::unwrap_used, unreachable_pub, reason = "a test that cannot go on says so by panicking")]
 
 mod lifecycle;
 mod mesh;

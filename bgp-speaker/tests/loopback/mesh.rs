@@ -3,8 +3,8 @@
 use bgp_speaker::{Asn, MeshDialer, PeerClass, ShutdownMode, Speaker, State};
 
 use crate::support::{
-    announce, builder, eventually, established, has_exactly, ip, listening, net, nodes, peer, prefixes, speaker,
-    waiting_for,
+    announce, builder, established, eventually, has_exactly, ip, listening, net, nodes, peer, prefixes,
+    speaker, waiting_for,
 };
 
 async fn mesh_of_five(test: u8) -> Vec<Speaker> {
@@ -19,7 +19,8 @@ async fn mesh_of_five(test: u8) -> Vec<Speaker> {
     }
     for speaker in &speakers {
         established(speaker, 4).await;
-        has_exactly(speaker, &["10.0.0.0/26", "10.0.1.0/26", "10.0.2.0/26", "10.0.3.0/26", "10.0.4.0/26"]).await;
+        has_exactly(speaker, &["10.0.0.0/26", "10.0.1.0/26", "10.0.2.0/26", "10.0.3.0/26", "10.0.4.0/26"])
+            .await;
     }
     speakers
 }
@@ -47,7 +48,8 @@ async fn a_lost_node_takes_its_block_along() {
 #[tokio::test]
 async fn a_changed_list_touches_only_what_changed() {
     let mut speakers = mesh_of_five(3).await;
-    let before: Vec<_> = speakers[0].status().peers.iter().map(|p| (p.address, p.established, p.since)).collect();
+    let before: Vec<_> =
+        speakers[0].status().peers.iter().map(|p| (p.address, p.established, p.since)).collect();
     let sixth = speaker(ip(3, 6)).await;
     announce(&sixth, &["10.0.5.0/26"]).await;
     let gone = speakers.remove(4);
@@ -59,7 +61,8 @@ async fn a_changed_list_touches_only_what_changed() {
     gone.shutdown(ShutdownMode::Restart).await;
     for speaker in &speakers {
         established(speaker, 4).await;
-        has_exactly(speaker, &["10.0.0.0/26", "10.0.1.0/26", "10.0.2.0/26", "10.0.3.0/26", "10.0.5.0/26"]).await;
+        has_exactly(speaker, &["10.0.0.0/26", "10.0.1.0/26", "10.0.2.0/26", "10.0.3.0/26", "10.0.5.0/26"])
+            .await;
     }
     let status = speakers[0].status();
     for (address, established, since) in before.into_iter().take(3) {
@@ -73,7 +76,8 @@ async fn a_withdrawn_block_goes_everywhere() {
     let speakers = mesh_of_five(4).await;
     speakers[1].withdraw(crate::support::OWNER, [net("10.0.1.0/26")]).await.unwrap();
     for speaker in &speakers {
-        eventually("the block is gone", async || !prefixes(speaker).await.contains(&net("10.0.1.0/26"))).await;
+        eventually("the block is gone", async || !prefixes(speaker).await.contains(&net("10.0.1.0/26")))
+            .await;
         assert_eq!(speaker.status().established(), 4);
     }
 }
@@ -125,9 +129,9 @@ async fn an_added_peer_takes_precedence_over_the_mesh_node_at_its_address() {
     speakers[0].remove_peer(ip(7, 2)).await.unwrap();
     eventually("the mesh session stands", async || {
         let status = speakers[0].status();
-        status.peer(listening(&speakers[1]).ip()).is_some_and(|p| {
-            p.class == PeerClass::NodeToNodeMesh && p.state == State::Established
-        })
+        status
+            .peer(listening(&speakers[1]).ip())
+            .is_some_and(|p| p.class == PeerClass::NodeToNodeMesh && p.state == State::Established)
     })
     .await;
 }

@@ -10,8 +10,8 @@ use tokio::io::AsyncReadExt;
 
 use crate::scripted::{Scripted, raw, update};
 use crate::support::{
-    ASN, announce, established, eventually, has_exactly, ip, listening, pair, peer, prefixes, speaker,
-    waiting_for, within,
+    ASN, announce, established, eventually, has_exactly, ip, listening, pair, peer, prefixes, waiting_for,
+    within,
 };
 
 const ID: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 99);
@@ -78,13 +78,9 @@ async fn a_malformed_attribute_withdraws_the_routes_and_keeps_the_session() {
     scripted.send(&update(ID, ["10.1.0.0/16".parse().unwrap(), "10.2.0.0/16".parse().unwrap()])).await;
     has_exactly(&a, &["10.1.0.0/16", "10.2.0.0/16"]).await;
     // ORIGIN of two octets: treat-as-withdraw (RFC 7606 §7.1).
-    let attributes = [
-        &[0x40, 1, 2, 0, 0][..],
-        &[0x40, 2, 0],
-        &[0x40, 3, 4, 192, 0, 2, 99],
-        &[0x40, 5, 4, 0, 0, 0, 100],
-    ]
-    .concat();
+    let attributes =
+        [&[0x40, 1, 2, 0, 0][..], &[0x40, 2, 0], &[0x40, 3, 4, 192, 0, 2, 99], &[0x40, 5, 4, 0, 0, 0, 100]]
+            .concat();
     let length = u16::try_from(attributes.len()).unwrap().to_be_bytes();
     scripted.send(&raw(2, &[&[0, 0], &length[..], &attributes, &[16, 10, 1]].concat())).await;
     has_exactly(&a, &["10.2.0.0/16"]).await;
@@ -152,7 +148,8 @@ async fn messages_that_come_all_at_once_are_read_one_by_one() {
 async fn a_peer_that_never_reads_delays_nobody() {
     let (a, b, mut deaf) = with_scripted(48).await;
     // Far more than the buffers of a socket take.
-    let many: Vec<_> = (0..60_000u32).map(|i| format!("{}/28", Ipv4Addr::from(0x0b00_0000 + (i << 4)))).collect();
+    let many: Vec<_> =
+        (0..60_000u32).map(|i| format!("{}/28", Ipv4Addr::from(0x0b00_0000 + (i << 4)))).collect();
     let routes: Vec<&str> = many.iter().map(String::as_str).collect();
     announce(&a, &routes).await;
     eventually("the other has everything", async || b.status().table.prefixes == 60_000).await;

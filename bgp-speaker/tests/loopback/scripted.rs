@@ -4,7 +4,8 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use bgp_speaker::{Asn, Family, NextHop, RouterId};
 use bgp_wire::{
-    AsPath, Capability, Codec, Message, Notification, Open, PathAttributes, PathId, PeerKind, announce, keepalive,
+    AsPath, Capability, Codec, Message, Notification, Open, PathAttributes, PathId, PeerKind, announce,
+    keepalive,
 };
 use bytes::{Bytes, BytesMut};
 use ipnet::Ipv4Net;
@@ -45,7 +46,8 @@ impl Scripted {
     pub async fn receive(&mut self) -> Option<Message> {
         within("a message", async {
             loop {
-                if let Some(frame) = self.codec.frame(&self.buffer).expect("the speaker sends what is lawful") {
+                if let Some(frame) = self.codec.frame(&self.buffer).expect("the speaker sends what is lawful")
+                {
                     let octets: Bytes = self.buffer.split_to(frame.len).freeze();
                     return Some(self.codec.decode(&octets).expect("the speaker sends what is lawful"));
                 }
@@ -101,9 +103,10 @@ impl Scripted {
 
 /// UPDATEs of an internal peer that announce these prefixes.
 pub fn update(next_hop: Ipv4Addr, prefixes: impl IntoIterator<Item = Ipv4Net>) -> BytesMut {
-    let attributes = PathAttributes { local_pref: Some(100), as_path: AsPath::default(), ..PathAttributes::default() };
+    let attributes =
+        PathAttributes { local_pref: Some(100), as_path: AsPath::default(), ..PathAttributes::default() };
     let mut block = Vec::new();
-    attributes.encode_block(&mut block);
+    attributes.encode_block(&mut block).expect("the attributes fit");
     let codec = Codec { extended_message: false, ..Codec::permissive(PeerKind::Internal) };
     let mut octets = BytesMut::new();
     let routes = prefixes.into_iter().map(|p| (PathId(0), p));

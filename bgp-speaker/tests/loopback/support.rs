@@ -6,8 +6,8 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use bgp_speaker::{
-    Asn, Builder, MeshNode, OwnerId, PeerConfig, PeerStatus, Route, RouteFilter, RouterId, SessionOptions, Speaker,
-    Timers,
+    Asn, Builder, MeshNode, OwnerId, PeerConfig, PeerStatus, Route, RouteFilter, RouterId, SessionOptions,
+    Speaker, Timers,
 };
 use ipnet::IpNet;
 

@@ -62,6 +62,8 @@ pub(crate) struct PeerTask {
     /// A peer that came through a listen range goes when its session is gone and nothing is kept for its return.
     dynamic: bool,
     kept_until: Option<Duration>,
+    /// How long the peer may take to return, as it said itself (RFC 4724 §3).
+    restart_time: Duration,
     faults: FaultLog,
 }
 
@@ -99,6 +101,7 @@ impl PeerTask {
             stopping: false,
             dynamic,
             kept_until: None,
+            restart_time: Duration::ZERO,
             faults: FaultLog::default(),
         }
     }
@@ -162,19 +165,13 @@ impl PeerTask {
                 self.up = None;
                 self.mailbox.end(bridge::down(&reason));
                 if reason.retain {
-                    self.kept_until = self.session_return_deadline();
+                    self.kept_until = self.shared.now().checked_add(self.restart_time);
                 }
                 self.ended(&reason);
             }
             bgp_fsm::Event::AttemptFailed(reason) => self.ended(&reason),
             _ => {}
         }
-    }
-
-    /// Until when the routes of a peer that went are kept for its return.
-    fn session_return_deadline(&self) -> Option<Duration> {
-        let kept = self.cell.config.options.graceful_restart?;
-        self.shared.now().checked_add(kept)
     }
 
     fn ended(&self, reason: &DownReason) {
@@ -194,6 +191,8 @@ impl PeerTask {
         let peer = self.cell.config.address;
         self.up = Some(conn);
         self.kept_until = None;
+        let restart = negotiated.graceful_restart.as_ref();
+        self.restart_time = restart.map_or(Duration::ZERO, |r| Duration::from_secs(u64::from(r.time)));
         self.cell.up(UpCell {
             asn: negotiated.peer_as,
             router_id: negotiated.peer_router_id,

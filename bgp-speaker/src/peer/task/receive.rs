@@ -54,8 +54,7 @@ impl PeerTask {
         let mut rest = data;
         // Made when the first UPDATE asks for it: the UPDATEs of one reading share one piece of memory, keepalives need none.
         let mut shared: Option<Bytes> = None;
-        loop {
-            let Some(connection) = self.connections.iter_mut().find(|c| c.id == id) else { break };
+        while let Some(connection) = self.connections.iter_mut().find(|c| c.id == id) {
             let codec = connection.codec;
             let frame = match codec.frame(rest) {
                 Ok(Some(frame)) => frame,
