@@ -122,7 +122,11 @@ pub struct SessionConfig {
     /// Families whose NLRI may have a next hop of another address family (RFC 8950). Default: none.
     pub extended_next_hop: Vec<(Family, Afi)>,
     /// Graceful restart as we announce it (RFC 4724; `notification` is the N bit of RFC 8538). With no families
-    /// in it we only help a peer that restarts. `None`: neither. Default: help, 120 s, N bit set.
+    /// in it we only help a peer that restarts. `None`: neither. Forwarding state is announced on every OPEN while it
+    /// is preserved; `restarting` only until the first tables are exchanged, then [`Session::configure`] takes it back.
+    /// Default: help, 120 s, N bit set.
+    ///
+    /// [`Session::configure`]: crate::Session::configure
     pub graceful_restart: Option<GracefulRestart>,
     /// Our role in the relation with an external peer (RFC 9234). Default: none.
     pub role: Option<Role>,

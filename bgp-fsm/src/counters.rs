@@ -15,9 +15,9 @@ pub struct Counters {
     pub notifications_in: u64,
     /// NOTIFICATIONs sent.
     pub notifications_out: u64,
-    /// UPDATEs received while Established.
+    /// UPDATEs received.
     pub updates_in: u64,
-    /// ROUTE-REFRESHes received while Established.
+    /// ROUTE-REFRESHes received.
     pub refreshes_in: u64,
     /// Attempts to connect.
     pub connects: u64,

@@ -26,6 +26,8 @@ pub enum Input<'a> {
     /// ManualStop (event 2). The session stays in Idle until it is started again.
     Stop(Stop),
     /// AutomaticStop (event 8): ends what is there with this NOTIFICATION and starts again after a back-off.
+    /// So a table that is full, a changed configuration or a BFD session that is down (RFC 9384) end a session; wrapped
+    /// in a Hard Reset where the routes must not outlive it (RFC 8538 §3.1).
     Reset(Notification),
     /// Time has passed: fire what is due. Harmless when nothing is.
     Tick,

@@ -296,6 +296,20 @@ fn a_peer_that_was_cut_off_is_let_in_at_once_and_one_that_oscillates_is_held_off
 }
 
 #[test]
+fn a_peer_whose_routes_are_kept_is_let_in_however_often_it_restarts() {
+    let mut bench = Bench::connecting(config());
+    for n in 0..6 {
+        let conn = ConnId(100 + n);
+        bench.feed(if n == 0 { Input::Connected(conn) } else { Input::Accepted(conn) });
+        bench.open(conn, restarting_open(HIGH_ID, false));
+        bench.keepalive(conn);
+        assert_eq!(bench.state(), State::Established);
+        bench.feed(Input::Closed(conn, "Connection reset by peer"));
+        assert_eq!(bench.state(), State::Idle);
+    }
+}
+
+#[test]
 fn equal_seeds_make_equal_sessions() {
     let run = || {
         let mut bench = Bench::connecting(config());
