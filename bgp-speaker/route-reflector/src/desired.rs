@@ -312,7 +312,7 @@ fn nodes(config: &Config, mesh: &config::Mesh) -> Vec<MeshNode> {
             name,
             addresses,
             asn: Asn(node.asn.unwrap_or(config.asn).0),
-            port: node.port.map_or(bgp_speaker::BGP_PORT, |port| port.0),
+            port: node.port.as_ref().map_or(bgp_speaker::BGP_PORT, |port| port.get_ref().0),
         }
     };
     mesh.nodes.get_ref().iter().map(node).collect()
@@ -352,4 +352,83 @@ fn family_set(families: &[config::Family]) -> FamilySet {
         });
     }
     set
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn desired(rest: &str) -> Desired {
+        let head = "asn = 65000\nrouter-id = \"10.0.0.1\"\nlisten = \"10.0.0.1:179\"\nhold-time = 30\n";
+        Desired::of(&config::parse(&format!("{head}{rest}")).expect("valid"))
+    }
+
+    fn neighbor(host: u8, more: &str) -> String {
+        format!("[[neighbor]]\naddress = \"10.0.0.{host}\"\nasn = 65000\n{more}\n")
+    }
+
+    #[test]
+    fn every_key_of_a_session_reaches_its_peer() {
+        let keys = "port = 1179\npassive = true\nroute-reflector-client = true\nlocal-as = 65000\n\
+                    local-address = \"10.0.0.7\"\nfamilies = [\"ipv4-unicast\", \"ipv6-unicast\"]\nkeepalive-interval = 4\n\
+                    connect-retry = 7\nimport = \"reject\"\nexport = \"accept\"\nnext-hop = \"self\"\n\
+                    next-hop-ipv6 = \"2001:db8::1\"\nttl = 3\nallow-own-as = 2\nrestart-time = 60\nextended-message = false";
+        let desired = desired(&neighbor(2, keys));
+        let peer = desired.peers.values().next().expect("one peer");
+        let expected = PeerConfig {
+            address: IpAddr::from([10, 0, 0, 2]),
+            port: 1179,
+            peer_as: PeerAs::Exact(Asn(65000)),
+            class: PeerClass::ReflectorClient,
+            options: SessionOptions {
+                local_as: Some(Asn(65000)),
+                source: Some(IpAddr::from([10, 0, 0, 7])),
+                passive: true,
+                route_reflector_client: true,
+                families: Some(FamilySet::of(&[Family::IPV4_UNICAST, Family::IPV6_UNICAST])),
+                timers: Timers {
+                    hold_time: Duration::from_secs(30),
+                    keepalive: Some(Duration::from_secs(4)),
+                    connect_retry: Duration::from_secs(7),
+                    ..Timers::default()
+                },
+                import: Some(Policy::RejectAll),
+                export: Some(Policy::AcceptAll),
+                next_hop: NextHopMode::SelfAlways,
+                next_hop_v6: Some("2001:db8::1".parse().expect("an address")),
+                ttl: Some(3),
+                allow_own_as: 2,
+                graceful_restart: Some(Duration::from_secs(60)),
+                extended_message: false,
+                ..SessionOptions::default()
+            },
+        };
+        assert_eq!(peer, &expected);
+    }
+
+    #[test]
+    fn only_what_differs_is_touched() {
+        let before = desired(&[neighbor(2, ""), neighbor(3, ""), neighbor(4, "")].concat());
+        let after = desired(&[neighbor(2, ""), neighbor(3, "hold-time = 9"), neighbor(5, "")].concat());
+        assert_eq!(before.needs_restart(&after), None);
+        let mut changes = Changes::default();
+        let (gone, new) = changes.count(&before.peers, &after.peers);
+        assert_eq!(gone, [IpAddr::from([10, 0, 0, 3]), IpAddr::from([10, 0, 0, 4])]);
+        assert_eq!(
+            new.iter().map(|peer| peer.address).collect::<Vec<_>>(),
+            [3, 5].map(|n| IpAddr::from([10, 0, 0, n]))
+        );
+        assert_eq!(changes, Changes { added: 1, removed: 1, changed: 1 });
+    }
+
+    #[test]
+    fn what_a_speaker_is_born_with_needs_a_restart() {
+        let before = desired("");
+        assert_eq!(
+            before.needs_restart(&desired("kernel-export = true\n")),
+            Some("kernel-export or [kernel]")
+        );
+        assert_eq!(before.needs_restart(&desired("cluster-id = \"10.0.0.9\"\n")), Some("cluster-id"));
+        assert_eq!(before.needs_restart(&desired("[log]\nformat = \"json\"\n")), Some("[log]"));
+    }
 }

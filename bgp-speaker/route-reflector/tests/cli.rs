@@ -3,7 +3,7 @@
 use std::fs;
 use std::io::{Read, Write};
 use std::net::TcpListener;
-use std::os::unix::net::UnixStream;
+use std::os::unix::net::{UnixDatagram, UnixStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
@@ -340,6 +340,57 @@ fn a_reload_changes_what_differs_and_a_bad_file_changes_nothing() {
     assert_eq!(code, Some(0));
     assert!(log.contains("unknown key `colour`"), "{log}");
     assert!(log.contains("changes with a restart only"), "{log}");
+}
+
+#[test]
+fn nodes_of_a_mesh_find_each_other_from_one_list() {
+    let directory = Directory::new("mesh");
+    let port = free_port();
+    let list: Vec<String> =
+        (1..=3).map(|n| format!("{{ name = \"n{n}\", address = \"127.0.0.{n}\", port = {port} }}")).collect();
+    let nodes: Vec<Daemon> = (1..=3)
+        .map(|n| {
+            let socket = directory.path(&format!("{n}.sock"));
+            let mesh = format!(
+                "[[route]]\nprefix = \"10.64.{n}.0/26\"\n[mesh]\nlocal = \"127.0.0.{n}\"\nnodes = [{}]\n",
+                list.join(", ")
+            );
+            let text = config(&format!("127.0.0.{n}:{port}"), &socket, &mesh);
+            let file = directory
+                .write(&format!("{n}.toml"), &text.replace("\"10.0.0.1\"", &format!("\"10.0.0.{n}\"")));
+            Daemon::start(&file, &socket)
+        })
+        .collect();
+    for node in &nodes {
+        let status = node.eventually("holds every block", |status| status["prefixes"] == 3);
+        let peers = status["peers"].as_array().expect("peers").len();
+        assert_eq!(peers, 2);
+        assert_eq!(status["peers"][0]["peer-type"], "node-to-node mesh");
+    }
+}
+
+#[test]
+fn the_service_manager_is_told_when_all_is_ready() {
+    let directory = Directory::new("notify");
+    let (socket, notify) = (directory.path("s"), directory.path("notify"));
+    let manager = UnixDatagram::bind(&notify).expect("free");
+    manager.set_read_timeout(Some(LIMIT)).expect("a timeout");
+    let file = directory.write("rr.toml", &config(&format!("127.0.0.1:{}", free_port()), &socket, ""));
+    let child = program()
+        .args(["run", "--config", &file])
+        .env("NOTIFY_SOCKET", &notify)
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("the program starts");
+    let daemon = Daemon { child, socket };
+    let mut told = [0; 256];
+    let length = manager.recv(&mut told).expect("a notification");
+    assert_eq!(text(&told[..length]).trim_end(), "READY=1");
+    assert!(daemon.status()["version"].is_string(), "ready means that it answers");
+    daemon.signal(Signal::TERM);
+    let length = manager.recv(&mut told).expect("a notification");
+    assert_eq!(text(&told[..length]).trim_end(), "STOPPING=1");
+    assert_eq!(daemon.end().0, Some(0));
 }
 
 #[test]

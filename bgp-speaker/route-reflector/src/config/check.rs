@@ -11,7 +11,8 @@ use toml::Spanned;
 use tracing_subscriber::EnvFilter;
 
 use super::diagnostic::Diagnostic;
-use super::file::{Config, Mesh, Neighbor, NeighborRange, SessionKeys, StaticRoute};
+use super::file::{Config, Mesh, MeshNode, Neighbor, NeighborRange, SessionKeys, StaticRoute};
+use super::parse::BGP_PORT;
 use super::value::{Family, PeerAs};
 
 /// RFC 4271 §10.
@@ -339,12 +340,13 @@ fn mesh_nodes(
 ) -> Outcome {
     let mesh = mesh.get_ref();
     let local = mesh.local.get_ref().0;
-    let nodes = mesh.nodes.get_ref();
-    let mut found = false;
-    for node in nodes {
+    let mut this = None;
+    for node in mesh.nodes.get_ref() {
         let places = node.address.get_ref().places(node.address.span());
         one_of_each_family(&places, &node.address.span())?;
-        found |= places.iter().any(|(address, _)| *address == local);
+        if places.iter().any(|(address, _)| *address == local) {
+            this = Some(node);
+        }
         for (address, at) in places {
             peers.add(address, at.clone(), |first| {
                 Diagnostic::new(at, format!("two peers have the address {address}"))
@@ -354,15 +356,37 @@ fn mesh_nodes(
             })?;
         }
     }
-    if !found {
-        return Err(Diagnostic::new(
-            mesh.local.span(),
-            format!("no node of the mesh has the address {local}"),
-        )
-        .related(mesh.nodes.span(), "the nodes")
-        .mend("list this node too: every node has the same list"));
+    match this {
+        Some(node) => reachable_node(mesh, node, listen),
+        None => {
+            Err(Diagnostic::new(mesh.local.span(), format!("no node of the mesh has the address {local}"))
+                .related(mesh.nodes.span(), "the nodes")
+                .mend("list this node too: every node has the same list"))
+        }
     }
-    listens_in_family(listen, local, &mesh.local.span(), "a node of a mesh")
+}
+
+/// The other nodes dial this one at the address and port that the list gives it.
+fn reachable_node(mesh: &Mesh, this: &MeshNode, listen: &[(SocketAddr, Range<usize>)]) -> Outcome {
+    let local = mesh.local.get_ref().0;
+    let port = this.port.as_ref().map_or(BGP_PORT, |port| port.get_ref().0);
+    let wanted = SocketAddr::new(local, port);
+    let takes = |own: &SocketAddr| {
+        own.ip() == local || (own.ip().is_unspecified() && own.is_ipv4() == local.is_ipv4())
+    };
+    let here: Vec<_> = listen.iter().filter(|(own, _)| takes(own)).collect();
+    match here.first() {
+        Some(_) if here.iter().any(|(own, _)| own.port() == port) => Ok(()),
+        Some((own, at)) => {
+            let place = this.port.as_ref().map_or(this.address.span(), Spanned::span);
+            Err(Diagnostic::new(place, format!("the other nodes dial this one at port {port}"))
+                .related(at.clone(), format!("we listen at port {}", own.port()))
+                .mend(format!("write port = {} for this node, or listen on \"{wanted}\"", own.port())))
+        }
+        None => Err(Diagnostic::new(mesh.local.span(), format!("this node does not listen on {local}"))
+            .label("the other nodes dial this address")
+            .mend(format!("add \"{wanted}\" to listen"))),
+    }
 }
 
 fn one_of_each_family(places: &[(IpAddr, Range<usize>)], whole: &Range<usize>) -> Outcome {

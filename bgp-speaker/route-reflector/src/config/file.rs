@@ -237,5 +237,5 @@ pub(crate) struct MeshNode {
     /// Its AS; ours when missing.
     pub(crate) asn: Option<Asn>,
     /// The port that it listens on.
-    pub(crate) port: Option<Port>,
+    pub(crate) port: Option<Spanned<Port>>,
 }

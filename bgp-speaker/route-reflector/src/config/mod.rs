@@ -13,8 +13,7 @@ use std::fs::File;
 use std::io::{self, Read};
 use std::path::Path;
 
-use self::diagnostic::Diagnostic;
-pub(crate) use self::diagnostic::{ConfigError, in_words};
+pub(crate) use self::diagnostic::{ConfigError, Diagnostic, in_words};
 pub(crate) use self::file::{Config, Mesh, MeshNode, Neighbor, NeighborRange, SessionKeys, StaticRoute};
 pub(crate) use self::value::{Dialer, Family, LogFormat, NextHop, PeerAs, Scope, Verdict};
 
@@ -25,7 +24,7 @@ const MAX_FILE: u64 = 64 << 20;
 pub(crate) fn load(path: &Path) -> Result<Config, ConfigError> {
     let bytes = read(path)?;
     let source = String::from_utf8(bytes).map_err(|error| not_utf8(path, &error))?;
-    parse_text(&source).map_err(|diagnostic| ConfigError::invalid(path, &source, diagnostic))
+    parse(&source).map_err(|diagnostic| ConfigError::invalid(path, &source, diagnostic))
 }
 
 fn read(path: &Path) -> Result<Vec<u8>, ConfigError> {
@@ -52,7 +51,8 @@ fn not_utf8(path: &Path, error: &std::string::FromUtf8Error) -> ConfigError {
     ConfigError::invalid(path, &source, diagnostic)
 }
 
-fn parse_text(source: &str) -> Result<Config, Diagnostic> {
+/// The configuration in `source`, or the first thing that is wrong with it.
+pub(crate) fn parse(source: &str) -> Result<Config, Diagnostic> {
     let source_without_mark = source.strip_prefix('\u{feff}').unwrap_or(source);
     if source_without_mark.trim().is_empty() {
         return Err(Diagnostic::new(0..0, "the file is empty").mend(

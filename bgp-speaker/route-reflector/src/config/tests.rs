@@ -10,7 +10,7 @@ fn fault(rest: &str) -> String {
 }
 
 fn fault_of(source: &str) -> String {
-    match parse_text(source) {
+    match parse(source) {
         Ok(_) => panic!("accepted:\n{source}"),
         Err(diagnostic) => ConfigError::invalid(Path::new("rr.toml"), source, diagnostic).to_string(),
     }
@@ -30,7 +30,7 @@ const PEER: &str = "[[neighbor]]\naddress = \"10.0.0.2\"\nasn = 65000\n";
 
 #[test]
 fn a_full_file_is_accepted() {
-    let config = parse_text(include_str!("../../example.toml")).expect("the example is valid");
+    let config = parse(include_str!("../../example.toml")).expect("the example is valid");
     assert_eq!(config.neighbor.len(), 3);
 }
 
@@ -95,7 +95,7 @@ fn an_ipv6_neighbor_with_an_ipv4_option_is_refused() {
     );
     let both =
         format!("{peer}families = [\"ipv6-unicast\", \"ipv4-unicast\"]\nnext-hop-ipv4 = \"10.0.0.1\"\n");
-    parse_text(&format!("{HEAD}{both}")).expect("IPv4 routes over IPv6 have an IPv4 next hop");
+    parse(&format!("{HEAD}{both}")).expect("IPv4 routes over IPv6 have an IPv4 next hop");
 }
 
 #[test]
@@ -157,7 +157,7 @@ fn a_mesh_names_this_node_once() {
             "[mesh]\nlocal = \"{local}\"\nnodes = [{{ address = \"10.0.0.1\" }}, {{ address = \"{second}\" }}]\n"
         )
     };
-    parse_text(&format!("{HEAD}{}", mesh("10.0.0.1", "10.0.0.2"))).expect("a mesh of two");
+    parse(&format!("{HEAD}{}", mesh("10.0.0.1", "10.0.0.2"))).expect("a mesh of two");
     says(
         &fault(&mesh("10.0.0.9", "10.0.0.2")),
         &["no node of the mesh has the address 10.0.0.9", "rr.toml:5:9"],
@@ -166,6 +166,16 @@ fn a_mesh_names_this_node_once() {
     says(
         &fault(&format!("{PEER}{}", mesh("10.0.0.1", "10.0.0.2"))),
         &["two peers have the address 10.0.0.2"],
+    );
+    let elsewhere = mesh("10.0.0.1", "10.0.0.2").replace("10.0.0.1\" }", "10.0.0.1\", port = 1790 }");
+    says(
+        &fault(&elsewhere),
+        &["the other nodes dial this one at port 1790", "rr.toml:6:41", "we listen at port 179"],
+    );
+    let apart = mesh("10.0.0.3", "10.0.0.3");
+    says(
+        &fault(&apart),
+        &["this node does not listen on 10.0.0.3", "rr.toml:5:9", "add \"10.0.0.3:179\" to listen"],
     );
     let two = "[mesh]\nlocal = \"10.0.0.1\"\nnodes = [{ address = [\"10.0.0.1\", \"10.0.0.3\"] }]\n";
     says(&fault(two), &["a node has one IPv4 address"]);

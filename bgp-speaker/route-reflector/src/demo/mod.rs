@@ -21,8 +21,20 @@ const STEP_LIMIT: Duration = Duration::from_secs(6);
 /// Rows of a table that fit on a screen with the rest.
 const ROWS: usize = 16;
 
+/// All steps at their limits, and a little for the end.
+const LIMIT: Duration = Duration::from_secs(19);
+
 /// Starts a network, loses a node, and says whether all went as it must.
 pub(crate) async fn demo(args: &DemoArgs) -> Result<(), Failure> {
+    match tokio::time::timeout(LIMIT, play(args)).await {
+        Ok(outcome) => outcome,
+        Err(_) => {
+            Err(Failure::new(format_args!("the demonstration did not end within {} s", LIMIT.as_secs())))
+        }
+    }
+}
+
+async fn play(args: &DemoArgs) -> Result<(), Failure> {
     let out = &mut io::stdout();
     let begin = Instant::now();
     let mut network = Network::start(args.nodes).await?;
