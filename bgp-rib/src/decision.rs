@@ -176,3 +176,144 @@ impl Ladder {
         });
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn candidate(path: u32) -> Candidate {
+        Candidate {
+            path,
+            local: false,
+            local_pref: 100,
+            as_path_length: 1,
+            origin: 0,
+            med: None,
+            neighbour_as: 0,
+            external: false,
+            interior_cost: 0,
+            router_id: 0,
+            cluster_list_length: 0,
+            peer_address: 0,
+            path_id: path,
+        }
+    }
+
+    /// The best, and every loser with its rung, in the order of their names.
+    fn climb(candidates: &[Candidate], options: DecisionOptions) -> (Option<u32>, Vec<(u32, Rung)>) {
+        let mut ladder = Ladder::default();
+        candidates.iter().for_each(|c| ladder.push(*c));
+        let best = ladder.climb(options);
+        ladder.fallen.sort_unstable_by_key(|&(path, _)| path);
+        (best, ladder.fallen)
+    }
+
+    /// Calls `each` with every order of the candidates (Heap's algorithm).
+    fn permute(candidates: &mut [Candidate], count: usize, each: &mut impl FnMut(&[Candidate])) {
+        if count <= 1 {
+            return each(candidates);
+        }
+        for at in 0..count {
+            permute(candidates, count - 1, each);
+            candidates.swap(if count % 2 == 0 { at } else { 0 }, count - 1);
+        }
+    }
+
+    fn any_candidate() -> impl Strategy<Value = Candidate> {
+        let preference =
+            (prop::bool::weighted(0.1), 99..101u32, 1..3u32, 0..2u8, prop::option::of(0..3u32), 0..3u32);
+        let ties = (any::<bool>(), 0..2u32, 0..2u32, 0..2u32, 0..2u128);
+        (preference, ties).prop_map(|((local, local_pref, length, origin, med, neighbour), ties)| Candidate {
+            local,
+            local_pref,
+            as_path_length: length,
+            origin,
+            med,
+            neighbour_as: neighbour,
+            external: ties.0,
+            interior_cost: ties.1,
+            router_id: ties.2,
+            cluster_list_length: ties.3,
+            peer_address: ties.4,
+            ..candidate(0)
+        })
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
+        #[test]
+        fn no_order_of_up_to_six_candidates_changes_the_best_or_any_rung(
+            mut candidates in prop::collection::vec(any_candidate(), 1..=6),
+            always_compare_med: bool,
+            missing_med_as_worst: bool,
+        ) {
+            for (name, candidate) in (0..).zip(&mut candidates) {
+                (candidate.path, candidate.path_id) = (name, name);
+            }
+            let options = DecisionOptions { always_compare_med, missing_med_as_worst };
+            let first = climb(&candidates, options);
+            prop_assert_eq!(first.1.len(), candidates.len() - 1);
+            let count = candidates.len();
+            permute(&mut candidates, count, &mut |order| assert_eq!(climb(order, options), first));
+        }
+    }
+
+    #[test]
+    fn each_rung_decides_when_all_above_it_are_equal() {
+        let worse: [(Rung, fn(&mut Candidate)); 11] = [
+            (Rung::Local, |c| c.local = false),
+            (Rung::LocalPref, |c| c.local_pref = 99),
+            (Rung::AsPathLength, |c| c.as_path_length = 2),
+            (Rung::Origin, |c| c.origin = 2),
+            (Rung::MultiExitDisc, |c| c.med = Some(1)),
+            (Rung::External, |c| c.external = false),
+            (Rung::InteriorCost, |c| c.interior_cost = 1),
+            (Rung::RouterId, |c| c.router_id = 1),
+            (Rung::ClusterListLength, |c| c.cluster_list_length = 1),
+            (Rung::PeerAddress, |c| c.peer_address = 1),
+            (Rung::PathId, |c| c.path_id = 2),
+        ];
+        for (at, (rung, spoil)) in worse.into_iter().enumerate() {
+            let mut good = Candidate { local: true, external: true, path_id: 1, ..candidate(1) };
+            let mut bad = Candidate { path: 2, ..good };
+            spoil(&mut bad);
+            // Everything further down speaks for the loser and must not be heard.
+            worse[at + 1..].iter().for_each(|(_, spoil)| spoil(&mut good));
+            assert_eq!(climb(&[bad, good], DecisionOptions::default()), (Some(1), vec![(2, rung)]), "{rung}");
+        }
+    }
+
+    #[test]
+    fn med_is_compared_within_one_neighbouring_as_before_anything_else() {
+        // Pairwise comparison would go round in circles here: 1 beats 2 by MED, 2 beats 3 by router id, 3 beats 1 by router id.
+        let routes = [
+            Candidate { neighbour_as: 7, med: Some(10), router_id: 9, ..candidate(1) },
+            Candidate { neighbour_as: 7, med: Some(20), router_id: 1, ..candidate(2) },
+            Candidate { neighbour_as: 8, med: Some(0), router_id: 5, ..candidate(3) },
+        ];
+        let got = climb(&routes, DecisionOptions::default());
+        assert_eq!(got, (Some(3), vec![(1, Rung::RouterId), (2, Rung::MultiExitDisc)]));
+    }
+
+    #[test]
+    fn a_missing_med_is_the_best_unless_asked_to_be_the_worst() {
+        let routes = [Candidate { med: None, ..candidate(1) }, Candidate { med: Some(0), ..candidate(2) }];
+        let worst = DecisionOptions { missing_med_as_worst: true, ..DecisionOptions::default() };
+        assert_eq!(climb(&routes, DecisionOptions::default()).1, [(2, Rung::PathId)]);
+        assert_eq!(climb(&routes, worst).1, [(1, Rung::MultiExitDisc)]);
+    }
+
+    #[test]
+    fn med_between_neighbouring_as_counts_only_when_asked_for() {
+        let routes = [
+            Candidate { neighbour_as: 7, med: Some(10), ..candidate(1) },
+            Candidate { neighbour_as: 8, med: Some(5), ..candidate(2) },
+        ];
+        let always = DecisionOptions { always_compare_med: true, ..DecisionOptions::default() };
+        assert_eq!(climb(&routes, DecisionOptions::default()).0, Some(1));
+        assert_eq!(climb(&routes, always).0, Some(2));
+    }
+}

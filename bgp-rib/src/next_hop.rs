@@ -52,3 +52,99 @@ fn own(to: &GroupKey, family: Family) -> Result<NextHop, HeldBack> {
     };
     next_hop.filter(NextHop::is_sendable).ok_or(HeldBack::NoOwnNextHop)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::net::{Ipv4Addr, Ipv6Addr};
+
+    use bgp_wire::{Asn, ClusterId, Codec, FamilySet, RouterId};
+
+    use super::*;
+    use crate::config::{PeerRole, Policy};
+
+    const V4: Family = Family::IPV4_UNICAST;
+    const V6: Family = Family::IPV6_UNICAST;
+    const OWN4: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 1);
+    const OWN6: Ipv6Addr = Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 1);
+    const TOLD4: NextHop = NextHop::V4(Ipv4Addr::new(192, 0, 2, 9));
+    const TOLD6: NextHop = NextHop::V6(Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 9));
+
+    fn to(kind: PeerKind, next_hop: NextHopMode) -> GroupKey {
+        GroupKey {
+            kind,
+            role: PeerRole::Client,
+            local_as: Asn(65000),
+            codec: Codec { families: FamilySet::of(&[V4, V6]), ..Codec::before_open() },
+            next_hop,
+            self_ipv4: Some(OWN4),
+            self_ipv6: Some(OWN6),
+            cluster_id: ClusterId(1),
+            export: Policy::AcceptAll,
+        }
+    }
+
+    #[test]
+    fn the_truth_table_of_next_hop_modes() {
+        use NextHopMode::{Auto, SelfAlways, Unchanged};
+        use PeerKind::{External, Internal};
+        let internal =
+            Origin::Internal { role: PeerRole::Client, router_id: RouterId(1), cluster_id: ClusterId(1) };
+        let (own, kept) = (Ok(NextHop::V4(OWN4)), Ok(TOLD4));
+        #[rustfmt::skip]
+        let rows = [
+            (Auto,       Origin::Local,    None,        own,  own),
+            (Auto,       Origin::Local,    Some(TOLD4), kept, own),
+            (Auto,       Origin::External, Some(TOLD4), kept, own),
+            (Auto,       internal,         Some(TOLD4), kept, own),
+            (Unchanged,  Origin::Local,    None,        own,  own),
+            (Unchanged,  Origin::Local,    Some(TOLD4), kept, kept),
+            (Unchanged,  Origin::External, Some(TOLD4), kept, kept),
+            (Unchanged,  internal,         Some(TOLD4), kept, kept),
+            (SelfAlways, Origin::Local,    Some(TOLD4), own,  own),
+            (SelfAlways, Origin::External, Some(TOLD4), own,  own),
+            (SelfAlways, internal,         Some(TOLD4), own,  own),
+        ];
+        for (mode, from, told, to_internal, to_external) in rows {
+            assert_eq!(
+                choose(&to(Internal, mode), V4, from, told),
+                to_internal,
+                "{mode:?} {from:?} internal"
+            );
+            assert_eq!(
+                choose(&to(External, mode), V4, from, told),
+                to_external,
+                "{mode:?} {from:?} external"
+            );
+        }
+    }
+
+    #[test]
+    fn a_next_hop_of_the_other_address_family_needs_rfc_8950() {
+        let mut key = to(PeerKind::Internal, NextHopMode::Auto);
+        assert_eq!(choose(&key, V4, Origin::External, Some(TOLD6)), Err(HeldBack::NextHopFamily));
+        key.codec.extended_next_hop = FamilySet::of(&[V4]);
+        assert_eq!(choose(&key, V4, Origin::External, Some(TOLD6)), Ok(TOLD6));
+        assert_eq!(choose(&key, V6, Origin::External, Some(TOLD4)), Err(HeldBack::NextHopFamily));
+    }
+
+    #[test]
+    fn without_an_own_address_of_the_family_the_route_is_held_back() {
+        let mut key = to(PeerKind::External, NextHopMode::Auto);
+        (key.self_ipv4, key.self_ipv6) = (None, None);
+        assert_eq!(choose(&key, V6, Origin::Local, None), Err(HeldBack::NoOwnNextHop));
+        key.self_ipv4 = Some(Ipv4Addr::UNSPECIFIED);
+        assert_eq!(choose(&key, V4, Origin::Local, None), Err(HeldBack::NoOwnNextHop));
+        key.self_ipv6 = Some(OWN6);
+        key.self_ipv4 = None;
+        assert_eq!(choose(&key, V4, Origin::Local, None), Err(HeldBack::NoOwnNextHop));
+        key.codec.extended_next_hop = FamilySet::of(&[V4]);
+        assert_eq!(choose(&key, V4, Origin::Local, None), Ok(NextHop::V6(OWN6)));
+    }
+
+    #[test]
+    fn a_link_local_companion_is_not_passed_on() {
+        let both = NextHop::V6WithLinkLocal(OWN6, Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, 1));
+        let key = to(PeerKind::Internal, NextHopMode::Auto);
+        assert_eq!(choose(&key, V6, Origin::External, Some(both)), Ok(NextHop::V6(OWN6)));
+    }
+}

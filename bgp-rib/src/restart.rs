@@ -5,19 +5,8 @@ use crate::slab::NONE;
 use crate::table::{Shared, Table};
 
 impl<K: Key> Table<K> {
-    /// The session ended: its routes stay for now, or go.
-    pub(crate) fn session_ended(&mut self, slot: u32, retain: bool) {
-        let peer = self.peer_mut(slot);
-        peer.begin_generation();
-        if retain {
-            peer.sweep_older();
-        } else {
-            peer.sweep_stale();
-        }
-    }
-
-    /// The peer begins to tell everything again (RFC 7313 §4.2 BoRR).
-    pub(crate) fn refresh_began(&mut self, slot: u32) {
+    /// The session ended, or the peer begins to tell everything again (RFC 7313 §4.2 BoRR): what it told is stale.
+    pub(crate) fn age(&mut self, slot: u32) {
         let peer = self.peer_mut(slot);
         peer.begin_generation();
         peer.sweep_older();

@@ -301,7 +301,7 @@ impl Rib {
                 self.say_pending(peer.0);
             }
             RefreshKind::BEGIN if enhanced => {
-                on_table!(self, refresh.family, table => table.refresh_began(peer.0));
+                on_table!(self, refresh.family, table => table.age(peer.0));
                 self.sweeps.insert(peer.0);
             }
             RefreshKind::END if enhanced => self.told_everything(peer.0, refresh.family),

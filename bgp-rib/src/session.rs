@@ -69,7 +69,7 @@ impl Rib {
             }
             for family in FAMILIES {
                 on_table!(self, family, table => table.leave(slot));
-                on_table!(self, family, table => table.session_ended(slot, retain == Retain::Stale));
+                on_table!(self, family, table => table.age(slot));
             }
         }
         let deadline = (retain == Retain::Stale).then(|| self.now.saturating_add(stale_time));

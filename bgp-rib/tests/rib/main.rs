@@ -2,4 +2,12 @@
 
 mod support;
 
+mod groups;
 mod model;
+mod next_hops;
+mod originate;
+mod readers;
+mod reflection;
+mod restart;
+mod rules;
+mod traps;

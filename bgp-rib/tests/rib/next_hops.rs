@@ -1,0 +1,68 @@
+//! Ways to next hops, as the caller tells them.
+
+use bgp_rib::{HeldBack, Ineligible, Input, PathVerdict, Reachability, Rung};
+
+use crate::support::*;
+
+#[test]
+fn a_next_hop_that_is_lost_takes_its_routes_out_and_gives_them_back() {
+    let mut lab = Lab::new();
+    let (one, two, three) = (lab.up(1, client(1)), lab.up(2, client(2)), lab.up(3, client(3)));
+    let prefix = net("192.0.2.0/24");
+    lab.announce(one, &[prefix], next_hop(21), &attributes(&[]));
+    lab.announce(two, &[prefix], next_hop(22), &attributes(&[]));
+    lab.drain_all();
+    assert_eq!(lab.view(three)[&prefix].next_hop, next_hop(21));
+    lab.input(Input::NextHop(address(21), Reachability::Unreachable));
+    lab.drain_all();
+    assert_eq!(lab.view(three)[&prefix].next_hop, next_hop(22));
+    let explained = lab.rib.explain(prefix).unwrap();
+    assert_eq!(explained.paths[1].verdict, PathVerdict::Ineligible(Ineligible::UnreachableNextHop));
+    lab.input(Input::NextHop(address(22), Reachability::Unreachable));
+    lab.drain_all();
+    assert!(lab.view(three).is_empty());
+    lab.input(Input::NextHop(address(21), Reachability::Metric(0)));
+    lab.drain_all();
+    assert_eq!(lab.view(three)[&prefix].next_hop, next_hop(21));
+}
+
+#[test]
+fn the_nearer_next_hop_wins() {
+    let mut lab = Lab::new();
+    let (one, two, three) = (lab.up(1, client(1)), lab.up(2, client(2)), lab.up(3, client(3)));
+    let prefix = net("192.0.2.0/24");
+    lab.announce(one, &[prefix], next_hop(21), &attributes(&[]));
+    lab.announce(two, &[prefix], next_hop(22), &attributes(&[]));
+    lab.input(Input::NextHop(address(21), Reachability::Metric(10)));
+    lab.drain_all();
+    assert_eq!(lab.view(three)[&prefix].next_hop, next_hop(22));
+    let explained = lab.rib.explain(prefix).unwrap();
+    assert_eq!(explained.paths[1].verdict, PathVerdict::Lost(Rung::InteriorCost));
+}
+
+#[test]
+fn a_route_through_ourselves_is_not_used() {
+    let mut lab = Lab::new();
+    let one = lab.up(1, client(1));
+    lab.announce(one, &[net("192.0.2.0/24")], next_hop(254), &attributes(&[]));
+    lab.settle();
+    let explained = lab.rib.explain(net("192.0.2.0/24")).unwrap();
+    assert_eq!(explained.paths[0].verdict, PathVerdict::Ineligible(Ineligible::OwnNextHop));
+}
+
+#[test]
+fn a_peer_is_not_told_a_route_through_itself() {
+    let mut lab = Lab::new();
+    let (one, two, three) = (lab.up(1, client(1)), lab.up(2, client(2)), lab.up(3, client(3)));
+    let prefix = net("192.0.2.0/24");
+    lab.announce(one, &[prefix], next_hop(20), &attributes(&[]));
+    lab.drain_all();
+    assert!(lab.view(two).contains_key(&prefix));
+    lab.announce(one, &[prefix], next_hop(2), &attributes(&[]));
+    lab.drain_all();
+    assert!(!lab.view(two).contains_key(&prefix), "and what it had is withdrawn");
+    assert!(lab.view(three).contains_key(&prefix));
+    let explained = lab.rib.explain(prefix).unwrap();
+    let told = explained.peers.iter().find(|told| told.peer == two).unwrap();
+    assert_eq!(told.verdict, Err(HeldBack::NextHopIsPeer));
+}

@@ -1,0 +1,116 @@
+//! Followers of the Loc-RIB that are no peers.
+
+use bgp_rib::{Event, Input, Reachability, Retain, RibConfig, RouteFilter, Rung, Source, Why};
+use bgp_wire::PathAttributes;
+
+use crate::support::*;
+
+#[test]
+fn a_follower_reads_a_snapshot_then_changes_and_is_told_once_when_there_are_more() {
+    let mut lab = Lab::new();
+    let one = lab.up(1, client(1));
+    lab.announce(one, &[net("192.0.2.0/26"), net("192.0.2.64/26")], next_hop(1), &attributes(&[]));
+    let reader = lab.rib.open_reader();
+    let first = lab.rib.poll_reader(reader, 1).unwrap();
+    assert_eq!((first.changes.len(), first.synced), (1, false));
+    let second = lab.rib.poll_reader(reader, 10).unwrap();
+    assert_eq!((second.changes.len(), second.synced), (1, true));
+    assert!(second.revision > first.revision);
+    assert!(lab.rib.poll_reader(reader, 10).is_none());
+    while lab.rib.poll_event().is_some() {}
+    lab.events.clear();
+    lab.withdraw(one, &[net("192.0.2.0/26")]);
+    lab.withdraw(one, &[net("192.0.2.64/26")]);
+    assert_eq!(lab.events, [Event::ReaderPending(reader)]);
+    let gone = lab.rib.poll_reader(reader, 10).unwrap();
+    assert!(gone.changes.iter().all(|change| change.best.is_none()) && gone.changes.len() == 2);
+}
+
+#[test]
+fn an_empty_table_is_a_whole_snapshot() {
+    let mut lab = Lab::new();
+    let reader = lab.rib.open_reader();
+    assert!(lab.rib.poll_reader(reader, 10).unwrap().synced);
+    assert!(lab.rib.poll_reader(reader, 10).is_none());
+}
+
+#[test]
+fn a_slow_follower_sees_each_prefix_once_as_it_is_now() {
+    let mut lab = Lab::new();
+    let one = lab.up(1, client(1));
+    let reader = lab.rib.open_reader();
+    for med in 0..50 {
+        let told = PathAttributes { med: Some(med), ..attributes(&[]) };
+        lab.announce(one, &[net("192.0.2.0/24")], next_hop(1), &told);
+    }
+    let batch = lab.rib.poll_reader(reader, 100).unwrap();
+    assert_eq!(batch.changes.len(), 1);
+    let best = batch.changes[0].best.as_ref().unwrap();
+    let block = bgp_wire::AttributeBlock::parse(&best.attributes.block).unwrap();
+    assert_eq!((block.med(), best.why), (Some(49), Why::Only));
+    assert!(matches!(best.source, Source::Peer { id, .. } if id == one));
+}
+
+#[test]
+fn a_closed_follower_holds_nothing_back() {
+    let mut lab = Lab::new();
+    let one = lab.up(1, client(1));
+    let reader = lab.rib.open_reader();
+    lab.announce(one, &[net("192.0.2.0/24")], next_hop(1), &attributes(&[]));
+    lab.withdraw(one, &[net("192.0.2.0/24")]);
+    lab.drain_all();
+    assert_eq!(lab.rib.table_counters(V4).tombstones, 1);
+    lab.rib.close_reader(reader);
+    lab.settle();
+    assert_eq!(lab.rib.table_counters(V4).tombstones, 0);
+    assert!(lab.rib.poll_reader(reader, 10).is_none());
+}
+
+#[test]
+fn all_next_hops_that_tie_through_the_interior_cost_reach_the_follower() {
+    let mut lab = Lab::with(RibConfig { max_paths: 2, ..RibConfig::new(LOCAL_AS, router_id(254)) });
+    let prefix = net("192.0.2.0/24");
+    let reader = lab.rib.open_reader();
+    let peers: Vec<_> = (1..=3).map(|n| lab.up(n, client(n))).collect();
+    for (n, peer) in (1..).zip(&peers) {
+        lab.announce(*peer, &[prefix], next_hop(20 + n), &attributes(&[]));
+    }
+    let hops = |lab: &mut Lab| {
+        lab.settle();
+        let batch = lab.rib.poll_reader(reader, 10).unwrap();
+        batch.changes.last().and_then(|change| change.best.clone()).map(|best| (best.next_hops, best.why))
+    };
+    assert_eq!(hops(&mut lab), Some((vec![next_hop(21), next_hop(22)], Why::Won(Rung::RouterId))));
+    lab.drain_all();
+    peers.iter().for_each(|peer| lab.quiet(*peer));
+    lab.input(Input::NextHop(address(22), Reachability::Metric(5)));
+    assert_eq!(hops(&mut lab), Some((vec![next_hop(21), next_hop(23)], Why::Won(Rung::RouterId))));
+    lab.drain_all();
+    assert_eq!(lab.remotes[&peers[0]].updates, 0, "the best path is what it was: peers hear nothing");
+    lab.down(peers[0], Retain::Nothing);
+    assert_eq!(hops(&mut lab), Some((vec![next_hop(23)], Why::Won(Rung::InteriorCost))));
+}
+
+#[test]
+fn pages_of_routes_add_up_to_the_table_and_filters_hold() {
+    let mut lab = Lab::new();
+    let (one, two) = (lab.up(1, client(1)), lab.up(2, client(2)));
+    let inside = [net("192.0.2.0/26"), net("192.0.2.64/26")];
+    let prefixes = [inside[0], inside[1], net("198.51.100.0/24")];
+    lab.announce(one, &prefixes, next_hop(1), &attributes(&[]));
+    lab.announce(two, &prefixes[..1], next_hop(2), &attributes(&[]));
+    let all = RouteFilter::all(V4);
+    let (mut routes, mut next) = lab.rib.routes(&all, Default::default(), 1);
+    while let Some(page) = next {
+        let (more, after) = lab.rib.routes(&all, page, 1);
+        routes.extend(more);
+        next = after;
+    }
+    assert_eq!(routes.len(), 4);
+    let count = |filter: &RouteFilter| lab.rib.routes(filter, Default::default(), 100).0.len();
+    assert_eq!(count(&RouteFilter { best_only: true, ..all.clone() }), 3);
+    assert_eq!(count(&RouteFilter { peer: Some(two), ..all.clone() }), 1);
+    assert_eq!(count(&RouteFilter { prefix: Some(inside[0]), ..all.clone() }), 2);
+    assert_eq!(count(&RouteFilter { prefix: Some(net("192.0.2.0/24")), longer: true, ..all.clone() }), 3);
+    assert_eq!(count(&RouteFilter { prefix: Some(net("192.0.2.0/24")), ..all }), 0);
+}

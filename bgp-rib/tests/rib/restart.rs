@@ -1,0 +1,223 @@
+//! Sessions that end, come back, and begin to tell anew.
+
+use core::time::Duration;
+
+use bgp_rib::{Event, Input, Retain};
+use bgp_wire::{FamilySet, PathAttributes, RefreshKind};
+use ipnet::{IpNet, Ipv4Net};
+
+use crate::support::*;
+
+fn many(count: u32) -> Vec<IpNet> {
+    (0..count).map(|n| Ipv4Net::new((0x0a10_0000 + n).into(), 32).unwrap().into()).collect()
+}
+
+#[test]
+fn end_of_rib_follows_the_initial_table_once_per_family() {
+    let mut lab = Lab::new();
+    let one = lab.up(1, client(1));
+    lab.announce(one, &many(10), next_hop(1), &attributes(&[]));
+    let two = lab.up(2, client(2));
+    lab.drain(two);
+    assert_eq!(lab.view(two).len(), 10);
+    assert_eq!(lab.remotes[&two].end_of_rib, [V4, V6].into());
+    lab.announce(one, &many(20), next_hop(1), &attributes(&[]));
+    lab.drain_all();
+    assert_eq!(lab.view(two).len(), 20);
+}
+
+#[test]
+fn what_moved_ahead_of_the_first_walk_is_told_before_end_of_rib() {
+    let mut lab = Lab::new();
+    let one = lab.up(1, client(1));
+    lab.drain(one);
+    lab.announce(one, &many(3000), next_hop(1), &attributes(&[]));
+    let two = lab.up(2, client(2));
+    lab.announce(one, &many(3000)[..1], next_hop(1), &attributes(&[64512]));
+    while !lab.remotes[&two].end_of_rib.contains(&V4) {
+        assert!(lab.read_once(two, 1));
+    }
+    assert_eq!(lab.view(two).len(), 3000);
+}
+
+#[test]
+fn a_lost_peers_routes_go_in_bounded_turns_and_its_id_is_free_after_the_last() {
+    let mut lab = Lab::new();
+    let (one, two) = (lab.up(1, client(1)), lab.up(2, client(2)));
+    for chunk in many(10_000).chunks(500) {
+        lab.announce(one, chunk, next_hop(1), &attributes(&[]));
+    }
+    lab.drain_all();
+    assert_eq!(lab.view(two).len(), 10_000);
+    lab.down(one, Retain::Nothing);
+    let mut turns = 0;
+    while lab.rib.poll_timeout() == Some(lab.now) {
+        lab.input(Input::Tick);
+        turns += 1;
+    }
+    assert!((4..20).contains(&turns), "{turns} turns for 10,000 routes");
+    lab.drain(two);
+    assert!(lab.view(two).is_empty());
+    assert_eq!(lab.events.iter().filter(|event| **event == Event::PeerGone(one)).count(), 1);
+    assert!(lab.remotes[&two].updates > 3, "as many messages as the withdrawals need");
+}
+
+#[test]
+fn a_peer_that_is_back_before_its_old_routes_are_gone_keeps_what_it_tells_now() {
+    let mut lab = Lab::new();
+    let (one, two) = (lab.up(1, client(1)), lab.up(2, client(2)));
+    for chunk in many(5000).chunks(500) {
+        lab.announce(one, chunk, next_hop(1), &attributes(&[]));
+    }
+    lab.drain_all();
+    lab.down(one, Retain::Nothing);
+    lab.input(Input::Tick);
+    let one = lab.up(1, client(1));
+    lab.announce(one, &many(100), next_hop(1), &attributes(&[]));
+    lab.drain_all();
+    assert_eq!(lab.view(two).len(), 100);
+    assert_eq!(lab.rib.peer_counters(one, V4).received, 100);
+    assert!(!lab.events.contains(&Event::PeerGone(one)));
+}
+
+#[test]
+fn kept_routes_are_told_on_swept_at_end_of_rib_and_cost_no_update_when_told_again() {
+    let mut lab = Lab::new();
+    let (one, two) = (lab.up(1, client(1)), lab.up(2, client(2)));
+    lab.announce(one, &many(2), next_hop(1), &attributes(&[]));
+    lab.drain_all();
+    lab.quiet(two);
+    lab.down(one, Retain::Stale);
+    lab.drain_all();
+    assert_eq!(lab.rib.peer_counters(one, V4).stale, 2);
+    let one = lab.up(1, client(1));
+    lab.announce(one, &many(1), next_hop(1), &attributes(&[]));
+    lab.drain_all();
+    assert_eq!(lab.remotes[&two].updates, 0);
+    lab.end_of_rib(one, V4);
+    lab.drain_all();
+    assert!(lab.events.contains(&Event::EndOfRib(one, V4)));
+    assert_eq!(lab.remotes[&two].withdrawn, many(2)[1..]);
+    assert_eq!(lab.rib.peer_counters(one, V4).stale, 0);
+}
+
+#[test]
+fn kept_routes_of_a_peer_that_never_comes_back_go_when_their_time_is_over() {
+    let mut lab = Lab::new();
+    let (one, two) = (lab.up(1, client(1)), lab.up(2, client(2)));
+    lab.announce(one, &many(2), next_hop(1), &attributes(&[]));
+    lab.drain_all();
+    lab.down(one, Retain::Stale);
+    lab.settle();
+    assert_eq!(lab.rib.poll_timeout(), Some(Duration::from_secs(120)));
+    lab.now = Duration::from_secs(120);
+    lab.drain_all();
+    assert!(lab.view(two).is_empty());
+    assert!(lab.events.contains(&Event::PeerGone(one)));
+}
+
+#[test]
+fn a_second_restart_does_not_prolong_the_first() {
+    let mut lab = Lab::new();
+    let (one, two) = (lab.up(1, client(1)), lab.up(2, client(2)));
+    lab.announce(one, &many(2), next_hop(1), &attributes(&[]));
+    lab.down(one, Retain::Stale);
+    let one = lab.up(1, client(1));
+    lab.announce(one, &many(1), next_hop(1), &attributes(&[]));
+    lab.down(one, Retain::Stale);
+    lab.drain_all();
+    assert_eq!(lab.view(two).keys().copied().collect::<Vec<_>>(), many(1));
+}
+
+#[test]
+fn a_family_whose_forwarding_state_was_not_kept_is_swept_when_the_session_is_back() {
+    let mut lab = Lab::new();
+    let (one, two) = (lab.up(1, client(1)), lab.up(2, client(2)));
+    lab.announce(one, &[net("192.0.2.0/24")], next_hop(1), &attributes(&[]));
+    lab.announce(one, &[net("2001:db8::/64")], next_hop6(1), &attributes(&[]));
+    lab.down(one, Retain::Stale);
+    let mut params = client(1);
+    params.keep_stale = FamilySet::of(&[V6]);
+    lab.up(1, params);
+    lab.drain_all();
+    assert_eq!(lab.view(two).keys().copied().collect::<Vec<_>>(), [net("2001:db8::/64")]);
+}
+
+#[test]
+fn a_refresh_tells_everything_again_and_disturbs_nobody() {
+    let mut lab = Lab::new();
+    let (one, two, three) = (lab.up(1, client(1)), lab.up(2, client(2)), lab.up(3, client(3)));
+    lab.announce(one, &many(100), next_hop(1), &attributes(&[]));
+    lab.drain_all();
+    [two, three].into_iter().for_each(|peer| lab.quiet(peer));
+    lab.refresh(two, V4, RefreshKind::REQUEST);
+    lab.drain_all();
+    assert_eq!(lab.remotes[&two].announced.len(), 100);
+    assert_eq!((lab.remotes[&three].updates, lab.remotes[&two].markers.len()), (0, 0));
+}
+
+#[test]
+fn an_enhanced_refresh_stands_between_its_markers_and_holds_what_moved_meanwhile() {
+    let mut lab = Lab::new();
+    let one = lab.up(1, client(1));
+    let mut params = client(2);
+    params.enhanced_refresh = true;
+    let two = lab.up(2, params);
+    let prefixes = many(9000);
+    for chunk in prefixes.chunks(500) {
+        lab.announce(one, chunk, next_hop(1), &attributes(&[]));
+    }
+    lab.drain_all();
+    lab.quiet(two);
+    lab.refresh(two, V4, RefreshKind::REQUEST);
+    assert!(lab.read_once(two, 1));
+    assert_eq!(lab.remotes[&two].markers, [RefreshKind::BEGIN]);
+    // The last of the walk moves ahead of it.
+    lab.announce(one, &prefixes[8999..], next_hop(1), &attributes(&[64512]));
+    while lab.remotes[&two].markers.len() < 2 {
+        assert!(lab.read_once(two, 1));
+    }
+    let mut again = lab.remotes[&two].announced.clone();
+    again.sort_unstable();
+    again.dedup();
+    assert_eq!(again.len(), 9000, "everything stands between BoRR and EoRR");
+}
+
+#[test]
+fn what_a_peer_does_not_tell_between_its_markers_is_swept() {
+    let mut lab = Lab::new();
+    let mut params = client(1);
+    params.enhanced_refresh = true;
+    let (one, two) = (lab.up(1, params), lab.up(2, client(2)));
+    lab.announce(one, &many(3), next_hop(1), &attributes(&[]));
+    lab.drain_all();
+    lab.refresh(one, V4, RefreshKind::BEGIN);
+    lab.announce(one, &many(1), next_hop(1), &attributes(&[]));
+    lab.drain_all();
+    assert_eq!(lab.view(two).len(), 3, "nothing goes before the end");
+    lab.refresh(one, V4, RefreshKind::END);
+    lab.drain_all();
+    assert_eq!(lab.view(two).keys().copied().collect::<Vec<_>>(), many(1));
+}
+
+#[test]
+fn a_peer_that_comes_back_as_another_does_not_inherit_kept_routes() {
+    let mut lab = Lab::new();
+    let (one, two) = (lab.up(1, client(1)), lab.up(2, client(2)));
+    lab.announce(one, &many(2), next_hop(1), &attributes(&[]));
+    lab.drain_all();
+    lab.down(one, Retain::Stale);
+    let mut params = client(1);
+    params.peer_router_id = router_id(99);
+    let one = lab.up(1, params);
+    lab.announce(one, &many(1), next_hop(1), &attributes(&[]));
+    lab.drain_all();
+    let views: Vec<_> =
+        lab.view(two).iter().map(|(prefix, route)| (*prefix, route.attributes.clone())).collect();
+    let expected = PathAttributes {
+        originator_id: Some(router_id(99)),
+        cluster_list: vec![bgp_wire::ClusterId(router_id(254).0)],
+        ..attributes(&[])
+    };
+    assert_eq!(views, [(many(1)[0], expected)]);
+}
