@@ -39,6 +39,9 @@ pub struct Session {
     outputs: VecDeque<Output>,
     last_error: Option<Box<DownReason>>,
     counters: Counters,
+    /// Stands for another implementation, which looks at connections in OpenConfirm only (RFC 4271 §6.8).
+    #[cfg(test)]
+    by_the_letter: bool,
 }
 
 impl Session {
@@ -55,6 +58,8 @@ impl Session {
             outputs: VecDeque::new(),
             last_error: None,
             counters: Counters::default(),
+            #[cfg(test)]
+            by_the_letter: false,
         }
     }
 

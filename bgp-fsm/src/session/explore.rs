@@ -449,6 +449,27 @@ fn simultaneous_open_with_equal_identifiers_comes_up_in_every_order() {
     both_come_up_and_stay_up([of(65001), of(65002)]);
 }
 
+/// Session `letter` stands for an implementation that resolves collisions to the letter of RFC 4271.
+fn beside_the_letter(letter: usize) -> Graph {
+    let mut start = Pair::new([config(1), config(2)], 0);
+    start.sessions[letter].by_the_letter = true;
+    let graph = explore(start);
+    assert_eq!(graph.lost().map(|at| graph.story(at)), None, "a deadlock");
+    graph
+}
+
+#[test]
+fn another_implementation_with_the_lower_identifier_comes_up_and_stays_up() {
+    let graph = beside_the_letter(0);
+    assert_eq!(graph.down.map(|at| graph.story(at)), None, "went down without a fault");
+}
+
+/// It may close a connection on which it has already sent a KEEPALIVE, and then both have to try again.
+#[test]
+fn another_implementation_with_the_higher_identifier_comes_up_in_the_end() {
+    beside_the_letter(1);
+}
+
 #[test]
 fn a_passive_peer_comes_up_in_every_order() {
     both_come_up_and_stay_up([passive(1), config(2)]);

@@ -78,6 +78,10 @@ impl Session {
         if self.restarted(now, id) {
             return Verdict::CloseOther;
         }
+        #[cfg(test)]
+        if self.by_the_letter && other.phase.progress() < Progress::OpenConfirm {
+            return Verdict::KeepBoth;
+        }
         let local = (self.config.router_id, self.config.local_as);
         let peer = (negotiated.peer_router_id, negotiated.peer_as);
         resolve(
