@@ -46,12 +46,12 @@ impl<'a> AttributeBlock<'a> {
     pub fn parse(bytes: &'a [u8]) -> Result<Self, NotCanonical> {
         let cx = Context { peer: PeerKind::Internal, four_octet_as: true };
         let mut raw = RawAttributes::new(bytes);
-        let mut last = AttributeCode(0);
+        let mut last = None;
         for RawAttribute { flags, code, value } in raw.by_ref() {
-            if code <= last || is_elsewhere(code) || examine(flags.0, code, value, cx).is_some() {
+            if last >= Some(code) || is_elsewhere(code) || examine(flags.0, code, value, cx).is_some() {
                 return Err(NotCanonical { attribute: code });
             }
-            last = code;
+            last = Some(code);
         }
         if raw.rest().is_empty() {
             Ok(Self(bytes))

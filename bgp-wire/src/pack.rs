@@ -117,36 +117,35 @@ impl Draft<'_> {
         let add_path = self.codec.add_path_tx.contains(self.family);
         let room = self.room();
         let mut packed = Packed::default();
-        let mut open: Option<(Open, usize)> = None;
+        let mut message = None;
+        let mut left = 0;
         for (id, prefix) in nlri {
             if !lawful || !prefix.is_of(self.family) {
                 packed.refused = packed.refused.saturating_add(1);
                 continue;
             }
             let len = prefix.wire_len().saturating_add(if add_path { 4 } else { 0 });
-            let Some(room) = room.filter(|room| len <= *room) else {
-                packed.too_large = packed.too_large.saturating_add(1);
-                continue;
-            };
-            let (message, used) = match open.take() {
-                Some((message, used)) if used.saturating_add(len) <= room => (message, used),
-                full => {
-                    if let Some((message, _)) = full {
-                        self.close(out, message);
-                    }
-                    packed.messages = packed.messages.saturating_add(1);
-                    (self.open(out), 0)
+            if len > left {
+                let Some(room) = room.filter(|room| len <= *room) else {
+                    packed.too_large = packed.too_large.saturating_add(1);
+                    continue;
+                };
+                if let Some(full) = message {
+                    self.close(out, full);
                 }
-            };
+                message = Some(self.open(out));
+                packed.messages = packed.messages.saturating_add(1);
+                left = room;
+            }
             if add_path {
                 out.put_u32(id.0);
             }
             prefix.write(out);
             packed.routes = packed.routes.saturating_add(1);
-            open = Some((message, used.saturating_add(len)));
+            left = left.saturating_sub(len);
         }
-        if let Some((message, _)) = open {
-            self.close(out, message);
+        if let Some(last) = message {
+            self.close(out, last);
         }
         packed
     }

@@ -156,7 +156,7 @@ impl fmt::Display for Fault {
 pub(crate) const MAX_FAULTS: usize = 6;
 
 /// The first faults of a message, inline, among them always the strongest.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) struct Faults {
     list: [Option<Fault>; MAX_FAULTS],
     len: u8,
@@ -164,6 +164,10 @@ pub(crate) struct Faults {
 }
 
 impl Faults {
+    pub(crate) const fn new() -> Self {
+        Self { list: [None; MAX_FAULTS], len: 0, reaction: Reaction::Accept }
+    }
+
     #[cold]
     pub(crate) fn push(&mut self, fault: Fault) {
         if let Some(slot) = self.list.get_mut(usize::from(self.len)) {

@@ -61,6 +61,30 @@ pub(super) struct UpdateIndex {
 }
 
 impl UpdateIndex {
+    /// Of a message that has not been looked at.
+    #[inline]
+    pub(super) const fn new() -> Self {
+        Self {
+            attributes: Span { start: 0, len: 0 },
+            withdrawn: None,
+            announced: None,
+            mp_reach: None,
+            mp_unreach: None,
+            next_hop: None,
+            mp_next_hop: None,
+            present: 0,
+            discarded: 0,
+            offsets: [0; INDEXED],
+            repeated: false,
+            ascending: true,
+            four_octet_as: false,
+            withdraw: false,
+            disabled: FamilySet::empty(),
+            end_of_rib: None,
+            faults: Faults::new(),
+        }
+    }
+
     #[inline]
     pub(super) const fn reaction(&self) -> Reaction {
         self.faults.reaction()

@@ -16,7 +16,8 @@ pub struct Update {
 impl Update {
     /// Validates a whole frame.
     pub(crate) fn decode(frame: &Bytes, codec: &Codec) -> Result<Self, Notification> {
-        let index = validate(frame.get(HEADER_LEN..).unwrap_or_default(), codec)?;
+        let mut index = UpdateIndex::new();
+        validate(frame.get(HEADER_LEN..).unwrap_or_default(), codec, &mut index)?;
         Ok(Self { frame: frame.clone(), index })
     }
 

@@ -1,23 +1,25 @@
 //! The one pass over an UPDATE: sections, attributes, NLRI, and the verdict of RFC 7606.
-use super::index::{Block, INDEXED, Span, UpdateIndex};
+use super::index::{Block, Span, UpdateIndex};
 use crate::attributes::{AttributeCode, Context, RawAttribute, RawAttributes, examine, mp};
 use crate::notification::subcode::update as sub;
 use crate::parse::front16;
-use crate::reaction::{Fault, FaultKind, Faults, Reaction};
-use crate::{Codec, Family, FamilySet, NextHop, Notification, nlri};
+use crate::reaction::{Fault, FaultKind, Reaction};
+use crate::{Codec, Family, NextHop, Notification, nlri};
 
-/// Validates a message body (all behind the header). The error ends the session.
+/// Validates a message body (all behind the header) into a fresh index. The error ends the session.
 #[inline]
-pub(super) fn validate(body: &[u8], codec: &Codec) -> Result<UpdateIndex, Notification> {
-    let sections =
-        Sections::split(body).ok_or_else(|| Notification::update_error(sub::MALFORMED_LIST, &[]))?;
-    let mut pass = Pass::new(&sections, codec)?;
+pub(super) fn validate(body: &[u8], codec: &Codec, index: &mut UpdateIndex) -> Result<(), Notification> {
+    let Some(sections) = Sections::split(body) else {
+        return Err(Notification::update_error(sub::MALFORMED_LIST, &[]));
+    };
+    let mut pass = Pass { codec, index, seen_high: [0; 3], last_code: 0, overrun: false, mp_reaches: false };
+    pass.classic(&sections)?;
     pass.attributes(&sections)?;
     if pass.index.faults.reaction() != Reaction::Accept || pass.reaches() {
         pass.conclude(&sections)?;
     }
     pass.index.end_of_rib = pass.end_of_rib(&sections);
-    Ok(pass.index)
+    Ok(())
 }
 
 /// The three variable sections (RFC 4271 §4.3).
@@ -51,7 +53,7 @@ impl<'a> Sections<'a> {
 
 struct Pass<'c> {
     codec: &'c Codec,
-    index: UpdateIndex,
+    index: &'c mut UpdateIndex,
     /// Codes from 64 on that were seen.
     seen_high: [u64; 3],
     last_code: u8,
@@ -60,13 +62,13 @@ struct Pass<'c> {
     mp_reaches: bool,
 }
 
-impl<'c> Pass<'c> {
-    /// Begins with the classic fields. A syntax error there leaves nothing to rely on (RFC 7606 §3 (i), (j)).
+impl Pass<'_> {
+    /// The classic fields. A syntax error there leaves nothing to rely on (RFC 7606 §3 (i), (j)).
     #[inline]
-    fn new(sections: &Sections<'_>, codec: &'c Codec) -> Result<Self, Notification> {
+    fn classic(&mut self, sections: &Sections<'_>) -> Result<(), Notification> {
         let family = Family::IPV4_UNICAST;
-        let add_path = codec.add_path_rx.contains(family);
-        let negotiated = codec.families.contains(family);
+        let add_path = self.codec.add_path_rx.contains(family);
+        let negotiated = self.codec.families.contains(family);
         let block = |octets: &[u8], start: usize| {
             if !nlri::check(family, add_path, octets) {
                 return Err(Notification::update_error(sub::NETWORK_FIELD, &[]));
@@ -75,26 +77,11 @@ impl<'c> Pass<'c> {
             Ok((negotiated && !octets.is_empty()).then_some(Block { family, add_path, nlri }))
         };
         let base = sections.base();
-        let index = UpdateIndex {
-            attributes: Sections::span(base, sections.attributes.len()),
-            withdrawn: block(sections.withdrawn, 2)?,
-            announced: block(sections.nlri, base.wrapping_add(sections.attributes.len()))?,
-            mp_reach: None,
-            mp_unreach: None,
-            next_hop: None,
-            mp_next_hop: None,
-            present: 0,
-            discarded: 0,
-            offsets: [0; INDEXED],
-            repeated: false,
-            ascending: true,
-            four_octet_as: codec.four_octet_as,
-            withdraw: false,
-            disabled: FamilySet::empty(),
-            end_of_rib: None,
-            faults: Faults::default(),
-        };
-        Ok(Self { codec, index, seen_high: [0; 3], last_code: 0, overrun: false, mp_reaches: false })
+        self.index.four_octet_as = self.codec.four_octet_as;
+        self.index.attributes = Sections::span(base, sections.attributes.len());
+        self.index.withdrawn = block(sections.withdrawn, 2)?;
+        self.index.announced = block(sections.nlri, base.wrapping_add(sections.attributes.len()))?;
+        Ok(())
     }
 
     #[inline]

@@ -33,7 +33,9 @@ impl<'a> UpdateView<'a> {
     /// Validates a message body.
     #[inline]
     pub(crate) fn decode(body: &'a [u8], codec: &Codec) -> Result<Self, Notification> {
-        Ok(Self { body, index: validate(body, codec)? })
+        let mut this = Self { body, index: UpdateIndex::new() };
+        validate(body, codec, &mut this.index)?;
+        Ok(this)
     }
 
     #[inline]

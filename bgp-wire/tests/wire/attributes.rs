@@ -43,6 +43,14 @@ fn unknown_transitive_attributes_pass_with_partial_set() {
 }
 
 #[test]
+fn the_reserved_code_zero_is_an_unknown_attribute_like_others() {
+    let mut attributes = mandatory();
+    attributes.push(attribute(0xc0, 0, b"zero"));
+    let block = canonical(&external(), &attributes);
+    assert_eq!(AttributeBlock::parse(&block).unwrap().iter().next().unwrap().value, b"zero");
+}
+
+#[test]
 fn known_attributes_keep_partial_as_received() {
     let mut attributes = mandatory();
     attributes.extend([attribute(0xe0, 8, &[0, 0, 0, 1]), attribute(0xc0, 32, &[1; 12])]);

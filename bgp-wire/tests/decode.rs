@@ -1,0 +1,335 @@
+//! The `decode` example: what people paste into it, and what they get.
+use std::io::Cursor;
+
+use proptest::prelude::*;
+use serde_json::{Value, json};
+
+#[path = "../examples/decode.rs"]
+mod decode;
+
+fn run(args: &[&str], input: &[u8]) -> (u8, String) {
+    let (mut out, mut errors) = (Vec::new(), Vec::new());
+    let args = args.iter().map(|a| (*a).to_owned());
+    let status = decode::run(args, &mut Cursor::new(input), &mut out, &mut errors);
+    out.extend(errors);
+    (status, String::from_utf8(out).expect("only text is printed"))
+}
+
+fn lines(args: &[&str], input: &[u8]) -> (u8, Vec<Value>) {
+    let args: Vec<_> = ["--json"].iter().chain(args).copied().collect();
+    let (status, text) = run(&args, input);
+    (status, text.lines().map(|l| serde_json::from_str(l).expect("a JSON object in each line")).collect())
+}
+
+const MARKER: &str = "ffffffffffffffffffffffffffffffff";
+const KEEPALIVE: &str = "ffffffffffffffffffffffffffffffff001304";
+/// 10.1.0.0/16 and 10.2.3.0/24 from AS 65001, next hop 10.0.0.1, community 65000:1; 192.0.2.0/24 is withdrawn.
+const BODY: &str =
+    "0004 18c00002 001b 40010100 40020602010000fde9 4003040a000001 c00804fde80001 100a01 180a0203";
+
+fn update(body: &str) -> String {
+    let body: String = body.split_whitespace().collect();
+    format!("{MARKER}{:04x}02{body}", 19 + body.len() / 2)
+}
+
+#[test]
+fn an_update_comes_out_as_one_json_line() {
+    let (status, lines) = lines(&[], update(BODY).as_bytes());
+    assert_eq!(status, 0);
+    assert_eq!(
+        lines,
+        [json!({
+            "source": "line 1",
+            "type": "UPDATE",
+            "length": 65,
+            "outcome": "ok",
+            "attributes": [
+                {"type": "ORIGIN", "code": 1, "flags": 0x40, "value": "igp"},
+                {"type": "AS_PATH", "code": 2, "flags": 0x40, "value": [{"sequence": [65001]}]},
+                {"type": "NEXT_HOP", "code": 3, "flags": 0x40, "value": "10.0.0.1"},
+                {"type": "COMMUNITIES", "code": 8, "flags": 0xc0, "value": ["65000:1"]},
+            ],
+            "reach": [{
+                "family": "ipv4-unicast",
+                "next_hop": "10.0.0.1",
+                "prefixes": [{"prefix": "10.1.0.0/16"}, {"prefix": "10.2.3.0/24"}],
+            }],
+            "unreach": [{"family": "ipv4-unicast", "prefixes": [{"prefix": "192.0.2.0/24"}]}],
+            "faults": [],
+        })]
+    );
+}
+
+#[test]
+fn the_same_in_words() {
+    let (_, text) = run(&[], update(BODY).as_bytes());
+    assert!(text.starts_with("line 1: UPDATE, 65 octets: ok\n"), "{text}");
+    assert!(text.contains("AS_PATH              65001\n"), "{text}");
+    assert!(
+        text.contains("reach                ipv4-unicast via 10.0.0.1: 10.1.0.0/16 10.2.3.0/24\n"),
+        "{text}"
+    );
+    assert!(text.contains("unreach              ipv4-unicast: 192.0.2.0/24\n"), "{text}");
+}
+
+/// Octets of a message in every way in which a log or a tool prints them.
+#[test]
+fn every_way_to_write_hex_means_the_same() {
+    let hex = update(BODY);
+    let octets: Vec<&str> = (0..hex.len()).step_by(2).filter_map(|i| hex.get(i..i + 2)).collect();
+    let dump = |digits: usize, colon: &str, gap: &str, text: &str| {
+        let row = |(n, row): (usize, &[&str])| {
+            format!(
+                "{:0digits$x}{colon}  {}{gap}{}{text}\n",
+                16 * n,
+                row[..8.min(row.len())].join(" "),
+                row.get(8..).unwrap_or(&[]).join(" ")
+            )
+        };
+        octets.chunks(16).enumerate().map(row).collect::<String>()
+    };
+    let words: Vec<String> = octets.chunks(2).map(<[&str]>::concat).collect();
+    let tcpdump: String = words
+        .chunks(8)
+        .enumerate()
+        .map(|(n, row)| format!("\t0x{:04x}:  {}  ..E.ab\n", 16 * n, row.join(" ")))
+        .collect();
+    let forms = [
+        hex.to_uppercase(),
+        octets.join(" "),
+        octets.join(":"),
+        octets.join(", "),
+        octets.iter().map(|o| format!("0x{o}, ")).collect(),
+        format!("b'{}'", octets.iter().map(|o| format!("\\x{o}")).collect::<String>()),
+        format!("{hex} # a comment"),
+        format!("2026-11-22T10:00:00 bgpd[7]: 10.0.0.2 rcvd UPDATE {hex} (65 bytes)"),
+        dump(4, "", " ", ""),
+        dump(8, "", "  ", "  |................|"),
+        dump(4, "", "  ", "   ................"),
+        dump(8, ":", " ", ""),
+        tcpdump,
+        hex.as_bytes().chunks(38).map(|c| String::from_utf8_lossy(c) + "\n").collect(),
+    ];
+    for form in forms {
+        let (status, lines) = lines(&[], form.as_bytes());
+        assert_eq!((status, lines.len()), (0, 1), "{form}\n{lines:?}");
+        assert_eq!(lines[0]["reach"][0]["prefixes"][1]["prefix"], "10.2.3.0/24", "{form}");
+    }
+}
+
+#[test]
+fn bad_hex_is_reported_with_its_line_and_the_rest_is_read() {
+    let input = format!("{KEEPALIVE}\n\nnot hex\nfff\n{}\n{KEEPALIVE}{KEEPALIVE}\n", &KEEPALIVE[..36]);
+    let (status, lines) = lines(&[], input.as_bytes());
+    assert_eq!(status, 2);
+    let sources: Vec<_> = lines.iter().map(|l| l["source"].as_str().unwrap_or_default()).collect();
+    assert_eq!(sources, ["line 1", "line 3", "line 4", "line 5", "line 6", "line 6"]);
+    assert!(lines[1]["error"].as_str().is_some_and(|e| e.contains("column 1")), "{}", lines[1]);
+    assert!(lines[3]["error"].as_str().is_some_and(|e| e.contains("cut short")), "{}", lines[3]);
+    assert!(lines[4]["outcome"] == "ok" && lines[5]["outcome"] == "ok");
+}
+
+/// Withdrawn and attributes empty, then what the case adds.
+#[test]
+fn the_outcome_names_the_reaction() {
+    let reach = "40010100 40020602010000fde9 4003040a000001";
+    let with = |attributes: &str| {
+        let octets: String = format!("{reach}{attributes}").split_whitespace().collect();
+        update(&format!("0000 {:04x} {octets} 100a01", octets.len() / 2))
+    };
+    let outcome = |args: &[&str], hex: &str| {
+        let (status, lines) = lines(args, hex.as_bytes());
+        assert_eq!(lines.len(), 1, "{lines:?}");
+        (status, lines[0].clone())
+    };
+    // LOCAL_PREF: from an external peer it is not wanted.
+    let local_pref = with("40050400000064");
+    assert_eq!(outcome(&["--ibgp"], &local_pref).1["outcome"], "ok");
+    let (status, line) = outcome(&["--ebgp"], &local_pref);
+    assert_eq!((status, &line["outcome"]), (1, &json!("attribute-discard")));
+    // COMMUNITIES of three octets.
+    let (_, line) = outcome(&[], &with("c00803000001"));
+    assert_eq!(line["outcome"], "treat-as-withdraw");
+    assert_eq!(line["unreach"][0]["prefixes"][0]["prefix"], "10.1.0.0/16");
+    assert_eq!(line["reach"], json!([]));
+    // MP_UNREACH_NLRI with a prefix of 129 bits.
+    let mp = with("800f04 000201 81");
+    assert_eq!(outcome(&[], &mp).1["outcome"], "afi-safi-disable");
+    let (status, line) = outcome(&["--no-afi-safi-disable"], &mp);
+    assert_eq!((status, &line["outcome"]), (1, &json!("session-reset")));
+    assert_eq!((&line["notification"]["code"], &line["notification"]["subcode"]), (&json!(3), &json!(9)));
+    // Not synchronized.
+    let (_, line) = outcome(&[], &KEEPALIVE.replacen("ff", "fe", 1));
+    assert_eq!((&line["notification"]["code"], &line["notification"]["subcode"]), (&json!(1), &json!(1)));
+}
+
+#[test]
+fn the_session_is_told_by_flags() {
+    let two = update("0000 0012 40010100 4002040201fde9 4003040a000001 100a01");
+    let (_, narrow) = lines(&["--two-octet-as"], two.as_bytes());
+    assert_eq!(narrow[0]["attributes"][1]["value"], json!([{"sequence": [65001]}]));
+    assert_eq!(lines(&[], two.as_bytes()).1[0]["outcome"], "treat-as-withdraw");
+
+    let add_path = update("0000 0014 40010100 40020602010000fde9 4003040a000001 00000007 100a01");
+    let (_, paths) = lines(&["--add-path", "ipv4-unicast"], add_path.as_bytes());
+    assert_eq!(paths[0]["reach"][0]["prefixes"], json!([{"prefix": "10.1.0.0/16", "path_id": 7}]));
+
+    let mp = "900e001a 000101 10 20010db8000000000000000000000001 00 100a01";
+    let v6_hop = update(
+        &format!("0000 002b 40010100 40020602010000fde9 {mp}")
+            .replace("001a", "0018")
+            .replace("002b", "0029"),
+    );
+    let (_, hop) = lines(&["--extended-next-hop=ipv4-unicast"], v6_hop.as_bytes());
+    assert_eq!(hop[0]["reach"][0]["next_hop"], "2001:db8::1", "{}", hop[0]);
+    assert_eq!(lines(&[], v6_hop.as_bytes()).1[0]["outcome"], "afi-safi-disable");
+
+    let (_, other) = lines(&["--families", "ipv6-unicast"], update(BODY).as_bytes());
+    assert_eq!(other[0]["reach"], json!([]));
+    assert_eq!(run(&["--families", "ipv5"], b"").0, 2);
+    assert_eq!(run(&["--no-such-flag"], b"").0, 2);
+}
+
+#[test]
+fn a_long_message_needs_the_flag() {
+    // 4,097 octets: 1,018 times 10.0.0.0/24 and two /8 behind 23 octets without attributes.
+    let body = format!("0ff0{}{}0000", "180a0000".repeat(1019), "0800".repeat(2));
+    let long = update(&body);
+    assert_eq!(&long[32..36], "1007");
+    assert_eq!(lines(&[], long.as_bytes()).1[0]["notification"]["subcode"], 2);
+    let (status, read) = lines(&["--extended-message"], long.as_bytes());
+    assert_eq!((status, &read[0]["outcome"]), (0, &json!("ok")));
+}
+
+#[test]
+fn open_notification_and_refresh_are_spelled_out() {
+    let open = format!("{MARKER}002d01 04 fde8 005a 0a000001 10 020e 010400010001 0206 41040000fde8")
+        .replace("10 020e 010400010001 0206", "10 020e 010400010001");
+    let cease = format!("{MARKER}001e03 0602 08 676f6f646279652e");
+    let refresh = format!("{MARKER}001705 0002 01 01");
+    let (status, all) = lines(&[], format!("{open}\n{cease}\n{refresh}\n").as_bytes());
+    assert_eq!(status, 0, "{all:?}");
+    assert_eq!(all[0]["asn"], 65000);
+    assert_eq!(
+        all[0]["capabilities"][0],
+        json!({"type": "multiprotocol", "code": 1, "value": "ipv4-unicast"})
+    );
+    assert_eq!(all[1]["text"], "Cease / Administrative Shutdown: \"goodbye.\"");
+    assert_eq!((&all[2]["family"], &all[2]["kind"]), (&json!("ipv6-unicast"), &json!("begin")));
+}
+
+fn octets(hex: &str) -> Vec<u8> {
+    let hex: String = hex.split_whitespace().collect();
+    (0..hex.len()).step_by(2).map(|i| u8::from_str_radix(&hex[i..i + 2], 16).expect("hex")).collect()
+}
+
+#[test]
+fn a_raw_stream_goes_on_behind_garbage() {
+    let mut stream = octets(KEEPALIVE);
+    stream.extend(octets(&update(BODY)));
+    stream.extend([0; 7]);
+    stream.extend(octets(KEEPALIVE));
+    stream.extend(octets(&KEEPALIVE[..36]));
+    let (status, all) = lines(&[], &stream);
+    let outcomes: Vec<_> = all.iter().map(|l| (l["source"].as_str(), l["outcome"].as_str())).collect();
+    let expected = [
+        (Some("octet 0"), Some("ok")),
+        (Some("octet 19"), Some("ok")),
+        (Some("octet 84"), Some("session-reset")),
+        (Some("octet 91"), Some("ok")),
+        (Some("octet 110"), None),
+    ];
+    assert_eq!((status, outcomes), (2, expected.to_vec()));
+}
+
+#[test]
+fn an_mrt_file_gives_its_messages() {
+    let message = octets(&update(BODY));
+    let mut body = octets("0000fde9 0000fde8 0000 0001 0a000002 0a000001");
+    body.extend(&message);
+    let mut file = octets("5f5e1000 0010 0004");
+    file.extend(u32::try_from(body.len()).expect("short").to_be_bytes());
+    file.extend(&body);
+    // A state change, which is no message; then a record that is cut short.
+    file.extend(octets("5f5e1000 0010 0005 00000004 00000000"));
+    file.extend(octets("5f5e1000 0010 0004 00000100 00"));
+    let (status, all) = lines(&[], &file);
+    assert_eq!((status, all.len()), (2, 2), "{all:?}");
+    assert_eq!(all[0]["source"], "record 1, from 10.0.0.2");
+    assert_eq!(all[0]["reach"][0]["next_hop"], "10.0.0.1");
+    assert_eq!(all[1]["source"], "record 3");
+}
+
+/// Ethernet, IPv4, TCP from 10.0.0.2 port 4711 to 10.0.0.1 port 179.
+fn packet(sequence: u32, flags: u8, data: &[u8]) -> Vec<u8> {
+    let total = u16::try_from(40 + data.len()).expect("short");
+    let mut frame = octets("020000000001 020000000002 0800 4500");
+    frame.extend(total.to_be_bytes());
+    frame.extend(octets("0000 4000 40 06 0000 0a000002 0a000001 1267 00b3"));
+    frame.extend(sequence.to_be_bytes());
+    frame.extend([0, 0, 0, 0, 0x50, flags, 0xff, 0xff, 0, 0, 0, 0]);
+    frame.extend(data);
+    frame
+}
+
+fn pcap(packets: &[Vec<u8>]) -> Vec<u8> {
+    let mut file = octets("d4c3b2a1 0200 0400 00000000 00000000 ffff0000 01000000");
+    for packet in packets {
+        let len = u32::try_from(packet.len()).expect("short").to_le_bytes();
+        file.extend([0; 8]);
+        file.extend(len);
+        file.extend(len);
+        file.extend(packet);
+    }
+    file
+}
+
+#[test]
+fn a_capture_is_put_in_order_first() {
+    let mut stream = octets(KEEPALIVE);
+    stream.extend(octets(&update(BODY)));
+    let (a, rest) = stream.split_at(30);
+    let (b, c) = rest.split_at(20);
+    let syn = packet(999, 2, &[]);
+    // The last segment comes before the middle one, the first twice; sequence numbers begin at 1,000.
+    let packets =
+        [syn, packet(1000, 0x18, a), packet(1050, 0x18, c), packet(1000, 0x18, a), packet(1030, 0x18, b)];
+    let (status, all) = lines(&[], &pcap(&packets));
+    let kinds: Vec<_> = all.iter().map(|l| l["type"].as_str()).collect();
+    assert_eq!((status, kinds), (0, vec![Some("KEEPALIVE"), Some("UPDATE")]), "{all:?}");
+}
+
+#[test]
+fn a_hole_in_a_capture_is_told_and_passed_over() {
+    let keepalive = octets(KEEPALIVE);
+    let packets = [packet(999, 2, &[]), packet(1000, 0x18, &keepalive[..10]), packet(1019, 0x18, &keepalive)];
+    let (status, all) = lines(&[], &pcap(&packets));
+    assert_eq!((status, all.len()), (2, 3), "{all:?}");
+    assert!(all[0]["error"].as_str().is_some_and(|e| e.contains("9 octets are missing")), "{all:?}");
+    assert_eq!(all[2]["type"], "KEEPALIVE");
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(300))]
+
+    #[test]
+    fn no_input_panics(bytes in proptest::collection::vec(any::<u8>(), 0..300), form in 0..4usize) {
+        let form = ["--hex", "--raw", "--pcap", "--mrt"][form];
+        run(&[form], &bytes);
+    }
+
+    #[test]
+    fn no_damaged_input_panics(at in 0..200usize, with in any::<u8>(), cut in 0..400usize) {
+        let stream = octets(&update(BODY));
+        let mut record = octets("5f5e1000 0010 0004 00000055 0000fde9 0000fde8 0000 0001 0a000002 0a000001");
+        record.extend(&stream);
+        for mut file in [pcap(&[packet(999, 2, &[]), packet(1000, 0x18, &stream)]), record, stream.clone(), update(BODY).into_bytes()] {
+            if let Some(octet) = file.get_mut(at) {
+                *octet = with;
+            }
+            file.truncate(cut);
+            run(&[], &file);
+            run(&["--json"], &file);
+        }
+    }
+}
