@@ -3,7 +3,7 @@
 //! The messages lie in one piece of memory. Those that not every member may see are listed with their audience: a route
 //! is not told to the peer that told it, which hears a withdrawal instead where it may have had the prefix from another.
 
-use bgp_wire::{Codec, NextHop, rewrite as rewrite_block};
+use bgp_wire::{Codec, Family, NextHop, rewrite as rewrite_block};
 use bytes::{Bytes, BytesMut};
 
 use crate::attributes::AttributesId;
@@ -11,6 +11,7 @@ use crate::export::{self, HeldBack};
 use crate::group::Group;
 use crate::log::Log;
 use crate::pack;
+use crate::path::Path;
 use crate::prefix::Key;
 use crate::slab::NONE;
 use crate::table::{Shared, Table};
@@ -156,6 +157,36 @@ pub(crate) fn encode<K: Key>(
     Batch { from, to, stamp: table.log.stamp(), bytes, common, announced, pieces, mentions }
 }
 
+/// What the rules say of one attribute set from one source: consecutive prefixes mostly share it.
+#[derive(Clone, Copy, Debug)]
+struct Offered {
+    attributes: AttributesId,
+    source: u32,
+    goes: bool,
+    /// Members that it is kept from: the source, and the peer that is its next hop.
+    except: [u32; 2],
+}
+
+fn offer(
+    shared: &Shared,
+    group: &Group,
+    family: Family,
+    path: &Path,
+    only_member: impl Fn(u32) -> u32,
+) -> Offered {
+    let set = &shared.attributes[path.attributes];
+    let next_hop = shared.next_hops.get(set.next_hop);
+    let received = next_hop.map(|entry| entry.next_hop);
+    let verdict = export::offer(&group.key, family, shared.peers.origin(path.peer), &set.summary, received);
+    let through = match (verdict, next_hop) {
+        (Ok(told), Some(entry)) if told.address() == entry.next_hop.address() => entry.peer,
+        _ => NONE,
+    };
+    let (source, through) = (only_member(path.peer), only_member(through));
+    let except = [source, if through == source { NONE } else { through }];
+    Offered { attributes: path.attributes, source: path.peer, goes: verdict.is_ok(), except }
+}
+
 /// Sorts the prefixes of the stretch into announcements and withdrawals; where the batch ends.
 fn collect<K: Key>(
     table: &Table<K>,
@@ -168,7 +199,7 @@ fn collect<K: Key>(
     let member =
         |slot: u32| table.peer(slot).and_then(|peer| peer.reader.as_ref()).is_some_and(|r| r.group == index);
     let only_member = |slot: u32| if member(slot) { slot } else { NONE };
-    let mut last: Option<(AttributesId, u32, Result<NextHop, HeldBack>, [u32; 2])> = None;
+    let mut last: Option<Offered> = None;
     let mut bytes = 0;
     let most = shared.config.batch_prefixes.max(1);
     for (count, (position, id)) in table.log.walk(from, limit).enumerate() {
@@ -180,25 +211,15 @@ fn collect<K: Key>(
         let told = !initial && group.ever.contains(id);
         bytes += size_of::<K>();
         let offered = table.best_path(id).and_then(|path| {
-            let (attributes, source) = (path.attributes, path.peer);
-            if last.is_none_or(|(a, s, ..)| (a, s) != (attributes, source)) {
-                let set = &shared.attributes[attributes];
-                let next_hop = shared.next_hops.get(set.next_hop);
-                let origin = shared.peers.origin(source);
-                let received = next_hop.map(|entry| entry.next_hop);
-                let verdict = export::offer(&group.key, K::FAMILY, origin, &set.summary, received);
-                let through = match (verdict, next_hop) {
-                    (Ok(told), Some(entry)) if told.address() == entry.next_hop.address() => entry.peer,
-                    _ => NONE,
-                };
-                let (source_member, through) = (only_member(source), only_member(through));
-                let through = if through == source_member { NONE } else { through };
-                last = Some((attributes, source, verdict, [source_member, through]));
-                bytes += set.bytes().len() + MESSAGE_OVERHEAD;
+            let same =
+                |offered: &Offered| (offered.attributes, offered.source) == (path.attributes, path.peer);
+            if !last.as_ref().is_some_and(same) {
+                last = Some(offer(shared, group, K::FAMILY, path, only_member));
+                bytes += shared.attributes[path.attributes].bytes().len() + MESSAGE_OVERHEAD;
             }
-            last.filter(|(_, _, verdict, _)| verdict.is_ok())
+            last.filter(|offered| offered.goes)
         });
-        if let Some((attributes, source, _, except)) = offered {
+        if let Some(Offered { attributes, source, except, .. }) = offered {
             draft.items.push(Item { except, attributes, source, id, fresh });
             if told {
                 let others = except.into_iter().filter(|&member| member != NONE && member != sole);
@@ -291,7 +312,7 @@ fn to_bytes<K: Key>(
 pub(crate) fn offer_one(
     shared: &Shared,
     group: &Group,
-    family: bgp_wire::Family,
+    family: Family,
     attributes: AttributesId,
     source: u32,
     block: &mut Vec<u8>,

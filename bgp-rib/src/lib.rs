@@ -1,4 +1,65 @@
 //! BGP routing tables: decision, reflection, one change log and a cursor per reader.
+//!
+//! # The way of a route
+//!
+//! An UPDATE that the codec made lawful comes in at [`Rib::handle`]. *Import* judges its attributes once: loops, first AS,
+//! policy; what fails stays in the Adj-RIB-In with the reason. *Decision* climbs a numbered ladder, the same for every order
+//! of arrival, and each loser keeps the rung at which it fell. If what a reader of the Loc-RIB would see has changed, the
+//! prefix moves to the head of the table's *change log*; else nothing happens at all.
+//!
+//! Everything that follows the Loc-RIB is a *cursor* into that log: each peer's Adj-RIB-Out, the kernel, a subscriber.
+//! A prefix stands in the log once, so a slow reader costs a cursor, sees only the newest state of each prefix and delays
+//! nobody; a new reader's initial table is the same walk from the beginning. Nothing here is as large as peers times
+//! prefixes. A withdrawn prefix stays as a tombstone until the last reader that may have had it has passed.
+//!
+//! Peers that are equal in everything that can change bytes are one *update group*: a stretch of the log is encoded once and
+//! the members that stand at its beginning share the memory. A route is kept from the member that told it (and from the
+//! one that is its next hop) by cutting its messages out of that member's share, never by encoding again.
+//!
+//! # The law for the caller
+//!
+//! *Handle once, then drain the events to `None`, then wait no longer than [`Rib::poll_timeout`]* and hand in
+//! [`Input::Tick`]. [`Rib::handle`] never fails. [`Rib::poll_transmit`] is for a peer whose socket has room: until it gives
+//! `None`, and then again after [`Event::Pending`], which is said once. There is no clock, no socket, no thread and no
+//! randomness in here: the same inputs make the same outputs, byte for byte. All time is a [`Duration`](core::time::Duration)
+//! since a beginning that the caller chose.
+//!
+//! What is too much for one turn (a lost peer's routes, a next hop that changed) is done in bounded turns: `poll_timeout`
+//! says "now" until it is done.
+//!
+//! ```
+//! use core::time::Duration;
+//! use bgp_rib::{Event, Input, Origination, OwnerId, PeerId, PeerParams, Rib, RibConfig};
+//! use bgp_wire::{Asn, Codec, Family, FamilySet, PeerKind, RouterId};
+//!
+//! let now = Duration::ZERO;
+//! let mut rib = Rib::new(RibConfig::new(Asn(65000), RouterId(1)));
+//!
+//! let families = FamilySet::of(&[Family::IPV4_UNICAST]);
+//! let codec = Codec { peer: PeerKind::Internal, four_octet_as: true, families, ..Codec::before_open() };
+//! let (peer, here) = ("10.0.0.2".parse()?, "10.0.0.1".parse()?);
+//! let params = PeerParams::new(Asn(65000), Asn(65000), RouterId(2), peer, here, codec);
+//! rib.handle(now, Input::PeerUp(PeerId(0), Box::new(params)));
+//! rib.handle(now, Input::Originate(OwnerId(0), &[Origination::new("192.0.2.0/26".parse()?)]));
+//!
+//! let mut sent = 0;
+//! while let Some(event) = rib.poll_event() {
+//!     if let Event::Pending(peer) = event {
+//!         while let Some(transmit) = rib.poll_transmit(peer, 64 * 1024) {
+//!             sent += transmit.len(); // One vectored write of `transmit.chunks()`.
+//!         }
+//!     }
+//! }
+//! assert!(sent > 0);
+//! assert_eq!(rib.peer_counters(PeerId(0), Family::IPV4_UNICAST).advertised, 1);
+//! assert_eq!(rib.poll_timeout(), None);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! # What is not here
+//!
+//! Interior routing: next hops are reachable at no cost unless [`Input::NextHop`] says otherwise. Sessions and their timers.
+//! Sending more than the best path (an ADD-PATH peer gets the best, under one stable identifier).
 #![forbid(unsafe_code)]
 
 mod attributes;

@@ -117,9 +117,11 @@ impl Rib {
             Input::PeerDown(peer, retain) => self.peer_down(peer.0, retain),
             Input::Update(peer, update) => self.update(peer, update),
             Input::Refresh(peer, refresh) => self.refresh(peer, refresh),
-            Input::Originate(owner, routes) => routes.iter().for_each(|route| self.originate(owner, route)),
+            Input::Originate(owner, routes) => {
+                routes.iter().for_each(|route| self.originate(owner, route));
+            }
             Input::Withdraw(owner, prefixes) => {
-                prefixes.iter().for_each(|prefix| self.withdraw(owner, *prefix))
+                prefixes.iter().for_each(|prefix| self.withdraw(owner, *prefix));
             }
             Input::NextHop(to, reachability) => self.next_hop(to, reachability),
             Input::Tick => self.tick(),

@@ -27,7 +27,7 @@ impl<T> Slab<T> {
         }
         let id = self.next;
         assert!(id < NONE, "fewer than 2^32 - 1 values are ever alive: memory ends before");
-        if id as usize % CHUNK == 0 {
+        if (id as usize).is_multiple_of(CHUNK) {
             self.chunks.push(Vec::with_capacity(CHUNK));
         }
         self.chunks.last_mut().expect("a chunk with room was just made sure of").push(value);
