@@ -3,13 +3,14 @@
 use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::io::{self, IoSlice};
+use std::mem::MaybeUninit;
 use std::net::SocketAddr;
 use std::task::{Context, Poll, ready};
 
 use bgp_fsm::ConnId;
 use bgp_wire::{Codec, HEADER_LEN, MAX_EXTENDED_LEN};
 use bytes::{Buf, Bytes};
-use tokio::io::ReadBuf;
+use socket2::SockRef;
 use tokio::net::TcpStream;
 
 /// What one read may bring: the rest of the longest message, and as much again so that a full table takes few reads.
@@ -98,10 +99,11 @@ impl Connection {
         self.partial = rest.to_vec();
     }
 
-    /// Whether octets of the peer lie in the socket.
-    pub(crate) fn unread(&self, cx: &mut Context<'_>) -> bool {
-        let mut octet = [0];
-        matches!(self.stream.poll_peek(cx, &mut ReadBuf::new(&mut octet)), Poll::Ready(Ok(n)) if n > 0)
+    /// Whether octets of the peer lie in the socket. The system is asked, not the runtime: what the runtime knows may be as
+    /// old as the delay that this is asked about.
+    pub(crate) fn unread(&self) -> bool {
+        let mut octet = [MaybeUninit::uninit()];
+        matches!(SockRef::from(&self.stream).peek(&mut octet), Ok(n) if n > 0)
     }
 
     /// Queues a message of the session.

@@ -21,7 +21,7 @@ impl PeerTask {
             if due > now {
                 break;
             }
-            self.tell_unread(cx);
+            self.tell_unread();
             self.handle(Input::Tick);
             fired = true;
         }
@@ -36,8 +36,8 @@ impl PeerTask {
         session.min(lingering).min(kept)
     }
 
-    fn tell_unread(&mut self, cx: &mut Context<'_>) {
-        let unread: Vec<ConnId> = self.connections.iter().filter(|c| c.unread(cx)).map(|c| c.id).collect();
+    fn tell_unread(&mut self) {
+        let unread: Vec<ConnId> = self.connections.iter().filter(|c| c.unread()).map(|c| c.id).collect();
         for id in unread {
             self.handle(Input::InputPending(id));
         }
