@@ -9,7 +9,7 @@ mod process;
 mod wait;
 
 use std::fs;
-use std::net::{Ipv4Addr, Ipv6Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -47,6 +47,11 @@ impl Node {
     /// IPv6 address on the bridge.
     pub(crate) fn v6(&self) -> Ipv6Addr {
         Ipv6Addr::new(0xfd09, 0, 0, 0, 0, 0, 0, u16::from(self.index))
+    }
+
+    /// Both addresses on the bridge.
+    pub(crate) fn addresses(&self) -> [IpAddr; 2] {
+        [self.v4().into(), self.v6().into()]
     }
 
     /// The address on the bridge that routes to this prefix in text, by its family, point at.

@@ -1,7 +1,7 @@
 //! The example node agent, driven by the node list that it watches.
 
 use std::fmt::Write as _;
-use std::net::Ipv4Addr;
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use serde_json::Value;
@@ -29,18 +29,13 @@ pub(crate) struct Agent<'a> {
     lab: &'a Lab,
     node: Node,
     members: Vec<Member>,
-    reflectors: Vec<(Ipv4Addr, u32)>,
+    reflectors: Vec<(IpAddr, u32)>,
     process: Arc<Process>,
 }
 
 impl<'a> Agent<'a> {
     /// Starts the agent of `node` with a node list; with reflectors in the list there is no mesh.
-    pub(crate) fn start(
-        lab: &'a Lab,
-        node: &Node,
-        members: &[Member],
-        reflectors: &[(Ipv4Addr, u32)],
-    ) -> Self {
+    pub(crate) fn start(lab: &'a Lab, node: &Node, members: &[Member], reflectors: &[(IpAddr, u32)]) -> Self {
         lab.write(node, "nodes", &list(members, reflectors));
         let process = launch(lab, node);
         Self { lab, node: node.clone(), members: members.to_vec(), reflectors: reflectors.to_vec(), process }
@@ -118,14 +113,12 @@ pub(crate) fn kernel_has(node: &Node, prefix: &str, gateway: &str) -> Result<(),
 fn launch(lab: &Lab, node: &Node) -> Arc<Process> {
     let nodes = lab.path(node, "nodes").display().to_string();
     let program = agent_program().display().to_string();
-    let listen = format!("{}:179", node.v4());
     let protocol = PROTOCOL.to_string();
-    let line =
-        [&program, "--nodes", &nodes, "--name", &node.name, "--listen", &listen, "--protocol", &protocol];
+    let line = [&program, "--nodes", &nodes, "--name", &node.name, "--protocol", &protocol];
     lab.spawn(node, &Spawn::new(&line).env("RUST_LOG", "info"))
 }
 
-fn list(members: &[Member], reflectors: &[(Ipv4Addr, u32)]) -> String {
+fn list(members: &[Member], reflectors: &[(IpAddr, u32)]) -> String {
     let mut text = String::new();
     for member in members {
         let _ = write!(

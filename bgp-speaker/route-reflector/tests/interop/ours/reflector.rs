@@ -1,7 +1,7 @@
 //! `route-reflector run`, configured by file and asked over its control socket.
 
 use std::fmt::Write as _;
-use std::net::Ipv4Addr;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,15 +15,15 @@ use crate::peer::{HOLD_TIME, UP};
 /// A neighbour in the reflector's configuration.
 #[derive(Clone, Debug)]
 pub(crate) struct PeerEntry {
-    address: Ipv4Addr,
+    address: IpAddr,
     asn: u32,
     keys: String,
 }
 
 impl PeerEntry {
     /// A neighbour of this AS that we call.
-    pub(crate) fn new(address: Ipv4Addr, asn: u32) -> Self {
-        Self { address, asn, keys: String::new() }
+    pub(crate) fn new(address: impl Into<IpAddr>, asn: u32) -> Self {
+        Self { address: address.into(), asn, keys: String::new() }
     }
 
     /// Adds a line of configuration.
@@ -58,17 +58,18 @@ impl<'a> Reflector<'a> {
     pub(crate) fn start(lab: &'a Lab, node: &Node, asn: u32, entries: &[PeerEntry], more: &str) -> Self {
         let (local, local6) = (node.v4(), node.v6());
         let mut text = format!(
-            "asn = {asn}\nrouter-id = \"{local}\"\nlisten = \"{local}:179\"\nhold-time = {HOLD_TIME}\n\
+            "asn = {asn}\nrouter-id = \"{local}\"\nlisten = [\"{local}:179\", \"[{local6}]:179\"]\nhold-time = {HOLD_TIME}\n\
              control-socket = \"{}\"\n{more}\n",
             lab.path(node, "rr.sock").display()
         );
         for entry in entries {
-            let _ = write!(
-                text,
-                "[[neighbor]]\naddress = \"{}\"\nasn = {}\nfamilies = [\"ipv4-unicast\", \"ipv6-unicast\"]\n\
-                 next-hop-ipv6 = \"{local6}\"\n{}",
-                entry.address, entry.asn, entry.keys
-            );
+            let _ = write!(text, "[[neighbor]]\naddress = \"{}\"\nasn = {}\n", entry.address, entry.asn);
+            if entry.address.is_ipv4() {
+                // One session for both families.
+                text.push_str("families = [\"ipv4-unicast\", \"ipv6-unicast\"]\n");
+                let _ = writeln!(text, "next-hop-ipv6 = \"{local6}\"");
+            }
+            text.push_str(&entry.keys);
         }
         Self::start_with(lab, node, &text)
     }
@@ -102,7 +103,7 @@ impl<'a> Reflector<'a> {
     }
 
     /// What `status` says about one peer.
-    pub(crate) fn peer(&self, address: Ipv4Addr) -> Result<Value, String> {
+    pub(crate) fn peer(&self, address: IpAddr) -> Result<Value, String> {
         let status = self.status()?;
         let peers = status["peers"].as_array().into_iter().flatten();
         let wanted = Value::from(address.to_string());
@@ -114,14 +115,15 @@ impl<'a> Reflector<'a> {
     }
 
     /// Whether the session with a neighbour is up; what `status` says about it otherwise.
-    pub(crate) fn established(&self, address: Ipv4Addr) -> Result<Value, String> {
+    pub(crate) fn established(&self, address: IpAddr) -> Result<Value, String> {
         let peer = self.peer(address)?;
         if peer["state"] == "Established" { Ok(peer) } else { Err(peer.to_string()) }
     }
 
     /// Waits until the session with a neighbour is up.
     #[track_caller]
-    pub(crate) fn comes_up_with(&self, address: Ipv4Addr) -> Value {
+    pub(crate) fn comes_up_with(&self, address: impl Into<IpAddr>) -> Value {
+        let address = address.into();
         eventually(&format!("our session with {address} comes up"), UP, || self.established(address))
     }
 

@@ -1,7 +1,7 @@
 //! BIRD 2: configured by file, re-read on change; asked through `birdc`.
 
 use std::fmt::Write as _;
-use std::net::Ipv4Addr;
+use std::net::IpAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -67,7 +67,7 @@ impl Daemon for Bird<'_> {
         Ok(Some(route))
     }
 
-    fn established(&self, neighbor: Ipv4Addr) -> Result<(), String> {
+    fn established(&self, neighbor: IpAddr) -> Result<(), String> {
         let text = self.ask(&["show", "protocols", &protocol(neighbor)])?;
         if text.contains("Established") { Ok(()) } else { Err(text) }
     }
@@ -128,10 +128,11 @@ fn configuration(site: &Site<'_>) -> String {
         }
         let _ = write!(
             text,
-            "protocol bgp {name} {{\n  local {local} as {asn};\n  neighbor {address} as {peer_as};\n  {options}\n  \
+            "protocol bgp {name} {{\n  local {here} as {asn};\n  neighbor {address} as {peer_as};\n  {options}\n  \
              ipv4 {{ import all; export where source != RTS_DEVICE; }};\n  \
              ipv6 {{ import all; export where source != RTS_DEVICE; }};\n}}\n",
             name = protocol(neighbor.address),
+            here = site.local(neighbor.address),
             asn = setup.asn,
             address = neighbor.address,
             peer_as = neighbor.asn,
@@ -140,8 +141,8 @@ fn configuration(site: &Site<'_>) -> String {
     text
 }
 
-fn protocol(neighbor: Ipv4Addr) -> String {
-    format!("peer_{}", neighbor.octets()[3])
+fn protocol(neighbor: IpAddr) -> String {
+    format!("peer_{}", neighbor.to_string().replace(['.', ':'], "_"))
 }
 
 fn first_word(text: &str) -> String {

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::fs::{self, OpenOptions};
 use std::io::Write as _;
-use std::net::Ipv4Addr;
+use std::net::IpAddr;
 use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -107,7 +107,7 @@ impl Daemon for ExaBgp<'_> {
         Ok(heard.routes.into_iter().find(|((_, known), _)| known == prefix).map(|(_, route)| route))
     }
 
-    fn established(&self, neighbor: Ipv4Addr) -> Result<(), String> {
+    fn established(&self, neighbor: IpAddr) -> Result<(), String> {
         let up = self.heard()?.up;
         if up.contains(&neighbor.to_string()) { Ok(()) } else { Err(format!("sessions that are up: {up:?}")) }
     }
@@ -152,12 +152,13 @@ fn launch(site: &Site<'_>, commands: &PathBuf, record: &PathBuf) -> Arc<Process>
         let passive = if neighbor.passive { "passive true; " } else { "" };
         let _ = write!(
             text,
-            "neighbor {address} {{\n  router-id {local}; local-address {local}; local-as {asn}; peer-as {peer_as};\n  \
+            "neighbor {address} {{\n  router-id {local}; local-address {here}; local-as {asn}; peer-as {peer_as};\n  \
              hold-time {HOLD_TIME}; {passive}\n  \
              api feed {{ processes [ feeder ]; }}\n  \
              api listen {{ processes [ recorder ]; neighbor-changes; receive {{ parsed; update; }} }}\n  \
              family {{ ipv4 unicast; ipv6 unicast; }}\n  static {{\n",
             address = neighbor.address,
+            here = site.local(neighbor.address),
             asn = setup.asn,
             peer_as = neighbor.asn,
         );
@@ -172,6 +173,6 @@ fn launch(site: &Site<'_>, commands: &PathBuf, record: &PathBuf) -> Arc<Process>
         .env("exabgp.log.destination", "stderr")
         .env("exabgp.api.cli", "false")
         .env("exabgp.api.ack", "false")
-        .env("exabgp.tcp.bind", &local.to_string());
+        .env("exabgp.tcp.bind", &format!("{local} {}", site.node.v6()));
     site.lab.spawn(&site.node, &spawn)
 }

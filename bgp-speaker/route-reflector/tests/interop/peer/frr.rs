@@ -1,7 +1,7 @@
 //! FRR: `bgpd` alone, or with `zebra` where the kernel matters; asked and changed through `vtysh`.
 
 use std::fmt::Write as _;
-use std::net::Ipv4Addr;
+use std::net::IpAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -72,7 +72,7 @@ impl Daemon for Frr<'_> {
         }))
     }
 
-    fn established(&self, neighbor: Ipv4Addr) -> Result<(), String> {
+    fn established(&self, neighbor: IpAddr) -> Result<(), String> {
         let answer = self.json(&format!("show bgp neighbors {neighbor} json"))?;
         let state = &answer[neighbor.to_string()]["bgpState"];
         if state == "Established" { Ok(()) } else { Err(format!("state {state}")) }
@@ -109,9 +109,9 @@ fn launch(site: &Site<'_>, dir: &std::path::Path) -> Arc<Process> {
         dir.display().to_string(),
         dir.join("zserv.api").display().to_string(),
     );
-    let local = site.node.v4().to_string();
+    let [local, local6] = site.node.addresses().map(|address| address.to_string());
     let mut line = vec!["/usr/lib/frr/bgpd", "-S", "--log", "stdout", "-f", &config, "-i", &pid];
-    line.extend_from_slice(&["--vty_socket", &vty, "-P", "0", "-l", &local]);
+    line.extend_from_slice(&["--vty_socket", &vty, "-P", "0", "-l", &local, "-l", &local6]);
     if site.setup.kernel {
         line.extend_from_slice(&["-z", &zserv]);
         return site.lab.spawn(&site.node, &Spawn::new(&line));

@@ -1,7 +1,7 @@
 //! GoBGP: neighbours by file, routes and questions through `gobgp`.
 
 use std::fmt::Write as _;
-use std::net::Ipv4Addr;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -88,7 +88,7 @@ impl Daemon for GoBgp<'_> {
         Ok(Some(route))
     }
 
-    fn established(&self, neighbor: Ipv4Addr) -> Result<(), String> {
+    fn established(&self, neighbor: IpAddr) -> Result<(), String> {
         const ESTABLISHED: u64 = 6;
         let answer = self.json(&["neighbor", &neighbor.to_string()])?;
         let state = &answer["state"]["session_state"];
@@ -125,18 +125,20 @@ fn launch(site: &Site<'_>) -> Arc<Process> {
 fn configuration(site: &Site<'_>) -> String {
     let (local, setup) = (site.node.v4(), &site.setup);
     let mut text = format!(
-        "[global.config]\nas = {}\nrouter-id = \"{local}\"\nlocal-address-list = [\"{local}\"]\n",
-        setup.asn
+        "[global.config]\nas = {}\nrouter-id = \"{local}\"\nlocal-address-list = [\"{local}\", \"{}\"]\n",
+        setup.asn,
+        site.node.v6(),
     );
     for neighbor in &setup.neighbors {
         let _ = write!(
             text,
             "[[neighbors]]\n[neighbors.config]\nneighbor-address = \"{}\"\npeer-as = {}\n\
              [neighbors.timers.config]\nconnect-retry = 2\nhold-time = {HOLD_TIME}\nkeepalive-interval = {}\n\
-             idle-hold-time-after-reset = 2\n[neighbors.transport.config]\nlocal-address = \"{local}\"\n",
+             idle-hold-time-after-reset = 2\n[neighbors.transport.config]\nlocal-address = \"{}\"\n",
             neighbor.address,
             neighbor.asn,
             HOLD_TIME / 3,
+            site.local(neighbor.address),
         );
         if neighbor.passive {
             text.push_str("passive-mode = true\n");

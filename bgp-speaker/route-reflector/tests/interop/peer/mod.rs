@@ -7,7 +7,7 @@ mod frr;
 mod gobgp;
 mod openbgpd;
 
-use std::net::Ipv4Addr;
+use std::net::IpAddr;
 use std::path::Path;
 use std::time::Duration;
 
@@ -82,7 +82,7 @@ impl Kind {
 /// One neighbour as a daemon is told about it.
 #[derive(Clone, Debug)]
 pub(crate) struct Neighbor {
-    pub(crate) address: Ipv4Addr,
+    pub(crate) address: IpAddr,
     pub(crate) asn: u32,
     pub(crate) client: bool,
     pub(crate) passive: bool,
@@ -90,13 +90,13 @@ pub(crate) struct Neighbor {
 
 impl Neighbor {
     /// A plain neighbour; the daemon waits to be called.
-    pub(crate) fn passive(address: Ipv4Addr, asn: u32) -> Self {
-        Self { address, asn, client: false, passive: true }
+    pub(crate) fn passive(address: impl Into<IpAddr>, asn: u32) -> Self {
+        Self { passive: true, ..Self::active(address, asn) }
     }
 
     /// A plain neighbour that the daemon calls.
-    pub(crate) fn active(address: Ipv4Addr, asn: u32) -> Self {
-        Self { address, asn, client: false, passive: false }
+    pub(crate) fn active(address: impl Into<IpAddr>, asn: u32) -> Self {
+        Self { address: address.into(), asn, client: false, passive: false }
     }
 
     /// The same neighbour as a route-reflector client of the daemon.
@@ -146,7 +146,7 @@ pub(crate) trait Daemon {
     fn route(&self, prefix: &str) -> Result<Option<Route>, String>;
 
     /// Whether its session with a neighbour is up; otherwise its words about it.
-    fn established(&self, neighbor: Ipv4Addr) -> Result<(), String>;
+    fn established(&self, neighbor: IpAddr) -> Result<(), String>;
 
     /// Originates one more prefix.
     fn announce(&mut self, prefix: &str);
@@ -181,7 +181,8 @@ impl dyn Daemon + '_ {
 
     /// Waits until its session with a neighbour is up.
     #[track_caller]
-    pub(crate) fn comes_up_with(&self, neighbor: Ipv4Addr) {
+    pub(crate) fn comes_up_with(&self, neighbor: impl Into<IpAddr>) {
+        let neighbor = neighbor.into();
         eventually(&format!("the daemon's session with {neighbor} comes up"), UP, || {
             self.established(neighbor)
         });
@@ -196,6 +197,11 @@ struct Site<'a> {
 }
 
 impl Site<'_> {
+    /// Its own end of a session with this neighbour.
+    fn local(&self, neighbor: IpAddr) -> IpAddr {
+        if neighbor.is_ipv4() { self.node.v4().into() } else { self.node.v6().into() }
+    }
+
     fn originate(&mut self, prefix: &str) {
         self.setup.networks.push(prefix.to_owned());
     }

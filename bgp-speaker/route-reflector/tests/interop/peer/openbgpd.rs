@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 use std::fs;
-use std::net::Ipv4Addr;
+use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -68,7 +68,7 @@ impl Daemon for OpenBgpd<'_> {
         Ok(Some(route))
     }
 
-    fn established(&self, neighbor: Ipv4Addr) -> Result<(), String> {
+    fn established(&self, neighbor: IpAddr) -> Result<(), String> {
         let answer = self.json(&["show", "neighbor", &neighbor.to_string()])?;
         let state = &answer["neighbors"][0]["state"];
         if state == "Established" { Ok(()) } else { Err(format!("state {state}")) }
@@ -116,9 +116,10 @@ fn make_prison() {
 fn configuration(site: &Site<'_>, socket: &Path) -> String {
     let (local, setup) = (site.node.v4(), &site.setup);
     let mut text = format!(
-        "AS {asn}\nrouter-id {local}\nsocket \"{socket}\"\nfib-update no\nlisten on {local}\n\
+        "AS {asn}\nrouter-id {local}\nsocket \"{socket}\"\nfib-update no\nlisten on {local}\nlisten on {local6}\n\
          nexthop qualify via default\nholdtime {HOLD_TIME}\n",
         asn = setup.asn,
+        local6 = site.node.v6(),
         socket = socket.display(),
     );
     for prefix in &setup.networks {
@@ -127,9 +128,11 @@ fn configuration(site: &Site<'_>, socket: &Path) -> String {
     for neighbor in &setup.neighbors {
         let _ = write!(
             text,
-            "neighbor {} {{\n\tremote-as {}\n\tlocal-address {local}\n\tannounce IPv4 unicast\n\
+            "neighbor {} {{\n\tremote-as {}\n\tlocal-address {}\n\tannounce IPv4 unicast\n\
              \tannounce IPv6 unicast\n",
-            neighbor.address, neighbor.asn
+            neighbor.address,
+            neighbor.asn,
+            site.local(neighbor.address),
         );
         if neighbor.passive {
             text.push_str("\tpassive\n");
@@ -140,5 +143,7 @@ fn configuration(site: &Site<'_>, socket: &Path) -> String {
         text.push_str("}\n");
     }
     text.push_str("allow from any\nallow to any\n");
+    // Over an IPv4 session to another AS it takes the first IPv6 address of the host for its own: that of loopback.
+    let _ = writeln!(text, "match to ebgp prefix ::/0 prefixlen >= 0 set nexthop {}", site.node.v6());
     text
 }

@@ -59,11 +59,11 @@ fn one_session_stays(
     theirs: &crate::lab::Node,
 ) {
     holds("one session, up all the time, over one connection", Duration::from_secs(4), || {
-        let peer = reflector.established(theirs.v4())?;
+        let peer = reflector.established(theirs.v4().into())?;
         if peer["established"] != 1 {
             return Err(format!("the session came up more than once: {peer}"));
         }
-        daemon.established(ours.v4())?;
+        daemon.established(ours.v4().into())?;
         let connections =
             lab.run(ours, &["ss", "-Htn", "state", "established", "src", &ours.v4().to_string()])?;
         let connections = connections.lines().count();

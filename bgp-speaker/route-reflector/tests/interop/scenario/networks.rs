@@ -1,6 +1,6 @@
 //! Networks of our own nodes that carry packets between the workloads behind them.
 
-use std::net::{Ipv4Addr, Ipv6Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -79,7 +79,7 @@ fn members(places: &[Place]) -> Vec<Member> {
     places.iter().map(|place| place.member.clone()).collect()
 }
 
-fn start_agents<'a>(lab: &'a Lab, places: &[Place], reflectors: &[(Ipv4Addr, u32)]) -> Vec<Agent<'a>> {
+fn start_agents<'a>(lab: &'a Lab, places: &[Place], reflectors: &[(IpAddr, u32)]) -> Vec<Agent<'a>> {
     let members = members(places);
     places.iter().map(|place| Agent::start(lab, &place.node, &members, reflectors)).collect()
 }
@@ -174,16 +174,27 @@ fn two_reflectors(lab: &Lab, loss: Loss) {
     let nodes = REFLECTORS.map(|index| lab.node(&format!("rr{index}"), index));
     let mut reflectors = nodes.each_ref().map(|node| {
         let other = nodes.iter().find(|other| other.index != node.index).expect("there are two");
-        let clients = places.iter().map(|place| PeerEntry::new(place.node.v4(), OUR_AS).client().passive());
+        let clients = places.iter().flat_map(|place| place.node.addresses());
+        let clients = clients.map(|address| PeerEntry::new(address, OUR_AS).client().passive());
         let entry = PeerEntry::new(other.v4(), OUR_AS);
         let entry = if node.index > other.index { entry.passive() } else { entry };
         let entries: Vec<PeerEntry> = clients.chain([entry]).collect();
         Reflector::start(lab, node, OUR_AS, &entries, "cluster-id = \"10.9.0.100\"")
     });
-    let agents = start_agents(lab, &places, &nodes.each_ref().map(|node| (node.v4(), OUR_AS)));
+    let agents = start_agents(
+        lab,
+        &places,
+        &nodes
+            .each_ref()
+            .map(Node::addresses)
+            .concat()
+            .into_iter()
+            .map(|address| (address, OUR_AS))
+            .collect::<Vec<_>>(),
+    );
     for reflector in &reflectors {
-        for place in &places {
-            reflector.comes_up_with(place.node.v4());
+        for address in places.iter().flat_map(|place| place.node.addresses()) {
+            reflector.comes_up_with(address);
         }
     }
     reflectors[0].comes_up_with(nodes[1].v4());
@@ -201,8 +212,8 @@ fn two_reflectors(lab: &Lab, loss: Loss) {
             converged(&agents, &places)
         });
         reflectors[lost].restart();
-        for place in &places {
-            reflectors[lost].comes_up_with(place.node.v4());
+        for address in places.iter().flat_map(|place| place.node.addresses()) {
+            reflectors[lost].comes_up_with(address);
         }
         // Its table must be full again before the other one may go.
         eventually("the reflector has learned everything again", SOON, || {
@@ -223,11 +234,13 @@ fn mixed(lab: &Lab, kind: Kind) {
     let places = [Place::new(lab, 1), Place::new(lab, 2)];
     let [ours, theirs] = &places;
     let blocks: Vec<&str> = theirs.member.blocks.iter().map(String::as_str).collect();
-    let neighbor = Neighbor::active(ours.node.v4(), OUR_AS);
-    let daemon = kind.start(lab, &theirs.node, Setup::new(OUR_AS, vec![neighbor], &blocks).with_kernel());
-    let reflectors = [(theirs.node.v4(), OUR_AS)];
+    let neighbors = ours.node.addresses().map(|address| Neighbor::active(address, OUR_AS));
+    let daemon = kind.start(lab, &theirs.node, Setup::new(OUR_AS, neighbors.to_vec(), &blocks).with_kernel());
+    let reflectors = theirs.node.addresses().map(|address| (address, OUR_AS));
     let agent = Agent::start(lab, &ours.node, std::slice::from_ref(&ours.member), &reflectors);
-    daemon.comes_up_with(ours.node.v4());
+    for address in ours.node.addresses() {
+        daemon.comes_up_with(address);
+    }
     for block in &theirs.member.blocks {
         let gateway = if kind == Kind::Frr && block.contains(':') {
             // FRR with zebra sends its link-local address beside the global one (RFC 2545 §3).

@@ -87,11 +87,13 @@ fn our_reflector(lab: &Lab, kind: Kind) {
 /// Two of our nodes behind the daemon as their reflector.
 fn their_reflector(lab: &Lab, kind: Kind) {
     let (theirs, one, two) = (lab.node("rr", 1), lab.node("one", 2), lab.node("two", 3));
-    let clients = [one.v4(), two.v4()].map(|address| Neighbor::passive(address, OUR_AS).client());
-    let mut daemon = kind.start(lab, &theirs, Setup::new(OUR_AS, clients.to_vec(), &FROM_DAEMON));
+    let clients = [one.addresses(), two.addresses()].concat();
+    let clients: Vec<_> =
+        clients.iter().map(|address| Neighbor::passive(*address, OUR_AS).client()).collect();
+    let mut daemon = kind.start(lab, &theirs, Setup::new(OUR_AS, clients, &FROM_DAEMON));
     let blocks = [["10.65.2.0/26", "fd65:2::/122"], ["10.65.3.0/26", "fd65:3::/122"]];
     let members = [Member::new(&one, OUR_AS, &blocks[0]), Member::new(&two, OUR_AS, &blocks[1])];
-    let reflectors = [(theirs.v4(), OUR_AS)];
+    let reflectors = theirs.addresses().map(|address| (address, OUR_AS));
     let first = Agent::start(lab, &one, &members, &reflectors);
     let mut second = Agent::start(lab, &two, &members, &reflectors);
     daemon.comes_up_with(one.v4());

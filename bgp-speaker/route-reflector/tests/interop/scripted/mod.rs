@@ -5,7 +5,7 @@ pub(crate) mod message;
 
 use std::collections::BTreeMap;
 use std::io::{self, Read, Write};
-use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpStream};
+use std::net::{IpAddr, Ipv4Addr, Shutdown, SocketAddr, TcpStream};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -148,7 +148,7 @@ impl Daemon for Scripted {
         Ok(self.seen().routes.get(prefix).map(|(route, _)| route.clone()))
     }
 
-    fn established(&self, _: Ipv4Addr) -> Result<(), String> {
+    fn established(&self, _: IpAddr) -> Result<(), String> {
         self.seen().ended.clone().map_or(Ok(()), Err)
     }
 
