@@ -9,7 +9,6 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
 use bgp_wire::{Asn, Codec, Family, GracefulRestart, Message, Notification, RouterId};
-use bytes::Bytes;
 
 use crate::collision::{Opener, Progress};
 use crate::reach::{Idle, Reach};
@@ -30,7 +29,7 @@ struct Link {
     /// The dialler has been told that it stands, or has given up.
     answered: bool,
     accepted: bool,
-    queues: [VecDeque<Bytes>; 2],
+    queues: [VecDeque<Arc<Message>>; 2],
     closed: [bool; 2],
 }
 
@@ -212,9 +211,9 @@ impl Pair {
 
     fn deliver(&mut self, now: Duration, at: usize, side: usize) {
         let link = &mut self.links[at];
-        let bytes = link.queues[1 - side].pop_front().expect("only offered for a queue that holds something");
+        let message =
+            link.queues[1 - side].pop_front().expect("only offered for a queue that holds something");
         let id = link.id;
-        let message = Codec::before_open().decode(&bytes).expect("sessions send lawful messages");
         self.sessions[side].handle(now, Input::Message(id, &message));
     }
 
@@ -223,6 +222,8 @@ impl Pair {
             while let Some(output) = self.sessions[side].poll_output() {
                 self.output(side, output, seen);
             }
+            // It decides nothing, and a copy for each state is dear.
+            self.sessions[side].last_error = None;
         }
     }
 
@@ -248,11 +249,12 @@ impl Pair {
                 dial.closed[side] = true;
             }
             Output::Send(id, bytes) => {
-                note_refusal(&bytes, seen);
+                let message = Codec::before_open().decode(&bytes).expect("sessions send lawful messages");
+                note_refusal(&message, seen);
                 let link = self.links.iter_mut().find(|link| link.id == id).expect("the connection exists");
                 assert!(!link.closed[side], "nothing is sent after a close");
                 if !link.closed[1 - side] {
-                    link.queues[side].push_back(bytes);
+                    link.queues[side].push_back(Arc::new(message));
                 }
             }
             Output::Close(id) => {
@@ -283,7 +285,7 @@ impl Pair {
             let flags = [link.dialler == 0, link.answered, link.accepted, link.closed[0], link.closed[1]];
             key.extend(flags.map(u8::from));
             for queue in &link.queues {
-                key.extend(queue.iter().map(|bytes| bytes[18]));
+                key.extend(queue.iter().map(|message| kind(message)));
                 key.push(254);
             }
         }
@@ -313,12 +315,21 @@ fn running(timers: &Timers) -> u8 {
     Timer::ALL.into_iter().filter(|t| timers.deadline(*t).is_some()).fold(0, |mask, t| mask | 1 << t as u8)
 }
 
-fn note_refusal(bytes: &Bytes, seen: &mut Seen) {
-    let message = Codec::before_open().decode(bytes).expect("sessions send lawful messages");
+fn kind(message: &Message) -> u8 {
+    match message {
+        Message::Open(_) => 1,
+        Message::Update(_) => 2,
+        Message::Notification(_) => 3,
+        Message::KeepAlive => 4,
+        Message::RouteRefresh(_) => 5,
+    }
+}
+
+fn note_refusal(message: &Message, seen: &mut Seen) {
     if let Message::Notification(notification) = message {
         let allowed = [Notification::cease_collision(), Notification::hold_timer_expired()];
-        if !allowed.contains(&notification) {
-            seen.refusals.push(notification);
+        if !allowed.contains(notification) {
+            seen.refusals.push(notification.clone());
         }
     }
 }
