@@ -1,0 +1,75 @@
+//! MRT files (RFC 6396, RFC 8050): the BGP messages of BGP4MP records.
+use std::net::{Ipv4Addr, Ipv6Addr};
+
+use bgp_wire::{Codec, Family, FamilySet};
+
+use super::record::Record;
+use super::stream::Splitter;
+
+const BGP4MP: u16 = 16;
+const BGP4MP_ET: u16 = 17;
+
+/// Reads records until the end or until one is cut short. Records of other types are counted.
+pub(crate) fn messages(file: &[u8], codec: &Codec, emit: &mut impl FnMut(Record)) {
+    let mut rest = file;
+    let mut number = 0u64;
+    let mut other = 0u64;
+    while !rest.is_empty() {
+        number = number.saturating_add(1);
+        let Some((kind, subtype, body, after)) = record(rest) else {
+            emit(Record::error(&format!("record {number}"), "the record is cut short"));
+            break;
+        };
+        rest = after;
+        match message(kind, subtype, body, codec) {
+            Some((from, octets, codec)) => {
+                let mut splitter = Splitter::new(&codec);
+                splitter.push(octets, &format!("record {number}, from {from}"), emit);
+                splitter.give_up(emit);
+            }
+            None => other = other.saturating_add(1),
+        }
+    }
+    if number > 0 && other == number {
+        emit(Record::error("file", &format!("none of its {number} records holds a BGP message")));
+    }
+}
+
+type Parts<'a> = (u16, u16, &'a [u8], &'a [u8]);
+
+/// Type, subtype, body, and what follows.
+fn record(bytes: &[u8]) -> Option<Parts<'_>> {
+    let [_, _, _, _, t1, t0, s1, s0, l3, l2, l1, l0, rest @ ..] = bytes else { return None };
+    let len = usize::try_from(u32::from_be_bytes([*l3, *l2, *l1, *l0])).ok()?;
+    let (body, after) = rest.split_at_checked(len)?;
+    Some((u16::from_be_bytes([*t1, *t0]), u16::from_be_bytes([*s1, *s0]), body, after))
+}
+
+/// The sender, the message and its context; `None` for a record that holds none.
+fn message<'a>(kind: u16, subtype: u16, body: &'a [u8], codec: &Codec) -> Option<(String, &'a [u8], Codec)> {
+    let body = match kind {
+        BGP4MP => body,
+        // Microseconds.
+        BGP4MP_ET => body.get(4..)?,
+        _ => return None,
+    };
+    // MESSAGE, MESSAGE_AS4, both _LOCAL, and the four with ADD-PATH.
+    let four_octet_as = match subtype {
+        1 | 6 | 8 | 10 => false,
+        4 | 7 | 9 | 11 => true,
+        _ => return None,
+    };
+    let mut codec = Codec { four_octet_as, extended_message: true, ..*codec };
+    if subtype >= 8 {
+        codec.add_path_rx = FamilySet::of(Family::KNOWN);
+    }
+    // Peer and local AS, interface, AFI, peer and local address.
+    let rest = body.get(if four_octet_as { 10 } else { 6 }..)?;
+    let (afi, rest) = rest.split_first_chunk::<2>()?;
+    let (from, octets) = match u16::from_be_bytes(*afi) {
+        1 => (rest.first_chunk::<4>().map(|a| Ipv4Addr::from(*a).to_string())?, rest.get(8..)?),
+        2 => (rest.first_chunk::<16>().map(|a| Ipv6Addr::from(*a).to_string())?, rest.get(32..)?),
+        _ => return None,
+    };
+    Some((from, octets, codec))
+}
