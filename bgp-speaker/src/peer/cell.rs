@@ -95,10 +95,15 @@ impl PeerCell {
         up.is_some_and(|u| u.status.families.iter().all(|family| session.told.contains(family)))
     }
 
-    pub(crate) fn down(&self, reason: String) {
+    /// Notes why a session ended or did not come up; whether that is news.
+    pub(crate) fn down(&self, reason: &str) -> bool {
         let mut session = lock(&self.session);
-        session.last_error = Some(reason);
-        session.negotiated = None;
+        let was_up = session.negotiated.take().is_some();
+        let news = was_up || session.last_error.as_deref() != Some(reason);
+        if news {
+            session.last_error = Some(reason.to_owned());
+        }
+        news
     }
 
     pub(crate) fn set_prefixes(&self, counters: PrefixCounters) {

@@ -1,6 +1,7 @@
 //! Route reflection.
 
 use std::net::IpAddr;
+use std::time::Duration;
 
 use bgp_speaker::{
     Asn, ClusterId, Community, NextHop, PeerClass, RangeConfig, Route, RouteFilter, ShutdownMode, Speaker,
@@ -129,4 +130,45 @@ async fn an_external_peer_without_policy_gets_nothing_and_status_says_why() {
     eventually("the table has been told", async || a.status().peers[0].sent.update > 0).await;
     has_exactly(&b, &[]).await;
     assert_eq!(b.status().peers[0].prefixes.received, 0);
+}
+
+#[tokio::test]
+async fn the_clients_of_two_reflectors_of_one_cluster_do_not_notice_when_one_goes() {
+    let mut reflectors = Vec::new();
+    for node in [1, 2] {
+        let reflector = builder(ip(27, node), ASN).cluster_id(ClusterId(7)).start().await.unwrap();
+        reflector
+            .add_listen_range(RangeConfig::new(net("127.40.27.8/29"), ASN).reflector_clients())
+            .await
+            .unwrap();
+        reflectors.push(reflector);
+    }
+    reflectors[0].add_peer(waiting_for(ip(27, 2), ASN)).await.unwrap();
+    reflectors[1].add_peer(peer_of(&reflectors[0])).await.unwrap();
+    let mut clients = Vec::new();
+    for node in 0..3 {
+        let client = speaker(ip(27, 8 + node)).await;
+        announce(&client, &[&format!("10.0.{node}.0/26")]).await;
+        for reflector in &reflectors {
+            client.add_peer(peer_of(reflector)).await.unwrap();
+        }
+        established(&client, 2).await;
+        clients.push(client);
+    }
+    let all = ["10.0.0.0/26", "10.0.1.0/26", "10.0.2.0/26"];
+    for client in &clients {
+        has_exactly(client, &all).await;
+        eventually("both tell everything", async || client.status().table.paths == 5).await;
+    }
+    let mut changes = clients[0].subscribe();
+    while !changes.next().await.expect("the speaker runs").synced {}
+    reflectors.pop().unwrap().shutdown(ShutdownMode::HardReset).await;
+    for client in &clients {
+        established(client, 1).await;
+        eventually("the paths of the other are gone", async || client.status().table.paths == 3).await;
+        has_exactly(client, &all).await;
+    }
+    while let Ok(Some(batch)) = tokio::time::timeout(Duration::from_millis(100), changes.next()).await {
+        assert!(batch.changes.iter().all(|c| c.best.is_some()), "a route was gone for a moment: {batch:?}");
+    }
 }

@@ -3,7 +3,10 @@
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::{Duration, Instant};
 
-use bgp_speaker::{Event, OwnerId, PeerConfig, Route, ShutdownMode, Speaker, SpeakerError, State};
+use bgp_speaker::{
+    Event, Family, FamilySet, NextHop, OwnerId, PeerConfig, Route, RouteFilter, ShutdownMode, Speaker,
+    SpeakerError, State,
+};
 use bgp_wire::{Message, NotificationCode, keepalive};
 use tokio::net::TcpListener;
 
@@ -291,4 +294,42 @@ async fn unread_input_is_no_silence() {
     assert_eq!(peer(&a, ip(76, 9)).state, State::Established);
     assert!(matches!(scripted.receive().await, Some(Message::KeepAlive | Message::Update(_))));
     assert_eq!(a.status().established(), 2, "the good session stands as well");
+}
+
+#[tokio::test]
+async fn ipv6_routes_over_an_ipv4_session_go_with_the_next_hop_that_was_configured() {
+    let (a, b) = (speaker(ip(77, 1)).await, speaker(ip(77, 2)).await);
+    let both = FamilySet::of(&[Family::IPV4_UNICAST, Family::IPV6_UNICAST]);
+    let (mut to_b, mut to_a) = (waiting_for(ip(77, 2), ASN), peer_of(&a));
+    to_b.options.families = Some(both);
+    to_b.options.next_hop_v6 = Some("2001:db8::1".parse().unwrap());
+    to_a.options.families = Some(both);
+    a.add_peer(to_b).await.unwrap();
+    b.add_peer(to_a).await.unwrap();
+    announce(&a, &["2001:db8:1::/48", "10.1.0.0/16"]).await;
+    announce(&b, &["2001:db8:2::/48"]).await;
+    has_exactly(&b, &["2001:db8:1::/48", "2001:db8:2::/48", "10.1.0.0/16"]).await;
+    let filter =
+        RouteFilter { family: Some(Family::IPV6_UNICAST), peer: Some(ip(77, 1)), ..RouteFilter::default() };
+    let page = b.routes(filter, None, 10).await.unwrap();
+    assert_eq!(page.routes[0].attributes.next_hop, Some(NextHop::V6("2001:db8::1".parse().unwrap())));
+    // The other way there is no address that could be the next hop: the route is held back, with a reason.
+    let told = b.explain(net("2001:db8:2::/48")).await.unwrap().expect("it is announced");
+    assert!(told.peers[0].1.is_err());
+    assert!(!crate::support::prefixes(&a).await.contains(&net("2001:db8:2::/48")));
+}
+
+#[tokio::test]
+async fn a_connection_that_is_refused_leaves_the_status_of_the_session_alone() {
+    let (a, _b) = pair(78).await;
+    a.add_peer(waiting_for(ip(78, 9), ASN)).await.unwrap();
+    let mut first = Scripted::connect(ip(78, 9), listening(&a)).await;
+    first.establish(ASN, ID, 90).await;
+    established(&a, 2).await;
+    let mut second = Scripted::connect(ip(78, 9), listening(&a)).await;
+    second.send_open(ASN, ID, 90).await;
+    while second.receive().await.is_some() {}
+    let seen = peer(&a, ip(78, 9));
+    assert_eq!((seen.state, seen.established, seen.last_error), (State::Established, 1, None));
+    assert!(seen.negotiated.is_some());
 }

@@ -140,8 +140,6 @@ impl PeerTask {
     fn close(&mut self, conn: ConnId) {
         if let Some(at) = self.connections.iter().position(|c| c.id == conn) {
             let mut connection = self.connections.swap_remove(at);
-            // A speaker that restarts leaves no last words: an orderly end of the stream would not be wrong, but the socket
-            // has to go before the process does.
             connection.flush_last_words();
             self.lingering.add(connection.into_stream(), self.shared.now());
         }
@@ -169,7 +167,8 @@ impl PeerTask {
                 }
                 self.ended(&reason);
             }
-            bgp_fsm::Event::AttemptFailed(reason) => self.ended(&reason),
+            // A second connection that came to nothing is no news of a session that is up.
+            bgp_fsm::Event::AttemptFailed(reason) if self.up.is_none() => self.ended(&reason),
             _ => {}
         }
     }
@@ -177,8 +176,9 @@ impl PeerTask {
     fn ended(&self, reason: &DownReason) {
         let peer = self.cell.config.address;
         let reason = reason.to_string();
-        tracing::info!(%peer, %reason, "session ended");
-        self.cell.down(reason.clone());
+        if self.cell.down(&reason) {
+            tracing::info!(%peer, %reason, "session ended");
+        }
         self.shared.emit(Event::PeerDown { peer, reason });
     }
 
