@@ -35,7 +35,7 @@ pub enum ClusterEdit {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub struct Rewrite {
     /// Put an AS in front of the path so many times, as on the way to an external peer (RFC 4271 §5.1.2).
-    /// Confederation segments end here (RFC 5065 §4.1).
+    /// Confederation segments end here (RFC 5065 §4.1). AS 0 is never put in front (RFC 7607).
     pub prepend: Option<(Asn, u8)>,
     /// MULTI_EXIT_DISC.
     pub med: Edit<u32>,
@@ -140,6 +140,11 @@ impl<T: Copy> Edit<T> {
 }
 
 impl Rewrite {
+    /// What goes in front of the path.
+    fn prepended(&self) -> Option<(Asn, u8)> {
+        self.prepend.filter(|(asn, _)| *asn != Asn::RESERVED)
+    }
+
     /// Whether an attribute that the block lacks is to be written.
     fn inserts(&self, code: AttributeCode, block: AttributeBlock<'_>) -> bool {
         match code {
@@ -217,7 +222,7 @@ impl Rewrite {
 
     /// Whether AS4_PATH says more than AS_PATH; confederation segments are not in it (RFC 6793 §3).
     fn path_needs_four_octets(&self, path: AsPathView<'_>) -> bool {
-        let prepended = self.prepend.is_some_and(|(asn, times)| times > 0 && !asn.fits_two_octets());
+        let prepended = self.prepended().is_some_and(|(asn, times)| times > 0 && !asn.fits_two_octets());
         let mut segments = path.segments().filter(|s| !s.kind.is_confederation());
         prepended || segments.any(|s| s.asns().any(|asn| !asn.fits_two_octets()))
     }
@@ -232,7 +237,7 @@ impl Rewrite {
         let mut segments =
             path.segments().filter(|s| self.keeps(s.kind) && !(as4_path && s.kind.is_confederation()));
         let mut first = segments.next();
-        if let Some((asn, times)) = self.prepend {
+        if let Some((asn, times)) = self.prepended() {
             let leading = first.filter(|s| s.kind == SegmentKind::Sequence);
             let room = leading.map_or(0, |s| 255usize.saturating_sub(s.len()));
             let times = usize::from(times);

@@ -1,4 +1,7 @@
-//! What each fuzz target does with its octets. In a library, so that a test on stable can replay the corpora.
+//! What each fuzz target does with its octets. In a library, so that a test on stable can replay the seeds.
+//!
+//! `cargo +nightly fuzz run update -- -max_total_time=30` from the top, with any target of `fuzz_targets`; the folder
+//! `seeds/update`, given as one more argument behind `fuzz/corpus/update`, is where to begin.
 mod targets;
 
 pub use targets::*;

@@ -48,7 +48,7 @@ pub(crate) fn reach(
 ) -> Result<(Result<usize, FaultKind>, &[u8]), FaultKind> {
     let parts = split_reach(value).ok_or(FaultKind::Length)?;
     let next_hop = match NextHop::decode(parts.next_hop, family, extended_next_hop) {
-        Ok(next_hop) => Ok(next_hop.len().max(parts.next_hop.len())),
+        Ok(_) => Ok(parts.next_hop.len()),
         Err(BadNextHop::Value) => Err(FaultKind::NextHop),
         Err(BadNextHop::Length) => return Err(FaultKind::NextHopLength),
     };

@@ -319,12 +319,10 @@ impl Pass<'_> {
         if !self.codec.four_octet_as {
             self.halves_fit(sections)?;
         }
-        match self.index.faults.strongest() {
-            Some(fault) if fault.reaction > Reaction::AttributeDiscard => {
-                self.without_reachable_nlri(&fault, sections)
-            }
-            _ => Ok(()),
+        if self.index.faults.reaction() > Reaction::AttributeDiscard {
+            self.without_reachable_nlri(sections)?;
         }
+        Ok(())
     }
 
     /// RFC 7606 §3 (d): treat-as-withdraw. Behind an overrun they may well be there.
@@ -384,12 +382,15 @@ impl Pass<'_> {
     /// RFC 7606 §5.2: with attributes but no reachable NLRI, the NLRI may be what was damaged,
     /// so anything stronger than discard ends the session.
     #[cold]
-    fn without_reachable_nlri(&self, fault: &Fault, sections: &Sections<'_>) -> Result<(), Notification> {
+    fn without_reachable_nlri(&self, sections: &Sections<'_>) -> Result<(), Notification> {
         let reachable = !sections.nlri.is_empty() || self.mp_reaches;
         let only_unreach = self.index.present == UpdateIndex::bit(AttributeCode::MP_UNREACH_NLRI)
             && self.seen_high == [0; 3]
             && !self.overrun;
-        if reachable || only_unreach { Ok(()) } else { Err(notification(fault, sections.attributes)) }
+        match self.index.faults.strongest() {
+            Some(fault) if !reachable && !only_unreach => Err(notification(&fault, sections.attributes)),
+            _ => Ok(()),
+        }
     }
 
     /// RFC 4724 §2: an empty UPDATE, or one with nothing but an empty MP_UNREACH_NLRI.

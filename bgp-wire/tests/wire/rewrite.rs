@@ -83,6 +83,12 @@ fn an_external_peer_gets_our_as_and_no_internal_attributes() {
 }
 
 #[test]
+fn as_zero_is_never_put_in_front() {
+    let how = Rewrite { prepend: Some((Asn(0), 3)), ..Rewrite::default() };
+    assert_eq!(rewritten(&route(), &how), route());
+}
+
+#[test]
 fn our_own_route_gets_a_path_of_one() {
     let how = Rewrite { prepend: Some((Asn(65000), 1)), local_pref: Edit::Set(100), ..Rewrite::default() };
     let to = rewritten(&PathAttributes::default(), &how);
