@@ -16,7 +16,7 @@ use crate::{Cause, ConnId, DownReason, Event, Negotiated, Output, Stop};
 impl Session {
     /// ManualStop (event 2).
     pub(super) fn stop(&mut self, stop: &Stop) {
-        self.end_all(|conn| match stop {
+        self.end_all(None, |conn| match stop {
             Stop::Silent => Cause::Stopped,
             Stop::Notify(notification) => Cause::NotificationSent(for_good(conn, notification)),
         });
@@ -30,15 +30,15 @@ impl Session {
         if let Reach::Idle(_) = self.reach {
             return;
         }
-        self.end_all(|_| Cause::NotificationSent(notification.clone()));
+        self.end_all(Some(now), |_| Cause::NotificationSent(notification.clone()));
         self.start_idle_hold(now, false);
     }
 
-    fn end_all(&mut self, cause: impl Fn(&Connection) -> Cause) {
+    fn end_all(&mut self, now: Option<Duration>, cause: impl Fn(&Connection) -> Cause) {
         self.abort_dial();
         while let Some(conn) = self.connections.first() {
             let (id, cause) = (conn.id, cause(conn));
-            self.finish(None, id, cause);
+            self.finish(now, id, cause);
         }
     }
 

@@ -249,6 +249,23 @@ fn a_stable_session_decays_the_back_off() {
 }
 
 #[test]
+fn a_session_that_we_reset_after_a_long_time_has_earned_its_failures_back() {
+    let mut bench = Bench::connecting(config());
+    for n in 0..8 {
+        let conn = ConnId(100 + n);
+        bench.feed(Input::Connected(conn));
+        bench.message(conn, &Message::Notification(Notification::cease_rejected()));
+        bench.tick();
+    }
+    bench.feed(Input::Connected(OUT));
+    bench.open(OUT, Open { hold_time: 0, ..peer_open(LOW_ID) });
+    bench.keepalive(OUT);
+    bench.now += seconds(3600);
+    bench.feed(Input::Reset(Notification::cease_config_change()));
+    assert!(bench.pass(seconds(1)).dials());
+}
+
+#[test]
 fn starting_by_hand_ends_the_back_off() {
     let mut bench = Bench::open_sent(config());
     bench.message(OUT, &Message::Notification(Notification::cease_rejected()));
