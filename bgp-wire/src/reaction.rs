@@ -115,6 +115,10 @@ impl Fault {
         match (self.kind, self.attribute) {
             (FaultKind::Flags, _) => sub::FLAGS,
             (FaultKind::Length, AttributeCode::AS_PATH) => sub::AS_PATH,
+            // RFC 4760 §7 names the subcode for whatever is wrong inside.
+            (FaultKind::Length, AttributeCode::MP_REACH_NLRI | AttributeCode::MP_UNREACH_NLRI) => {
+                sub::OPTIONAL
+            }
             (FaultKind::Length, _) => sub::LENGTH,
             (FaultKind::Value, AttributeCode::ORIGIN) => sub::ORIGIN,
             (FaultKind::Segment | FaultKind::ReservedAs, AttributeCode::AS_PATH) => sub::AS_PATH,

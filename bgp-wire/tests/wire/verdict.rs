@@ -205,8 +205,8 @@ fn wrong_flags_on_mp_attributes_are_worse_than_withdrawal() {
 #[test]
 fn malformed_mp_attributes_end_the_session() {
     let reset = |mp: Vec<u8>| verdict(&external(), &update(&[], &[origin(), as_path(&[1]), mp], &[]));
-    assert!(reset(attribute(0x80, 14, &[0, 2])).starts_with("reset 3/5"), "no family");
-    assert!(reset(attribute(0x80, 14, &[0, 2, 1, 16, 1])).starts_with("reset 3/5"), "next hop cut short");
+    assert!(reset(attribute(0x80, 14, &[0, 2])).starts_with("reset 3/9"), "no family");
+    assert!(reset(attribute(0x80, 14, &[0, 2, 1, 16, 1])).starts_with("reset 3/9"), "next hop cut short");
     assert!(
         reset(attribute(0x80, 14, &[0, 2, 1, 4, 1, 2, 3, 4, 0])).starts_with("reset 3/9"),
         "next hop length"
