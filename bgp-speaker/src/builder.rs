@@ -36,6 +36,7 @@ pub struct Builder {
     pub(crate) local_addresses: Vec<IpAddr>,
     pub(crate) mesh_dialer: MeshDialer,
     pub(crate) mesh_options: SessionOptions,
+    pub(crate) max_paths: usize,
     pub(crate) seed: Option<u64>,
     pub(crate) sweep_after: Duration,
     pub(crate) forwarding_preserved: bool,
@@ -52,6 +53,7 @@ impl Builder {
             local_addresses: Vec::new(),
             mesh_dialer: MeshDialer::default(),
             mesh_options: SessionOptions::default(),
+            max_paths: 1,
             seed: None,
             sweep_after: Duration::from_secs(120),
             forwarding_preserved: true,
@@ -98,6 +100,12 @@ impl Builder {
     /// Options of all mesh sessions; source address and passive are set per session.
     pub fn mesh_options(mut self, options: SessionOptions) -> Self {
         self.mesh_options = options;
+        self
+    }
+
+    /// How many equal paths of a prefix the kernel and subscribers get as next hops. Default 1; 0 counts as 1.
+    pub fn max_paths(mut self, paths: usize) -> Self {
+        self.max_paths = paths.max(1);
         self
     }
 

@@ -153,7 +153,8 @@ impl Speaker {
         Arc::new(self.shared.status())
     }
 
-    /// Lists routes, at most `limit` paths or so; `from` is where the page before ended.
+    /// Lists routes page by page: about `limit` paths, and not more than about a thousand; `from` is where the page before
+    /// ended.
     ///
     /// # Errors
     /// The filter names a peer that there is not, or the speaker has ended.

@@ -49,6 +49,7 @@ pub(crate) async fn start(
 
     let mut config = RibConfig::new(builder.asn, builder.router_id);
     config.cluster_id = builder.cluster_id;
+    config.max_paths = builder.max_paths;
     config.seed = seed;
     let door = Arc::new(Door::default());
     let (task, rib) = RibTask::new(Rib::new(config), shared.clone(), door.clone());

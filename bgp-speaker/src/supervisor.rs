@@ -52,6 +52,13 @@ struct Entry {
     origin: Origin,
 }
 
+/// A listen range, and how many peers are there through it.
+#[derive(Debug)]
+struct Range {
+    config: RangeConfig,
+    members: usize,
+}
+
 /// Everything that has to end with the speaker, besides the peers.
 pub(crate) struct Household {
     pub(crate) listeners: JoinSet<()>,
@@ -69,7 +76,7 @@ pub(crate) struct Supervisor {
     accepted: mpsc::Receiver<(TcpStream, SocketAddr)>,
     household: Household,
     peers: BTreeMap<IpAddr, Entry>,
-    ranges: Vec<RangeConfig>,
+    ranges: Vec<Range>,
     mesh: BTreeMap<IpAddr, PeerConfig>,
     tasks: JoinSet<()>,
     running: HashMap<Id, Arc<PeerCell>>,
@@ -182,15 +189,15 @@ impl Supervisor {
     }
 
     fn add_range(&mut self, range: RangeConfig) -> Result<(), SpeakerError> {
-        if self.ranges.iter().any(|r| r.prefix == range.prefix) {
+        if self.ranges.iter().any(|r| r.config.prefix == range.prefix) {
             return Err(SpeakerError::DuplicateRange(range.prefix));
         }
-        self.ranges.push(range);
+        self.ranges.push(Range { config: range, members: 0 });
         Ok(())
     }
 
     fn remove_range(&mut self, prefix: IpNet) -> Result<(), SpeakerError> {
-        let at = self.ranges.iter().position(|r| r.prefix == prefix);
+        let at = self.ranges.iter().position(|r| r.config.prefix == prefix);
         self.ranges.remove(at.ok_or(SpeakerError::UnknownRange(prefix))?);
         let of_range = self.peers.iter().filter(|(_, e)| e.origin == Origin::Range(prefix));
         let addresses: Vec<IpAddr> = of_range.map(|(a, _)| *a).collect();
@@ -242,11 +249,21 @@ impl Supervisor {
 
     /// Takes a peer out at once; its task says goodbye on its own.
     fn remove(&mut self, address: IpAddr) {
-        if let Some(entry) = self.peers.remove(&address) {
+        if let Some(entry) = self.take(address) {
             entry.mailbox.order(Order::Stop(Stop::Notify(Notification::cease_deconfigured())));
             self.shared.remove_peer(&entry.cell);
             self.shared.emit(Event::PeerRemoved { peer: address });
         }
+    }
+
+    fn take(&mut self, address: IpAddr) -> Option<Entry> {
+        let entry = self.peers.remove(&address)?;
+        if let Origin::Range(prefix) = entry.origin
+            && let Some(range) = self.ranges.iter_mut().find(|r| r.config.prefix == prefix)
+        {
+            range.members -= 1;
+        }
+        Some(entry)
     }
 
     fn task_ended(&mut self, id: Id, panicked: bool) {
@@ -257,7 +274,7 @@ impl Supervisor {
         }
         // Another peer may have taken the address since.
         if self.peers.get(&address).is_some_and(|e| Arc::ptr_eq(&e.cell, &cell)) {
-            self.peers.remove(&address);
+            self.take(address);
             self.shared.remove_peer(&cell);
             self.shared.emit(Event::PeerRemoved { peer: address });
         }
@@ -275,23 +292,19 @@ impl Supervisor {
             self.strangers.count(address);
             return;
         };
-        let config = range.peer(address);
-        let origin = Origin::Range(range.prefix);
+        range.members += 1;
+        let config = range.config.peer(address);
+        let origin = Origin::Range(range.config.prefix);
         // A new mailbox has room.
         let _ = self.add(config, origin).accepted(stream);
     }
 
-    /// The longest range that has this address and still takes peers.
-    fn range_for(&self, address: IpAddr) -> Option<&RangeConfig> {
-        let range = self
-            .ranges
-            .iter()
-            .filter(|r| r.prefix.contains(&address))
-            .max_by_key(|r| r.prefix.prefix_len())?;
-        let origin = Origin::Range(range.prefix);
-        let members = self.peers.values().filter(|e| e.origin == origin).take(range.limit).count();
-        if members >= range.limit {
-            tracing::debug!(peer = %address, range = %range.prefix, "the listen range is full");
+    /// The longest range that has this address, if it still takes peers.
+    fn range_for(&mut self, address: IpAddr) -> Option<&mut Range> {
+        let of_address = self.ranges.iter_mut().filter(|r| r.config.prefix.contains(&address));
+        let range = of_address.max_by_key(|r| r.config.prefix.prefix_len())?;
+        if range.members >= range.config.limit {
+            tracing::debug!(peer = %address, range = %range.config.prefix, "the listen range is full");
             return None;
         }
         Some(range)
