@@ -78,7 +78,7 @@ pub enum PeerRole {
     Client,
 }
 
-/// Which next hop a peer is told; the truth table stands in [`NextHopMode`]'s users and is tested row by row.
+/// Which next hop a peer is told. Our own address is also told where there is no other.
 ///
 /// | source | to internal peer | to external peer |
 /// |---|---|---|

@@ -217,7 +217,7 @@ mod tests {
         }
         for at in 0..count {
             permute(candidates, count - 1, each);
-            candidates.swap(if count % 2 == 0 { at } else { 0 }, count - 1);
+            candidates.swap(if count.is_multiple_of(2) { at } else { 0 }, count - 1);
         }
     }
 
@@ -263,26 +263,31 @@ mod tests {
 
     #[test]
     fn each_rung_decides_when_all_above_it_are_equal() {
-        let worse: [(Rung, fn(&mut Candidate)); 11] = [
-            (Rung::Local, |c| c.local = false),
-            (Rung::LocalPref, |c| c.local_pref = 99),
-            (Rung::AsPathLength, |c| c.as_path_length = 2),
-            (Rung::Origin, |c| c.origin = 2),
-            (Rung::MultiExitDisc, |c| c.med = Some(1)),
-            (Rung::External, |c| c.external = false),
-            (Rung::InteriorCost, |c| c.interior_cost = 1),
-            (Rung::RouterId, |c| c.router_id = 1),
-            (Rung::ClusterListLength, |c| c.cluster_list_length = 1),
-            (Rung::PeerAddress, |c| c.peer_address = 1),
-            (Rung::PathId, |c| c.path_id = 2),
+        struct Worse(Rung, fn(&mut Candidate));
+        let worse = [
+            Worse(Rung::Local, |c| c.local = false),
+            Worse(Rung::LocalPref, |c| c.local_pref = 99),
+            Worse(Rung::AsPathLength, |c| c.as_path_length = 2),
+            Worse(Rung::Origin, |c| c.origin = 2),
+            Worse(Rung::MultiExitDisc, |c| c.med = Some(1)),
+            Worse(Rung::External, |c| c.external = false),
+            Worse(Rung::InteriorCost, |c| c.interior_cost = 1),
+            Worse(Rung::RouterId, |c| c.router_id = 1),
+            Worse(Rung::ClusterListLength, |c| c.cluster_list_length = 1),
+            Worse(Rung::PeerAddress, |c| c.peer_address = 1),
+            Worse(Rung::PathId, |c| c.path_id = 2),
         ];
-        for (at, (rung, spoil)) in worse.into_iter().enumerate() {
+        for (at, Worse(rung, spoil)) in worse.iter().enumerate() {
             let mut good = Candidate { local: true, external: true, path_id: 1, ..candidate(1) };
             let mut bad = Candidate { path: 2, ..good };
             spoil(&mut bad);
             // Everything further down speaks for the loser and must not be heard.
-            worse[at + 1..].iter().for_each(|(_, spoil)| spoil(&mut good));
-            assert_eq!(climb(&[bad, good], DecisionOptions::default()), (Some(1), vec![(2, rung)]), "{rung}");
+            worse[at + 1..].iter().for_each(|Worse(_, spoil)| spoil(&mut good));
+            assert_eq!(
+                climb(&[bad, good], DecisionOptions::default()),
+                (Some(1), vec![(2, *rung)]),
+                "{rung}"
+            );
         }
     }
 

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use crate::batch::Batch;
+use crate::config::RibConfig;
 use crate::export::{GroupKey, Origin};
 use crate::log::Log;
 use crate::slab::BitSet;
@@ -107,7 +108,7 @@ pub(crate) struct Group {
 }
 
 impl Group {
-    fn new(key: GroupKey, budget: usize) -> Self {
+    fn new(key: GroupKey, config: &RibConfig) -> Self {
         Self {
             key,
             members: 0,
@@ -116,7 +117,7 @@ impl Group {
             standing: BitSet::default(),
             standing_count: 0,
             front: 0,
-            cache: Cache::new(budget),
+            cache: Cache::new(config.batch_cache, config.batch_prefixes as u64),
         }
     }
 
@@ -138,14 +139,14 @@ pub(crate) struct Groups {
 
 impl Groups {
     /// The group of a key, with one member more.
-    pub(crate) fn join(&mut self, key: GroupKey, budget: usize) -> u32 {
+    pub(crate) fn join(&mut self, key: GroupKey, config: &RibConfig) -> u32 {
         let same = |group: &Option<Box<Group>>| group.as_ref().is_some_and(|group| group.key == key);
         let index = self.slots.iter().position(same).unwrap_or_else(|| {
             let free = self.slots.iter().position(Option::is_none).unwrap_or_else(|| {
                 self.slots.push(None);
                 self.slots.len() - 1
             });
-            self.slots[free] = Some(Box::new(Group::new(key, budget)));
+            self.slots[free] = Some(Box::new(Group::new(key, config)));
             free
         });
         if let Some(group) = &mut self.slots[index] {
@@ -212,6 +213,9 @@ impl Groups {
 /// What a batch costs beside its bytes.
 const BATCH_OVERHEAD: usize = 256;
 
+/// A batch of so many bytes is worth a slice of its own, however far it brings its reader.
+const FULL: usize = 16 * 1024;
+
 /// Batches of one group that members which come to the same place may still use; the oldest go first.
 #[derive(Debug)]
 pub(crate) struct Cache {
@@ -219,22 +223,33 @@ pub(crate) struct Cache {
     order: VecDeque<(bool, u64)>,
     bytes: usize,
     budget: usize,
+    /// Prefixes that a batch covers at most.
+    prefixes: u64,
 }
 
 impl Cache {
-    fn new(budget: usize) -> Self {
-        Self { batches: BTreeMap::new(), order: VecDeque::new(), bytes: 0, budget }
+    fn new(budget: usize, prefixes: u64) -> Self {
+        Self { batches: BTreeMap::new(), order: VecDeque::new(), bytes: 0, budget, prefixes }
     }
 
-    /// The batch that begins at `from`, if it ends within `limit` and nothing of it moved since it was made.
+    /// The batch that begins at `from`, if it ends within `limit`, brings its reader far enough, and nothing of it moved
+    /// since it was made.
     pub(crate) fn get(&self, initial: bool, from: u64, limit: u64, log: &Log) -> Option<&Batch> {
-        self.batches.get(&(initial, from)).filter(|batch| batch.to <= limit && batch.is_current(log))
+        let batch = self.batches.get(&(initial, from))?;
+        let far = batch.bytes.len() >= FULL || self.far(from, batch.to, limit);
+        (batch.to <= limit && far && batch.is_current(log)).then_some(batch)
     }
 
     /// Where the next usable batch behind `from` begins: a batch that ends there brings its reader to the others.
     pub(crate) fn boundary(&self, initial: bool, from: u64, limit: u64, log: &Log) -> Option<u64> {
         let (&(_, start), batch) = self.batches.range((initial, from + 1)..(initial, limit)).next()?;
-        batch.is_current(log).then_some(start)
+        (self.far(from, start, limit) && batch.is_current(log)).then_some(start)
+    }
+
+    /// Whether a stretch is worth its own slice of bytes: a reader far behind must not go in the small steps of those that
+    /// were always at the head.
+    fn far(&self, from: u64, to: u64, limit: u64) -> bool {
+        (to - from).saturating_mul(4) >= (limit - from).min(self.prefixes)
     }
 
     pub(crate) fn insert(&mut self, initial: bool, batch: Batch) {
@@ -254,6 +269,6 @@ impl Cache {
     }
 
     pub(crate) fn clear(&mut self) {
-        *self = Self::new(self.budget);
+        *self = Self::new(self.budget, self.prefixes);
     }
 }

@@ -240,7 +240,7 @@ mod tests {
         }
         for round in 0..20_000 {
             let id = (step(&mut state) % 3000) as u32;
-            if step(&mut state) % 5 == 0 {
+            if step(&mut state).is_multiple_of(5) {
                 log.remove(id);
                 naive.remove(id);
             } else {

@@ -150,7 +150,8 @@ impl Rib {
         self.shared.peers.up(peer.0)?;
         let mut chunks = Vec::new();
         let mut progress = [Progress::Drained; 2];
-        let share = budget / FAMILIES.len();
+        let open = usize::from(self.ipv4.has_more(peer.0)) + usize::from(self.ipv6.has_more(peer.0));
+        let share = budget / open.max(1);
         for (family, progress) in FAMILIES.into_iter().zip(&mut progress) {
             let (shared, draft) = (&self.shared, &mut self.draft);
             let done =
@@ -184,8 +185,8 @@ impl Rib {
         let mut changes = Vec::new();
         let before = follower.places;
         let [ipv4, ipv6] = &mut follower.places;
-        *ipv4 = self.ipv4.follow(&mut self.shared, *ipv4, max, &mut changes);
-        let room = max - changes.len();
+        *ipv4 = self.ipv4.follow(&mut self.shared, *ipv4, max.max(1), &mut changes);
+        let room = max.saturating_sub(changes.len());
         *ipv6 = self.ipv6.follow(&mut self.shared, *ipv6, room, &mut changes);
         let synced = follower.places.iter().all(|place| place.cursor >= place.birth);
         let revision = follower.places.iter().map(|place| place.cursor).sum();

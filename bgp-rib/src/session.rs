@@ -15,6 +15,7 @@ use crate::table::{Shared, Table};
 impl Rib {
     pub(crate) fn peer_up(&mut self, id: PeerId, params: PeerParams) {
         if id.0 >= MAX_PEERS {
+            tracing::warn!(peer = id.0, limit = MAX_PEERS, "peer ids are to be small and dense: refused");
             self.events.push_back(Event::PeerRefused(id));
             return;
         }
@@ -35,6 +36,7 @@ impl Rib {
             self.ipv4.groups.clear_caches();
             self.ipv6.groups.clear_caches();
         }
+        tracing::debug!(peer = slot, address = %peer.params.peer_address, has_past, is_another, "peer up");
         self.set_deadline(slot, None);
         let stale_time = peer.params.stale_time;
         let own_cluster = peer.params.cluster_id.is_some();
@@ -63,6 +65,7 @@ impl Rib {
         peer.told = false;
         let (params, stale_time) = (peer.params.clone(), peer.params.stale_time);
         if was_up {
+            tracing::debug!(peer = slot, ?retain, "peer down");
             self.part_addresses(slot, &params);
             if params.cluster_id.is_some() {
                 self.gather_clusters();
@@ -125,6 +128,8 @@ impl Rib {
             self.set_deadline(slot, None);
             self.sweeps.remove(&slot);
             self.shared.peers.remove(slot);
+            tracing::debug!(peer = slot, "nothing of the peer is left");
+            tracing::debug!(peer = slot, "nothing of the peer is left");
             self.events.push_back(Event::PeerGone(PeerId(slot)));
         }
     }
@@ -178,7 +183,7 @@ impl<K: Key> Table<K> {
         let Some(peer) = shared.peers.up(slot) else { return };
         let family: Family = K::FAMILY;
         let key = GroupKey::of(&peer.params, family, shared.config.cluster_id());
-        let group = self.groups.join(key, shared.config.batch_cache);
+        let group = self.groups.join(key, &shared.config);
         let reader = Reader::new(group, peer.origin, self.log.head());
         self.log.join(reader.hold());
         self.peer_mut(slot).reader = Some(Box::new(reader));

@@ -405,3 +405,19 @@ fn shard(hash: u64) -> usize {
     // Bits that the shard's own table uses for neither bucket nor tag.
     (hash >> 40) as usize % SHARDS
 }
+
+#[cfg(test)]
+mod tests {
+    use ipnet::{Ipv4Net, Ipv6Net};
+
+    use super::*;
+    use crate::attributes::AttributeSet;
+
+    #[test]
+    fn what_a_prefix_a_path_and_a_set_of_attributes_cost() {
+        assert_eq!(size_of::<Entry<Ipv4Net>>(), 16);
+        assert_eq!(size_of::<Entry<Ipv6Net>>(), 28);
+        assert_eq!(size_of::<Path>(), 32);
+        assert!(size_of::<AttributeSet>() <= 64);
+    }
+}

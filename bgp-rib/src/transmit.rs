@@ -55,6 +55,11 @@ impl<K: Key> Table<K> {
         Progress::More
     }
 
+    /// Whether there is something to hand out.
+    pub(crate) fn has_more(&self, slot: u32) -> bool {
+        self.reader(slot).is_some_and(|reader| !reader.drained(self.log.head()))
+    }
+
     pub(crate) fn reader(&self, slot: u32) -> Option<&Reader> {
         self.peer(slot)?.reader.as_deref()
     }

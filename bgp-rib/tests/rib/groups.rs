@@ -164,3 +164,17 @@ fn a_peer_that_comes_back_is_not_served_its_own_kept_routes_from_an_encoding_mad
     lab.drain(one);
     assert!(lab.view(one).is_empty(), "neither what it told itself nor a route through itself");
 }
+
+#[test]
+fn a_reader_far_behind_does_not_go_in_the_small_steps_of_the_others() {
+    let mut lab = Lab::new();
+    let (feeder, swift, slow) = (lab.up(1, internal(1)), lab.up(2, client(2)), lab.up(3, client(3)));
+    lab.drain_all();
+    for prefix in many(2000) {
+        lab.announce(feeder, &[prefix], next_hop(1), &attributes(&[]));
+        lab.drain(swift);
+    }
+    let reads = read_all(&mut lab, slow);
+    let chunks: usize = reads.iter().map(|read| read.chunks().len()).sum();
+    assert!(chunks < 30, "{chunks} slices for 2000 prefixes");
+}

@@ -5,6 +5,7 @@ mod support;
 
 mod groups;
 mod model;
+mod naive;
 mod next_hops;
 mod originate;
 mod readers;

@@ -6,19 +6,18 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use bgp_rib::{
-    Event, Input, Origination, OwnerId, PathVerdict, PeerId, PeerParams, PeerRole, Policy, Reachability,
-    Retain, RibConfig, RouteFilter, Source,
+    Event, Input, Origination, OwnerId, PathVerdict, PeerId, PeerParams, Policy, Reachability, Retain,
+    RibConfig, RouteFilter, Source,
 };
-use bgp_wire::{
-    Asn, ClusterId, Community, FamilySet, NextHop, PathAttributes, PeerKind, RefreshKind, RouterId,
-};
+use bgp_wire::{ClusterId, Community, FamilySet, NextHop, PathAttributes, PeerKind, RefreshKind, RouterId};
 use ipnet::IpNet;
 use proptest::prelude::*;
 
+use crate::naive::{Facts, Naive, Teller};
 use crate::support::*;
 
 /// What can be done in one step.
-#[derive(Clone, Debug)]
+#[derive(Clone, Copy, Debug)]
 enum Step {
     Announce { peer: u8, path: u8, prefixes: u8, attributes: u8, next_hop: u8 },
     Withdraw { peer: u8, path: u8, prefixes: u8 },
@@ -146,29 +145,10 @@ fn hop(which: u8, prefix: &IpNet) -> NextHop {
     }
 }
 
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
-enum From {
-    Local,
-    Peer(PeerId),
-}
-
-#[derive(Clone, Debug)]
-struct Naive {
-    attributes: PathAttributes,
-    next_hop: Option<NextHop>,
-    /// What the import policy said when it was told.
-    accepted: bool,
-    /// How often its session ended, or began anew to tell, since it was told.
-    stale: u32,
-}
-
-/// Everything that was told, and what follows from it.
+/// The tables, and everything that was told to them.
 struct World {
     lab: Lab,
-    told: BTreeMap<(IpNet, From, u32), Naive>,
-    /// Parameters of the last session of each peer; whether it is up.
-    sessions: BTreeMap<PeerId, (PeerParams, bool)>,
-    metrics: BTreeMap<IpAddr, Reachability>,
+    facts: Facts,
     deadlines: BTreeMap<PeerId, Duration>,
     follower: BTreeMap<IpNet, (Option<NextHop>, Vec<NextHop>)>,
     reader: bgp_rib::ReaderId,
@@ -183,19 +163,11 @@ impl World {
         (config.batch_prefixes, config.turn) = (2, 2);
         let mut lab = Lab::with(config);
         let reader = lab.rib.open_reader();
-        Self {
-            lab,
-            told: BTreeMap::new(),
-            sessions: BTreeMap::new(),
-            metrics: BTreeMap::new(),
-            deadlines: BTreeMap::new(),
-            follower: BTreeMap::new(),
-            reader,
-        }
+        Self { lab, facts: Facts::default(), deadlines: BTreeMap::new(), follower: BTreeMap::new(), reader }
     }
 
     fn is_up(&self, peer: PeerId) -> bool {
-        self.sessions.get(&peer).is_some_and(|(_, up)| *up)
+        self.facts.sessions.get(&peer).is_some_and(|(_, up)| *up)
     }
 
     fn forget_stale(&mut self, peer: PeerId, older_than: u32) {
@@ -203,8 +175,8 @@ impl World {
     }
 
     fn forget_stale_of(&mut self, peer: PeerId, older_than: u32, of: impl Fn(&IpNet) -> bool) {
-        self.told.retain(|(prefix, from, _), path| {
-            *from != From::Peer(peer) || path.stale <= older_than || !of(prefix)
+        self.facts.told.retain(|(prefix, from, _), path| {
+            *from != Teller::Peer(peer) || path.stale <= older_than || !of(prefix)
         });
     }
 
@@ -215,7 +187,7 @@ impl World {
                 if !self.is_up(peer) {
                     return;
                 }
-                let params = self.sessions[&peer].0.clone();
+                let params = self.facts.sessions[&peer].0.clone();
                 let path = if params.codec.add_path_rx.is_empty() { 0 } else { u32::from(path) };
                 let attributes = set(attributes, Some(&params));
                 let accepted = params.import == Policy::AcceptAll;
@@ -224,7 +196,7 @@ impl World {
                     self.lab.announce_path(peer, path, &[prefix], hop, &attributes);
                     let naive =
                         Naive { attributes: attributes.clone(), next_hop: Some(hop), accepted, stale: 0 };
-                    self.told.insert((prefix, From::Peer(peer), path), naive);
+                    self.facts.told.insert((prefix, Teller::Peer(peer), path), naive);
                 }
             }
             Step::Withdraw { peer, path, prefixes: bits } => {
@@ -232,11 +204,14 @@ impl World {
                 if !self.is_up(peer) {
                     return;
                 }
-                let path =
-                    if self.sessions[&peer].0.codec.add_path_rx.is_empty() { 0 } else { u32::from(path) };
+                let path = if self.facts.sessions[&peer].0.codec.add_path_rx.is_empty() {
+                    0
+                } else {
+                    u32::from(path)
+                };
                 self.lab.withdraw_path(peer, path, &prefixes(bits));
                 for prefix in prefixes(bits) {
-                    self.told.remove(&(prefix, From::Peer(peer), path));
+                    self.facts.told.remove(&(prefix, Teller::Peer(peer), path));
                 }
             }
             Step::Up { peer, variant } => {
@@ -248,16 +223,17 @@ impl World {
                 self.lab.up(peer, params.clone());
                 self.deadlines.remove(&id);
                 if self
+                    .facts
                     .sessions
                     .get(&id)
                     .is_some_and(|(former, _)| former.peer_router_id != params.peer_router_id)
                 {
                     self.forget_stale(id, 0);
                 }
-                if self.told.keys().any(|(_, from, _)| *from == From::Peer(id)) {
+                if self.facts.told.keys().any(|(_, from, _)| *from == Teller::Peer(id)) {
                     self.deadlines.insert(id, self.lab.now + params.stale_time);
                 }
-                self.sessions.insert(id, (params, true));
+                self.facts.sessions.insert(id, (params, true));
             }
             Step::Down { peer, stale } => {
                 let peer = PeerId(u32::from(peer));
@@ -265,12 +241,12 @@ impl World {
                     return;
                 }
                 self.lab.down(peer, if stale { Retain::Stale } else { Retain::Nothing });
-                self.sessions.get_mut(&peer).unwrap().1 = false;
+                self.facts.sessions.get_mut(&peer).unwrap().1 = false;
                 self.age(peer);
                 self.forget_stale(peer, if stale { 1 } else { 0 });
                 self.deadlines.remove(&peer);
                 if stale {
-                    self.deadlines.insert(peer, self.lab.now + self.sessions[&peer].0.stale_time);
+                    self.deadlines.insert(peer, self.lab.now + self.facts.sessions[&peer].0.stale_time);
                 }
             }
             Step::EndOfRib { peer } => {
@@ -288,7 +264,7 @@ impl World {
             }
             Step::Begin { peer } => {
                 let peer = PeerId(u32::from(peer));
-                if self.is_up(peer) && self.sessions[&peer].0.enhanced_refresh {
+                if self.is_up(peer) && self.facts.sessions[&peer].0.enhanced_refresh {
                     self.lab.refresh(peer, V4, RefreshKind::BEGIN);
                     self.lab.refresh(peer, V6, RefreshKind::BEGIN);
                     self.age(peer);
@@ -297,7 +273,7 @@ impl World {
             }
             Step::End { peer } => {
                 let peer = PeerId(u32::from(peer));
-                if self.is_up(peer) && self.sessions[&peer].0.enhanced_refresh {
+                if self.is_up(peer) && self.facts.sessions[&peer].0.enhanced_refresh {
                     self.lab.refresh(peer, V6, RefreshKind::END);
                     self.forget_stale_of(peer, 0, |prefix| family_of(prefix) == V6);
                 }
@@ -310,14 +286,14 @@ impl World {
                     let route = Origination { prefix, next_hop, attributes: attributes.clone() };
                     self.lab.originate(u32::from(owner), &[route]);
                     let naive = Naive { attributes: attributes.clone(), next_hop, accepted: true, stale: 0 };
-                    self.told.insert((prefix, From::Local, u32::from(owner)), naive);
+                    self.facts.told.insert((prefix, Teller::Local, u32::from(owner)), naive);
                 }
             }
             Step::Unoriginate { owner, prefixes: bits } => {
                 let owner = u32::from(owner);
                 self.lab.input(Input::Withdraw(OwnerId(owner), &prefixes(bits)));
                 for prefix in prefixes(bits) {
-                    self.told.remove(&(prefix, From::Local, owner));
+                    self.facts.told.remove(&(prefix, Teller::Local, owner));
                 }
             }
             Step::NextHop { which, metric } => {
@@ -325,7 +301,7 @@ impl World {
                 let reachability =
                     metric.map_or(Reachability::Unreachable, |m| Reachability::Metric(u32::from(m)));
                 self.lab.input(Input::NextHop(to, reachability));
-                self.metrics.insert(to, reachability);
+                self.facts.metrics.insert(to, reachability);
             }
             Step::Read { peer } => {
                 let peer = PeerId(u32::from(peer));
@@ -359,135 +335,9 @@ impl World {
     }
 
     fn age(&mut self, peer: PeerId) {
-        for ((_, from, _), path) in &mut self.told {
-            path.stale += u32::from(*from == From::Peer(peer));
+        for ((_, from, _), path) in &mut self.facts.told {
+            path.stale += u32::from(*from == Teller::Peer(peer));
         }
-    }
-
-    /// Whether a path takes part in the decision, and the interior cost.
-    fn usable(&self, from: &From, path: &Naive) -> Option<u32> {
-        let metric = path.next_hop.map_or(Some(0), |hop| match self.metrics.get(&hop.address()) {
-            Some(Reachability::Unreachable) => None,
-            Some(Reachability::Metric(metric)) => Some(*metric),
-            None => Some(0),
-        })?;
-        if *from == From::Local {
-            return Some(metric);
-        }
-        let ups = self.sessions.values().filter(|(_, up)| *up);
-        let own = |address: IpAddr| {
-            let mut ups = ups.clone();
-            ups.any(|(params, _)| {
-                address == params.local_address || params.local_ipv6.map(IpAddr::V6) == Some(address)
-            })
-        };
-        if path.next_hop.is_some_and(|hop| own(hop.address())) {
-            return None;
-        }
-        let asns: Vec<Asn> = path.attributes.as_path.segments.iter().flat_map(|s| s.asns.clone()).collect();
-        let clusters = [ClusterId(router_id(254).0)];
-        let looped = asns.contains(&LOCAL_AS)
-            || path.attributes.originator_id == Some(router_id(254))
-            || path.attributes.cluster_list.iter().any(|cluster| clusters.contains(cluster));
-        (path.accepted && !looped).then_some(metric)
-    }
-
-    /// The best path of a prefix, by comparing from scratch: one filter per rung.
-    fn best(&self, prefix: IpNet) -> Option<(From, Naive)> {
-        let paths = self.told.range((prefix, From::Local, 0)..);
-        let mut left: Vec<(From, u32, Naive, u32)> = paths
-            .take_while(|((p, ..), _)| *p == prefix)
-            .filter_map(|((_, from, id), path)| {
-                Some((from.clone(), *id, path.clone(), self.usable(from, path)?))
-            })
-            .collect();
-        let peer = |from: &From| match from {
-            From::Local => None,
-            From::Peer(peer) => Some(self.sessions[peer].0.clone()),
-        };
-        let asns =
-            |p: &Naive| p.attributes.as_path.segments.iter().flat_map(|s| s.asns.clone()).collect::<Vec<_>>();
-        let keep = |left: &mut Vec<(From, u32, Naive, u32)>,
-                    key: &dyn Fn(&(From, u32, Naive, u32)) -> i64| {
-            let least = left.iter().map(key).min();
-            left.retain(|c| Some(key(c)) == least);
-        };
-        keep(&mut left, &|c| i64::from(c.0 != From::Local));
-        keep(&mut left, &|c| -i64::from(c.2.attributes.local_pref.unwrap_or(100)));
-        keep(&mut left, &|c| asns(&c.2).len() as i64);
-        keep(&mut left, &|c| i64::from(c.2.attributes.origin.octet()));
-        let all = left.clone();
-        left.retain(|c| {
-            let same = all.iter().filter(|o| asns(&o.2).first() == asns(&c.2).first());
-            let lowest = same.map(|o| o.2.attributes.med.unwrap_or(0)).min();
-            lowest == Some(c.2.attributes.med.unwrap_or(0))
-        });
-        keep(&mut left, &|c| i64::from(peer(&c.0).is_none_or(|p| p.kind == PeerKind::Internal)));
-        keep(&mut left, &|c| i64::from(c.3));
-        keep(&mut left, &|c| {
-            let own = peer(&c.0).map_or(0, |p| p.peer_router_id.0);
-            i64::from(c.2.attributes.originator_id.map_or(own, |id| id.0))
-        });
-        keep(&mut left, &|c| c.2.attributes.cluster_list.len() as i64);
-        keep(&mut left, &|c| match peer(&c.0).map(|p| p.peer_address) {
-            Some(IpAddr::V4(address)) => i64::from(u32::from(address)),
-            _ => 0,
-        });
-        keep(&mut left, &|c| i64::from(c.1));
-        left.into_iter().next().map(|(from, _, path, _)| (from, path))
-    }
-
-    /// What a peer should hold of a prefix.
-    fn expected(&self, to: PeerId, prefix: IpNet) -> Option<Route> {
-        let (from, path) = self.best(prefix)?;
-        let target = &self.sessions[&to].0;
-        let communities = &path.attributes.communities;
-        let external = target.kind == PeerKind::External;
-        if target.export == Policy::RejectAll
-            || from == From::Peer(to)
-            || communities.contains(&Community::NO_ADVERTISE)
-            || (external && communities.contains(&Community::NO_EXPORT))
-        {
-            return None;
-        }
-        let source = match &from {
-            From::Local => None,
-            From::Peer(peer) => Some(self.sessions[peer].0.clone()),
-        };
-        let from_internal = source.as_ref().filter(|source| source.kind == PeerKind::Internal);
-        let own_next_hop = match prefix {
-            IpNet::V4(_) => Some(next_hop(254)),
-            IpNet::V6(_) => target.local_ipv6.map(NextHop::V6),
-        };
-        let next_hop = if external { own_next_hop } else { path.next_hop.or(own_next_hop) }?;
-        if !external && path.next_hop.is_some() && next_hop.address() == target.peer_address {
-            return None;
-        }
-        let mut attributes = path.attributes.clone();
-        if external {
-            attributes.local_pref = None;
-            if source.is_some() {
-                attributes.med = None;
-            }
-            let asns = attributes.as_path.segments.iter().flat_map(|s| s.asns.clone()).map(|asn| asn.0);
-            let asns: Vec<u32> = core::iter::once(LOCAL_AS.0).chain(asns).collect();
-            attributes.as_path = crate::support::attributes(&asns).as_path;
-        } else {
-            attributes.local_pref = Some(attributes.local_pref.unwrap_or(100));
-        }
-        if let Some(source) = from_internal.filter(|_| !external) {
-            if source.role == PeerRole::Plain && target.role == PeerRole::Plain {
-                return None;
-            }
-            attributes.originator_id = Some(attributes.originator_id.unwrap_or(source.peer_router_id));
-            let of = if source.role == PeerRole::Client { source } else { target };
-            let cluster = of.cluster_id.unwrap_or(ClusterId(router_id(254).0));
-            attributes.cluster_list.insert(0, cluster);
-        } else {
-            attributes.originator_id = None;
-            attributes.cluster_list.clear();
-        }
-        Some(Route { next_hop, attributes })
     }
 
     fn all_prefixes() -> Vec<IpNet> {
@@ -500,14 +350,15 @@ impl World {
         for prefix in Self::all_prefixes() {
             self.check_loc_rib(prefix);
         }
-        let up: Vec<PeerId> = self.sessions.iter().filter(|(_, (_, up))| *up).map(|(id, _)| *id).collect();
+        let up: Vec<PeerId> =
+            self.facts.sessions.iter().filter(|(_, (_, up))| *up).map(|(id, _)| *id).collect();
         for peer in up {
             let remote = &self.lab.remotes[&peer];
             if !remote.idle {
                 continue;
             }
             for prefix in Self::all_prefixes() {
-                let expected = self.expected(peer, prefix);
+                let expected = self.facts.expected(peer, prefix);
                 assert_eq!(remote.view.get(&prefix), expected.as_ref(), "{peer} {prefix}");
                 let explained = self.lab.rib.explain(prefix);
                 let explained = explained.as_ref().and_then(|e| e.peers.iter().find(|p| p.peer == peer));
@@ -528,10 +379,10 @@ impl World {
             RouteFilter { prefix: Some(prefix), best_only: true, ..RouteFilter::all(family_of(&prefix)) };
         let (routes, _) = self.lab.rib.routes(&filter, Default::default(), 10);
         let got = routes.first().map(|route| match route.source {
-            Source::Local(_) => From::Local,
-            Source::Peer { id, .. } => From::Peer(id),
+            Source::Local(_) => Teller::Local,
+            Source::Peer { id, .. } => Teller::Peer(id),
         });
-        assert_eq!(got, self.best(prefix).map(|(from, _)| from), "{prefix}");
+        assert_eq!(got, self.facts.best(prefix).map(|(from, _)| from), "{prefix}");
         if let Some(explained) = self.lab.rib.explain(prefix) {
             let best = explained.paths.iter().filter(|path| path.verdict == PathVerdict::Best).count();
             assert_eq!(best, usize::from(!routes.is_empty()));
@@ -542,9 +393,9 @@ impl World {
         for family in [V4, V6] {
             let counters = self.lab.rib.peer_counters(peer, family);
             let mine = || {
-                self.told
-                    .iter()
-                    .filter(|((prefix, from, _), _)| *from == From::Peer(peer) && family_of(prefix) == family)
+                self.facts.told.iter().filter(|((prefix, from, _), _)| {
+                    *from == Teller::Peer(peer) && family_of(prefix) == family
+                })
             };
             assert_eq!(counters.received as usize, mine().count());
             assert_eq!(counters.stale as usize, mine().filter(|(_, path)| path.stale > 0).count());
@@ -558,8 +409,12 @@ impl World {
 
     /// The advertised count does not know of routes that are held back because the peer itself is the next hop.
     fn next_hop_is_a_peer(&self) -> bool {
-        let addresses: Vec<IpAddr> = self.sessions.values().map(|(params, _)| params.peer_address).collect();
-        self.told.values().any(|path| path.next_hop.is_some_and(|hop| addresses.contains(&hop.address())))
+        let addresses: Vec<IpAddr> =
+            self.facts.sessions.values().map(|(params, _)| params.peer_address).collect();
+        self.facts
+            .told
+            .values()
+            .any(|path| path.next_hop.is_some_and(|hop| addresses.contains(&hop.address())))
     }
 
     /// The follower's table is the Loc-RIB.
@@ -579,7 +434,7 @@ impl World {
             }
         }
         for prefix in Self::all_prefixes() {
-            let best = self.best(prefix).map(|(_, path)| path.next_hop);
+            let best = self.facts.best(prefix).map(|(_, path)| path.next_hop);
             let got = self.follower.get(&prefix);
             assert_eq!(got.map(|(next_hop, _)| *next_hop), best, "{prefix}");
             let Some(explained) = self.lab.rib.explain(prefix) else { continue };
@@ -625,7 +480,7 @@ fn run(steps: Vec<Step>, max_paths: usize) {
         assert_eq!((counters.tombstones, counters.attribute_sets, counters.groups), (0, 0, 0));
     }
     let gone = world.lab.events.iter().filter(|event| matches!(event, Event::PeerGone(_))).count();
-    assert!(gone >= world.sessions.len(), "every peer that went is said to be gone");
+    assert!(gone >= world.facts.sessions.len(), "every peer that went is said to be gone");
 }
 
 proptest! {

@@ -1,0 +1,167 @@
+//! The rules once more, from scratch and without haste: what should be best, and what each peer should hold.
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+
+use bgp_rib::{PeerId, PeerParams, PeerRole, Policy, Reachability};
+use bgp_wire::{Asn, ClusterId, Community, NextHop, PathAttributes, PeerKind};
+use ipnet::IpNet;
+
+use crate::support::*;
+
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub(crate) enum Teller {
+    Local,
+    Peer(PeerId),
+}
+
+#[derive(Clone, Debug)]
+pub(crate) struct Naive {
+    pub(crate) attributes: PathAttributes,
+    pub(crate) next_hop: Option<NextHop>,
+    /// What the import policy said when it was told.
+    pub(crate) accepted: bool,
+    /// How often its session ended, or began anew to tell, since it was told.
+    pub(crate) stale: u32,
+}
+
+/// Everything that was told, and by whom.
+#[derive(Default)]
+pub(crate) struct Facts {
+    pub(crate) told: BTreeMap<(IpNet, Teller, u32), Naive>,
+    /// Parameters of the last session of each peer; whether it is up.
+    pub(crate) sessions: BTreeMap<PeerId, (PeerParams, bool)>,
+    pub(crate) metrics: BTreeMap<IpAddr, Reachability>,
+}
+
+/// A path in the race: who told it, its identifier, the path, its interior cost.
+#[derive(Clone)]
+struct Runner(Teller, u32, Naive, u32);
+
+fn keep(left: &mut Vec<Runner>, key: impl Fn(&Runner) -> i64) {
+    let least = left.iter().map(&key).min();
+    left.retain(|c| Some(key(c)) == least);
+}
+
+impl Facts {
+    /// Whether a path takes part in the decision, and the interior cost.
+    fn usable(&self, from: &Teller, path: &Naive) -> Option<u32> {
+        let metric = path.next_hop.map_or(Some(0), |hop| match self.metrics.get(&hop.address()) {
+            Some(Reachability::Unreachable) => None,
+            Some(Reachability::Metric(metric)) => Some(*metric),
+            None => Some(0),
+        })?;
+        if *from == Teller::Local {
+            return Some(metric);
+        }
+        let ups = self.sessions.values().filter(|(_, up)| *up);
+        let own = |address: IpAddr| {
+            let mut ups = ups.clone();
+            ups.any(|(params, _)| {
+                address == params.local_address || params.local_ipv6.map(IpAddr::V6) == Some(address)
+            })
+        };
+        if path.next_hop.is_some_and(|hop| own(hop.address())) {
+            return None;
+        }
+        let asns: Vec<Asn> = path.attributes.as_path.segments.iter().flat_map(|s| s.asns.clone()).collect();
+        let clusters = [ClusterId(router_id(254).0)];
+        let looped = asns.contains(&LOCAL_AS)
+            || path.attributes.originator_id == Some(router_id(254))
+            || path.attributes.cluster_list.iter().any(|cluster| clusters.contains(cluster));
+        (path.accepted && !looped).then_some(metric)
+    }
+
+    /// The best path of a prefix, by comparing from scratch: one filter per rung.
+    pub(crate) fn best(&self, prefix: IpNet) -> Option<(Teller, Naive)> {
+        let paths = self.told.range((prefix, Teller::Local, 0)..);
+        let mut left: Vec<Runner> = paths
+            .take_while(|((p, ..), _)| *p == prefix)
+            .filter_map(|((_, from, id), path)| {
+                Some(Runner(from.clone(), *id, path.clone(), self.usable(from, path)?))
+            })
+            .collect();
+        let peer = |from: &Teller| match from {
+            Teller::Local => None,
+            Teller::Peer(peer) => Some(self.sessions[peer].0.clone()),
+        };
+        let asns =
+            |p: &Naive| p.attributes.as_path.segments.iter().flat_map(|s| s.asns.clone()).collect::<Vec<_>>();
+        keep(&mut left, |c| i64::from(c.0 != Teller::Local));
+        keep(&mut left, |c| -i64::from(c.2.attributes.local_pref.unwrap_or(100)));
+        keep(&mut left, |c| asns(&c.2).len() as i64);
+        keep(&mut left, |c| i64::from(c.2.attributes.origin.octet()));
+        let all = left.clone();
+        left.retain(|c| {
+            let same = all.iter().filter(|o| asns(&o.2).first() == asns(&c.2).first());
+            let lowest = same.map(|o| o.2.attributes.med.unwrap_or(0)).min();
+            lowest == Some(c.2.attributes.med.unwrap_or(0))
+        });
+        keep(&mut left, |c| i64::from(peer(&c.0).is_none_or(|p| p.kind == PeerKind::Internal)));
+        keep(&mut left, |c| i64::from(c.3));
+        keep(&mut left, |c| {
+            let own = peer(&c.0).map_or(0, |p| p.peer_router_id.0);
+            i64::from(c.2.attributes.originator_id.map_or(own, |id| id.0))
+        });
+        keep(&mut left, |c| c.2.attributes.cluster_list.len() as i64);
+        keep(&mut left, |c| match peer(&c.0).map(|p| p.peer_address) {
+            Some(IpAddr::V4(address)) => i64::from(u32::from(address)),
+            _ => 0,
+        });
+        keep(&mut left, |c| i64::from(c.1));
+        left.into_iter().next().map(|Runner(from, _, path, _)| (from, path))
+    }
+
+    /// What a peer should hold of a prefix.
+    pub(crate) fn expected(&self, to: PeerId, prefix: IpNet) -> Option<Route> {
+        let (from, path) = self.best(prefix)?;
+        let target = &self.sessions[&to].0;
+        let communities = &path.attributes.communities;
+        let external = target.kind == PeerKind::External;
+        if target.export == Policy::RejectAll
+            || from == Teller::Peer(to)
+            || communities.contains(&Community::NO_ADVERTISE)
+            || (external && communities.contains(&Community::NO_EXPORT))
+        {
+            return None;
+        }
+        let source = match &from {
+            Teller::Local => None,
+            Teller::Peer(peer) => Some(self.sessions[peer].0.clone()),
+        };
+        let from_internal = source.as_ref().filter(|source| source.kind == PeerKind::Internal);
+        let own_next_hop = match prefix {
+            IpNet::V4(_) => Some(next_hop(254)),
+            IpNet::V6(_) => target.local_ipv6.map(NextHop::V6),
+        };
+        let next_hop = if external { own_next_hop } else { path.next_hop.or(own_next_hop) }?;
+        if !external && path.next_hop.is_some() && next_hop.address() == target.peer_address {
+            return None;
+        }
+        let mut attributes = path.attributes.clone();
+        if external {
+            attributes.local_pref = None;
+            if source.is_some() {
+                attributes.med = None;
+            }
+            let asns = attributes.as_path.segments.iter().flat_map(|s| s.asns.clone()).map(|asn| asn.0);
+            let asns: Vec<u32> = core::iter::once(LOCAL_AS.0).chain(asns).collect();
+            attributes.as_path = crate::support::attributes(&asns).as_path;
+        } else {
+            attributes.local_pref = Some(attributes.local_pref.unwrap_or(100));
+        }
+        if let Some(source) = from_internal.filter(|_| !external) {
+            if source.role == PeerRole::Plain && target.role == PeerRole::Plain {
+                return None;
+            }
+            attributes.originator_id = Some(attributes.originator_id.unwrap_or(source.peer_router_id));
+            let of = if source.role == PeerRole::Client { source } else { target };
+            let cluster = of.cluster_id.unwrap_or(ClusterId(router_id(254).0));
+            attributes.cluster_list.insert(0, cluster);
+        } else {
+            attributes.originator_id = None;
+            attributes.cluster_list.clear();
+        }
+        Some(Route { next_hop, attributes })
+    }
+}
