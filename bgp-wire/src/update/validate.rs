@@ -69,18 +69,19 @@ impl Pass<'_> {
         let family = Family::IPV4_UNICAST;
         let add_path = self.codec.add_path_rx.contains(family);
         let negotiated = self.codec.families.contains(family);
-        let block = |octets: &[u8], start: usize| {
-            if !nlri::check(family, add_path, octets) {
-                return Err(Notification::update_error(sub::NETWORK_FIELD, &[]));
-            }
-            let nlri = Sections::span(start, octets.len());
-            Ok((negotiated && !octets.is_empty()).then_some(Block { family, add_path, nlri }))
-        };
+        if !nlri::check(family, add_path, sections.withdrawn) || !nlri::check(family, add_path, sections.nlri)
+        {
+            return Err(Notification::update_error(sub::NETWORK_FIELD, &[]));
+        }
         let base = sections.base();
+        let block = |octets: &[u8], start| {
+            let nlri = Sections::span(start, octets.len());
+            (negotiated && !octets.is_empty()).then_some(Block { family, add_path, nlri })
+        };
         self.index.four_octet_as = self.codec.four_octet_as;
         self.index.attributes = Sections::span(base, sections.attributes.len());
-        self.index.withdrawn = block(sections.withdrawn, 2)?;
-        self.index.announced = block(sections.nlri, base.wrapping_add(sections.attributes.len()))?;
+        self.index.withdrawn = block(sections.withdrawn, 2);
+        self.index.announced = block(sections.nlri, base.wrapping_add(sections.attributes.len()));
         Ok(())
     }
 
