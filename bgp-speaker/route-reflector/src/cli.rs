@@ -27,7 +27,7 @@ pub(crate) enum Command {
     Status(StatusArgs),
     /// Show the routes of a running speaker, or explain one prefix
     Routes(RoutesArgs),
-    /// Show a small network come up, lose a node and recover: no privileges, no configuration
+    /// Show a small network come up and lose a node; needs no privileges and no configuration
     Demo(DemoArgs),
 }
 
@@ -42,7 +42,7 @@ pub(crate) struct ConfigFile {
 /// Which running speaker to ask.
 #[derive(Debug, Args)]
 pub(crate) struct Target {
-    /// Its control socket [default: that of the configuration, or the usual places]
+    /// Its control socket [default: /run/route-reflector.sock, or the same name in XDG_RUNTIME_DIR]
     #[arg(short, long, value_name = "PATH")]
     pub(crate) socket: Option<PathBuf>,
     /// Take the control socket from this configuration

@@ -5,7 +5,7 @@ use std::io;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
-use annotate_snippets::{AnnotationKind, Level, Renderer, Snippet};
+use annotate_snippets::{Annotation, AnnotationKind, Level, Origin, Renderer, Snippet};
 
 /// One fault in a configuration text.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -43,6 +43,31 @@ impl Diagnostic {
     }
 
     fn render(&self, path: &str, source: &str, renderer: &Renderer) -> String {
+        let title: String = self.title.chars().take(LONGEST).collect();
+        let title = Level::ERROR.primary_title(title);
+        let mut group = match self.snippet(path, source) {
+            Some(snippet) => title.element(snippet),
+            None => {
+                let (line, column) = position(source, within(source, &self.at).start);
+                title.element(Origin::path(path).line(line).char_column(column))
+            }
+        };
+        if let Some(mend) = &self.mend {
+            group = group.element(Level::HELP.message(mend.as_str()));
+        }
+        renderer.render(&[group])
+    }
+
+    /// The lines concerned; none when they are too long to be read, as in a file that is no configuration at all.
+    fn snippet<'a>(&'a self, path: &'a str, source: &'a str) -> Option<Snippet<'a, Annotation<'a>>> {
+        let places = std::iter::once(&self.at).chain(self.related.iter().map(|(at, _)| at));
+        let readable = |at: &Range<usize>| {
+            let at = within(source, at);
+            line_length(source, at.start) <= LONGEST && line_length(source, at.end) <= LONGEST
+        };
+        if !places.into_iter().all(readable) {
+            return None;
+        }
         let mut place = AnnotationKind::Primary.span(within(source, &self.at));
         if let Some(label) = &self.label {
             place = place.label(label.as_str());
@@ -52,12 +77,26 @@ impl Diagnostic {
             snippet =
                 snippet.annotation(AnnotationKind::Context.span(within(source, at)).label(label.as_str()));
         }
-        let mut group = Level::ERROR.primary_title(self.title.as_str()).element(snippet);
-        if let Some(mend) = &self.mend {
-            group = group.element(Level::HELP.message(mend.as_str()));
-        }
-        renderer.render(&[group])
+        Some(snippet)
     }
+}
+
+/// Longer lines fill more of a screen than they explain.
+const LONGEST: usize = 500;
+
+/// Bytes of the line that holds the byte at `index`.
+fn line_length(source: &str, index: usize) -> usize {
+    let (before, after) = source.split_at(index);
+    let start = before.rfind('\n').map_or(0, |newline| newline + 1);
+    before.len() - start + after.find('\n').unwrap_or(after.len())
+}
+
+/// Line and column of the byte at `index`, counted from 1.
+fn position(source: &str, index: usize) -> (usize, usize) {
+    let (before, _) = source.split_at(index);
+    let start = before.rfind('\n').map_or(0, |newline| newline + 1);
+    let (lines, line) = before.split_at(start);
+    (lines.matches('\n').count() + 1, line.chars().count() + 1)
 }
 
 /// The span, cut to what the renderer accepts: inside the text and on character borders.

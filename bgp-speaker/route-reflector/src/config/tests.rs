@@ -242,3 +242,12 @@ fn terminal_escapes_in_a_file_do_not_reach_the_terminal() {
     let message = fault("\"\\u001b[31m\" = 1\n# \u{1b}[31m\n");
     assert!(!message.contains('\u{1b}'), "{message:?}");
 }
+
+#[test]
+fn a_line_that_fills_the_screen_is_named_and_not_shown() {
+    let message = fault(&format!("# {}\n{} = 1\n", "é".repeat(600), "x".repeat(1 << 20)));
+    says(&message, &["unknown key `xxx", "rr.toml:5:1"]);
+    assert!(message.len() < 2000, "{} bytes", message.len());
+    let message = fault(&format!("hold-time = {}2\n", " ".repeat(600)));
+    says(&message, &["a hold time of 2 s", "rr.toml:4:613"]);
+}

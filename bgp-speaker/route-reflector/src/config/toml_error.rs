@@ -6,9 +6,6 @@ use super::diagnostic::Diagnostic;
 use super::suggest::nearest;
 use super::value::MEND;
 
-/// As much of an unknown word as fits on a line: no known one is longer.
-const SHOWN: usize = 40;
-
 /// The diagnostic for a text that is no TOML, or no configuration.
 pub(super) fn diagnose(source: &str, error: &toml::de::Error) -> Diagnostic {
     let at = error.span().unwrap_or(0..0);
@@ -30,8 +27,7 @@ fn unknown_word(message: &str, at: &Range<usize>) -> Option<Diagnostic> {
     };
     let (wrong, rest) = names.split_once("`, expected ").or_else(|| names.split_once('`'))?;
     let known: Vec<&str> = rest.split('`').skip(1).step_by(2).collect();
-    let shown: String = wrong.chars().take(SHOWN).collect();
-    let diagnostic = Diagnostic::new(at.clone(), format!("unknown {kind} `{shown}`"));
+    let diagnostic = Diagnostic::new(at.clone(), format!("unknown {kind} `{wrong}`"));
     Some(match nearest(wrong, known.iter().copied()) {
         Some(meant) => diagnostic.label(format!("did you mean `{meant}`?")).mend(format!("write `{meant}`")),
         None => diagnostic.label("not known here").mend(format!("known here: {}", known.join(", "))),

@@ -42,7 +42,7 @@ impl Source {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             asn: status.asn.0,
             router_id: status.router_id.to_string(),
-            cluster_id: status.cluster_id.map(|cluster| cluster.to_string()),
+            cluster_id: cluster(&status),
             started: rfc3339(status.started),
             uptime_seconds: status.uptime.as_secs(),
             listen: status.listen.clone(),
@@ -96,6 +96,13 @@ fn explanation(told: &bgp_speaker::Explanation) -> Explanation {
         },
     });
     Explanation { prefix: told.prefix, paths: explained(told), peers: peers.collect() }
+}
+
+/// The cluster of a reflector: its router id where none was configured (RFC 4456 §7).
+fn cluster(status: &bgp_speaker::Status) -> Option<String> {
+    let reflects = status.peers.iter().any(|peer| peer.reflector_client);
+    let default = reflects.then(|| status.router_id.to_string());
+    status.cluster_id.map(|cluster| cluster.to_string()).or(default)
 }
 
 fn kernel(follower: &FollowerStatus) -> Kernel {
