@@ -105,6 +105,13 @@ impl Log {
         self.tidy(index);
     }
 
+    /// The names of all prefixes are free: nothing is remembered of where they stood.
+    pub(crate) fn forget_positions(&mut self) {
+        if self.live == 0 {
+            self.positions = Slab::new();
+        }
+    }
+
     /// The live slots of `[from, to)` in order.
     pub(crate) fn walk(&self, from: u64, to: u64) -> impl Iterator<Item = (u64, u32)> + '_ {
         let start = self.segments.partition_point(|segment| segment.end <= from);

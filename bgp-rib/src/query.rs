@@ -90,7 +90,8 @@ pub struct PeerCounters {
     /// Of `received`, the ones that its ended session left behind.
     pub stale: u32,
     /// Prefixes that it was told and that still stand. Exact whenever the peer is drained; while it is behind, prefixes
-    /// that changed since it last was drained may be counted as they were or as they are.
+    /// that changed since it last was drained may be counted as they were or as they are. Routes that are kept from it
+    /// because it is itself their next hop are counted.
     pub advertised: u32,
     /// Whether everything there is to tell it has been handed out.
     pub drained: bool,

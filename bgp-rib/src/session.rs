@@ -21,6 +21,8 @@ impl Rib {
         }
         if self.shared.peers.up(id.0).is_some() {
             self.peer_down(id.0, Retain::Nothing);
+            // Its id is in use, whatever went with the session that this one ends.
+            self.events.retain(|event| *event != Event::PeerGone(id));
         }
         let slot = id.0;
         let mut peer = Peer::new(params, self.shared.config.cluster_id());

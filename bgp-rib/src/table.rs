@@ -24,6 +24,9 @@ pub(crate) const MANY: u32 = u32::MAX - 2;
 /// Index shards: a shard's growth rehashes a 64th of the table, so that no turn waits for the whole.
 const SHARDS: usize = 64;
 
+/// Room that a shard of an empty table keeps: small tables come and go without asking for memory.
+const KEPT: usize = 64;
+
 /// What all tables share.
 #[derive(Debug)]
 pub(crate) struct Shared {
@@ -188,6 +191,20 @@ impl<K: Key> Table<K> {
         }
         self.entries[id].state = State::Free;
         self.entries.remove(id);
+        if self.entries.len() == 0 {
+            self.give_back();
+        }
+    }
+
+    /// The table is empty: what it grew to is given back.
+    fn give_back(&mut self) {
+        self.log.forget_positions();
+        if let Some(log) = &mut self.multipath {
+            log.forget_positions();
+        }
+        for shard in self.index.iter_mut().filter(|shard| shard.capacity() > KEPT) {
+            *shard = HashTable::new();
+        }
     }
 
     /// The paths of a prefix, the best first.
