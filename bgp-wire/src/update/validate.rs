@@ -22,6 +22,10 @@ pub(super) fn validate(body: &[u8], codec: &Codec, index: &mut UpdateIndex) -> R
     Ok(())
 }
 
+/// Octets of AS_PATH, counted with four-octet numbers, and AS4_PATH that are sure to fit one attribute when put
+/// together, segment headers included.
+const MAX_HALVES: usize = 64_000;
+
 /// The three variable sections (RFC 4271 §4.3).
 struct Sections<'a> {
     withdrawn: &'a [u8],
@@ -347,12 +351,11 @@ impl Pass<'_> {
     /// The value of NEXT_HOP, which matters to classic NLRI alone (RFC 4760 §3).
     #[inline]
     fn classic_next_hop(&mut self, sections: &Sections<'_>) -> Result<(), Notification> {
-        let Some(attribute) = self.find(AttributeCode::NEXT_HOP, sections) else { return Ok(()) };
+        let Some((at, attribute)) = self.find(AttributeCode::NEXT_HOP, sections) else { return Ok(()) };
         let Some(octets) = attribute.value.first_chunk::<4>() else { return Ok(()) };
         match NextHop::host4((*octets).into()) {
             Ok(_) => self.index.next_hop = Some(*octets),
             Err(_) => {
-                let at = self.index.offsets.get(3).map_or(0, |at| usize::from(*at));
                 let withdraw = Reaction::TreatAsWithdraw;
                 self.fault(AttributeCode::NEXT_HOP, FaultKind::NextHop, withdraw, at, sections.attributes)?;
             }
@@ -362,22 +365,31 @@ impl Pass<'_> {
 
     /// The path put together from AS_PATH and AS4_PATH must fit one attribute, or AS4_PATH is left out.
     fn halves_fit(&mut self, sections: &Sections<'_>) -> Result<(), Notification> {
-        let as_path = self.find(AttributeCode::AS_PATH, sections).map_or(0, |a| a.value.len());
-        let as4_path = self.find(AttributeCode::AS4_PATH, sections).map_or(0, |a| a.value.len());
-        if as_path.saturating_mul(2).saturating_add(as4_path) <= usize::from(u16::MAX) {
+        let Some((at, as4_path)) = self.find(AttributeCode::AS4_PATH, sections) else { return Ok(()) };
+        let as_path = self.find(AttributeCode::AS_PATH, sections).map_or(0, |(_, a)| a.value.len());
+        if as_path.saturating_mul(2).saturating_add(as4_path.value.len()) <= MAX_HALVES {
             return Ok(());
         }
         let discard = Reaction::AttributeDiscard;
-        self.fault(AttributeCode::AS4_PATH, FaultKind::Length, discard, 0, sections.attributes)
+        self.fault(AttributeCode::AS4_PATH, FaultKind::Length, discard, at, sections.attributes)
     }
 
+    /// An attribute that is there and was not discarded, and where it begins.
     #[inline]
-    fn find<'a>(&self, code: AttributeCode, sections: &Sections<'a>) -> Option<RawAttribute<'a>> {
+    fn find<'a>(&self, code: AttributeCode, sections: &Sections<'a>) -> Option<(usize, RawAttribute<'a>)> {
         if !self.index.shows(code) {
             return None;
         }
+        let section = sections.attributes;
         let from = self.index.offsets.get(usize::from(code.0)).map_or(0, |at| usize::from(*at));
-        RawAttributes::new(sections.attributes.get(from..)?).find(|a| a.code == code)
+        let mut raw = RawAttributes::new(section.get(from..)?);
+        loop {
+            let at = section.len().wrapping_sub(raw.rest().len());
+            let attribute = raw.next()?;
+            if attribute.code == code {
+                return Some((at, attribute));
+            }
+        }
     }
 
     /// RFC 7606 §5.2: with attributes but no reachable NLRI, the NLRI may be what was damaged,

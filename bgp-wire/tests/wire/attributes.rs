@@ -131,6 +131,24 @@ fn an_aggregator_that_is_not_as_trans_makes_the_as4_attributes_stale() {
 }
 
 #[test]
+fn halves_too_long_for_one_attribute_leave_the_short_one() {
+    let codec = Codec { four_octet_as: false, extended_message: true, ..external() };
+    let path = |n: usize, segment: &[u8]| {
+        segment.iter().copied().cycle().take(n * segment.len()).collect::<Vec<_>>()
+    };
+    let as_path = path(5_000, &[2, 1, 0xfd, 0xe9]);
+    let as4_path = path(5_000, &[2, 1, 0, 0, 0, 7]);
+    let attributes = [origin(), attribute(0x40, 2, &as_path), next_hop(), attribute(0xc0, 17, &as4_path)];
+    let frame = update(&[], &attributes, &NET);
+    let view = codec.decode_update(&frame).unwrap();
+    assert_eq!(view.outcome().to_string(), "attribute-discard");
+    assert_eq!(view.notification().unwrap().data[..2], [0xd0, 17]);
+    let mut block = Vec::new();
+    view.canonical_attributes(&mut block);
+    assert_eq!(AttributeBlock::parse(&block).unwrap().as_path().length(), 5_000);
+}
+
+#[test]
 fn path_length_counts_sets_once_and_confederations_not_at_all() {
     let value = hex("03 02 0000fde8 0000fde9  02 03 00000001 00000002 00000003  01 02 00000004 00000005");
     let codec = crate::build::internal();
