@@ -251,3 +251,24 @@ fn a_line_that_fills_the_screen_is_named_and_not_shown() {
     let message = fault(&format!("hold-time = {}2\n", " ".repeat(600)));
     says(&message, &["a hold time of 2 s", "rr.toml:4:613"]);
 }
+
+#[test]
+fn a_damaged_file_is_accepted_or_told_and_never_a_panic() {
+    let whole = include_str!("../../example.toml");
+    let damages: [fn(&str, &str) -> String; 3] = [
+        |before, _| before.to_owned(),
+        |before, after| format!("{before}{after}"),
+        |before, after| format!("{before}[{after}"),
+    ];
+    for (at, lost) in whole.char_indices() {
+        let (before, after) = (&whole[..at], &whole[at + lost.len_utf8()..]);
+        for damage in damages {
+            let source = damage(before, after);
+            if let Err(diagnostic) = parse(&source) {
+                let message = ConfigError::invalid(Path::new("rr.toml"), &source, diagnostic).to_string();
+                assert!(message.starts_with("error: ") && message.contains("rr.toml:"), "{message}");
+                assert!(message.contains("help: "), "no mend in:\n{message}");
+            }
+        }
+    }
+}
