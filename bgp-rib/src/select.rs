@@ -17,6 +17,12 @@ impl<K: Key> Table<K> {
             let usable = self.eligible(shared, &self.paths[first]).is_ok();
             multipath_changed |= core::mem::replace(&mut self.paths[first].multipath, usable) != usable;
             usable.then_some(first)
+        } else if let Some(rival) = self.sole_rival(id, touched) {
+            let mut ladder = core::mem::take(&mut shared.ladder);
+            let both = [Some(first), rival].into_iter().flatten().map(|at| (at, &self.paths[at]));
+            let best = self.climb_with(shared, &mut ladder, both);
+            shared.ladder = ladder;
+            best
         } else {
             let mut ladder = core::mem::take(&mut shared.ladder);
             let best = self.climb(shared, &mut ladder, id);
@@ -38,6 +44,17 @@ impl<K: Key> Table<K> {
         if after.is_none() {
             self.forget_if_unused(id);
         }
+    }
+
+    /// Where one path came, changed or went that is not the best, it alone can be better than the best: preference is a
+    /// total order as long as no path has a MED. So thousands of paths of one prefix cost no more than a few each. `None`:
+    /// all have to be looked at.
+    fn sole_rival(&self, id: u32, touched: Touched) -> Option<Option<u32>> {
+        let entry = &self.entries[id];
+        let total =
+            !entry.med && entry.state == State::Best && self.multipath.is_none() && self.rescan.is_none();
+        let rival = touched.only.filter(|&path| total && path != entry.paths)?;
+        Some((rival != NONE).then_some(rival))
     }
 
     fn mark_multipath(&mut self, id: u32, best: Option<u32>, equals: impl Iterator<Item = u32>) -> bool {

@@ -60,6 +60,8 @@ pub(crate) struct Entry<K> {
     pub(crate) sole: u32,
     pub(crate) key: K,
     pub(crate) state: State,
+    /// Some path had a MULTI_EXIT_DISC since the prefix came: preference may be no total order.
+    pub(crate) med: bool,
 }
 
 /// Where a prefix stands in its life.
@@ -89,11 +91,13 @@ pub(crate) struct Touched {
     pub(crate) multipath: bool,
     /// This path means something else now although it looks the same: its source came back as another.
     pub(crate) renamed: Option<u32>,
+    /// The only path that came or changed.
+    pub(crate) only: Option<u32>,
 }
 
 impl Touched {
     pub(crate) const fn new(before: Option<Seen>) -> Self {
-        Self { before, multipath: false, renamed: None }
+        Self { before, multipath: false, renamed: None, only: None }
     }
 }
 
@@ -172,7 +176,7 @@ impl<K: Key> Table<K> {
         if let Some(&id) = index.find(hash, |&id| entries[id].key == key) {
             return id;
         }
-        let id = entries.insert(Entry { paths: NONE, sole: NONE, key, state: State::NoBest });
+        let id = entries.insert(Entry { paths: NONE, sole: NONE, key, state: State::NoBest, med: false });
         index.insert_unique(hash, id, |&id| hasher.hash_one(entries[id].key));
         id
     }
@@ -272,7 +276,12 @@ impl<K: Key> Table<K> {
             peer.current += 1;
             peer.accepted += u32::from(told.verdict == 0);
         }
-        self.decide(shared, id, Touched::new(before));
+        self.note_med(shared, id, told.attributes);
+        self.decide(shared, id, Touched { only: Some(path), ..Touched::new(before) });
+    }
+
+    fn note_med(&mut self, shared: &Shared, id: u32, attributes: AttributesId) {
+        self.entries[id].med |= shared.attributes[attributes].summary.med.is_some();
     }
 
     fn replace(&mut self, shared: &mut Shared, id: u32, path: u32, told: Told) {
@@ -291,7 +300,9 @@ impl<K: Key> Table<K> {
             let peer = self.peer_mut(told.peer);
             peer.accepted = peer.accepted - u32::from(was_accepted) + u32::from(told.verdict == 0);
         }
-        let touched = Touched { before, multipath: was_multipath, renamed: renamed.then_some(path) };
+        let renamed = renamed.then_some(path);
+        let touched = Touched { before, multipath: was_multipath, renamed, only: Some(path) };
+        self.note_med(shared, id, told.attributes);
         self.decide(shared, id, touched);
         shared.release(old);
     }
@@ -319,7 +330,7 @@ impl<K: Key> Table<K> {
             peer.current -= u32::from(generation == peer.generation);
         }
         self.paths.remove(path);
-        self.decide(shared, id, Touched { before, multipath, renamed: None });
+        self.decide(shared, id, Touched { multipath, only: Some(NONE), ..Touched::new(before) });
         shared.release(attributes);
     }
 
@@ -392,8 +403,18 @@ impl<K: Key> Table<K> {
 
     /// Fills the ladder with the paths of a prefix and climbs it.
     pub(crate) fn climb(&self, shared: &Shared, ladder: &mut Ladder, id: u32) -> Option<u32> {
+        self.climb_with(shared, ladder, self.paths_of(id))
+    }
+
+    /// Fills the ladder with some paths and climbs it.
+    pub(crate) fn climb_with<'a>(
+        &'a self,
+        shared: &Shared,
+        ladder: &mut Ladder,
+        paths: impl Iterator<Item = (u32, &'a Path)>,
+    ) -> Option<u32> {
         ladder.clear();
-        for (at, path) in self.paths_of(id) {
+        for (at, path) in paths {
             let Ok(interior_cost) = self.eligible(shared, path) else { continue };
             let summary = &shared.attributes[path.attributes].summary;
             let peer = shared.peers.get(path.peer);
