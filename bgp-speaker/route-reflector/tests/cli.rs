@@ -1,5 +1,6 @@
 //! The program as a user meets it: exit statuses, messages, and the control socket.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::io::{Read, Write};
 use std::net::TcpListener;
@@ -280,12 +281,22 @@ fn two_daemons_exchange_routes_and_show_them() {
     let stranger = a.ask(&["routes", "--peer", "192.0.2.1"]);
     assert_eq!(stranger.status.code(), Some(1));
 
+    let more = format!("{reflector}[[route]]\nprefix = \"10.9.0.0/26\"\n");
+    directory.write("a.toml", &config(&format!("127.0.0.1:{port}"), &first, &more));
+    a.signal(Signal::HUP);
+    let status = a.eventually("reloads", |status| status["prefixes"] == 3);
+    assert_eq!(
+        status["peers"][0]["established"], 1,
+        "a reload leaves the sessions that it does not change alone"
+    );
+    b.eventually("hears of the new route", |status| status["prefixes"] == 3);
+
     b.signal(Signal::TERM);
     assert_eq!(b.end().0, Some(0));
     let status = a.eventually("misses the client", |status| status["peers"][0]["state"] != "Established");
     let error = status["peers"][0]["last-error"].as_str().unwrap_or_default().to_owned();
     assert!(error.contains("Administrative Shutdown"), "{error}");
-    a.eventually("drops its routes", |status| status["prefixes"] == 0);
+    a.eventually("drops its routes", |status| status["prefixes"] == 1);
 }
 
 #[test]
@@ -340,6 +351,23 @@ fn a_reload_changes_what_differs_and_a_bad_file_changes_nothing() {
     assert_eq!(code, Some(0));
     assert!(log.contains("unknown key `colour`"), "{log}");
     assert!(log.contains("changes with a restart only"), "{log}");
+}
+
+#[test]
+fn a_listing_of_many_pages_has_every_route_once() {
+    let directory = Directory::new("pages");
+    let socket = directory.path("s");
+    let routes: String =
+        (0..1300).map(|n| format!("[[route]]\nprefix = \"10.{}.{}.0/24\"\n", n / 256, n % 256)).collect();
+    let file = directory.write("rr.toml", &config(&format!("127.0.0.1:{}", free_port()), &socket, &routes));
+    let daemon = Daemon::start(&file, &socket);
+    let listing: Value = serde_json::from_slice(&daemon.ask(&["routes", "--json"]).stdout).expect("an array");
+    let prefixes: BTreeSet<&str> =
+        listing.as_array().into_iter().flatten().filter_map(|route| route["prefix"].as_str()).collect();
+    assert_eq!((prefixes.len(), listing.as_array().map(Vec::len)), (1300, Some(1300)));
+    let table = text(&daemon.ask(&["routes"]).stdout);
+    assert!(table.ends_with("1300 prefixes, 1300 paths (> best, s stale)\n"));
+    assert_eq!(table.matches("PREFIX").count(), 1, "one header");
 }
 
 #[test]

@@ -17,13 +17,20 @@ use crate::peer::{HOLD_TIME, UP};
 pub(crate) struct PeerEntry {
     address: IpAddr,
     asn: u32,
+    both_families: bool,
     keys: String,
 }
 
 impl PeerEntry {
-    /// A neighbour of this AS that we call.
+    /// A neighbour of this AS that we call; over IPv4 with both families on its session.
     pub(crate) fn new(address: impl Into<IpAddr>, asn: u32) -> Self {
-        Self { address: address.into(), asn, keys: String::new() }
+        let address = address.into();
+        Self { address, asn, both_families: address.is_ipv4(), keys: String::new() }
+    }
+
+    /// With routes of the session's own family only.
+    pub(crate) fn own_family(self) -> Self {
+        Self { both_families: false, ..self }
     }
 
     /// Adds a line of configuration.
@@ -64,8 +71,7 @@ impl<'a> Reflector<'a> {
         );
         for entry in entries {
             let _ = write!(text, "[[neighbor]]\naddress = \"{}\"\nasn = {}\n", entry.address, entry.asn);
-            if entry.address.is_ipv4() {
-                // One session for both families.
+            if entry.both_families {
                 text.push_str("families = [\"ipv4-unicast\", \"ipv6-unicast\"]\n");
                 let _ = writeln!(text, "next-hop-ipv6 = \"{local6}\"");
             }

@@ -109,7 +109,11 @@ fn configuration(site: &Site<'_>) -> String {
     for (family, v6) in [("ipv4", false), ("ipv6", true)] {
         let routes: String =
             setup.networks_of(v6).map(|prefix| format!("  route {prefix} blackhole;\n")).collect();
-        let _ = write!(text, "protocol static static_{family} {{\n  {family};\n{routes}}}\n");
+        // Preferred to a connected network of the same prefix, which is not told.
+        let _ = write!(
+            text,
+            "protocol static static_{family} {{\n  {family} {{ preference 250; }};\n{routes}}}\n"
+        );
         if setup.kernel {
             let _ = writeln!(
                 text,

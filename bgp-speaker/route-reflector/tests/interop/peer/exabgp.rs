@@ -148,14 +148,14 @@ fn launch(site: &Site<'_>, commands: &PathBuf, record: &PathBuf) -> Arc<Process>
         script.display()
     );
     let (local, setup) = (site.node.v4(), &site.setup);
-    for neighbor in &setup.neighbors {
+    for (number, neighbor) in setup.neighbors.iter().enumerate() {
         let passive = if neighbor.passive { "passive true; " } else { "" };
         let _ = write!(
             text,
             "neighbor {address} {{\n  router-id {local}; local-address {here}; local-as {asn}; peer-as {peer_as};\n  \
              hold-time {HOLD_TIME}; {passive}\n  \
-             api feed {{ processes [ feeder ]; }}\n  \
-             api listen {{ processes [ recorder ]; neighbor-changes; receive {{ parsed; update; }} }}\n  \
+             api feed_{number} {{ processes [ feeder ]; }}\n  \
+             api listen_{number} {{ processes [ recorder ]; neighbor-changes; receive {{ parsed; update; }} }}\n  \
              family {{ ipv4 unicast; ipv6 unicast; }}\n  static {{\n",
             address = neighbor.address,
             here = site.local(neighbor.address),

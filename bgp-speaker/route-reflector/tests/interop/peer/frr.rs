@@ -141,7 +141,7 @@ fn configuration(site: &Site<'_>) -> String {
     let mut text = format!(
         "log stdout\nrouter bgp {asn}\n bgp router-id {local}\n no bgp ebgp-requires-policy\n \
          no bgp default ipv4-unicast\n no bgp network import-check\n timers bgp {keepalive} {HOLD_TIME}\n \
-         bgp cluster-id {local}\n",
+         bgp cluster-id {local}\n bgp graceful-restart-disable\n",
         asn = setup.asn,
         keepalive = HOLD_TIME / 3,
     );

@@ -143,7 +143,5 @@ fn configuration(site: &Site<'_>, socket: &Path) -> String {
         text.push_str("}\n");
     }
     text.push_str("allow from any\nallow to any\n");
-    // Over an IPv4 session to another AS it takes the first IPv6 address of the host for its own: that of loopback.
-    let _ = writeln!(text, "match to ebgp prefix ::/0 prefixlen >= 0 set nexthop {}", site.node.v6());
     text
 }

@@ -16,9 +16,15 @@ use crate::peer::{Kind, Neighbor, SOON, Setup, UP};
 const NODES: u8 = 5;
 const REFLECTORS: [u8; 2] = [101, 102];
 
+/// Five seconds' worth: fewer would mean that a `ping` was not there when it mattered.
+const LEAST_PACKETS: u32 = 100;
+
 pub(super) fn scenarios() -> Vec<Scenario> {
     let mut all = vec![
-        Scenario::new("mesh_of_five_carries_packets", mesh),
+        Scenario::new("mesh_of_five_carries_packets", |lab| mesh(lab, |_| OUR_AS)),
+        Scenario::new("mesh_of_five_external_ases_carries_packets", |lab| {
+            mesh(lab, |node| OUR_AS + u32::from(node));
+        }),
         Scenario::new("mesh_node_killed_keeps_routes_and_traffic", killed_node),
         Scenario::new("two_reflectors_one_is_killed", |lab| two_reflectors(lab, Loss::Kill)),
         Scenario::new("two_reflectors_one_is_terminated", |lab| two_reflectors(lab, Loss::Terminate)),
@@ -47,11 +53,11 @@ struct Place {
 }
 
 impl Place {
-    fn new(lab: &Lab, index: u8) -> Self {
+    fn new(lab: &Lab, index: u8, asn: u32) -> Self {
         let node = lab.node(&format!("n{index}"), index);
         let workload = lab.workload(&node, (v4_block(index), 26), (v6_block(index), 122));
         let blocks = [format!("{}/26", v4_block(index)), format!("{}/122", v6_block(index))];
-        let member = Member::new(&node, OUR_AS, &[&blocks[0], &blocks[1]]);
+        let member = Member::new(&node, asn, &[&blocks[0], &blocks[1]]);
         Self { node, workload, member }
     }
 
@@ -71,8 +77,8 @@ fn v6_block(index: u8) -> Ipv6Addr {
     Ipv6Addr::new(0xfd65, 0, 0, index.into(), 0, 0, 0, 0)
 }
 
-fn places(lab: &Lab) -> Vec<Place> {
-    (1..=NODES).map(|index| Place::new(lab, index)).collect()
+fn places(lab: &Lab, asn: impl Fn(u8) -> u32) -> Vec<Place> {
+    (1..=NODES).map(|index| Place::new(lab, index, asn(index))).collect()
 }
 
 fn members(places: &[Place]) -> Vec<Member> {
@@ -116,8 +122,8 @@ fn everybody_reaches_everybody(lab: &Lab, places: &[Place]) {
     }
 }
 
-fn mesh(lab: &Lab) {
-    let places = places(lab);
+fn mesh(lab: &Lab, asn: impl Fn(u8) -> u32) {
+    let places = places(lab, asn);
     let mut agents = start_agents(lab, &places, &[]);
     eventually("the mesh converges", UP, || converged(&agents, &places));
     everybody_reaches_everybody(lab, &places);
@@ -139,7 +145,7 @@ fn mesh(lab: &Lab) {
 
 /// The process dies, the routes and the traffic stay, and the next process takes the routes over without a gap.
 fn killed_node(lab: &Lab) {
-    let places = places(lab);
+    let places = places(lab, |_| OUR_AS);
     let mut agents = start_agents(lab, &places, &[]);
     eventually("the mesh converges", UP, || converged(&agents, &places));
     let victim = &places[0];
@@ -170,7 +176,7 @@ fn killed_node(lab: &Lab) {
 
 /// Five nodes behind two reflectors of one cluster; each is lost in turn and the traffic does not notice.
 fn two_reflectors(lab: &Lab, loss: Loss) {
-    let places = places(lab);
+    let places = places(lab, |_| OUR_AS);
     let nodes = REFLECTORS.map(|index| lab.node(&format!("rr{index}"), index));
     let mut reflectors = nodes.each_ref().map(|node| {
         let other = nodes.iter().find(|other| other.index != node.index).expect("there are two");
@@ -231,7 +237,7 @@ fn two_reflectors(lab: &Lab, loss: Loss) {
 
 /// One of our nodes and one that runs another implementation with its kernel: packets between their workloads.
 fn mixed(lab: &Lab, kind: Kind) {
-    let places = [Place::new(lab, 1), Place::new(lab, 2)];
+    let places = [1, 2].map(|index| Place::new(lab, index, OUR_AS));
     let [ours, theirs] = &places;
     let blocks: Vec<&str> = theirs.member.blocks.iter().map(String::as_str).collect();
     let neighbors = ours.node.addresses().map(|address| Neighbor::active(address, OUR_AS));
@@ -284,6 +290,9 @@ impl Pings {
             process.signal(Signal::INT);
             process.wait(Duration::from_secs(5)).expect("ping ends on SIGINT");
             let log = process.log();
+            let sent = log.split(" packets transmitted").next().and_then(|head| head.lines().last());
+            let sent: u32 = sent.and_then(|sent| sent.trim().parse().ok()).unwrap_or_default();
+            assert!(sent >= LEAST_PACKETS, "traffic flowed all the time: {log}");
             assert!(log.contains(" 0% packet loss"), "no packet is lost: {log}");
         }
     }

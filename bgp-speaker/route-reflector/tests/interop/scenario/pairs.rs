@@ -76,8 +76,21 @@ fn ibgp(lab: &Lab, kind: Kind) {
         agent.removes(prefix);
     }
     daemon.restart();
+    both_have_everything(&*daemon, &agent, &theirs);
+
+    agent.kill();
+    assert_eq!(agent.kernel().map(|routes| routes.len()), Ok(THEIRS.len()), "routes outlive our process");
+    agent.restart();
+    for address in ours.addresses() {
+        daemon.comes_up_with(address);
+    }
+    both_have_everything(&*daemon, &agent, &theirs);
+}
+
+#[track_caller]
+fn both_have_everything(daemon: &dyn Daemon, agent: &Agent<'_>, theirs: &Node) {
     for prefix in THEIRS {
-        agent.installs(prefix, &gateway(&theirs, prefix));
+        agent.installs(prefix, &gateway(theirs, prefix));
     }
     for prefix in OURS {
         daemon.learns(prefix);
@@ -87,14 +100,18 @@ fn ibgp(lab: &Lab, kind: Kind) {
 /// Our reflector binary at the border: the daemon in another AS on one side, an internal speaker on the other.
 fn ebgp(lab: &Lab, kind: Kind) {
     let (ours, theirs, inside) = (lab.node("ours", 1), lab.node("theirs", 2), lab.node("inside", 3));
-    let mut reflector = Reflector::start(
-        lab,
-        &ours,
-        OUR_AS,
-        &[PeerEntry::new(theirs.v4(), THEIR_AS).open(), PeerEntry::new(inside.v4(), OUR_AS).passive()],
-        &kernel_keys(),
-    );
-    let mut daemon = kind.start(lab, &theirs, their_setup(&[ours.v4().into()], THEIR_AS, kind));
+    let external = |address| PeerEntry::new(address, THEIR_AS).open();
+    let mut entries = vec![PeerEntry::new(inside.v4(), OUR_AS).passive()];
+    let mut addresses = ours.addresses().to_vec();
+    if kind == Kind::OpenBgpd {
+        // Over IPv4 it would tell IPv6 routes with the next hop ::1, so each family has its session.
+        entries.extend(theirs.addresses().map(|address| external(address).own_family()));
+    } else {
+        entries.push(external(theirs.v4().into()));
+        addresses.truncate(1);
+    }
+    let mut reflector = Reflector::start(lab, &ours, OUR_AS, &entries, &kernel_keys());
+    let mut daemon = kind.start(lab, &theirs, their_setup(&addresses, THEIR_AS, kind));
     let mut inner = Scripted::start(identity(&inside, &ours), &OURS);
     reflector.comes_up_with(theirs.v4());
     daemon.comes_up_with(ours.v4());
