@@ -16,6 +16,7 @@ pub(super) fn address(text: &str) -> Result<IpAddr, Refusal> {
             Err((format!("\"{text}\" stands for every address, not for one host"), mend()))
         }
         Ok(address) if address.is_multicast() => Err((format!("\"{text}\" is a multicast address"), mend())),
+        Ok(IpAddr::V6(address)) if address.is_unicast_link_local() => Err(link_local(text)),
         Ok(address) => Ok(address.to_canonical()),
         Err(_) if SocketAddr::from_str(text).is_ok() => Err((
             format!("\"{text}\" is an address with a port"),
@@ -25,12 +26,17 @@ pub(super) fn address(text: &str) -> Result<IpAddr, Refusal> {
             format!("\"{text}\" is a prefix, not one address"),
             "peers of a whole prefix go into [[neighbor-range]]".into(),
         )),
-        Err(_) if text.contains('%') => Err((
-            format!("\"{text}\" names an interface"),
-            "link-local peers are not supported: use a global address".into(),
-        )),
+        Err(_) if text.contains('%') => Err(link_local(text)),
         Err(_) => Err((format!("\"{text}\" is not an IP address"), mend())),
     }
+}
+
+/// A link-local address means nothing without its interface.
+fn link_local(text: &str) -> Refusal {
+    (
+        format!("\"{text}\" is a link-local address"),
+        "link-local addresses are not supported: use a global or unique local one".into(),
+    )
 }
 
 pub(super) fn identifier(text: &str) -> Result<Ipv4Addr, Refusal> {
@@ -53,11 +59,11 @@ pub(crate) const BGP_PORT: u16 = 179;
 pub(super) fn listen(text: &str) -> Result<SocketAddr, Refusal> {
     let mend = || "write \"10.0.0.1:179\", or \"[2001:db8::1]:179\" for IPv6".to_owned();
     if let Ok(address) = IpAddr::from_str(text) {
-        return Ok(SocketAddr::new(address, BGP_PORT));
+        return Ok(SocketAddr::new(address.to_canonical(), BGP_PORT));
     }
     match SocketAddr::from_str(text) {
         Ok(listen) if listen.port() == 0 => Err(("port 0 is not a port to listen on".into(), mend())),
-        Ok(listen) => Ok(listen),
+        Ok(listen) => Ok(SocketAddr::new(listen.ip().to_canonical(), listen.port())),
         Err(_) => match text.rsplit_once(':') {
             Some((host, port)) if IpAddr::from_str(host.trim_matches(['[', ']'])).is_ok() => {
                 Err((format!("\"{port}\" is not a port from 1 to 65535"), mend()))

@@ -137,6 +137,22 @@ fn an_address_without_quotes_is_shown_in_quotes() {
 }
 
 #[test]
+fn an_address_is_that_of_one_host() {
+    for (address, words) in [
+        ("fe80::1", "is a link-local address"),
+        ("fe80::1%eth0", "is a link-local address"),
+        ("0.0.0.0", "stands for every address"),
+        ("224.0.0.5", "is a multicast address"),
+        ("255.255.255.255", "is the broadcast address"),
+        ("10.0.0.2:179", "give the port in its own key"),
+        ("10.0.0.0/24", "go into [[neighbor-range]]"),
+        ("router-2", "is not an IP address"),
+    ] {
+        says(&fault(&PEER.replace("10.0.0.2", address)), &[words, "rr.toml:5:11"]);
+    }
+}
+
+#[test]
 fn a_neighbor_cannot_be_this_speaker() {
     says(
         &fault(&PEER.replace(".2", ".1")),

@@ -180,7 +180,8 @@ impl Lines {
             if self.buffer.len() > MAX_LINE {
                 return Err(self.garbled("a line is too long"));
             }
-            match self.body.frame().await {
+            let frame = tokio::time::timeout(ANSWER_TIMEOUT, self.body.frame()).await;
+            match frame.map_err(|_| ClientError::Timeout(self.path.clone()))? {
                 Some(Ok(frame)) => self.buffer.extend_from_slice(frame.data_ref().unwrap_or(&Bytes::new())),
                 Some(Err(error)) => return Err(self.garbled(&error.to_string())),
                 None => self.ended = true,
