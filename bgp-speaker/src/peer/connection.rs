@@ -5,12 +5,14 @@ use std::collections::VecDeque;
 use std::io::{self, IoSlice};
 use std::mem::MaybeUninit;
 use std::net::SocketAddr;
+use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use bgp_fsm::ConnId;
 use bgp_wire::{Codec, HEADER_LEN, MAX_EXTENDED_LEN};
 use bytes::{Buf, Bytes};
 use socket2::SockRef;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 
 /// What one read may bring: the rest of the longest message, and as much again so that a full table takes few reads.
@@ -76,22 +78,17 @@ impl Connection {
         scratch: &mut [u8],
     ) -> Poll<io::Result<Option<usize>>> {
         let kept = self.partial.len();
-        loop {
-            ready!(self.stream.poll_read_ready(cx))?;
-            // An unfinished message is at most half of the scratch buffer, so that there is room behind it.
-            let (old, free) = scratch.split_at_mut(kept.min(scratch.len()));
-            match self.stream.try_read(free) {
-                Ok(0) => return Poll::Ready(Ok(None)),
-                Ok(n) => {
-                    old.copy_from_slice(&self.partial);
-                    self.partial = Vec::new();
-                    return Poll::Ready(Ok(Some(kept + n)));
-                }
-                Err(e) if e.kind() == io::ErrorKind::WouldBlock => {}
-                Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
-                Err(e) => return Poll::Ready(Err(e)),
-            }
+        // An unfinished message is at most half of the scratch buffer, so that there is room behind it.
+        let (old, free) = scratch.split_at_mut(kept.min(scratch.len()));
+        let mut free = ReadBuf::new(free);
+        ready!(Pin::new(&mut self.stream).poll_read(cx, &mut free))?;
+        let n = free.filled().len();
+        if n == 0 {
+            return Poll::Ready(Ok(None));
         }
+        old.copy_from_slice(&self.partial);
+        self.partial = Vec::new();
+        Poll::Ready(Ok(Some(kept + n)))
     }
 
     /// Keeps the octets of an unfinished message for the next reading. At a message boundary nothing is held.
@@ -133,17 +130,16 @@ impl Connection {
 
     /// Writes once; how many octets the socket took.
     pub(crate) fn poll_write(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
-        loop {
-            ready!(self.stream.poll_write_ready(cx))?;
-            match self.write_once() {
-                Err(e) if e.kind() == io::ErrorKind::WouldBlock => {}
-                Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
-                result => return Poll::Ready(result),
-            }
-        }
+        let head = self.outgoing.head();
+        let mut slices = [IoSlice::new(&[]); SLICES];
+        let count = self.outgoing.fill(head, &mut slices);
+        let slices = slices.get(..count).unwrap_or_default();
+        let n = ready!(Pin::new(&mut self.stream).poll_write_vectored(cx, slices))?;
+        self.outgoing.advance(head, n);
+        Poll::Ready(Ok(n))
     }
 
-    fn write_once(&mut self) -> io::Result<usize> {
+    fn try_write(&mut self) -> io::Result<usize> {
         let head = self.outgoing.head();
         let mut slices = [IoSlice::new(&[]); SLICES];
         let count = self.outgoing.fill(head, &mut slices);
@@ -157,7 +153,7 @@ impl Connection {
     pub(crate) fn flush_last_words(&mut self) {
         self.outgoing.keep_last_words();
         while self.wants_write() {
-            if !matches!(self.write_once(), Ok(n) if n > 0) {
+            if !matches!(self.try_write(), Ok(n) if n > 0) {
                 return;
             }
         }

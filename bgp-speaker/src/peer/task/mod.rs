@@ -52,6 +52,8 @@ pub(crate) struct PeerTask {
     next_connection: u32,
     /// The connection that carries routes.
     up: Option<ConnId>,
+    /// When something was last read.
+    heard: Duration,
     /// What one reading brought for the table.
     batch: Vec<ToRib>,
     batch_octets: usize,
@@ -94,6 +96,7 @@ impl PeerTask {
             lingering: Lingering::default(),
             next_connection: 0,
             up: None,
+            heard: Duration::ZERO,
             batch: Vec::new(),
             batch_octets: 0,
             alarm: Box::pin(sleep_until(Instant::now())),

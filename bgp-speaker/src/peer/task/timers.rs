@@ -21,7 +21,9 @@ impl PeerTask {
             if due > now {
                 break;
             }
-            self.tell_unread();
+            if self.silent_for_too_long(now) {
+                self.tell_unread();
+            }
             self.handle(Input::Tick);
             fired = true;
         }
@@ -34,6 +36,13 @@ impl PeerTask {
         let lingering = self.lingering.deadline().unwrap_or(NEVER);
         let kept = self.kept_until.unwrap_or(NEVER);
         session.min(lingering).min(kept)
+    }
+
+    /// Whether a hold timer may be among what is due. In a session that hears from its peer this saves a question to the
+    /// system with each keepalive.
+    fn silent_for_too_long(&self, now: Duration) -> bool {
+        let hold_time = self.session.negotiated().map(|n| n.hold_time);
+        hold_time.is_none_or(|hold| !hold.is_zero() && now.saturating_sub(self.heard) >= hold)
     }
 
     fn tell_unread(&mut self) {
