@@ -1,6 +1,6 @@
 //! Update groups: bytes made once, and the members that share them.
 
-use bgp_rib::{NextHopMode, PeerParams, Transmit};
+use bgp_rib::{NextHopMode, PeerParams, RibConfig, Transmit};
 use bgp_wire::{Asn, ClusterId, FamilySet, PathAttributes};
 use ipnet::{IpNet, Ipv4Net};
 
@@ -177,4 +177,21 @@ fn a_reader_far_behind_does_not_go_in_the_small_steps_of_the_others() {
     let reads = read_all(&mut lab, slow);
     let chunks: usize = reads.iter().map(|read| read.chunks().len()).sum();
     assert!(chunks < 30, "{chunks} slices for 2000 prefixes");
+}
+
+#[test]
+fn a_withdrawal_that_no_peer_has_still_to_hear_leaves_no_count_behind() {
+    let mut lab = Lab::with(RibConfig { max_paths: 2, ..RibConfig::new(LOCAL_AS, router_id(254)) });
+    // The follower never reads: the prefixes' names stay taken.
+    let _reader = lab.rib.open_reader();
+    let (feeder, one) = (lab.up(9, internal(9)), lab.up(1, client(1)));
+    lab.announce(feeder, &many(3), next_hop(9), &attributes(&[]));
+    lab.read_once(one, 1);
+    lab.withdraw(feeder, &many(1));
+    let two = lab.up(2, client(2));
+    lab.down(one, bgp_rib::Retain::Nothing);
+    lab.drain_all();
+    lab.settle();
+    assert_eq!(lab.view(two).len(), 2);
+    assert_eq!(lab.rib.peer_counters(two, V4).advertised, 2);
 }
