@@ -188,6 +188,7 @@ fn a_withdrawal_that_no_peer_has_still_to_hear_leaves_no_count_behind() {
     lab.announce(feeder, &many(3), next_hop(9), &attributes(&[]));
     lab.read_once(one, 1);
     lab.withdraw(feeder, &many(1));
+    lab.drain(feeder);
     let two = lab.up(2, client(2));
     lab.down(one, bgp_rib::Retain::Nothing);
     lab.drain_all();
