@@ -80,6 +80,7 @@ mod next_hops;
 mod pack;
 mod path;
 mod peer;
+pub mod policy;
 mod prefix;
 mod query;
 mod reader;

@@ -228,32 +228,24 @@ impl Reader<'_> {
 
     fn repeated(&mut self, depth: usize) -> Result<Node, BadPattern> {
         let mut node = self.one(depth)?;
-        // A repetition of a repetition is as deep as it is long.
-        let mut nested = depth;
-        loop {
+        // A repetition of a repetition lies as deep as a group.
+        for _ in depth..=MAX_DEPTH {
             let (min, max) = match self.peek() {
                 Some(b'*') => (0, None),
                 Some(b'+') => (1, None),
                 Some(b'?') => (0, Some(1)),
                 Some(b'{') => {
                     self.at += 1;
-                    let times = self.times()?;
-                    node = Node::Repeat(Box::new(node), times.0, times.1);
-                    nested += 1;
-                    if nested > MAX_DEPTH {
-                        return Err(self.bad(PatternProblem::TooDeep));
-                    }
+                    let (min, max) = self.times()?;
+                    node = Node::Repeat(Box::new(node), min, max);
                     continue;
                 }
                 _ => return Ok(node),
             };
             self.at += 1;
-            nested += 1;
-            if nested > MAX_DEPTH {
-                return Err(self.bad(PatternProblem::TooDeep));
-            }
             node = Node::Repeat(Box::new(node), min, max);
         }
+        Err(self.bad(PatternProblem::TooDeep))
     }
 
     /// `2}`, `2,}` or `2,5}`.
@@ -315,7 +307,8 @@ impl Reader<'_> {
         self.peek();
         let rest = self.text.get(self.at..).unwrap_or_default();
         let digits = rest.iter().take_while(|octet| octet.is_ascii_digit()).count();
-        let text = rest.get(..digits).and_then(|digits| core::str::from_utf8(digits).ok()).unwrap_or_default();
+        let text =
+            rest.get(..digits).and_then(|digits| core::str::from_utf8(digits).ok()).unwrap_or_default();
         match number(text) {
             _ if digits == 0 => Err(self.bad(PatternProblem::Unexpected)),
             None => Err(self.bad(PatternProblem::Number)),

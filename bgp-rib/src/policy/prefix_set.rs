@@ -35,7 +35,12 @@ pub struct BadLengths {
 impl fmt::Display for BadLengths {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { net, min, max } = self;
-        write!(f, "{net}: lengths {min} to {max} are not within {} to {}", net.prefix_len(), net.max_prefix_len())
+        write!(
+            f,
+            "{net}: lengths {min} to {max} are not within {} to {}",
+            net.prefix_len(),
+            net.max_prefix_len()
+        )
     }
 }
 
@@ -174,7 +179,9 @@ impl PrefixSet {
 
 impl Index {
     fn insert(&mut self, id: u32, ranges: &[PrefixRange]) {
-        let hash = |id: u32| ranges.get(id as usize).map_or(0, |range| key(bits(&range.net), range.net.prefix_len()));
+        let hash = |id: u32| {
+            ranges.get(id as usize).map_or(0, |range| key(bits(&range.net), range.net.prefix_len()))
+        };
         self.table.insert_unique(hash(id), id, |&id| hash(id));
         if let Some(range) = ranges.get(id as usize) {
             let length = range.net.prefix_len();

@@ -90,12 +90,12 @@ impl SourceKind {
     pub const PEERS: [Self; 2] = [Self::External, Self::Internal];
 
     pub(crate) const fn is_of(self, source: RouteSource) -> bool {
-        match (self, source) {
-            (Self::Local, RouteSource::Local(_))
-            | (Self::External, RouteSource::Peer { kind: PeerKind::External, .. })
-            | (Self::Internal, RouteSource::Peer { kind: PeerKind::Internal, .. })
-            | (Self::Client, RouteSource::Peer { kind: PeerKind::Internal, client: true, .. }) => true,
-            _ => false,
+        match source {
+            RouteSource::Local(_) => matches!(self, Self::Local),
+            RouteSource::Peer { kind: PeerKind::External, .. } => matches!(self, Self::External),
+            RouteSource::Peer { kind: PeerKind::Internal, client, .. } => {
+                matches!(self, Self::Internal) || (client && matches!(self, Self::Client))
+            }
         }
     }
 }

@@ -148,7 +148,8 @@ mod tests {
 
     #[test]
     fn spans_that_touch_or_overlap_become_one() {
-        let set: AsnSet = [Span::from(5..=7), Span::from(1..=2), Span::from(3), Span::from(6..=9)].into_iter().collect();
+        let set: AsnSet =
+            [Span::from(5..=7), Span::from(1..=2), Span::from(3), Span::from(6..=9)].into_iter().collect();
         assert_eq!(set, [Span::from(1..=3), Span::from(5..=9)].into_iter().collect());
         let members: Vec<u32> = (0..12).filter(|&asn| set.contains(Asn(asn))).collect();
         assert_eq!(members, [1, 2, 3, 5, 6, 7, 8, 9]);
