@@ -19,8 +19,8 @@ use crate::mesh::{self, MeshDialer, MeshNode};
 use crate::peer::PeerCell;
 use crate::status::{Status, TableStatus};
 
-/// Events that a receiver may lag behind before it misses some: a whole mesh of a thousand nodes coming up, with room.
-const EVENTS: usize = 8192;
+/// Events that a receiver may lag behind before it misses some: a mesh of a thousand nodes coming up.
+const EVENTS: usize = 4096;
 
 /// A lock that a panic elsewhere does not poison: what it guards are plain values, whole after every statement.
 pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

@@ -1,10 +1,11 @@
 //! Route reflection.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
 
 use bgp_speaker::{
-    Asn, ClusterId, Community, NextHop, PeerClass, RangeConfig, Route, RouteFilter, ShutdownMode, Speaker,
+    Asn, ClusterId, Community, NextHop, PeerClass, RangeConfig, Route, RouteFilter, RouterId, ShutdownMode,
+    Speaker,
 };
 
 use crate::support::{
@@ -171,4 +172,25 @@ async fn the_clients_of_two_reflectors_of_one_cluster_do_not_notice_when_one_goe
     while let Ok(Some(batch)) = tokio::time::timeout(Duration::from_millis(100), changes.next()).await {
         assert!(batch.changes.iter().all(|c| c.best.is_some()), "a route was gone for a moment: {batch:?}");
     }
+}
+
+#[tokio::test]
+async fn a_client_that_restarts_is_not_missed_and_comes_back_with_what_it_has_now() {
+    let (reflector, mut clients) = reflector_with_clients(28, 2).await;
+    let at = crate::support::listening(&clients[1]);
+    has_exactly(&clients[0], &["10.0.0.0/26", "10.0.1.0/26"]).await;
+    clients.pop().unwrap().shutdown(ShutdownMode::Restart).await;
+    established(&reflector, 1).await;
+    assert_eq!(reflector.status().peers.len(), 2, "the peer is kept for its return");
+    has_exactly(&clients[0], &["10.0.0.0/26", "10.0.1.0/26"]).await;
+    let again = Speaker::builder(ASN, RouterId::from(Ipv4Addr::new(127, 40, 28, 11)))
+        .listen(at)
+        .start()
+        .await
+        .unwrap();
+    announce(&again, &["10.0.2.0/26"]).await;
+    again.add_peer(peer_of(&reflector)).await.unwrap();
+    established(&reflector, 2).await;
+    has_exactly(&clients[0], &["10.0.0.0/26", "10.0.2.0/26"]).await;
+    assert_eq!(reflector.status().peers.len(), 2);
 }

@@ -37,6 +37,8 @@ use crate::status::NegotiatedStatus;
 
 /// Rounds of one poll. A round reads one scratch buffer at most; after a few the task lets others run.
 const ROUNDS: usize = 4;
+/// The length of a ROUTE-REFRESH without filters (RFC 2918 §3): a flood of them fills the mailbox as UPDATEs do.
+const REFRESH_OCTETS: usize = 23;
 /// A timer that is set to this never fires of itself.
 const NEVER: Duration = Duration::MAX;
 
@@ -159,6 +161,7 @@ impl PeerTask {
             bgp_fsm::Event::Established(conn, negotiated) => self.established(conn, &negotiated),
             bgp_fsm::Event::Refresh(refresh) => {
                 self.batch.push(ToRib::Refresh(refresh));
+                self.batch_octets += REFRESH_OCTETS;
                 self.flush_batch();
             }
             bgp_fsm::Event::Down(reason) => {
