@@ -49,8 +49,8 @@ pub(crate) fn up(negotiated: &Negotiated, options: &SessionOptions, local: IpAdd
     params.local_ipv4 = options.next_hop_v4;
     params.local_ipv6 = options.next_hop_v6;
     params.next_hop = options.next_hop;
-    params.import = options.import.unwrap_or(Policy::default_for(negotiated.kind));
-    params.export = options.export.unwrap_or(Policy::default_for(negotiated.kind));
+    params.import = options.import.clone().unwrap_or_else(|| Policy::default_for(negotiated.kind));
+    params.export = options.export.clone().unwrap_or_else(|| Policy::default_for(negotiated.kind));
     params.allow_own_as = options.allow_own_as;
     params.enhanced_refresh = negotiated.enhanced_refresh;
     if let Some(restart) = &negotiated.graceful_restart {

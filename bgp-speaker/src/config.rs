@@ -16,6 +16,8 @@ pub const BGP_PORT: u16 = 179;
 pub const MIN_HOLD_TIME: Duration = Duration::from_secs(3);
 /// Originations of one call are held in memory twice while they go to the table; a million is a full table with room to spare.
 pub const MAX_ORIGINATED_PER_CALL: usize = 1_000_000;
+/// The families that the tables hold.
+pub(crate) const CARRIED: [Family; 2] = [Family::IPV4_UNICAST, Family::IPV6_UNICAST];
 /// Hops that an iBGP or multihop session may take when nothing else is said: the usual initial TTL of hosts.
 const MULTIHOP_TTL: u8 = 64;
 
@@ -103,7 +105,8 @@ pub struct SessionOptions {
     pub ttl: Option<u8>,
     /// How many times our own AS may stand in a received AS_PATH. Default 0.
     pub allow_own_as: u8,
-    /// Restart time that we advertise for graceful restart (RFC 4724); `None` turns it off. Default 120 s.
+    /// Restart time that we advertise for graceful restart (RFC 4724); `None` turns it off. Default 120 s,
+    /// at most 4095 s.
     pub graceful_restart: Option<Duration>,
     /// Offer messages of up to 65535 octets (RFC 8654). Default `true`.
     pub extended_message: bool,
@@ -264,6 +267,10 @@ impl SessionOptions {
         }
         if self.families.is_some_and(FamilySet::is_empty) {
             return Err(SpeakerError::NoFamilies(peer));
+        }
+        let mut families = self.families.into_iter().flat_map(FamilySet::iter);
+        if let Some(family) = families.find(|f| !CARRIED.contains(f)) {
+            return Err(SpeakerError::UnsupportedFamily { peer, family });
         }
         if self.route_reflector_client && never_internal(peer_as, local_as) {
             return Err(SpeakerError::ExternalClient(peer));

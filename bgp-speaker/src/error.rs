@@ -5,6 +5,7 @@ use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
+use bgp_wire::Family;
 use ipnet::IpNet;
 
 use crate::config::{MAX_ORIGINATED_PER_CALL, MIN_HOLD_TIME};
@@ -54,6 +55,13 @@ pub enum SpeakerError {
     ZeroTtl(IpAddr),
     /// A peer without an address family exchanges no routes.
     NoFamilies(IpAddr),
+    /// The tables hold no routes of this family.
+    UnsupportedFamily {
+        /// The peer.
+        peer: IpAddr,
+        /// The family that was asked for.
+        family: Family,
+    },
     /// The node list of a mesh does not name this node.
     NotInMesh,
     /// Two nodes of a mesh have the same address.
@@ -111,6 +119,10 @@ impl fmt::Display for SpeakerError {
             Self::NoFamilies(peer) => {
                 write!(f, "peer {peer} has no address family: leave the list out or name one")
             }
+            Self::UnsupportedFamily { peer, family } => write!(
+                f,
+                "peer {peer} cannot have {family}: this speaker carries ipv4-unicast and ipv6-unicast; use one or both"
+            ),
             Self::NotInMesh => f.write_str(
                 "the node list does not contain this node: list it with its own address, \
                  and listen on that address or name it with Builder::local_address",

@@ -70,6 +70,7 @@
 //! has a bound, and the timers of a session never wait for the tables.
 //!
 //! A larger example is `examples/node_agent.rs`: a node of a container network that joins a mesh or reflectors from a file.
+#![forbid(unsafe_code)]
 
 mod bridge;
 mod builder;

@@ -91,8 +91,8 @@ pub(crate) fn peers(
             peer.options.source = Some(mine);
             peer.options.passive = !dialer.dials(mine, theirs);
             // A mesh is one administration: its eBGP sessions are as open as its iBGP ones, which RFC 8212 asks us to say.
-            peer.options.import.get_or_insert(Policy::AcceptAll);
-            peer.options.export.get_or_insert(Policy::AcceptAll);
+            peer.options.import.get_or_insert(Policy::accept_all());
+            peer.options.export.get_or_insert(Policy::accept_all());
             peer.check(local_as, own)?;
             peers.insert(theirs, peer);
         }

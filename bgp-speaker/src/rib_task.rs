@@ -12,6 +12,7 @@ use ipnet::IpNet;
 use tokio::sync::{mpsc, oneshot};
 
 use crate::bridge::ToRib;
+use crate::config::CARRIED;
 use crate::door::{Door, Work};
 use crate::error::SpeakerError;
 use crate::event::Event;
@@ -40,8 +41,6 @@ const PAGE: usize = 1024;
 const WAITING: usize = 64;
 /// How often counters are copied to where `status` reads them: fresh for a person, and cheap with 10,000 peers.
 const COUNTERS: Duration = Duration::from_millis(100);
-/// The families that are listed when none is named.
-const FAMILIES: [Family; 2] = [Family::IPV4_UNICAST, Family::IPV6_UNICAST];
 
 /// What handles ask of the tables.
 pub(crate) enum Query {
@@ -406,7 +405,7 @@ impl RibTask {
             (Some(family), _) => vec![family],
             (None, Some(IpNet::V4(_))) => vec![Family::IPV4_UNICAST],
             (None, Some(IpNet::V6(_))) => vec![Family::IPV6_UNICAST],
-            (None, None) => FAMILIES.to_vec(),
+            (None, None) => CARRIED.to_vec(),
         };
         let mut token = from.map_or_else(PageToken::default, |c| c.token);
         let begin = from.and_then(|c| families.iter().position(|f| *f == c.family)).unwrap_or(0);
@@ -462,7 +461,7 @@ impl RibTask {
         self.table_changed = false;
         for peer in std::mem::take(&mut self.stale_counters) {
             let mut sum = PrefixCounters::default();
-            for family in FAMILIES {
+            for family in CARRIED {
                 let counters = self.rib.peer_counters(peer, family);
                 sum.received += u64::from(counters.received);
                 sum.accepted += u64::from(counters.accepted);
@@ -474,7 +473,7 @@ impl RibTask {
             }
         }
         let mut table = TableStatus::default();
-        for family in FAMILIES {
+        for family in CARRIED {
             let counters = self.rib.table_counters(family);
             table.prefixes += counters.prefixes as u64;
             table.paths += counters.paths as u64;
