@@ -5,6 +5,8 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use bgp_wire::{Asn, ClusterId, Codec, FamilySet, PeerKind, RouterId};
 use core::time::Duration;
 
+use crate::policy::Policy;
+
 /// How long a peer's routes outlive its session when the peer gave no time of its own (RFC 4724 §4.2).
 const STALE_TIME: Duration = Duration::from_secs(120);
 
@@ -97,26 +99,6 @@ pub enum NextHopMode {
     Unchanged,
     /// Our own address, for reflected routes too.
     SelfAlways,
-}
-
-/// What may pass between a peer and the Loc-RIB.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
-pub enum Policy {
-    /// Everything that the protocol's own rules let through.
-    AcceptAll,
-    /// Nothing: what an external session without a policy gets (RFC 8212).
-    RejectAll,
-}
-
-impl Policy {
-    /// The policy of a session for which none was configured (RFC 8212 §3).
-    #[must_use]
-    pub fn default_for(kind: PeerKind) -> Self {
-        match kind {
-            PeerKind::Internal => Self::AcceptAll,
-            PeerKind::External => Self::RejectAll,
-        }
-    }
 }
 
 /// A session as it was negotiated, and what was configured for it.

@@ -2,7 +2,7 @@
 //!
 //! | # | rule | held back |
 //! |---|---|---|
-//! | 1 | the session's export policy (RFC 8212) | everything under `RejectAll` |
+//! | 1 | the session's export policy (RFC 8212) | what it rejects |
 //! | 2 | NO_ADVERTISE (RFC 1997) | from every peer |
 //! | 3 | NO_EXPORT, NO_EXPORT_SUBCONFED (RFC 1997) | from external peers |
 //! | 4 | internal to internal (RFC 4271 §9.2, RFC 4456 §6) | unless the source or the target is a client |
@@ -16,8 +16,9 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 use bgp_wire::{Asn, ClusterEdit, ClusterId, Codec, Edit, Family, NextHop, PeerKind, Rewrite, RouterId};
 
 use crate::attributes::{DEFAULT_LOCAL_PREF, Scope, Summary};
-use crate::config::{NextHopMode, PeerParams, PeerRole, Policy};
+use crate::config::{NextHopMode, PeerParams, PeerRole};
 use crate::next_hop;
+use crate::policy::Policy;
 use bgp_wire::FamilySet;
 
 /// The rule that keeps a route from a peer.
@@ -95,7 +96,7 @@ impl GroupKey {
             self_ipv4: peer.self_ipv4(),
             self_ipv6: peer.self_ipv6(),
             cluster_id: peer.cluster_id.unwrap_or(cluster_id),
-            export: peer.export,
+            export: peer.export.clone(),
         }
     }
 }
@@ -124,7 +125,7 @@ pub(crate) fn offer(
     route: &Summary,
     received: Option<NextHop>,
 ) -> Result<NextHop, HeldBack> {
-    if to.export == Policy::RejectAll {
+    if to.export.rejects_all() {
         return Err(HeldBack::ExportPolicy); // 1
     }
     match (route.scope, to.kind) {

@@ -4,7 +4,7 @@ use core::fmt;
 
 use bgp_wire::{AttributeBlock, ClusterId, PeerKind, RouterId};
 
-use crate::config::{PeerParams, Policy};
+use crate::config::PeerParams;
 
 /// Why a path is kept in the Adj-RIB-In but takes no part in the decision (RFC 4271 §9.1.2).
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -59,7 +59,7 @@ pub(crate) struct Identity<'a> {
 
 /// Judges the attributes of one UPDATE; the verdict is the same for all its prefixes.
 pub(crate) fn judge(peer: &PeerParams, us: &Identity<'_>, block: &AttributeBlock<'_>) -> Option<Ineligible> {
-    if peer.import == Policy::RejectAll {
+    if peer.import.rejects_all() {
         return Some(Ineligible::ImportPolicy);
     }
     if as_path_loops(peer, block) {

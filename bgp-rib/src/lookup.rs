@@ -4,7 +4,6 @@ use bgp_wire::{Family, PathId, PeerKind};
 use ipnet::IpNet;
 
 use crate::PeerId;
-use crate::config::Policy;
 use crate::export;
 use crate::path::Path;
 use crate::prefix::Key;
@@ -128,7 +127,7 @@ impl<K: Key> Table<K> {
             return 0;
         };
         let Some(group) = self.groups.get(reader.group) else { return 0 };
-        if group.key.export == Policy::RejectAll {
+        if group.key.export.rejects_all() {
             return 0;
         }
         if reader.cursor < self.log.head() {

@@ -60,7 +60,8 @@ mod tests {
     use bgp_wire::{Asn, ClusterId, Codec, FamilySet, RouterId};
 
     use super::*;
-    use crate::config::{PeerRole, Policy};
+    use crate::config::PeerRole;
+    use crate::policy::Policy;
 
     const V4: Family = Family::IPV4_UNICAST;
     const V6: Family = Family::IPV6_UNICAST;
@@ -79,7 +80,7 @@ mod tests {
             self_ipv4: Some(OWN4),
             self_ipv6: Some(OWN6),
             cluster_id: ClusterId(1),
-            export: Policy::AcceptAll,
+            export: Policy::accept_all(),
         }
     }
 

@@ -4,7 +4,6 @@ use bgp_wire::{RefreshKind, RouteRefresh};
 use bytes::{Bytes, BytesMut};
 
 use crate::batch::{self, Draft};
-use crate::config::Policy;
 use crate::group::{EndOfRib, Reader, RefreshWalk};
 use crate::pack;
 use crate::prefix::Key;
@@ -99,7 +98,7 @@ impl<K: Key> Table<K> {
         chunks: &mut Vec<Bytes>,
     ) -> (u64, u32) {
         let Some(mut group) = self.groups.take(index) else { return (limit, 0) };
-        let read = if group.key.export == Policy::RejectAll {
+        let read = if group.key.export.rejects_all() {
             (limit, 0)
         } else if let Some(batch) = group.cache.get(initial, from, limit, &self.log) {
             (batch.to, batch.assemble(slot, chunks))

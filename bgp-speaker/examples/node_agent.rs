@@ -280,8 +280,9 @@ impl Agent {
             self.speaker.remove_peer(*address).await?;
         }
         for (address, (asn, port)) in wanted.iter().filter(|(a, r)| self.reflectors.get(a) != Some(r)) {
-            let mut peer =
-                PeerConfig::new(*address, *asn).port(*port).policies(Policy::AcceptAll, Policy::AcceptAll);
+            let mut peer = PeerConfig::new(*address, *asn)
+                .port(*port)
+                .policies(Policy::accept_all(), Policy::accept_all());
             peer.class = PeerClass::Global;
             self.speaker.add_peer(peer).await?;
         }

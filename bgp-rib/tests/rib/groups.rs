@@ -86,7 +86,7 @@ fn every_setting_that_changes_bytes_makes_a_group_of_its_own() {
         |p| p.local_address = address(253),
         |p| p.cluster_id = Some(ClusterId(5)),
         |p| p.local_as = Asn(64999),
-        |p| p.export = bgp_rib::Policy::RejectAll,
+        |p| p.export = bgp_rib::Policy::reject_all(),
     ];
     let mut lab = Lab::new();
     lab.up(1, client(1));

@@ -76,7 +76,7 @@ fn params(peer: u8, variant: u8) -> PeerParams {
     match peer {
         2 => params.codec.add_path_rx = FamilySet::of(&[V4, V6]),
         4 => params.enhanced_refresh = true,
-        6 if variant == 0 => (params.import, params.export) = (Policy::RejectAll, Policy::RejectAll),
+        6 if variant == 0 => (params.import, params.export) = (Policy::reject_all(), Policy::reject_all()),
         7 => {
             params.codec.add_path_tx = FamilySet::of(&[V4]);
             params.codec.four_octet_as = false;
@@ -190,7 +190,7 @@ impl World {
                 let params = self.facts.sessions[&peer].0.clone();
                 let path = if params.codec.add_path_rx.is_empty() { 0 } else { u32::from(path) };
                 let attributes = set(attributes, Some(&params));
-                let accepted = params.import == Policy::AcceptAll;
+                let accepted = params.import == Policy::accept_all();
                 for prefix in prefixes(bits) {
                     let hop = hop(next_hop, &prefix);
                     self.lab.announce_path(peer, path, &[prefix], hop, &attributes);

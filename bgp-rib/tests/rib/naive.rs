@@ -118,7 +118,7 @@ impl Facts {
         let target = &self.sessions[&to].0;
         let communities = &path.attributes.communities;
         let external = target.kind == PeerKind::External;
-        if target.export == Policy::RejectAll
+        if target.export == Policy::reject_all()
             || from == Teller::Peer(to)
             || communities.contains(&Community::NO_ADVERTISE)
             || (external && communities.contains(&Community::NO_EXPORT))

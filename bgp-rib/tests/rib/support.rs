@@ -86,8 +86,8 @@ pub(crate) fn external(n: u8, asn: u32) -> PeerParams {
     let codec = Codec { peer: PeerKind::External, ..internal_codec() };
     let mut params = PeerParams::new(LOCAL_AS, Asn(asn), router_id(n), address(n), address(254), codec);
     params.local_ipv6 = Some("2001:db8::fe".parse().unwrap());
-    params.import = bgp_rib::Policy::AcceptAll;
-    params.export = bgp_rib::Policy::AcceptAll;
+    params.import = bgp_rib::Policy::accept_all();
+    params.export = bgp_rib::Policy::accept_all();
     params
 }
 

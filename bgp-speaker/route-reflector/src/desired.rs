@@ -338,8 +338,8 @@ fn peer_as(rule: config::PeerAs) -> PeerAs {
 
 fn policy(verdict: Verdict) -> Policy {
     match verdict {
-        Verdict::Accept => Policy::AcceptAll,
-        Verdict::Reject => Policy::RejectAll,
+        Verdict::Accept => Policy::accept_all(),
+        Verdict::Reject => Policy::reject_all(),
     }
 }
 
@@ -392,8 +392,8 @@ mod tests {
                     connect_retry: Duration::from_secs(7),
                     ..Timers::default()
                 },
-                import: Some(Policy::RejectAll),
-                export: Some(Policy::AcceptAll),
+                import: Some(Policy::reject_all()),
+                export: Some(Policy::accept_all()),
                 next_hop: NextHopMode::SelfAlways,
                 next_hop_v6: Some("2001:db8::1".parse().expect("an address")),
                 ttl: Some(3),

@@ -153,8 +153,8 @@ impl PeerCell {
 
     /// Which direction has no policy, so that RFC 8212 lets nothing pass.
     fn held_back(&self) -> Option<&'static str> {
-        let unset = |policy: Option<Policy>| policy.is_none();
-        match (unset(self.config.options.import), unset(self.config.options.export)) {
+        let unset = |policy: &Option<Policy>| policy.is_none();
+        match (unset(&self.config.options.import), unset(&self.config.options.export)) {
             (true, true) => {
                 Some("no routes either way: an eBGP peer needs an import and an export policy (RFC 8212)")
             }
