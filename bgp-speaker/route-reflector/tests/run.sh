@@ -152,10 +152,11 @@ count_tests() {
     done <"$log"
 }
 
+# The ones that are marked as slow as well; what cannot run here says so itself.
 tests() {
     say "tests"
     local before=$failed
-    if ! timeout --kill-after=10s "$test_limit" cargo test --workspace --no-fail-fast 2>&1 | tee "$work/log"; then
+    if ! timeout --kill-after=10s "$test_limit" cargo test --workspace --no-fail-fast -- --include-ignored 2>&1 | tee "$work/log"; then
         count_tests "$work/log"
         # It did not compile, a test program crashed, or time was over.
         if ((failed == before)); then

@@ -86,6 +86,8 @@ fn ground() -> Result<(), String> {
         if !rustix::process::geteuid().is_root() {
             return Err("needs root for network namespaces".to_owned());
         }
+        lab::is_installed("iproute2", &["ip", "ss"])?;
+        lab::is_installed("iputils-ping", &["ping"])?;
         lab::sweep();
         lab::can_make_namespaces().map_err(|error| format!("cannot make network namespaces: {error}"))
     };

@@ -127,6 +127,14 @@ impl Process {
     }
 }
 
+/// Whether these programs of a Debian package are there; the first one that is missing otherwise.
+pub(crate) fn is_installed(package: &str, programs: &[&str]) -> Result<(), String> {
+    let dirs = ["/usr/sbin", "/usr/bin", "/sbin", "/bin", "/usr/local/sbin", "/usr/local/bin"];
+    let is_there = |program: &str| dirs.iter().any(|dir| Path::new(dir).join(program).exists());
+    let missing = programs.iter().find(|program| !is_there(program));
+    missing.map_or(Ok(()), |program| Err(format!("{program} is missing (Debian package {package})")))
+}
+
 /// Runs a command to its end within ten seconds; its standard output, or what went wrong in words.
 pub(crate) fn output(line: &[&str]) -> Result<String, String> {
     let result = Command::new("timeout").arg("10").args(line).stdin(Stdio::null()).output();

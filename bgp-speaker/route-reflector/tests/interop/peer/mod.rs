@@ -8,10 +8,9 @@ mod gobgp;
 mod openbgpd;
 
 use std::net::IpAddr;
-use std::path::Path;
 use std::time::Duration;
 
-use crate::lab::{Lab, Node, eventually};
+use crate::lab::{Lab, Node, eventually, is_installed};
 
 /// Hold time that every daemon is given unless a scenario says otherwise: short, so that a cut cable shows soon.
 pub(crate) const HOLD_TIME: u16 = 9;
@@ -60,10 +59,7 @@ impl Kind {
             Self::OpenBgpd => ("openbgpd", &["bgpd", "bgpctl"]),
             Self::ExaBgp => ("exabgp", &["exabgp"]),
         };
-        let dirs = ["/usr/sbin", "/usr/bin", "/sbin", "/bin", "/usr/local/sbin", "/usr/local/bin"];
-        let missing =
-            programs.iter().find(|program| !dirs.iter().any(|dir| Path::new(dir).join(program).exists()));
-        missing.map_or(Ok(()), |program| Err(format!("{program} is missing (Debian package {package})")))
+        is_installed(package, programs)
     }
 
     /// Starts it on `node` and waits until it can be asked.
