@@ -8,7 +8,8 @@ use core::hash::BuildHasher;
 use foldhash::fast::FixedState;
 use hashbrown::HashTable;
 
-use crate::slab::{NONE, Slab};
+use crate::policy::KernelTag;
+use crate::slab::Slab;
 
 /// LOCAL_PREF where none was told: what everybody takes, as the RFC names no number (RFC 4271 §9.1.1).
 pub(crate) const DEFAULT_LOCAL_PREF: u32 = 100;
@@ -77,6 +78,22 @@ pub(crate) struct AttributeSet {
     pub(crate) next_hop: u32,
     references: u32,
     pub(crate) summary: Summary,
+    /// What import policy made it of; `None` for a set as it was received.
+    edited: Option<Box<Edited>>,
+}
+
+/// Where an edited set comes from. It holds a reference on the received one, which the Adj-RIB-In shows.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Edited {
+    pub(crate) received: AttributesId,
+    pub(crate) kernel: KernelTag,
+}
+
+/// What goes with a set of which nobody holds a reference any more, to be released in turn.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Gone {
+    pub(crate) next_hop: u32,
+    pub(crate) received: Option<AttributesId>,
 }
 
 impl AttributeSet {
@@ -88,6 +105,11 @@ impl AttributeSet {
     /// The bytes of the canonical block.
     pub(crate) fn bytes(&self) -> &[u8] {
         &self.block
+    }
+
+    /// What import policy made it of, if it did.
+    pub(crate) fn edited(&self) -> Option<&Edited> {
+        self.edited.as_deref()
     }
 }
 
@@ -105,17 +127,26 @@ impl AttributeStore {
     }
 
     /// Names a set of a canonical block and counts one reference. The caller holds a reference on the next hop: a new set
-    /// takes it over, as the flag beside the name says.
-    pub(crate) fn intern(&mut self, block: &[u8], next_hop: u32) -> (AttributesId, bool) {
+    /// takes it over, as the flag beside the name says. So it is with the received set of one that was edited.
+    pub(crate) fn intern(
+        &mut self,
+        block: &[u8],
+        next_hop: u32,
+        edited: Option<Edited>,
+    ) -> (AttributesId, bool) {
         let hash = self.hasher.hash_one((block, next_hop));
         let (sets, hasher) = (&mut self.sets, &self.hasher);
-        let same = |&id: &u32| sets[id].next_hop == next_hop && *sets[id].block == *block;
+        let same = |&id: &u32| {
+            let set = &sets[id];
+            set.next_hop == next_hop && set.edited() == edited.as_ref() && *set.block == *block
+        };
         if let Some(&id) = self.index.find(hash, same) {
             sets[id].references += 1;
             return (AttributesId(id), false);
         }
         let summary = Summary::of(&AttributeBlock::trusted(block));
-        let id = sets.insert(AttributeSet { block: block.into(), next_hop, references: 1, summary });
+        let edited = edited.map(Box::new);
+        let id = sets.insert(AttributeSet { block: block.into(), next_hop, references: 1, summary, edited });
         self.index.insert_unique(hash, id, |&id| hasher.hash_one((&*sets[id].block, sets[id].next_hop)));
         (AttributesId(id), true)
     }
@@ -125,8 +156,8 @@ impl AttributeStore {
         self.sets[id.0].references += more;
     }
 
-    /// Gives one reference back. With the last one the set goes, and the name of its next hop is returned to be released.
-    pub(crate) fn release(&mut self, id: AttributesId) -> Option<u32> {
+    /// Gives one reference back. With the last one the set goes, and what it held is returned to be released.
+    pub(crate) fn release(&mut self, id: AttributesId) -> Option<Gone> {
         let set = &mut self.sets[id.0];
         set.references -= 1;
         if set.references > 0 {
@@ -137,9 +168,10 @@ impl AttributeStore {
         if let Ok(entry) = self.index.find_entry(hash, |&other| other == id.0) {
             entry.remove();
         }
+        let received = self.sets[id.0].edited.take().map(|edited| edited.received);
         self.sets[id.0].block = Box::default();
         self.sets.remove(id.0);
-        (next_hop != NONE).then_some(next_hop)
+        Some(Gone { next_hop, received })
     }
 
     /// How many sets there are.

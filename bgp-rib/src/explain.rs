@@ -1,6 +1,6 @@
 //! Why a route is best, why another is not, and why a peer does not hear of it.
 
-use bgp_wire::{NextHop, PathId};
+use bgp_wire::{Family, NextHop, PathId};
 use ipnet::IpNet;
 
 use crate::batch;
@@ -31,8 +31,12 @@ pub struct PathExplanation {
     pub source: Source,
     /// The ADD-PATH identifier that it was received with.
     pub path_id: PathId,
-    /// Its attributes.
+    /// Its attributes, as they take part in the decision.
     pub attributes: RouteAttributes,
+    /// Its attributes as they were received, where import policy changed them.
+    pub received: Option<RouteAttributes>,
+    /// The rule of the import policy that speaks of it; `None` for a route of this speaker's own.
+    pub policy: Option<String>,
     /// What it came to.
     pub verdict: PathVerdict,
     /// Whether its session ended and it has not been told again.
@@ -113,6 +117,8 @@ impl<K: Key> Table<K> {
             source: shared.peers.source(path.peer, path.path_id),
             path_id: PathId(path.path_id),
             attributes: shared.show(path.attributes),
+            received: shared.show_received(path.attributes),
+            policy: shared.import_rule(path, (K::FAMILY, self.entries[path.prefix].key.to_net())),
             verdict,
             stale: self.is_stale(path),
         }
@@ -137,5 +143,15 @@ impl<K: Key> Table<K> {
                 if entry.next_hop.address() == next_hop.address() { entry.peer } else { NONE }
             });
         if through == slot { Err(HeldBack::NextHopIsPeer) } else { Ok(next_hop) }
+    }
+}
+
+impl Shared {
+    /// What in the import policy of its peer speaks of a path, in words.
+    fn import_rule(&self, path: &Path, destination: (Family, IpNet)) -> Option<String> {
+        let peer = self.peers.get(path.peer)?;
+        let received = self.received(path.attributes);
+        let view = self.view(received, path.peer, path.path_id, &peer.params, destination);
+        Some(peer.params.import.describe(peer.params.import.evaluate(&view).decided))
     }
 }

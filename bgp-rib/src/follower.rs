@@ -6,6 +6,7 @@ use bytes::Bytes;
 use crate::attributes::AttributesId;
 use crate::decision::Ladder;
 use crate::log::Log;
+use crate::policy::KernelTag;
 use crate::prefix::Key;
 use crate::query::{RouteAttributes, Why};
 use crate::reader::{Best, RouteChange};
@@ -101,6 +102,12 @@ impl Shared {
     /// An attribute set as callers see it.
     pub(crate) fn show(&self, id: AttributesId) -> RouteAttributes {
         let block = Bytes::copy_from_slice(self.attributes[id].bytes());
-        RouteAttributes { block, next_hop: self.next_hop(id) }
+        let kernel = self.attributes[id].edited().map_or(KernelTag::default(), |edited| edited.kernel);
+        RouteAttributes { block, next_hop: self.next_hop(id), kernel }
+    }
+
+    /// The set as it was received, where import policy changed it.
+    pub(crate) fn show_received(&self, id: AttributesId) -> Option<RouteAttributes> {
+        self.attributes[id].edited().map(|edited| self.show(edited.received))
     }
 }

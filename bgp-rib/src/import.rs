@@ -2,9 +2,16 @@
 
 use core::fmt;
 
-use bgp_wire::{AttributeBlock, ClusterId, PeerKind, RouterId};
+use bgp_wire::{AttributeBlock, ClusterId, Family, PeerKind, RouterId};
+use ipnet::IpNet;
 
-use crate::config::PeerParams;
+use crate::OwnerId;
+use crate::attributes::{AttributesId, Edited};
+use crate::config::{PeerParams, PeerRole};
+use crate::path::LOCAL;
+use crate::policy::{Edits, RouteSource, RouteView, SetNextHop};
+use crate::slab::NONE;
+use crate::table::Shared;
 
 /// Why a path is kept in the Adj-RIB-In but takes no part in the decision (RFC 4271 §9.1.2).
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -24,12 +31,20 @@ pub enum Ineligible {
     OwnNextHop,
     /// There is no way to its next hop (RFC 4271 §9.1.2.1).
     UnreachableNextHop,
+    /// What the import policy adds to its attributes makes one longer than 65,535 octets.
+    PolicyTooLong,
 }
 
 impl Ineligible {
     /// The verdicts of import as paths keep them: 0 is none.
-    const BY_NUMBER: [Self; 5] =
-        [Self::ImportPolicy, Self::AsPathLoop, Self::FirstAs, Self::OriginatorLoop, Self::ClusterLoop];
+    const BY_NUMBER: [Self; 6] = [
+        Self::ImportPolicy,
+        Self::AsPathLoop,
+        Self::FirstAs,
+        Self::OriginatorLoop,
+        Self::ClusterLoop,
+        Self::PolicyTooLong,
+    ];
 
     pub(crate) fn from_verdict(verdict: u8) -> Option<Self> {
         Self::BY_NUMBER.into_iter().find(|&reason| reason as u8 == verdict)
@@ -46,6 +61,7 @@ impl fmt::Display for Ineligible {
             Self::ClusterLoop => "own cluster in CLUSTER_LIST",
             Self::OwnNextHop => "next hop is an address of this speaker",
             Self::UnreachableNextHop => "next hop unreachable",
+            Self::PolicyTooLong => "attributes too long behind the import policy",
         })
     }
 }
@@ -57,7 +73,8 @@ pub(crate) struct Identity<'a> {
     pub(crate) clusters: &'a [ClusterId],
 }
 
-/// Judges the attributes of one UPDATE; the verdict is the same for all its prefixes.
+/// Judges the attributes of one UPDATE; the verdict is the same for all its prefixes. A policy with rules has its say
+/// behind this, in an [`Importer`].
 pub(crate) fn judge(peer: &PeerParams, us: &Identity<'_>, block: &AttributeBlock<'_>) -> Option<Ineligible> {
     if peer.import.rejects_all() {
         return Some(Ineligible::ImportPolicy);
@@ -83,4 +100,125 @@ fn as_path_loops(peer: &PeerParams, block: &AttributeBlock<'_>) -> bool {
 
 fn first_as_is_wrong(peer: &PeerParams, block: &AttributeBlock<'_>) -> bool {
     peer.kind == PeerKind::External && peer.enforce_first_as && block.as_path().first() != Some(peer.peer_as)
+}
+
+/// Import policy over the prefixes of one attribute set: whatever speaks for several of them is found once.
+#[derive(Debug)]
+pub(crate) struct Importer {
+    slot: u32,
+    received: AttributesId,
+    /// The last answer, and whether it speaks for all prefixes. It holds a reference on its set.
+    last: Option<Judged>,
+}
+
+#[derive(Debug)]
+struct Judged {
+    edits: Option<Box<Edits>>,
+    attributes: AttributesId,
+    verdict: u8,
+    for_all: bool,
+}
+
+impl Importer {
+    pub(crate) const fn new(slot: u32, received: AttributesId) -> Self {
+        Self { slot, received, last: None }
+    }
+
+    /// The set that takes part in the decision, and the verdict.
+    pub(crate) fn judge(&mut self, shared: &mut Shared, family: Family, prefix: IpNet) -> (AttributesId, u8) {
+        if let Some(last) = self.last.as_ref().filter(|last| last.for_all) {
+            return (last.attributes, last.verdict);
+        }
+        let Some(peer) = shared.peers.get(self.slot) else { return (self.received, 0) };
+        let policy = &peer.params.import;
+        let outcome = policy.evaluate(&shared.view(self.received, self.slot, 0, &peer.params, (family, prefix)));
+        let for_all = !policy.asks_for_prefix();
+        let verdict = if outcome.is_accepted() { 0 } else { Ineligible::ImportPolicy as u8 };
+        if let Some(last) = self.last.as_ref().filter(|last| last.edits == outcome.edits) {
+            // Without edits it is the received set, accepted or not.
+            let verdict = if last.edits.is_some() { last.verdict } else { verdict };
+            return (last.attributes, verdict);
+        }
+        let (attributes, verdict) = match &outcome.edits {
+            Some(edits) => shared.edit(self.received, self.slot, edits),
+            None => {
+                shared.attributes.retain(self.received, 1);
+                (self.received, verdict)
+            }
+        };
+        let judged = Judged { edits: outcome.edits, attributes, verdict, for_all };
+        if let Some(last) = self.last.replace(judged) {
+            shared.release(last.attributes);
+        }
+        (attributes, verdict)
+    }
+
+    /// Gives back what the last answer holds.
+    pub(crate) fn close(self, shared: &mut Shared) {
+        if let Some(last) = self.last {
+            shared.release(last.attributes);
+        }
+    }
+}
+
+impl Shared {
+    /// A route as a policy of a session sees it.
+    pub(crate) fn view(
+        &self,
+        attributes: AttributesId,
+        source: u32,
+        path_id: u32,
+        session: &PeerParams,
+        (family, prefix): (Family, IpNet),
+    ) -> RouteView<'_> {
+        RouteView {
+            family,
+            next_hop: self.next_hop(attributes),
+            source: self.route_source(source, path_id),
+            peer: session.kind,
+            local_as: session.local_as,
+            ..RouteView::new(prefix, self.attributes[attributes].block(), OwnerId(path_id))
+        }
+    }
+
+    /// The set as it was received.
+    pub(crate) fn received(&self, id: AttributesId) -> AttributesId {
+        self.attributes[id].edited().map_or(id, |edited| edited.received)
+    }
+
+    /// Where a path came from, as policies see it.
+    pub(crate) fn route_source(&self, slot: u32, path_id: u32) -> RouteSource {
+        match self.peers.get(slot) {
+            Some(peer) if slot != LOCAL => RouteSource::Peer {
+                kind: peer.params.kind,
+                client: peer.params.role == PeerRole::Client,
+                address: peer.params.peer_address,
+            },
+            _ => RouteSource::Local(OwnerId(path_id)),
+        }
+    }
+
+    /// Names the set that import policy makes of a received one, with a reference for the caller.
+    fn edit(&mut self, received: AttributesId, slot: u32, edits: &Edits) -> (AttributesId, u8) {
+        let mut block = Vec::new();
+        if edits.apply(self.attributes[received].block(), &mut block).is_err() {
+            self.attributes.retain(received, 1);
+            return (received, Ineligible::PolicyTooLong as u8);
+        }
+        let next_hop = match edits.next_hop {
+            None | Some(SetNextHop::Received) => self.next_hop(received),
+            Some(SetNextHop::Own) => None,
+            Some(SetNextHop::Address(address)) => Some(address.into()),
+            Some(SetNextHop::Peer) => self.peers.get(slot).map(|peer| peer.params.peer_address.into()),
+        };
+        let next_hop = next_hop.map_or(NONE, |next_hop| self.next_hops.intern(next_hop));
+        let edited = Edited { received, kernel: edits.kernel };
+        let (id, fresh) = self.attributes.intern(&block, next_hop, Some(edited));
+        if fresh {
+            self.attributes.retain(received, 1);
+        } else if next_hop != NONE {
+            self.next_hops.release(next_hop);
+        }
+        (id, 0)
+    }
 }

@@ -95,6 +95,7 @@ impl<K: Key> Table<K> {
                 source: shared.peers.source(path.peer, path.path_id),
                 path_id: PathId(path.path_id),
                 attributes: shared.show(path.attributes),
+                received: shared.show_received(path.attributes),
                 best,
                 ineligible: self.eligible(shared, path).err(),
                 stale: self.is_stale(path),

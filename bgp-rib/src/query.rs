@@ -5,6 +5,7 @@ use bytes::Bytes;
 use ipnet::IpNet;
 use std::net::IpAddr;
 
+use crate::policy::KernelTag;
 use crate::{Ineligible, OwnerId, PeerId, Rung};
 
 /// Where a path came from.
@@ -32,6 +33,8 @@ pub struct RouteAttributes {
     pub block: Bytes,
     /// Where to send to; `None` for routes of this speaker's own.
     pub next_hop: Option<NextHop>,
+    /// What import policy tells the followers of the Loc-RIB.
+    pub kernel: KernelTag,
 }
 
 /// What [`Rib::routes`](crate::Rib::routes) should show.
@@ -70,8 +73,10 @@ pub struct RouteInfo {
     pub source: Source,
     /// The ADD-PATH identifier that it was received with (RFC 7911 §3).
     pub path_id: PathId,
-    /// Its attributes.
+    /// Its attributes, as they take part in the decision.
     pub attributes: RouteAttributes,
+    /// Its attributes as they were received, where import policy changed them.
+    pub received: Option<RouteAttributes>,
     /// Whether it is the best path of its prefix.
     pub best: bool,
     /// Why it takes no part in the decision, if so.

@@ -7,13 +7,13 @@ use std::net::IpAddr;
 use bgp_wire::{AttributeBlock, ClusterId, Family, NlriBlock, Reach, RefreshKind, RouteRefresh, UpdateView};
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 
-use crate::attributes::{AttributeStore, AttributesId};
+use crate::attributes::AttributeStore;
 use crate::batch::Draft;
 use crate::config::RibConfig;
 use crate::decision::Ladder;
 use crate::event::{Event, Input, Origination, Reachability, Transmit};
 use crate::follower::Place;
-use crate::import::{self, Identity};
+use crate::import::{self, Identity, Importer};
 use crate::next_hops::NextHopTable;
 use crate::path::LOCAL;
 use crate::peer::Peers;
@@ -232,25 +232,26 @@ impl Rib {
     fn reach(&mut self, slot: u32, reach: &Reach<'_>, block: &[u8]) {
         let Some(peer) = self.shared.peers.up(slot) else { return };
         let us = Identity { router_id: self.shared.config.router_id, clusters: &self.clusters };
-        let verdict = import::judge(&peer.params, &us, &AttributeBlock::trusted(block))
-            .map_or(0, |reason| reason as u8);
+        let verdict = import::judge(&peer.params, &us, &AttributeBlock::trusted(block));
+        let rules = verdict.is_none() && !peer.params.import.accepts_all();
+        let verdict = verdict.map_or(0, |reason| reason as u8);
         let next_hop = self.shared.next_hops.intern(reach.next_hop);
-        let attributes = self.intern(block, next_hop);
+        let attributes = self.shared.intern(block, next_hop);
         let shared = &mut self.shared;
-        on_table!(self, reach.family, table => each(table, &reach.nlri, |table, path_id, key| {
-            let told = Told { peer: slot, path_id, attributes, verdict };
-            table.announce(shared, key, told);
-        }));
-        self.shared.release(attributes);
-    }
-
-    /// Names an attribute set; the reference on the next hop goes over to it or is given back.
-    fn intern(&mut self, block: &[u8], next_hop: u32) -> AttributesId {
-        let (id, fresh) = self.shared.attributes.intern(block, next_hop);
-        if !fresh && next_hop != NONE {
-            self.shared.next_hops.release(next_hop);
+        if rules {
+            let mut importer = Importer::new(slot, attributes);
+            on_table!(self, reach.family, table => each(table, &reach.nlri, |table, path_id, key| {
+                let (attributes, verdict) = importer.judge(shared, reach.family, key.to_net());
+                table.announce(shared, key, Told { peer: slot, path_id, attributes, verdict });
+            }));
+            importer.close(shared);
+        } else {
+            on_table!(self, reach.family, table => each(table, &reach.nlri, |table, path_id, key| {
+                let told = Told { peer: slot, path_id, attributes, verdict };
+                table.announce(shared, key, told);
+            }));
         }
-        id
+        self.shared.release(attributes);
     }
 
     fn originate(&mut self, owner: OwnerId, route: &Origination) {
@@ -259,7 +260,7 @@ impl Rib {
         let sendable = route.next_hop.is_none_or(|next_hop| next_hop.is_sendable());
         if sendable && route.attributes.encode_block(&mut block).is_ok() {
             let next_hop = route.next_hop.map_or(NONE, |next_hop| self.shared.next_hops.intern(next_hop));
-            let attributes = self.intern(&block, next_hop);
+            let attributes = self.shared.intern(&block, next_hop);
             let told = Told { peer: LOCAL, path_id: owner.0, attributes, verdict: 0 };
             match route.prefix {
                 IpNet::V4(net) => self.ipv4.announce(&mut self.shared, net.trunc(), told),

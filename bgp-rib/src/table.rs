@@ -38,11 +38,24 @@ pub(crate) struct Shared {
 }
 
 impl Shared {
-    /// Gives a reference on an attribute set back, and with the last one the one on its next hop.
+    /// Gives a reference on an attribute set back, and with the last one those that it holds itself.
     pub(crate) fn release(&mut self, id: AttributesId) {
-        if let Some(next_hop) = self.attributes.release(id) {
+        let mut next = Some(id);
+        while let Some(gone) = next.and_then(|id| self.attributes.release(id)) {
+            if gone.next_hop != NONE {
+                self.next_hops.release(gone.next_hop);
+            }
+            next = gone.received;
+        }
+    }
+
+    /// Names an attribute set; the reference on the next hop goes over to it or is given back.
+    pub(crate) fn intern(&mut self, block: &[u8], next_hop: u32) -> AttributesId {
+        let (id, fresh) = self.attributes.intern(block, next_hop, None);
+        if !fresh && next_hop != NONE {
             self.next_hops.release(next_hop);
         }
+        id
     }
 
     /// The next hop that a set was received with.

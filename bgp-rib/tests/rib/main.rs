@@ -8,6 +8,7 @@ mod model;
 mod naive;
 mod next_hops;
 mod originate;
+mod policies;
 mod readers;
 mod reflection;
 mod restart;
