@@ -38,6 +38,8 @@ fn carried(to: &GroupKey, family: Family, next_hop: NextHop) -> Result<NextHop, 
         NextHop::V6(_) | NextHop::V6WithLinkLocal(..) => {
             family.afi == Afi::IPV6 || to.codec.extended_next_hop.contains(family)
         }
+        // No family with a table of ours has such next hops.
+        NextHop::Opaque(_) => false,
     };
     if fits { Ok(next_hop) } else { Err(HeldBack::NextHopFamily) }
 }

@@ -99,5 +99,6 @@ fn next_hop(next_hop: &NextHop) -> FibNextHop {
         NextHop::V4(address) => FibNextHop::new(address.into()),
         // The global address leads there without naming an interface.
         NextHop::V6(address) | NextHop::V6WithLinkLocal(address, _) => FibNextHop::new(address.into()),
+        NextHop::Opaque(_) => FibNextHop::new(next_hop.address()),
     }
 }

@@ -21,6 +21,8 @@ impl CapabilityCode {
     pub const EXTENDED_NEXT_HOP: Self = Self(5);
     /// Extended Message (RFC 8654).
     pub const EXTENDED_MESSAGE: Self = Self(6);
+    /// Multiple Labels (RFC 8277).
+    pub const MULTIPLE_LABELS: Self = Self(8);
     /// Role (RFC 9234).
     pub const ROLE: Self = Self(9);
     /// Graceful Restart (RFC 4724).
@@ -55,6 +57,8 @@ pub enum Capability {
     ExtendedNextHop(Vec<(Family, Afi)>),
     /// Messages up to 65,535 octets (RFC 8654 §3).
     ExtendedMessage,
+    /// Families with the most labels per NLRI that the sender reads (RFC 8277 §2.1).
+    MultipleLabels(Vec<(Family, u8)>),
     /// The sender's role on the session (RFC 9234 §4.1).
     Role(Role),
     /// Graceful restart (RFC 4724 §3, RFC 8538 §2).
@@ -172,6 +176,7 @@ impl Capability {
             Self::RouteRefresh => CapabilityCode::ROUTE_REFRESH,
             Self::ExtendedNextHop(_) => CapabilityCode::EXTENDED_NEXT_HOP,
             Self::ExtendedMessage => CapabilityCode::EXTENDED_MESSAGE,
+            Self::MultipleLabels(_) => CapabilityCode::MULTIPLE_LABELS,
             Self::Role(_) => CapabilityCode::ROLE,
             Self::GracefulRestart(_) => CapabilityCode::GRACEFUL_RESTART,
             Self::FourOctetAs(_) => CapabilityCode::FOUR_OCTET_AS,
@@ -205,6 +210,9 @@ impl Capability {
                 whole(map(many0(next_hop_row), Self::ExtendedNextHop), value)
             }
             CapabilityCode::EXTENDED_MESSAGE => flag(Self::ExtendedMessage),
+            CapabilityCode::MULTIPLE_LABELS => {
+                whole(map(many0((family, be_u8)), Self::MultipleLabels), value)
+            }
             CapabilityCode::ROLE => whole(map(be_u8, |r| Self::Role(Role(r))), value),
             CapabilityCode::GRACEFUL_RESTART => whole(map(graceful_restart, Self::GracefulRestart), value),
             CapabilityCode::FOUR_OCTET_AS => whole(map(be_u32, |n| Self::FourOctetAs(Asn(n))), value),
@@ -247,6 +255,10 @@ impl Capability {
                 out.put_u16(f.afi.0);
                 out.put_u16(u16::from(f.safi.0));
                 out.put_u16(next_hop.0);
+            }),
+            Self::MultipleLabels(rows) => several(out, code, 63, rows, |out, (f, most)| {
+                put_family(out, *f);
+                out.put_u8(*most);
             }),
             Self::Role(role) => one(out, code, |out| out.put_u8(role.0)),
             Self::GracefulRestart(gr) => one(out, code, |out| gr.encode(out)),

@@ -2,7 +2,7 @@
 use bytes::Bytes;
 
 use crate::message::{HEADER_LEN, MAX_EXTENDED_LEN, MAX_LEN, Message, MessageType};
-use crate::{Family, FamilySet, Notification, Open, RouteRefresh, Update, UpdateView};
+use crate::{Afi, Family, FamilySet, Notification, Open, RouteRefresh, Update, UpdateView};
 
 /// The peer as RFC 7606 tells peers apart: some attributes mean nothing from an external one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -26,6 +26,8 @@ pub struct Codec {
     pub add_path_rx: FamilySet,
     /// Families whose sent NLRI carry a path identifier (RFC 7911).
     pub add_path_tx: FamilySet,
+    /// Families whose received and sent NLRI may have several labels (RFC 8277 §2.1); in others each has one.
+    pub multiple_labels: FamilySet,
     /// Families of IPv4 NLRI that may have an IPv6 next hop (RFC 8950).
     pub extended_next_hop: FamilySet,
     /// Negotiated families. Routes of others are passed over.
@@ -54,20 +56,22 @@ impl Codec {
             extended_message: false,
             add_path_rx: FamilySet::empty(),
             add_path_tx: FamilySet::empty(),
+            multiple_labels: FamilySet::empty(),
             extended_next_hop: FamilySet::empty(),
             families: FamilySet::empty(),
             afi_safi_disable: false,
         }
     }
 
-    /// A context for readers of captures: four-octet AS numbers, long messages, every known family.
+    /// A context for readers of captures: four-octet AS numbers, long messages, whole label stacks, every known family.
     #[must_use]
     pub fn permissive(peer: PeerKind) -> Self {
         Self {
             peer,
             four_octet_as: true,
             extended_message: true,
-            extended_next_hop: FamilySet::of(&[Family::IPV4_UNICAST, Family::IPV4_MULTICAST]),
+            multiple_labels: Family::KNOWN.iter().copied().filter(|f| f.has_labels()).collect(),
+            extended_next_hop: Family::KNOWN.iter().copied().filter(|f| f.afi == Afi::IPV4).collect(),
             families: FamilySet::of(Family::KNOWN),
             afi_safi_disable: true,
             ..Self::before_open()

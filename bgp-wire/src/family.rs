@@ -13,6 +13,8 @@ impl Afi {
     pub const IPV6: Self = Self(2);
     /// Layer-2 VPN (RFC 4761, RFC 7432).
     pub const L2VPN: Self = Self(25);
+    /// Service function chains (RFC 9015).
+    pub const SERVICE_FUNCTIONS: Self = Self(31);
     /// BGP-LS (RFC 9552).
     pub const BGP_LS: Self = Self(16388);
 }
@@ -30,6 +32,8 @@ impl Safi {
     pub const LABELED_UNICAST: Self = Self(4);
     /// MPLS-labelled VPN (RFC 4364).
     pub const VPN: Self = Self(128);
+    /// Multicast routes of a VPN (RFC 6514).
+    pub const VPN_MULTICAST: Self = Self(129);
 }
 
 /// An AFI with a SAFI: what one table, one capability or one block of NLRI is about (RFC 4760).
@@ -94,7 +98,8 @@ families! {
     MULTI_SEGMENT_PW, 25, 6, "l2vpn-mspw", "Multi-segment pseudowires (RFC 7267).";
     IPV4_ENCAPSULATION, 1, 7, "ipv4-encapsulation", "Encapsulation, IPv4 (RFC 5512).";
     IPV6_ENCAPSULATION, 2, 7, "ipv6-encapsulation", "Encapsulation, IPv6 (RFC 5512).";
-    L2VPN_MVPN, 25, 5, "l2vpn-mcast-vpn", "VPLS multicast (RFC 7117).";
+    L2VPN_MCAST_VPLS, 25, 8, "l2vpn-mcast-vpls", "VPLS multicast (RFC 7117).";
+    SERVICE_FUNCTIONS, 31, 9, "service-functions", "Service function chains (RFC 9015).";
     IPV4_MDT, 1, 66, "ipv4-mdt", "Multicast distribution tree (RFC 6037).";
     IPV4_SR_POLICY, 1, 73, "ipv4-sr-policy", "Segment routing policy, IPv4 (RFC 9830).";
     IPV6_SR_POLICY, 2, 73, "ipv6-sr-policy", "Segment routing policy, IPv6 (RFC 9830).";
@@ -125,6 +130,31 @@ impl Family {
     #[must_use]
     pub const fn is_ipv6_prefix(self) -> bool {
         self.afi.0 == 2 && matches!(self.safi.0, 1 | 2)
+    }
+
+    /// Whether its NLRI are prefixes with labels (RFC 8277).
+    #[must_use]
+    pub const fn is_labeled_unicast(self) -> bool {
+        matches!((self.afi.0, self.safi.0), (1 | 2, 4))
+    }
+
+    /// Whether its NLRI are prefixes behind a route distinguisher: VPN, multicast VPN routes, classful transport
+    /// (RFC 4364, RFC 6514, RFC 9832).
+    #[must_use]
+    pub const fn is_vpn_prefix(self) -> bool {
+        matches!((self.afi.0, self.safi.0), (1 | 2, 76 | 128 | 129))
+    }
+
+    /// Whether its prefixes have labels in front.
+    #[must_use]
+    pub const fn has_labels(self) -> bool {
+        matches!((self.afi.0, self.safi.0), (1 | 2, 4 | 76 | 128))
+    }
+
+    /// Whether its next hops have a route distinguisher, which is zero (RFC 4364 §4.3.2, RFC 4659 §3.2.1).
+    #[must_use]
+    pub(crate) const fn has_vpn_next_hop(self) -> bool {
+        matches!((self.afi.0, self.safi.0), (1 | 2, 128 | 129) | (16388, 72))
     }
 }
 

@@ -72,6 +72,9 @@
 //! - LOCAL_PREF, ORIGINATOR_ID and CLUSTER_LIST from an external peer are discarded unread, whatever their flags.
 //! - MP attributes of a family that was not negotiated are passed over; the fault list says so.
 //! - An UPDATE from an internal peer without LOCAL_PREF is accepted.
+//! - A flow specification that has its end but is malformed inside (RFC 8955 §4.2), an unknown component included, is
+//!   treated as withdrawn; a BGP-LS NLRI like that is left out alone (RFC 9552 §8.2.2).
+//! - Unknown types of EVPN and other typed NLRI are shown by their octets, for a reflector to pass on (RFC 7606 §5.4).
 //!
 //! # RFCs and where they are
 //!
@@ -83,6 +86,11 @@
 //! | 6793 | four-octet AS numbers | `attributes/as_path.rs`, `update/canonical.rs`, `rewrite.rs` |
 //! | 4760, 2545, 8950 | families, next hops | `family.rs`, `attributes/mp.rs`, `next_hop.rs` |
 //! | 7911 | ADD-PATH | `nlri/` |
+//! | 8277, 4364, 4659 | labels, VPN prefixes | `nlri/label.rs`, `nlri/labeled.rs`, `nlri/route_distinguisher.rs` |
+//! | 4684 | route target constraint | `nlri/route_target.rs` |
+//! | 7432, 9136 | EVPN | `nlri/evpn.rs` |
+//! | 8955, 8956 | flow specifications | `nlri/flowspec.rs`, `nlri/flowspec_component.rs` |
+//! | 9552 and others | families carried by their octets | `nlri/shape.rs` (the table), `nlri/opaque.rs` |
 //! | 5492, 9072 and each capability's own | OPEN | `open.rs`, `capability.rs` |
 //! | 8654 | extended messages | `codec.rs`, `pack.rs` |
 //! | 4486, 6608, 8538, 9003, 9384, 9687 | NOTIFICATION | `notification.rs` |
@@ -134,8 +142,13 @@ pub use codec::{Codec, Frame, PeerKind};
 pub use family::{Afi, Family, FamilySet, Safi, UnknownFamily};
 pub use ids::{Asn, ClusterId, PathId, RouterId};
 pub use message::{HEADER_LEN, MAX_EXTENDED_LEN, MAX_LEN, Message, MessageType, keepalive};
-pub use next_hop::NextHop;
-pub use nlri::{Ipv4Nlri, Ipv6Nlri, Nlri, NlriBlock, NlriIter, WriteNlri};
+pub use next_hop::{NextHop, OpaqueNextHop};
+pub use nlri::{
+    EthernetSegmentId, EvpnRoute, FlowComponent, FlowComponentType, FlowComponents, FlowOperator,
+    FlowOperators, FlowPrefix, FlowSpec, Ipv4Nlri, Ipv6Nlri, Label, LabelStack, LabeledPrefix, MacAddress,
+    Nlri, NlriBlock, NlriIter, NlriKey, NotADistinguisher, NotAPrefix, OpaqueNlri, RouteDistinguisher,
+    RouteTargetMembership, VpnPrefix, WriteNlri,
+};
 pub use notification::{MAX_SHUTDOWN_TEXT, Notification, NotificationCode, subcode};
 pub use open::{Open, VERSION};
 pub use pack::{Packed, announce, end_of_rib, withdraw};

@@ -1,8 +1,9 @@
-//! Next hops: four octets, sixteen, or sixteen with a link-local companion (RFC 4271 §5.1.3, RFC 2545 §3, RFC 8950).
+//! Next hops: four octets, sixteen, or sixteen with a link-local companion (RFC 4271 §5.1.3, RFC 2545 §3, RFC 8950), in
+//! VPNs each behind a route distinguisher (RFC 4364 §4.3.2, RFC 4659 §3.2.1); or octets to be passed on as they are.
 use core::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use crate::Family;
+use crate::{Afi, Family, Safi};
 
 /// Where to send packets for a route.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -13,6 +14,55 @@ pub enum NextHop {
     V6(Ipv6Addr),
     /// A global address and the link-local address of the same router (RFC 2545 §3).
     V6WithLinkLocal(Ipv6Addr, Ipv6Addr),
+    /// A field that is none of the above, in a family that is carried by its octets: passed on as it is.
+    Opaque(OpaqueNextHop),
+}
+
+/// The longest next hop of a registered family: two IPv6 addresses, each with a route distinguisher.
+const MAX_OCTETS: usize = 48;
+/// The route distinguisher of a next hop.
+const NO_DISTINGUISHER: [u8; 8] = [0; 8];
+
+/// The octets of a next hop field; there may be none, as in a flow specification (RFC 8955 §4).
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct OpaqueNextHop {
+    octets: [u8; MAX_OCTETS],
+    len: u8,
+}
+
+impl OpaqueNextHop {
+    /// A field of no octets.
+    pub const EMPTY: Self = Self { octets: [0; MAX_OCTETS], len: 0 };
+
+    /// The octets of a field; `None` for more than 48.
+    #[must_use]
+    pub fn new(field: &[u8]) -> Option<Self> {
+        let mut this = Self { len: u8::try_from(field.len()).ok()?, ..Self::EMPTY };
+        this.octets.get_mut(..field.len())?.copy_from_slice(field);
+        Some(this)
+    }
+
+    /// The octets.
+    #[must_use]
+    pub fn as_bytes(&self) -> &[u8] {
+        self.octets.get(..usize::from(self.len)).unwrap_or_default()
+    }
+}
+
+impl fmt::Debug for OpaqueNextHop {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "OpaqueNextHop({self})")
+    }
+}
+
+/// In hex; `none` for no octets.
+impl fmt::Display for OpaqueNextHop {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.len == 0 {
+            return f.write_str("none");
+        }
+        self.as_bytes().iter().try_for_each(|b| write!(f, "{b:02x}"))
+    }
 }
 
 /// Why octets are no next hop.
@@ -25,12 +75,16 @@ pub(crate) enum BadNextHop {
 }
 
 impl NextHop {
-    /// The address to look up: the global one where there are two.
+    /// No next hop, as in flow specifications (RFC 8955 §4).
+    pub const NONE: Self = Self::Opaque(OpaqueNextHop::EMPTY);
+
+    /// The address to look up: the global one where there are two, the unspecified one where the octets tell none.
     #[must_use]
     pub const fn address(&self) -> IpAddr {
         match self {
             Self::V4(a) => IpAddr::V4(*a),
             Self::V6(a) | Self::V6WithLinkLocal(a, _) => IpAddr::V6(*a),
+            Self::Opaque(_) => IpAddr::V4(Ipv4Addr::UNSPECIFIED),
         }
     }
 
@@ -44,24 +98,108 @@ impl NextHop {
         }
     }
 
-    /// The octets of the next hop field in MP_REACH_NLRI.
+    /// The octets of its addresses.
     #[must_use]
     pub const fn len(&self) -> usize {
         match self {
             Self::V4(_) => 4,
             Self::V6(_) => 16,
             Self::V6WithLinkLocal(..) => 32,
+            Self::Opaque(octets) => octets.len as usize,
         }
     }
 
-    /// Never: a next hop has octets.
+    /// Whether there is no octet.
     #[must_use]
     pub const fn is_empty(&self) -> bool {
-        false
+        self.len() == 0
     }
 
-    /// Reads the next hop field of MP_REACH_NLRI for a family of plain prefixes.
+    /// The octets of the next hop field in MP_REACH_NLRI of a family.
+    pub(crate) const fn field_len(&self, family: Family) -> usize {
+        let distinguishers = match self {
+            Self::V4(_) | Self::V6(_) => NO_DISTINGUISHER.len(),
+            Self::V6WithLinkLocal(..) => NO_DISTINGUISHER.len() * 2,
+            Self::Opaque(_) => 0,
+        };
+        if family.has_vpn_next_hop() { self.len() + distinguishers } else { self.len() }
+    }
+
+    /// Reads the next hop field of MP_REACH_NLRI.
+    #[inline]
     pub(crate) fn decode(octets: &[u8], family: Family, extended: bool) -> Result<Self, BadNextHop> {
+        if family.is_ipv4_prefix() || family.is_ipv6_prefix() {
+            Self::decode_plain(octets, family, extended)
+        } else if family.is_labeled_unicast() || matches!(family.safi, Safi::VPN | Safi::VPN_MULTICAST) {
+            Self::decode_labeled(octets, family, extended)
+        } else {
+            Self::decode_opaque(octets, family)
+        }
+    }
+
+    /// Of labelled and VPN prefixes: addresses of the family, and of IPv6 for IPv4 if that was negotiated (RFC 8950 §3).
+    #[cold]
+    fn decode_labeled(octets: &[u8], family: Family, extended: bool) -> Result<Self, BadNextHop> {
+        let distinguisher = if family.has_vpn_next_hop() { NO_DISTINGUISHER.len() } else { 0 };
+        let one = octets.len().saturating_sub(distinguisher);
+        let two = one.saturating_sub(distinguisher);
+        let v4 = one == 4 && family.afi == Afi::IPV4;
+        let v6 = (one == 16 || two == 32) && (family.afi != Afi::IPV4 || extended);
+        if !v4 && !v6 {
+            return Err(BadNextHop::Length);
+        }
+        let typed = Self::addresses(octets, distinguisher).ok_or(BadNextHop::Length)?;
+        match typed {
+            Self::V4(a) => Self::host4(a)?,
+            Self::V6(a) => Self::host6(a)?,
+            Self::V6WithLinkLocal(a, l) => Self::pair(a, l)?,
+            Self::Opaque(_) => typed,
+        };
+        typed.or_opaque(octets, distinguisher)
+    }
+
+    /// Of a family that is not interpreted: any length, as long as it can be passed on. A flow specification's is not
+    /// looked at (RFC 8955 §4).
+    #[cold]
+    fn decode_opaque(octets: &[u8], family: Family) -> Result<Self, BadNextHop> {
+        let known = matches!(octets.len(), 4 | 12 | 16 | 24 | 32 | 48);
+        if !known && !matches!(family.safi.0, 133 | 134) {
+            return Err(BadNextHop::Length);
+        }
+        let distinguisher = if family.has_vpn_next_hop() { NO_DISTINGUISHER.len() } else { 0 };
+        Self::addresses(octets, distinguisher).unwrap_or(Self::NONE).or_opaque(octets, distinguisher)
+    }
+
+    /// The addresses, each behind so many octets.
+    fn addresses(octets: &[u8], distinguisher: usize) -> Option<Self> {
+        let first = octets.get(distinguisher..)?;
+        match first.len() {
+            4 => Some(Self::V4((*first.first_chunk::<4>()?).into())),
+            16 => Some(Self::V6((*first.first_chunk::<16>()?).into())),
+            _ => {
+                let (first, rest) = first.split_first_chunk::<16>()?;
+                let second = rest.get(distinguisher..)?;
+                let second = second.first_chunk::<16>().filter(|_| second.len() == 16)?;
+                Some(Self::V6WithLinkLocal((*first).into(), (*second).into()))
+            }
+        }
+    }
+
+    /// Itself, if it can be sent and is then the same octets, or else those octets.
+    fn or_opaque(self, octets: &[u8], distinguisher: usize) -> Result<Self, BadNextHop> {
+        let zero = |at: usize| octets.iter().skip(at).take(distinguisher).all(|b| *b == 0);
+        let typed = match self {
+            Self::V4(_) | Self::V6(_) => zero(0),
+            Self::V6WithLinkLocal(..) => zero(0) && zero(distinguisher.saturating_add(16)),
+            Self::Opaque(_) => false,
+        };
+        if typed && self.is_sendable() {
+            return Ok(self);
+        }
+        OpaqueNextHop::new(octets).map(Self::Opaque).ok_or(BadNextHop::Length)
+    }
+
+    fn decode_plain(octets: &[u8], family: Family, extended: bool) -> Result<Self, BadNextHop> {
         let v6 = !family.is_ipv4_prefix() || extended;
         match octets.len() {
             4 if family.is_ipv4_prefix() => {
@@ -109,17 +247,22 @@ impl NextHop {
             Self::V4(a) => Self::host4(a).is_ok(),
             Self::V6(a) => is_host6(a),
             Self::V6WithLinkLocal(a, l) => is_host6(a) && l.is_unicast_link_local(),
+            Self::Opaque(_) => true,
         }
     }
 
-    pub(crate) fn encode(&self, out: &mut impl Extend<u8>) {
+    /// Appends the next hop field of a family.
+    pub(crate) fn encode(&self, family: Family, out: &mut impl Extend<u8>) {
+        let distinguisher: &[u8] = if family.has_vpn_next_hop() { &NO_DISTINGUISHER } else { &[] };
+        let distinguisher = || distinguisher.iter().copied();
         match self {
-            Self::V4(a) => out.extend(a.octets()),
-            Self::V6(a) => out.extend(a.octets()),
+            Self::V4(a) => out.extend(distinguisher().chain(a.octets())),
+            Self::V6(a) => out.extend(distinguisher().chain(a.octets())),
             Self::V6WithLinkLocal(a, l) => {
-                out.extend(a.octets());
-                out.extend(l.octets());
+                out.extend(distinguisher().chain(a.octets()));
+                out.extend(distinguisher().chain(l.octets()));
             }
+            Self::Opaque(octets) => out.extend(octets.as_bytes().iter().copied()),
         }
     }
 }
@@ -134,6 +277,7 @@ impl fmt::Display for NextHop {
             Self::V4(a) => a.fmt(f),
             Self::V6(a) => a.fmt(f),
             Self::V6WithLinkLocal(a, l) => write!(f, "{a} {l}"),
+            Self::Opaque(octets) => octets.fmt(f),
         }
     }
 }

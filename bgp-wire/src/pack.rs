@@ -4,7 +4,7 @@ use bytes::{BufMut, BytesMut};
 use crate::attributes::{AttributeCode, RawAttributes, mp, wire_flags};
 use crate::message::patch_len;
 use crate::nlri::WriteNlri;
-use crate::{Codec, Family, HEADER_LEN, MessageType, NextHop, PathId};
+use crate::{Afi, Codec, Family, HEADER_LEN, MessageType, NextHop, PathId, Safi};
 
 /// What became of the routes given to [`announce`] or [`withdraw`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -67,9 +67,14 @@ pub fn end_of_rib(out: &mut BytesMut, family: Family) {
 
 /// Whether the family may have such a next hop on this session (RFC 8950).
 fn next_hop_fits(codec: &Codec, family: Family, next_hop: &NextHop) -> bool {
+    let prefixes = family.is_ipv4_prefix()
+        || family.is_ipv6_prefix()
+        || family.is_labeled_unicast()
+        || matches!(family.safi, Safi::VPN | Safi::VPN_MULTICAST);
     match next_hop {
-        NextHop::V4(_) => family.is_ipv4_prefix(),
-        _ if family.is_ipv4_prefix() => codec.extended_next_hop.contains(family),
+        NextHop::Opaque(octets) => NextHop::decode(octets.as_bytes(), family, true).as_ref() == Ok(next_hop),
+        NextHop::V4(_) => family.afi == Afi::IPV4 || !prefixes,
+        _ if family.afi == Afi::IPV4 && prefixes => codec.extended_next_hop.contains(family),
         _ => true,
     }
 }
@@ -120,11 +125,17 @@ impl Draft<'_> {
         let mut message = None;
         let mut left = 0;
         for (id, prefix) in nlri {
-            if !lawful || !prefix.is_of(self.family) {
+            let sendable = if self.withdraws() {
+                prefix.is_of(self.family)
+            } else {
+                prefix.is_sendable(self.family, self.codec)
+            };
+            if !lawful || !sendable {
                 packed.refused = packed.refused.saturating_add(1);
                 continue;
             }
-            let len = prefix.wire_len().saturating_add(if add_path { 4 } else { 0 });
+            let len = if self.withdraws() { prefix.withdrawn_len(self.family) } else { prefix.wire_len() };
+            let len = len.saturating_add(if add_path { 4 } else { 0 });
             if len > left {
                 let Some(room) = room.filter(|room| len <= *room) else {
                     packed.too_large = packed.too_large.saturating_add(1);
@@ -140,7 +151,11 @@ impl Draft<'_> {
             if add_path {
                 out.put_u32(id.0);
             }
-            prefix.write(out);
+            if self.withdraws() {
+                prefix.write_withdrawn(self.family, out);
+            } else {
+                prefix.write(out);
+            }
             packed.routes = packed.routes.saturating_add(1);
             left = left.saturating_sub(len);
         }
@@ -150,10 +165,15 @@ impl Draft<'_> {
         packed
     }
 
+    #[inline]
+    fn withdraws(&self) -> bool {
+        matches!(self.form, Form::Withdrawn | Form::MpUnreach)
+    }
+
     /// The octets that a message leaves to NLRI; `None` when the rest alone is too long.
     fn room(&self) -> Option<usize> {
         let fixed = HEADER_LEN.saturating_add(4);
-        let next_hop = self.next_hop.map_or(0, NextHop::len);
+        let next_hop = self.next_hop.map_or(0, |next_hop| next_hop.field_len(self.family));
         let around = match self.form {
             // NEXT_HOP with its header.
             Form::Classic => 7,
@@ -193,8 +213,8 @@ impl Draft<'_> {
                 let attribute = out.len().saturating_sub(2);
                 put_family(out, self.family);
                 if let Some(next_hop) = self.next_hop.filter(|_| reach) {
-                    out.put_u8(u8::try_from(next_hop.len()).unwrap_or(0));
-                    next_hop.encode(out);
+                    out.put_u8(u8::try_from(next_hop.field_len(self.family)).unwrap_or(0));
+                    next_hop.encode(self.family, out);
                     out.put_u8(0);
                 }
                 Open { start, section: Some(section), attribute: Some(attribute) }
@@ -231,7 +251,7 @@ impl Draft<'_> {
         if let Some(next_hop) = self.next_hop {
             let code = AttributeCode::NEXT_HOP;
             out.put_slice(&[wire_flags(code).unwrap_or(0x40), code.0, 4]);
-            next_hop.encode(out);
+            next_hop.encode(self.family, out);
         }
         out.extend_from_slice(after);
     }

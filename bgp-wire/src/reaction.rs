@@ -66,6 +66,8 @@ pub enum FaultKind {
     Overrun,
     /// The NLRI do not parse.
     Nlri,
+    /// NLRI whose ends are known are malformed inside.
+    NlriInside,
     /// The next hop's length does not fit the family.
     NextHopLength,
     /// The next hop is no address of a host.
@@ -88,6 +90,7 @@ impl FaultKind {
             Self::UnknownWellKnown => "unknown, but marked well-known",
             Self::Overrun => "runs past the end of the attributes",
             Self::Nlri => "malformed NLRI",
+            Self::NlriInside => "NLRI malformed inside",
             Self::NextHopLength => "wrong next hop length",
             Self::NextHop => "invalid next hop",
             Self::Family => "family not negotiated",

@@ -18,6 +18,7 @@ fn context(data: &[u8]) -> Option<(Codec, &[u8])> {
         extended_message: bit(3),
         add_path_rx: add_path,
         add_path_tx: add_path,
+        multiple_labels: FamilySet::empty(),
         extended_next_hop: if bit(4) { both } else { FamilySet::empty() },
         families: if bit(5) { FamilySet::of(&[Family::IPV4_UNICAST]) } else { both },
         afi_safi_disable: bit(6),

@@ -127,7 +127,7 @@ fn update_fields(view: &UpdateView<'_>, codec: &Codec, fields: &mut Map<String, 
 }
 
 fn prefixes(block: &NlriBlock<'_>) -> Vec<Value> {
-    let one = |(id, nlri): (bgp_wire::PathId, bgp_wire::Nlri)| {
+    let one = |(id, nlri): (bgp_wire::PathId, bgp_wire::Nlri<'_>)| {
         let prefix = nlri.to_string();
         if block.add_path() {
             json!({ "prefix": prefix, "path_id": id.0 })

@@ -4,8 +4,9 @@
 //! up the family will do; wrong flags count as malformed too (RFC 7606 §5.3).
 use super::{AttributeFlags, Row};
 use crate::next_hop::BadNextHop;
+use crate::nlri::{self, Flaw, Judgement, NlriForm};
 use crate::reaction::FaultKind;
-use crate::{Afi, Family, NextHop, Safi, nlri};
+use crate::{Afi, Family, NextHop, Safi};
 
 pub(crate) const ROW: Row = Row::OPTIONAL;
 
@@ -37,23 +38,39 @@ pub(crate) fn split_reach(value: &[u8]) -> Option<MpReach<'_>> {
     Some(MpReach { next_hop, nlri })
 }
 
-/// Checks MP_REACH_NLRI of a negotiated family: length of the next hop, and NLRI. The inner error keeps the NLRI: they
-/// are withdrawn.
+/// MP_REACH_NLRI whose NLRI have their ends.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Reached<'a> {
+    /// The octets of the next hop; an error keeps the NLRI: they are withdrawn.
+    pub(crate) next_hop: Result<usize, FaultKind>,
+    pub(crate) nlri: &'a [u8],
+    pub(crate) flaw: Option<Flaw>,
+}
+
+/// Checks MP_REACH_NLRI of a negotiated family: length of the next hop, and NLRI.
 #[inline]
 pub(crate) fn reach(
     value: &[u8],
     family: Family,
     extended_next_hop: bool,
-    add_path: bool,
-) -> Result<(Result<usize, FaultKind>, &[u8]), FaultKind> {
+    form: NlriForm,
+) -> Result<Reached<'_>, FaultKind> {
     let parts = split_reach(value).ok_or(FaultKind::Length)?;
     let next_hop = match NextHop::decode(parts.next_hop, family, extended_next_hop) {
         Ok(_) => Ok(parts.next_hop.len()),
         Err(BadNextHop::Value) => Err(FaultKind::NextHop),
         Err(BadNextHop::Length) => return Err(FaultKind::NextHopLength),
     };
-    if !nlri::check(family, add_path, parts.nlri) {
-        return Err(FaultKind::Nlri);
+    let flaw = unreach(family, form, parts.nlri)?;
+    Ok(Reached { next_hop, nlri: parts.nlri, flaw })
+}
+
+/// Checks the NLRI of either attribute.
+#[inline]
+pub(crate) fn unreach(family: Family, form: NlriForm, octets: &[u8]) -> Result<Option<Flaw>, FaultKind> {
+    match nlri::judge(family, form, octets) {
+        Judgement::Good => Ok(None),
+        Judgement::Flawed(flaw) => Ok(Some(flaw)),
+        Judgement::Malformed => Err(FaultKind::Nlri),
     }
-    Ok((next_hop, parts.nlri))
 }

@@ -1,56 +1,41 @@
 //! A block of NLRI: validated octets of one family.
-use ipnet::{IpNet, Ipv4Net, Ipv6Net};
-
 use super::ip::{Ipv4Nlri, Ipv6Nlri, check_ipv4, check_ipv6};
+use super::labeled::{read_labeled, read_vpn};
+use super::shape::{Flaw, Shape};
+use super::{Nlri, OpaqueNlri, RouteTargetMembership};
+use crate::parse::front32;
 use crate::{Family, PathId};
+
+/// What a session adds to NLRI.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) struct NlriForm {
+    /// Each begins with a path identifier (RFC 7911).
+    pub(crate) add_path: bool,
+    /// Labels go on to the bottom of the stack; else there is one (RFC 8277 §2.1).
+    pub(crate) stacks: bool,
+}
 
 /// Validated NLRI of one family; its iterators cannot fail.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct NlriBlock<'a> {
     family: Family,
-    add_path: bool,
+    form: NlriForm,
     bytes: &'a [u8],
 }
 
-/// One NLRI.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-#[non_exhaustive]
-pub enum Nlri {
-    /// An IPv4 prefix.
-    Ipv4(Ipv4Net),
-    /// An IPv6 prefix.
-    Ipv6(Ipv6Net),
-}
-
-impl From<Nlri> for IpNet {
-    fn from(n: Nlri) -> Self {
-        match n {
-            Nlri::Ipv4(p) => Self::V4(p),
-            Nlri::Ipv6(p) => Self::V6(p),
-        }
-    }
-}
-
-impl core::fmt::Display for Nlri {
-    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
-        match self {
-            Self::Ipv4(p) => p.fmt(f),
-            Self::Ipv6(p) => p.fmt(f),
-        }
-    }
-}
-
 impl<'a> NlriBlock<'a> {
-    /// Validates octets as NLRI of a family; `None` where they do not parse or the family is not decoded.
+    /// Validates octets as NLRI of a family, with one label each where it has labels; `None` where they do not parse or
+    /// the family is not in the table.
     #[must_use]
     pub fn parse(family: Family, add_path: bool, bytes: &'a [u8]) -> Option<Self> {
-        check(family, add_path, bytes).then_some(Self { family, add_path, bytes })
+        let form = NlriForm { add_path, stacks: false };
+        (judge(family, form, bytes) == Judgement::Good).then_some(Self { family, form, bytes })
     }
 
     /// Over octets that the decoder has checked.
     #[inline]
-    pub(crate) const fn checked(family: Family, add_path: bool, bytes: &'a [u8]) -> Self {
-        Self { family, add_path, bytes }
+    pub(crate) const fn checked(family: Family, form: NlriForm, bytes: &'a [u8]) -> Self {
+        Self { family, form, bytes }
     }
 
     /// The family.
@@ -62,7 +47,7 @@ impl<'a> NlriBlock<'a> {
     /// Whether each NLRI carries a path identifier.
     #[must_use]
     pub const fn add_path(&self) -> bool {
-        self.add_path
+        self.form.add_path
     }
 
     /// The octets as received.
@@ -82,25 +67,31 @@ impl<'a> NlriBlock<'a> {
     #[inline]
     #[must_use]
     pub fn ipv4(&self) -> Ipv4Nlri<'a> {
-        Ipv4Nlri::new(if self.family.is_ipv4_prefix() { self.bytes } else { &[] }, self.add_path)
+        Ipv4Nlri::new(if self.family.is_ipv4_prefix() { self.bytes } else { &[] }, self.form.add_path)
     }
 
     /// The IPv6 prefixes; none in a block of another family.
     #[inline]
     #[must_use]
     pub fn ipv6(&self) -> Ipv6Nlri<'a> {
-        Ipv6Nlri::new(if self.family.is_ipv6_prefix() { self.bytes } else { &[] }, self.add_path)
+        Ipv6Nlri::new(if self.family.is_ipv6_prefix() { self.bytes } else { &[] }, self.form.add_path)
     }
 
-    /// The NLRI of whatever family.
+    /// The NLRI of whatever family, without those that are malformed inside and were to be left out (RFC 9552 §8.2.2).
     #[must_use]
     pub fn iter(&self) -> NlriIter<'a> {
-        NlriIter { v4: self.ipv4(), v6: self.ipv6() }
+        let shape = Shape::of(self.family);
+        let rest = if shape.is_some() { self.bytes } else { &[] };
+        NlriIter {
+            v4: self.ipv4(),
+            v6: self.ipv6(),
+            shaped: shape.map(|shape| Shaped { family: self.family, shape, form: self.form, rest }),
+        }
     }
 }
 
 impl<'a> IntoIterator for NlriBlock<'a> {
-    type Item = (PathId, Nlri);
+    type Item = (PathId, Nlri<'a>);
     type IntoIter = NlriIter<'a>;
 
     fn into_iter(self) -> NlriIter<'a> {
@@ -108,13 +99,13 @@ impl<'a> IntoIterator for NlriBlock<'a> {
     }
 }
 
-/// Whether a family's NLRI are decoded here.
+/// Whether a family's NLRI are in the table.
 #[inline]
-pub(crate) const fn is_decoded(family: Family) -> bool {
-    family.is_ipv4_prefix() || family.is_ipv6_prefix()
+pub(crate) fn is_decoded(family: Family) -> bool {
+    family.is_ipv4_prefix() || family.is_ipv6_prefix() || Shape::of(family).is_some()
 }
 
-/// Whether the octets are whole NLRI of the family.
+/// Whether the octets are whole NLRI of a family of plain prefixes.
 #[inline]
 pub(crate) fn check(family: Family, add_path: bool, bytes: &[u8]) -> bool {
     if family.is_ipv4_prefix() {
@@ -124,18 +115,97 @@ pub(crate) fn check(family: Family, add_path: bool, bytes: &[u8]) -> bool {
     }
 }
 
+/// What a block of NLRI is worth (RFC 7606 §5.3).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Judgement {
+    Good,
+    /// Each has an end, but not all are good inside.
+    Flawed(Flaw),
+    /// Where one begins or ends is unknown.
+    Malformed,
+}
+
+/// Judges the NLRI of a family.
+#[inline]
+pub(crate) fn judge(family: Family, form: NlriForm, bytes: &[u8]) -> Judgement {
+    if family.is_ipv4_prefix() || family.is_ipv6_prefix() {
+        return if check(family, form.add_path, bytes) { Judgement::Good } else { Judgement::Malformed };
+    }
+    let Some(shape) = Shape::of(family) else { return Judgement::Malformed };
+    let mut shaped = Shaped { family, shape, form, rest: bytes };
+    let mut flaw = None;
+    while let Some((_, one)) = shaped.split() {
+        if !shape.is_opaque() && shaped.read(one).is_none() {
+            return Judgement::Malformed;
+        }
+        flaw = flaw.or_else(|| shape.flaw(one));
+    }
+    match flaw {
+        _ if !shaped.rest.is_empty() => Judgement::Malformed,
+        Some(flaw) => Judgement::Flawed(flaw),
+        None => Judgement::Good,
+    }
+}
+
+/// The NLRI of a family that has a row.
+#[derive(Debug, Clone)]
+struct Shaped<'a> {
+    family: Family,
+    shape: Shape,
+    form: NlriForm,
+    rest: &'a [u8],
+}
+
+impl<'a> Shaped<'a> {
+    /// The next, by its octets; what is left over after the last whole one stays.
+    fn split(&mut self) -> Option<(PathId, &'a [u8])> {
+        let (id, rest) =
+            if self.form.add_path { (front32(self.rest)?, self.rest.get(4..)?) } else { (0, self.rest) };
+        let (one, rest) = self.shape.split(rest)?;
+        self.rest = rest;
+        Some((PathId(id), one))
+    }
+
+    fn read(&self, one: &'a [u8]) -> Option<Nlri<'a>> {
+        if self.shape.is_opaque() {
+            Some(Nlri::Opaque(OpaqueNlri::new(self.family, one)))
+        } else if self.shape.is_labeled() {
+            read_labeled(self.family, self.form.stacks, one).map(Nlri::Labeled)
+        } else if self.shape.is_vpn() {
+            read_vpn(self.family, self.form.stacks, one).map(Nlri::Vpn)
+        } else {
+            RouteTargetMembership::read(one).map(Nlri::RouteTarget)
+        }
+    }
+}
+
+impl<'a> Iterator for Shaped<'a> {
+    type Item = (PathId, Nlri<'a>);
+
+    fn next(&mut self) -> Option<Self::Item> {
+        loop {
+            let (id, one) = self.split()?;
+            if self.shape.flaw(one) != Some(Flaw::Discard) {
+                return Some((id, self.read(one)?));
+            }
+        }
+    }
+}
+
 /// The NLRI of a block.
 #[derive(Debug, Clone)]
 pub struct NlriIter<'a> {
     v4: Ipv4Nlri<'a>,
     v6: Ipv6Nlri<'a>,
+    shaped: Option<Shaped<'a>>,
 }
 
-impl Iterator for NlriIter<'_> {
-    type Item = (PathId, Nlri);
+impl<'a> Iterator for NlriIter<'a> {
+    type Item = (PathId, Nlri<'a>);
 
     fn next(&mut self) -> Option<Self::Item> {
         let v4 = self.v4.next().map(|(id, p)| (id, Nlri::Ipv4(p)));
-        v4.or_else(|| self.v6.next().map(|(id, p)| (id, Nlri::Ipv6(p))))
+        let plain = v4.or_else(|| self.v6.next().map(|(id, p)| (id, Nlri::Ipv6(p))));
+        plain.or_else(|| self.shaped.as_mut()?.next())
     }
 }

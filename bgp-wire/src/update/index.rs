@@ -1,5 +1,6 @@
 //! What one pass over an UPDATE finds out: where things are, and the verdict.
 use crate::attributes::AttributeCode;
+use crate::nlri::NlriForm;
 use crate::reaction::{Faults, Reaction};
 use crate::{Family, FamilySet};
 
@@ -22,7 +23,7 @@ impl Span {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) struct Block {
     pub(super) family: Family,
-    pub(super) add_path: bool,
+    pub(super) form: NlriForm,
     pub(super) nlri: Span,
 }
 

@@ -1,10 +1,12 @@
 //! The one pass over an UPDATE: sections, attributes, NLRI, and the verdict of RFC 7606.
 use super::index::{Block, Span, UpdateIndex};
+use crate::attributes::mp::Reached;
 use crate::attributes::{AttributeCode, Context, RawAttribute, RawAttributes, examine, mp};
+use crate::nlri::{self, Flaw, NlriForm};
 use crate::notification::subcode::update as sub;
 use crate::parse::front16;
 use crate::reaction::{Fault, FaultKind, Reaction};
-use crate::{Codec, Family, NextHop, Notification, nlri};
+use crate::{Afi, Codec, Family, NextHop, Notification};
 
 /// Validates a message body (all behind the header) into a fresh index. The error ends the session.
 #[inline]
@@ -72,6 +74,7 @@ impl Pass<'_> {
     fn classic(&mut self, sections: &Sections<'_>) -> Result<(), Notification> {
         let family = Family::IPV4_UNICAST;
         let add_path = self.codec.add_path_rx.contains(family);
+        let form = NlriForm { add_path, stacks: false };
         let negotiated = self.codec.families.contains(family);
         if !nlri::check(family, add_path, sections.withdrawn) || !nlri::check(family, add_path, sections.nlri)
         {
@@ -80,7 +83,7 @@ impl Pass<'_> {
         let base = sections.base();
         let block = |octets: &[u8], start| {
             let nlri = Sections::span(start, octets.len());
-            (negotiated && !octets.is_empty()).then_some(Block { family, add_path, nlri })
+            (negotiated && !octets.is_empty()).then_some(Block { family, form, nlri })
         };
         self.index.four_octet_as = self.codec.four_octet_as;
         self.index.attributes = Sections::span(base, sections.attributes.len());
@@ -242,12 +245,22 @@ impl Pass<'_> {
         if !mp::flags_are_right(attribute.flags.0) {
             return self.mp_fault(attribute, FaultKind::Flags, at, section);
         }
-        let add_path = self.codec.add_path_rx.contains(family);
-        let extended = family.is_ipv4_prefix() && self.codec.extended_next_hop.contains(family);
-        match mp::reach(value, family, extended, add_path) {
+        let form = NlriForm {
+            add_path: self.codec.add_path_rx.contains(family),
+            stacks: self.codec.multiple_labels.contains(family),
+        };
+        let extended = family.afi == Afi::IPV4 && self.codec.extended_next_hop.contains(family);
+        match mp::reach(value, family, extended, form) {
             Err(kind) => self.mp_fault(attribute, kind, at, section),
-            Ok((next_hop, octets)) => {
-                self.index.mp_reach = self.mp_block(family, add_path, octets, value, at, sections);
+            Ok(Reached { next_hop, nlri: octets, flaw }) => {
+                self.index.mp_reach = self.mp_block(family, form, octets, value, at, sections);
+                if let Some(flaw) = flaw {
+                    let reaction = match flaw {
+                        Flaw::Discard => Reaction::AttributeDiscard,
+                        Flaw::Withdraw => Reaction::TreatAsWithdraw,
+                    };
+                    self.fault(attribute.code, FaultKind::NlriInside, reaction, at, section)?;
+                }
                 // Next hop, one octet, NLRI.
                 let nlri = self.index.mp_reach.map_or(0, |block| usize::from(block.nlri.start));
                 match next_hop {
@@ -278,11 +291,18 @@ impl Pass<'_> {
         if !mp::flags_are_right(attribute.flags.0) {
             return self.mp_fault(attribute, FaultKind::Flags, at, section);
         }
-        let add_path = self.codec.add_path_rx.contains(family);
-        if !nlri::check(family, add_path, octets) {
-            return self.mp_fault(attribute, FaultKind::Nlri, at, section);
+        // A withdrawal has one label's place whatever was negotiated (RFC 8277 §2.4).
+        let form = NlriForm { add_path: self.codec.add_path_rx.contains(family), stacks: false };
+        match mp::unreach(family, form, octets) {
+            Err(kind) => return self.mp_fault(attribute, kind, at, section),
+            Ok(None) => {}
+            // It is withdrawn already, which is all that treat-as-withdraw could do.
+            Ok(Some(_)) => {
+                let discard = Reaction::AttributeDiscard;
+                self.fault(attribute.code, FaultKind::NlriInside, discard, at, section)?;
+            }
         }
-        self.index.mp_unreach = self.mp_block(family, add_path, octets, value, at, sections);
+        self.index.mp_unreach = self.mp_block(family, form, octets, value, at, sections);
         Ok(())
     }
 
@@ -291,7 +311,7 @@ impl Pass<'_> {
     fn mp_block(
         &self,
         family: Family,
-        add_path: bool,
+        form: NlriForm,
         octets: &[u8],
         value: &[u8],
         at: usize,
@@ -303,7 +323,7 @@ impl Pass<'_> {
             _ => 3,
         };
         let end = sections.base().wrapping_add(at).wrapping_add(header).wrapping_add(value.len());
-        Some(Block { family, add_path, nlri: Sections::span(end.wrapping_sub(octets.len()), octets.len()) })
+        Some(Block { family, form, nlri: Sections::span(end.wrapping_sub(octets.len()), octets.len()) })
     }
 
     /// Whether there are routes to announce.

@@ -84,7 +84,7 @@ impl<'a> UpdateView<'a> {
     fn block(&self, block: Option<Block>) -> Option<NlriBlock<'a>> {
         let block = block?;
         let octets = block.nlri.of(self.body);
-        (!octets.is_empty()).then(|| NlriBlock::checked(block.family, block.add_path, octets))
+        (!octets.is_empty()).then(|| NlriBlock::checked(block.family, block.form, octets))
     }
 
     /// The next hop of MP_REACH_NLRI, which was checked against what was negotiated.

@@ -39,8 +39,11 @@ fn read(codec: &Codec, bytes: &BytesMut) -> (Routes, Routes, usize) {
         let one = rest.split_to(frame.len);
         let view = codec.decode_update(&one).unwrap();
         assert_eq!(view.outcome(), Reaction::Accept);
-        announced.extend(view.reach().flat_map(|r| r.nlri.iter()).map(|(id, n)| (id, IpNet::from(n))));
-        withdrawn.extend(view.unreach().flat_map(|b| b.iter()).map(|(id, n)| (id, IpNet::from(n))));
+        announced.extend(
+            view.reach().flat_map(|r| r.nlri.iter()).map(|(id, n)| (id, IpNet::try_from(n).unwrap())),
+        );
+        withdrawn
+            .extend(view.unreach().flat_map(|b| b.iter()).map(|(id, n)| (id, IpNet::try_from(n).unwrap())));
         longest = longest.max(frame.len);
     }
     assert!(rest.is_empty());

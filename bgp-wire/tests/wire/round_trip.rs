@@ -180,8 +180,11 @@ fn received(codec: &Codec, bytes: BytesMut) -> (Routes, Routes, Vec<Vec<u8>>) {
         let Message::Update(update) = codec.decode(&bytes.split_to(frame.len)).unwrap() else { panic!() };
         let view = update.view();
         assert_eq!(view.outcome(), Reaction::Accept);
-        announced.extend(view.reach().flat_map(|r| r.nlri.iter()).map(|(id, n)| (id, n.into())));
-        withdrawn.extend(view.unreach().flat_map(|b| b.iter()).map(|(id, n)| (id, n.into())));
+        announced.extend(
+            view.reach().flat_map(|r| r.nlri.iter()).map(|(id, n)| (id, IpNet::try_from(n).unwrap())),
+        );
+        withdrawn
+            .extend(view.unreach().flat_map(|b| b.iter()).map(|(id, n)| (id, IpNet::try_from(n).unwrap())));
         let mut block = vec![];
         view.canonical_attributes(&mut block);
         blocks.push(block);

@@ -1,0 +1,144 @@
+//! NLRI that are carried without being understood: where each ends, and which of its octets are its key.
+use core::fmt;
+use core::hash::{Hash, Hasher};
+
+use bytes::{BufMut, BytesMut};
+
+use super::shape::Shape;
+use super::{EvpnRoute, FlowSpec, WriteNlri};
+use crate::Family;
+
+/// One NLRI of a family that is known by its outline alone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct OpaqueNlri<'a> {
+    family: Family,
+    octets: &'a [u8],
+}
+
+impl<'a> OpaqueNlri<'a> {
+    /// The octets as one NLRI, without a path identifier; `None` where they are not exactly that, or the family is not
+    /// carried in this way.
+    #[must_use]
+    pub fn parse(family: Family, octets: &'a [u8]) -> Option<Self> {
+        let shape = Shape::of(family).filter(Shape::is_opaque)?;
+        let (one, rest) = shape.split(octets)?;
+        (rest.is_empty() && shape.flaw(one).is_none()).then_some(Self { family, octets: one })
+    }
+
+    pub(super) const fn new(family: Family, octets: &'a [u8]) -> Self {
+        Self { family, octets }
+    }
+
+    /// Its family.
+    #[must_use]
+    pub const fn family(&self) -> Family {
+        self.family
+    }
+
+    /// Its octets, without the path identifier.
+    #[must_use]
+    pub const fn as_bytes(&self) -> &'a [u8] {
+        self.octets
+    }
+
+    /// The octets that make it the same route as another.
+    #[must_use]
+    pub fn key(&self) -> NlriKey<'a> {
+        Shape::of(self.family).map_or(NlriKey::of(&[self.octets]), |shape| shape.key(self.octets))
+    }
+
+    /// As an EVPN route; `None` for other families, other types, and values that do not parse.
+    #[must_use]
+    pub fn evpn(&self) -> Option<EvpnRoute> {
+        if self.family == Family::EVPN { EvpnRoute::parse(self.octets) } else { None }
+    }
+
+    /// As a flow specification; `None` for other families.
+    #[must_use]
+    pub fn flowspec(&self) -> Option<FlowSpec<'a>> {
+        FlowSpec::parse(self.family, self.octets)
+    }
+}
+
+impl WriteNlri for OpaqueNlri<'_> {
+    fn is_of(&self, family: Family) -> bool {
+        self.family == family
+    }
+
+    fn wire_len(&self) -> usize {
+        self.octets.len()
+    }
+
+    fn write(&self, out: &mut BytesMut) {
+        out.put_slice(self.octets);
+    }
+}
+
+/// What is understood of it, or its octets in hex.
+impl fmt::Display for OpaqueNlri<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(route) = self.evpn() {
+            return route.fmt(f);
+        }
+        if let Some(flow) = self.flowspec().filter(FlowSpec::is_whole) {
+            return flow.fmt(f);
+        }
+        self.octets.iter().try_for_each(|b| write!(f, "{b:02x}"))
+    }
+}
+
+/// The most stretches that a key has: the type, the distinguisher, and what lies behind fields that do not count.
+const PARTS: usize = 3;
+
+/// The key of an NLRI, in up to three stretches of its octets. Two are equal when the octets are, in a row.
+#[derive(Debug, Clone, Copy)]
+pub struct NlriKey<'a> {
+    parts: [&'a [u8]; PARTS],
+}
+
+impl<'a> NlriKey<'a> {
+    pub(super) fn of(stretches: &[&'a [u8]]) -> Self {
+        let mut parts: [&'a [u8]; PARTS] = [&[]; PARTS];
+        for (part, stretch) in parts.iter_mut().zip(stretches) {
+            *part = stretch;
+        }
+        Self { parts }
+    }
+
+    /// The octets in a row.
+    pub fn iter(&self) -> impl Iterator<Item = u8> + use<'a> {
+        self.parts.into_iter().flatten().copied()
+    }
+
+    /// The number of octets.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.parts.iter().map(|part| part.len()).sum()
+    }
+
+    /// Whether there is no octet.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Appends the octets.
+    pub fn append_to(&self, out: &mut Vec<u8>) {
+        self.parts.iter().for_each(|part| out.extend_from_slice(part));
+    }
+}
+
+impl PartialEq for NlriKey<'_> {
+    fn eq(&self, other: &Self) -> bool {
+        self.iter().eq(other.iter())
+    }
+}
+
+impl Eq for NlriKey<'_> {}
+
+impl Hash for NlriKey<'_> {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        state.write_usize(self.len());
+        self.iter().for_each(|octet| state.write_u8(octet));
+    }
+}

@@ -1,0 +1,215 @@
+//! The table of families beyond plain prefixes: how an NLRI is delimited, what is checked of it, which octets are its key.
+use super::opaque::NlriKey;
+use super::{flowspec, link_state};
+use crate::Family;
+use crate::parse::front16;
+
+/// One family's row.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Shape {
+    end: End,
+    inside: Inside,
+    key: Key,
+}
+
+/// Where an NLRI ends.
+#[derive(Debug, Clone, Copy)]
+enum End {
+    /// One octet at the front counts the bits behind it.
+    Bits,
+    /// So many octets, then a length field of so many octets that counts the octets behind it.
+    Length { before: usize, width: usize },
+    /// One octet of length, or two from 240 on (RFC 8955 §4.1).
+    FlowSpec,
+}
+
+/// What is read of an NLRI.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Inside {
+    /// Labels and a prefix (RFC 8277).
+    Labeled,
+    /// Labels, perhaps, a route distinguisher and a prefix (RFC 4364).
+    Vpn,
+    /// RFC 4684.
+    RouteTarget,
+    /// Nothing.
+    Opaque,
+    /// The order and form of the components, behind so many octets (RFC 8955).
+    FlowSpec { before: usize, ipv6: bool },
+    /// That the TLVs, behind so many octets, are whole (RFC 9552).
+    LinkState(usize),
+}
+
+/// Which octets of an opaque NLRI are its key.
+#[derive(Debug, Clone, Copy)]
+enum Key {
+    Whole,
+    Vpls,
+    Evpn,
+    Car,
+    Mup,
+}
+
+/// What is wrong with an NLRI whose end is known.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Flaw {
+    /// It alone is left out: NLRI discard (RFC 9552 §8.2.2).
+    Discard,
+    /// The routes of the message count as withdrawn (RFC 7606 §2).
+    Withdraw,
+}
+
+/// A row of opaque NLRI whose length is behind so many octets.
+const fn length(before: usize, width: usize) -> Shape {
+    Shape { end: End::Length { before, width }, inside: Inside::Opaque, key: Key::Whole }
+}
+
+const fn bits(inside: Inside) -> Shape {
+    Shape { end: End::Bits, inside, key: Key::Whole }
+}
+
+const fn keyed(shape: Shape, key: Key) -> Shape {
+    Shape { key, ..shape }
+}
+
+const fn flow(inside: Inside) -> Shape {
+    Shape { end: End::FlowSpec, inside, key: Key::Whole }
+}
+
+/// A type of two octets and a length of two (RFC 9552 §5.2).
+const fn link_state_nlri(before: usize) -> Shape {
+    Shape { end: End::Length { before: 2, width: 2 }, inside: Inside::LinkState(before), key: Key::Whole }
+}
+
+impl Shape {
+    /// The row of a family; `None` for plain prefixes, which are read elsewhere, and for families not in the table.
+    pub(crate) const fn of(family: Family) -> Option<Self> {
+        Some(match (family.afi.0, family.safi.0) {
+            (1 | 2, 4) => bits(Inside::Labeled),
+            // Classful transport has the encoding of a VPN (RFC 9832 §7.1).
+            (1 | 2, 76 | 128 | 129) => bits(Inside::Vpn),
+            (1, 132) => bits(Inside::RouteTarget),
+            // MCAST-VPN and MCAST-VPLS: type, length (RFC 6514 §4, RFC 7117 §3).
+            (1 | 2, 5) | (25, 8) => length(1, 1),
+            // Prefixes of endpoint addresses, and of attachment identifiers (RFC 7267 §3.2, RFC 5512 §3).
+            (25, 6) | (1 | 2, 7) => bits(Inside::Opaque),
+            // Service functions: type of two octets, length of two (RFC 9015 §3.1).
+            (31, 9) => length(2, 2),
+            (25, 65) => keyed(length(0, 2), Key::Vpls),
+            (1, 66) => bits(Inside::Opaque),
+            (25, 70) => keyed(length(1, 1), Key::Evpn),
+            (16388, 71 | 80) => link_state_nlri(0),
+            (16388, 72) => link_state_nlri(8),
+            (1 | 2, 73) => bits(Inside::Opaque),
+            (1 | 2, 83 | 84) => keyed(length(0, 1), Key::Car),
+            // Architecture, type of two octets, length (draft-ietf-bess-mup-safi §3.1).
+            (1 | 2, 85) => keyed(length(3, 1), Key::Mup),
+            (1 | 2, 133) => flow(Inside::FlowSpec { before: 0, ipv6: family.afi.0 == 2 }),
+            (1 | 2, 134) => flow(Inside::FlowSpec { before: 8, ipv6: family.afi.0 == 2 }),
+            (25, 134) => flow(Inside::Opaque),
+            _ => return None,
+        })
+    }
+
+    /// Whether an NLRI is shown by its octets.
+    pub(super) fn is_opaque(&self) -> bool {
+        !matches!(self.inside, Inside::Labeled | Inside::Vpn | Inside::RouteTarget)
+    }
+
+    pub(super) fn is_labeled(&self) -> bool {
+        self.inside == Inside::Labeled
+    }
+
+    pub(super) fn is_vpn(&self) -> bool {
+        self.inside == Inside::Vpn
+    }
+
+    /// Takes one NLRI, without a path identifier, from the front.
+    #[inline]
+    pub(super) fn split<'a>(&self, octets: &'a [u8]) -> Option<(&'a [u8], &'a [u8])> {
+        let (header, len) = match self.end {
+            End::Bits => (1, usize::from(octets.first()?.div_ceil(8))),
+            End::Length { before, width: 1 } => (before.checked_add(1)?, usize::from(*octets.get(before)?)),
+            End::Length { before, .. } => {
+                (before.checked_add(2)?, usize::from(front16(octets.get(before..)?)?))
+            }
+            End::FlowSpec => flowspec::length(octets)?,
+        };
+        octets.split_at_checked(header.checked_add(len)?)
+    }
+
+    /// What is wrong inside an NLRI that reaches to its end.
+    pub(super) fn flaw(&self, one: &[u8]) -> Option<Flaw> {
+        match self.inside {
+            Inside::FlowSpec { before, ipv6 } => {
+                (!flowspec::is_whole(one, before, ipv6)).then_some(Flaw::Withdraw)
+            }
+            Inside::LinkState(before) => (!link_state::is_whole(one, before)).then_some(Flaw::Discard),
+            _ => None,
+        }
+    }
+
+    /// The octets that make it the same route as another; all of them, where it is too short for its type.
+    pub(super) fn key<'a>(&self, one: &'a [u8]) -> NlriKey<'a> {
+        let parts = match self.key {
+            Key::Whole => None,
+            Key::Vpls => vpls_key(one),
+            Key::Evpn => evpn_key(one),
+            Key::Car => car_key(one),
+            Key::Mup => mup_key(one),
+        };
+        parts.unwrap_or_else(|| NlriKey::of(&[one]))
+    }
+}
+
+/// Distinguisher, VE ID and block offset of an announcement of labels, whose size and base follow (RFC 4761 §3.2.2).
+fn vpls_key(one: &[u8]) -> Option<NlriKey<'_>> {
+    const ANNOUNCEMENT: usize = 19;
+    if one.len() == ANNOUNCEMENT { Some(NlriKey::of(&[one.get(2..14)?])) } else { None }
+}
+
+/// RFC 7432 §7.1 and on, RFC 9136 §3.1, RFC 9251 §9: the length, labels, a segment that is only told, and flags at the end
+/// do not count.
+fn evpn_key(one: &[u8]) -> Option<NlriKey<'_>> {
+    let (kind, value) = (one.get(..1)?, one.get(2..)?);
+    Some(match kind {
+        // Labels behind distinguisher, segment, tag.
+        [1] => NlriKey::of(&[kind, value.get(..22)?]),
+        // The segment in the middle; labels behind the address.
+        [2] => {
+            let address = usize::from(value.get(29)?.div_ceil(8));
+            NlriKey::of(&[kind, value.get(..8)?, value.get(18..30usize.checked_add(address)?)?])
+        }
+        [3 | 4] => NlriKey::of(&[kind, value]),
+        // The segment; gateway and label behind the prefix.
+        [5] => {
+            let address = match value.len() {
+                34 => 4,
+                _ => 16,
+            };
+            NlriKey::of(&[kind, value.get(..8)?, value.get(18..23usize.checked_add(address)?)?])
+        }
+        // Flags; behind a reserved word and a response time in a leave.
+        [6 | 7] => NlriKey::of(&[kind, value.split_last()?.1]),
+        [8] => NlriKey::of(&[kind, value.split_last_chunk::<6>()?.0]),
+        _ => NlriKey::of(&[kind, value]),
+    })
+}
+
+/// Length, length of the key, type, key; what follows are TLVs (RFC 9871 §2.9.2).
+fn car_key(one: &[u8]) -> Option<NlriKey<'_>> {
+    let len = usize::from(*one.get(1)?);
+    Some(NlriKey::of(&[one.get(2..)?.get(..len.checked_add(1)?)?]))
+}
+
+/// Of a first type of session-transformed route, distinguisher and prefix (draft-ietf-bess-mup-safi §3.1.3).
+fn mup_key(one: &[u8]) -> Option<NlriKey<'_>> {
+    const FIRST_SESSION_TRANSFORMED: [u8; 3] = [1, 0, 3];
+    let kind = one.get(..3)?;
+    let value = one.get(4..)?;
+    if kind != FIRST_SESSION_TRANSFORMED {
+        return Some(NlriKey::of(&[kind, value]));
+    }
+    let prefix = usize::from(value.get(8)?.div_ceil(8));
+    Some(NlriKey::of(&[kind, value.get(..9usize.checked_add(prefix)?)?]))
+}
