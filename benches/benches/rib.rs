@@ -108,8 +108,12 @@ fn up(rib: &mut Rib, n: usize) {
     let address = |host| IpAddr::V4(Ipv4Addr::from(0x0a00_0000 + host));
     let id = 100 + n as u32;
     let params = PeerParams::new(AS, AS, RouterId(id), address(id), address(1), codec());
-    let params =
-        PeerParams { role: PeerRole::Client, import: Policy::accept_all(), export: Policy::accept_all(), ..params };
+    let params = PeerParams {
+        role: PeerRole::Client,
+        import: Policy::accept_all(),
+        export: Policy::accept_all(),
+        ..params
+    };
     rib.handle(NOW, Input::PeerUp(peer(n), Box::new(params)));
     while let Some(event) = rib.poll_event() {
         std::hint::black_box(matches!(event, Event::Pending(_)));

@@ -100,6 +100,14 @@ pub fn all() -> Vec<Corpus> {
     vec![table4(20_000), table6(10_000), containers(20_000), packed(400), withdrawals(3_000)]
 }
 
+/// Those whose names hold one of the given words; without words, all.
+#[must_use]
+pub fn chosen(words: &[String]) -> Vec<Corpus> {
+    let mut all = all();
+    all.retain(|c| words.is_empty() || words.iter().any(|w| c.name.contains(w.as_str())));
+    all
+}
+
 fn attribute(out: &mut Vec<u8>, flags: u8, code: u8, value: &[u8]) {
     match u8::try_from(value.len()) {
         Ok(len) => out.extend([flags, code, len]),

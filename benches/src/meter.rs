@@ -2,6 +2,7 @@
 use rustix::time::{ClockId, clock_gettime};
 
 use crate::alloc;
+use crate::corpus::Corpus;
 
 /// Rounds: enough for a median that one preempted round does not move.
 const ROUNDS: usize = 11;
@@ -40,6 +41,17 @@ pub struct Row {
     pub ratio: f64,
     /// Allocations for one item.
     pub allocations: f64,
+}
+
+/// Measures operations on a corpus and prints the table.
+#[allow(clippy::print_stdout, reason = "the table is what it is for")]
+pub fn report(c: &Corpus, operations: Vec<Op<'_>>) {
+    let octets = c.stream.len() as f64 / c.len() as f64;
+    println!("\n{}: {}, {} messages of {octets:.0} octets, {} routes", c.name, c.about, c.len(), c.routes);
+    println!("{:<48} {:>10} {:>8} {:>12}", "operation", "ns/message", "x floor", "allocations");
+    for row in run(operations, c.len()) {
+        println!("{:<48} {:>10.1} {:>8.2} {:>12.2}", row.name, row.ns, row.ratio, row.allocations);
+    }
 }
 
 /// Runs the operations; the first is the floor that the others are compared with. `items` is what one pass handles.
