@@ -3,24 +3,25 @@
 //! The messages lie in one piece of memory. Those that not every member may see are listed with their audience: a route
 //! is not told to the peer that told it, which hears a withdrawal instead where it may have had the prefix from another.
 
-use bgp_wire::{Codec, Family, NextHop, rewrite as rewrite_block};
+use bgp_wire::{Codec, NextHop};
 use bytes::{Bytes, BytesMut};
+use core::hash::BuildHasher;
+use foldhash::fast::FixedState;
+use hashbrown::HashTable;
 
 use crate::attributes::AttributesId;
-use crate::export::{self, HeldBack};
+use crate::export::{self, HeldBack, Outbound};
 use crate::group::Group;
 use crate::log::Log;
 use crate::pack;
 use crate::path::Path;
+use crate::policy::Edits;
 use crate::prefix::Key;
 use crate::slab::NONE;
 use crate::table::{Shared, Table};
 
 /// Bytes per batch, estimated before encoding: what a socket takes at once; one route's attributes may exceed it.
 const MAX_BYTES: usize = 64 * 1024;
-
-/// Octets of an UPDATE beside attributes and NLRI: header, two lengths, an MP_REACH header with two IPv6 next hops.
-const MESSAGE_OVERHEAD: usize = 19 + 4 + 9 + 32;
 
 /// Messages for `[from, to)`.
 #[derive(Debug)]
@@ -113,9 +114,18 @@ struct Item {
     except: [u32; 2],
     attributes: AttributesId,
     source: u32,
+    /// What export policy changes: a place in the draft's list, `NONE` for nothing.
+    edits: u32,
     id: u32,
     /// It comes after everything that was encoded for the group so far.
     fresh: bool,
+}
+
+impl Item {
+    /// Items that are equal in this go into the same messages.
+    fn run(&self) -> ([u32; 2], AttributesId, u32, u32) {
+        (self.except, self.attributes, self.source, self.edits)
+    }
 }
 
 /// What one stretch of the log says to one group, before it is bytes.
@@ -123,8 +133,42 @@ struct Item {
 pub(crate) struct Draft {
     items: Vec<Item>,
     withdrawn: Vec<(Audience, u32)>,
+    edits: EditList,
     out: BytesMut,
     block: Vec<u8>,
+}
+
+/// The different changes that export policy asks for in one stretch.
+#[derive(Debug, Default)]
+struct EditList {
+    list: Vec<Edits>,
+    index: HashTable<u32>,
+}
+
+impl EditList {
+    fn clear(&mut self) {
+        self.list.clear();
+        self.index.clear();
+    }
+
+    /// Names a change; `NONE` for no change.
+    fn name(&mut self, edits: Option<Box<Edits>>, seed: u64) -> u32 {
+        let Some(edits) = edits else { return NONE };
+        let hasher = FixedState::with_seed(seed);
+        let hash = hasher.hash_one(&edits);
+        let list = &mut self.list;
+        if let Some(&at) = self.index.find(hash, |&at| list[at as usize] == *edits) {
+            return at;
+        }
+        let at = u32::try_from(list.len()).expect("there are no more changes than prefixes in a batch");
+        list.push(*edits);
+        self.index.insert_unique(hash, at, |&at| hasher.hash_one(&list[at as usize]));
+        at
+    }
+
+    fn get(&self, name: u32) -> Option<&Edits> {
+        self.list.get(name as usize)
+    }
 }
 
 /// Encodes `[from, limit)`, or as much of it as one batch holds. An `initial` batch is for members that were never told
@@ -139,9 +183,10 @@ pub(crate) fn encode<K: Key>(
 ) -> Batch {
     draft.items.clear();
     draft.withdrawn.clear();
+    draft.edits.clear();
     draft.out.clear();
     let to = collect(table, shared, group, index, draft, (from, limit, initial));
-    draft.items.sort_unstable_by_key(|item| (item.except, item.attributes, item.source, item.id));
+    draft.items.sort_unstable_by_key(|item| (item.run(), item.id));
     let mut writer = Writer { codec: group.key.codec, pieces: Vec::new(), announced: 0 };
     announce(table, shared, group, draft, &mut writer, initial);
     draft.withdrawn.sort_unstable();
@@ -165,26 +210,31 @@ struct Offered {
     goes: bool,
     /// Members that it is kept from: the source, and the peer that is its next hop.
     except: [u32; 2],
+    edits: u32,
 }
 
 fn offer(
     shared: &Shared,
     group: &Group,
-    family: Family,
-    path: &Path,
+    route: &Outbound,
+    edits: &mut EditList,
     only_member: impl Fn(u32) -> u32,
 ) -> Offered {
-    let set = &shared.attributes[path.attributes];
-    let next_hop = shared.next_hops.get(set.next_hop);
-    let received = next_hop.map(|entry| entry.next_hop);
-    let verdict = export::offer(&group.key, family, shared.peers.origin(path.peer), &set.summary, received);
-    let through = match (verdict, next_hop) {
-        (Ok(told), Some(entry)) if told.address() == entry.next_hop.address() => entry.peer,
-        _ => NONE,
-    };
-    let (source, through) = (only_member(path.peer), only_member(through));
+    let offer = export::offer(shared, &group.key, route);
+    let through = offer.as_ref().map_or(NONE, |offer| through(shared, route.attributes, offer.next_hop));
+    let (source, through) = (only_member(route.source), only_member(through));
     let except = [source, if through == source { NONE } else { through }];
-    Offered { attributes: path.attributes, source: path.peer, goes: verdict.is_ok(), except }
+    let goes = offer.is_ok();
+    let edits = edits.name(offer.ok().and_then(|offer| offer.edits), shared.config.seed);
+    Offered { attributes: route.attributes, source: route.source, goes, except, edits }
+}
+
+/// The peer that is the next hop that the others are told, `NONE` if none is.
+pub(crate) fn through(shared: &Shared, attributes: AttributesId, told: NextHop) -> u32 {
+    match shared.next_hops.get(shared.attributes[attributes].next_hop) {
+        Some(entry) if entry.next_hop.address() == told.address() => entry.peer,
+        _ => shared.next_hops.peer_at(told.address()),
+    }
 }
 
 /// Sorts the prefixes of the stretch into announcements and withdrawals; where the batch ends.
@@ -199,6 +249,7 @@ fn collect<K: Key>(
     let member =
         |slot: u32| table.peer(slot).and_then(|peer| peer.reader.as_ref()).is_some_and(|r| r.group == index);
     let only_member = |slot: u32| if member(slot) { slot } else { NONE };
+    let each_prefix = group.key.export.asks_for_prefix();
     let mut last: Option<Offered> = None;
     let mut bytes = 0;
     let most = shared.config.batch_prefixes.max(1);
@@ -211,16 +262,22 @@ fn collect<K: Key>(
         let told = !initial && group.ever.contains(id);
         bytes += size_of::<K>();
         let offered = table.best_path(id).and_then(|path| {
-            let same =
-                |offered: &Offered| (offered.attributes, offered.source) == (path.attributes, path.peer);
+            let same = |offered: &Offered| {
+                !each_prefix && (offered.attributes, offered.source) == (path.attributes, path.peer)
+            };
             if !last.as_ref().is_some_and(same) {
-                last = Some(offer(shared, group, K::FAMILY, path, only_member));
-                bytes += shared.attributes[path.attributes].bytes().len() + MESSAGE_OVERHEAD;
+                let before = last.map(|offered| (offered.attributes, offered.edits));
+                let route = table.outbound(path);
+                let offered = offer(shared, group, &route, &mut draft.edits, only_member);
+                if before != Some((offered.attributes, offered.edits)) {
+                    bytes += shared.attributes[path.attributes].bytes().len() + pack::MESSAGE_OVERHEAD;
+                }
+                last = Some(offered);
             }
             last.filter(|offered| offered.goes)
         });
-        if let Some(Offered { attributes, source, except, .. }) = offered {
-            draft.items.push(Item { except, attributes, source, id, fresh });
+        if let Some(Offered { attributes, source, except, edits, .. }) = offered {
+            draft.items.push(Item { except, attributes, source, edits, id, fresh });
             if told {
                 let others = except.into_iter().filter(|&member| member != NONE && member != sole);
                 draft.withdrawn.extend(others.map(|member| (Audience::Only(member), id)));
@@ -269,12 +326,11 @@ fn announce<K: Key>(
     writer: &mut Writer,
     initial: bool,
 ) {
-    let Draft { items, withdrawn, out, block } = draft;
-    for run in items.chunk_by(|a, b| (a.except, a.attributes, a.source) == (b.except, b.attributes, b.source))
-    {
+    let Draft { items, withdrawn, edits, out, block } = draft;
+    for run in items.chunk_by(|a, b| a.run() == b.run()) {
         let Some(first) = run.first() else { continue };
         let start = out.len();
-        let told = to_bytes(table, shared, group, run, out, block).is_ok();
+        let told = to_bytes(table, shared, group, edits, run, out, block).is_ok();
         let audience = Audience::except(first.except);
         if told {
             writer.close(start, out.len(), audience, u32::try_from(run.len()).unwrap_or(u32::MAX));
@@ -297,35 +353,28 @@ fn to_bytes<K: Key>(
     table: &Table<K>,
     shared: &Shared,
     group: &Group,
+    edits: &EditList,
     run: &[Item],
     out: &mut BytesMut,
     block: &mut Vec<u8>,
 ) -> Result<(), HeldBack> {
-    let Some(first) = run.first() else { return Ok(()) };
-    let next_hop = offer_one(shared, group, K::FAMILY, first.attributes, first.source, block)?;
+    let Some(&Item { attributes, source, edits: name, .. }) = run.first() else { return Ok(()) };
+    let edits = edits.get(name);
+    block.clear();
+    let next_hop = export::next_hop(shared, &group.key, K::FAMILY, (attributes, source), edits)?;
+    export::write(shared, &group.key, (attributes, source), edits, block)?;
     let keys = run.iter().map(|item| table.entries[item.id].key);
     pack::announce(out, &group.key.codec, &next_hop, block, keys);
     Ok(())
 }
 
-/// What a group is told of one route: its next hop, and the attributes in `block`. Explaining goes through here too.
-pub(crate) fn offer_one(
-    shared: &Shared,
-    group: &Group,
-    family: Family,
-    attributes: AttributesId,
-    source: u32,
-    block: &mut Vec<u8>,
-) -> Result<NextHop, HeldBack> {
-    let set = &shared.attributes[attributes];
-    let origin = shared.peers.origin(source);
-    let next_hop = export::offer(&group.key, family, origin, &set.summary, shared.next_hop(attributes))?;
-    block.clear();
-    let written = rewrite_block(set.block(), &export::rewrite(&group.key, origin), block);
-    if written.is_err() || block.len() + MESSAGE_OVERHEAD + pack::MAX_NLRI > group.key.codec.max_len_tx() {
-        return Err(HeldBack::TooLarge);
+impl<K: Key> Table<K> {
+    /// A path on its way out.
+    pub(crate) fn outbound(&self, path: &Path) -> Outbound {
+        let destination = (K::FAMILY, self.entries[path.prefix].key.to_net());
+        let Path { attributes, peer: source, path_id, .. } = *path;
+        Outbound { attributes, source, path_id, destination }
     }
-    Ok(next_hop)
 }
 
 /// Writes withdrawals; where the messages for single members begin.

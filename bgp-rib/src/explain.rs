@@ -5,11 +5,11 @@ use ipnet::IpNet;
 
 use crate::batch;
 use crate::decision::Ladder;
+use crate::export;
 use crate::group::Reader;
 use crate::path::Path;
 use crate::prefix::Key;
 use crate::rib::Rib;
-use crate::slab::NONE;
 use crate::table::{Shared, Table};
 use crate::{HeldBack, Ineligible, PeerId, RouteAttributes, Rung, Source};
 
@@ -63,6 +63,8 @@ pub struct PeerExplanation {
     pub peer: PeerId,
     /// The next hop that it is told, or the rule that holds the route back.
     pub verdict: Result<NextHop, HeldBack>,
+    /// The rule of the export policy that speaks of the best route; `None` where there is none.
+    pub policy: Option<String>,
     /// Whether the newest state has been handed out to it.
     pub sent: bool,
 }
@@ -126,23 +128,31 @@ impl<K: Key> Table<K> {
 
     fn explain_peer(&self, shared: &Shared, id: u32, slot: u32, reader: &Reader) -> PeerExplanation {
         let sent = self.log.position(id).is_none_or(|position| position < reader.cursor);
-        PeerExplanation { peer: PeerId(slot), verdict: self.told(shared, id, slot, reader), sent }
+        let policy = self.export_rule(shared, id, reader);
+        PeerExplanation { peer: PeerId(slot), verdict: self.told(shared, id, slot, reader), policy, sent }
     }
 
     /// What a peer is told of a prefix, by the code that encodes it.
     fn told(&self, shared: &Shared, id: u32, slot: u32, reader: &Reader) -> Result<NextHop, HeldBack> {
         let path = self.best_path(id).ok_or(HeldBack::NoRoute)?;
         let group = self.groups.get(reader.group).ok_or(HeldBack::NoRoute)?;
-        let next_hop =
-            batch::offer_one(shared, group, K::FAMILY, path.attributes, path.peer, &mut Vec::new())?;
+        let offer = export::offer(shared, &group.key, &self.outbound(path))?;
+        let (edits, next_hop) = (offer.edits.as_deref(), offer.next_hop);
+        export::write(shared, &group.key, (path.attributes, path.peer), edits, &mut Vec::new())?;
         if path.peer == slot {
             return Err(HeldBack::SplitHorizon);
         }
-        let through =
-            shared.next_hops.get(shared.attributes[path.attributes].next_hop).map_or(NONE, |entry| {
-                if entry.next_hop.address() == next_hop.address() { entry.peer } else { NONE }
-            });
-        if through == slot { Err(HeldBack::NextHopIsPeer) } else { Ok(next_hop) }
+        if batch::through(shared, path.attributes, next_hop) == slot {
+            return Err(HeldBack::NextHopIsPeer);
+        }
+        Ok(next_hop)
+    }
+
+    /// What in the export policy speaks of the best route, in words.
+    fn export_rule(&self, shared: &Shared, id: u32, reader: &Reader) -> Option<String> {
+        let (path, group) = (self.best_path(id)?, self.groups.get(reader.group)?);
+        let outcome = export::evaluate(shared, &group.key, &self.outbound(path));
+        Some(group.key.export.describe(outcome.decided))
     }
 }
 
@@ -151,7 +161,8 @@ impl Shared {
     fn import_rule(&self, path: &Path, destination: (Family, IpNet)) -> Option<String> {
         let peer = self.peers.get(path.peer)?;
         let received = self.received(path.attributes);
-        let view = self.view(received, path.peer, path.path_id, &peer.params, destination);
+        let session = (peer.params.kind, peer.params.local_as);
+        let view = self.view(received, path.peer, path.path_id, session, destination);
         Some(peer.params.import.describe(peer.params.import.evaluate(&view).decided))
     }
 }

@@ -2,23 +2,30 @@
 //!
 //! | # | rule | held back |
 //! |---|---|---|
-//! | 1 | the session's export policy (RFC 8212) | what it rejects |
+//! | 1 | no export policy (RFC 8212), or one that takes nothing | everything |
 //! | 2 | NO_ADVERTISE (RFC 1997) | from every peer |
 //! | 3 | NO_EXPORT, NO_EXPORT_SUBCONFED (RFC 1997) | from external peers |
 //! | 4 | internal to internal (RFC 4271 §9.2, RFC 4456 §6) | unless the source or the target is a client |
-//! | 5 | next hop (RFC 4271 §5.1.3, RFC 8950) | where none can be told |
-//! | 6 | split horizon | from the peer that told it, per member |
-//! | 7 | next hop is the receiver (RFC 4271 §5.1.3) | from that peer, per member |
+//! | 5 | the session's export policy, rule by rule | what it rejects |
+//! | 6 | next hop (RFC 4271 §5.1.3, RFC 8950) | where none can be told |
+//! | 7 | split horizon | from the peer that told it, per member |
+//! | 8 | next hop is the receiver (RFC 4271 §5.1.3) | from that peer, per member |
 
 use core::fmt;
 use std::net::{Ipv4Addr, Ipv6Addr};
 
-use bgp_wire::{Asn, ClusterEdit, ClusterId, Codec, Edit, Family, NextHop, PeerKind, Rewrite, RouterId};
+use bgp_wire::{
+    Asn, AttributeBlock, ClusterEdit, ClusterId, Codec, Edit, Family, NextHop, PeerKind, Rewrite, RouterId,
+    rewrite as rewrite_block,
+};
+use ipnet::IpNet;
 
-use crate::attributes::{DEFAULT_LOCAL_PREF, Scope, Summary};
+use crate::attributes::{AttributesId, DEFAULT_LOCAL_PREF, Scope};
 use crate::config::{NextHopMode, PeerParams, PeerRole};
 use crate::next_hop;
-use crate::policy::Policy;
+use crate::pack;
+use crate::policy::{Edits, Outcome, Policy};
+use crate::table::Shared;
 use bgp_wire::FamilySet;
 
 /// The rule that keeps a route from a peer.
@@ -117,26 +124,95 @@ pub(crate) enum Origin {
     },
 }
 
-/// Rules 1 to 5: what holds for all members of a group alike.
-pub(crate) fn offer(
-    to: &GroupKey,
-    family: Family,
-    from: Origin,
-    route: &Summary,
-    received: Option<NextHop>,
-) -> Result<NextHop, HeldBack> {
+/// A route on its way out: its set, who told it, under which identifier, and where it leads.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Outbound {
+    pub(crate) attributes: AttributesId,
+    pub(crate) source: u32,
+    pub(crate) path_id: u32,
+    pub(crate) destination: (Family, IpNet),
+}
+
+/// What a group is told of a route.
+#[derive(Debug)]
+pub(crate) struct Offer {
+    pub(crate) next_hop: NextHop,
+    pub(crate) edits: Option<Box<Edits>>,
+}
+
+/// Rules 1 to 6: what holds for all members of a group alike.
+pub(crate) fn offer(shared: &Shared, to: &GroupKey, route: &Outbound) -> Result<Offer, HeldBack> {
     if to.export.rejects_all() {
         return Err(HeldBack::ExportPolicy); // 1
     }
-    match (route.scope, to.kind) {
+    let set = &shared.attributes[route.attributes];
+    match (set.summary.scope, to.kind) {
         (Scope::Nobody, _) => return Err(HeldBack::NoAdvertise), // 2
         (Scope::Inside, PeerKind::External) => return Err(HeldBack::NoExport), // 3
         _ => {}
     }
+    let from = shared.peers.origin(route.source);
     if !passes_inside(to, from) {
         return Err(HeldBack::NotReflected); // 4
     }
-    next_hop::choose(to, family, from, received) // 5
+    let edits = if to.export.accepts_all() { None } else { judge(shared, to, route)?.edits }; // 5
+    let next_hop =
+        next_hop(shared, to, route.destination.0, (route.attributes, route.source), edits.as_deref())?; // 6
+    Ok(Offer { next_hop, edits })
+}
+
+/// Rule 6: the next hop that a group is told.
+pub(crate) fn next_hop(
+    shared: &Shared,
+    to: &GroupKey,
+    family: Family,
+    (attributes, source): (AttributesId, u32),
+    edits: Option<&Edits>,
+) -> Result<NextHop, HeldBack> {
+    let edit = edits.and_then(|edits| edits.next_hop);
+    next_hop::choose_edited(to, family, shared.peers.origin(source), shared.next_hop(attributes), edit)
+}
+
+/// Rule 5: what the group's policy makes of the route.
+fn judge(shared: &Shared, to: &GroupKey, route: &Outbound) -> Result<Outcome, HeldBack> {
+    let outcome = evaluate(shared, to, route);
+    if outcome.is_accepted() { Ok(outcome) } else { Err(HeldBack::ExportPolicy) }
+}
+
+pub(crate) fn evaluate(shared: &Shared, to: &GroupKey, route: &Outbound) -> Outcome {
+    let session = (to.kind, to.local_as);
+    let Outbound { attributes, source, path_id, destination } = *route;
+    to.export.evaluate(&shared.view(attributes, source, path_id, session, destination))
+}
+
+/// Appends the attributes of a route as a group is told them.
+pub(crate) fn write(
+    shared: &Shared,
+    to: &GroupKey,
+    (attributes, source): (AttributesId, u32),
+    edits: Option<&Edits>,
+    block: &mut Vec<u8>,
+) -> Result<(), HeldBack> {
+    let set = &shared.attributes[attributes];
+    let mut how = rewrite(to, shared.peers.origin(source));
+    let start = block.len();
+    let written = match edits.filter(|edits| edits.changes_attributes()) {
+        None => rewrite_block(set.block(), &how, block).is_ok(),
+        Some(edits) => {
+            let mut edited = Vec::new();
+            // What a policy sets goes to whomever it is set for.
+            if let Edit::Set(_) = edits.med {
+                how.med = Edit::Keep;
+            }
+            edits.apply(set.block(), &mut edited).is_ok()
+                && rewrite_block(AttributeBlock::trusted(&edited), &how, block).is_ok()
+        }
+    };
+    let length = block.len() - start;
+    if !written || length + pack::MESSAGE_OVERHEAD + pack::MAX_NLRI > to.codec.max_len_tx() {
+        return Err(HeldBack::TooLarge);
+    }
+    Ok(())
 }
 
 /// Rule 4: who hears what inside the AS.

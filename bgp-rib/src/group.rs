@@ -202,6 +202,12 @@ impl Groups {
         }
     }
 
+    /// Whether some export policy may give routes another next hop, which may be any peer's address.
+    pub(crate) fn have_rules(&self) -> bool {
+        let plain = |group: &Group| group.key.export.accepts_all() || group.key.export.rejects_all();
+        self.slots.iter().flatten().any(|group| !plain(group))
+    }
+
     /// A peer with a past comes back: audiences of cached batches may be wrong for it.
     pub(crate) fn clear_caches(&mut self) {
         for group in self.iter_mut() {

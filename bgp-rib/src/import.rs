@@ -2,7 +2,7 @@
 
 use core::fmt;
 
-use bgp_wire::{AttributeBlock, ClusterId, Family, PeerKind, RouterId};
+use bgp_wire::{Asn, AttributeBlock, ClusterId, Family, PeerKind, RouterId};
 use ipnet::IpNet;
 
 use crate::OwnerId;
@@ -131,7 +131,13 @@ impl Importer {
         }
         let Some(peer) = shared.peers.get(self.slot) else { return (self.received, 0) };
         let policy = &peer.params.import;
-        let outcome = policy.evaluate(&shared.view(self.received, self.slot, 0, &peer.params, (family, prefix)));
+        let outcome = policy.evaluate(&shared.view(
+            self.received,
+            self.slot,
+            0,
+            (peer.params.kind, peer.params.local_as),
+            (family, prefix),
+        ));
         let for_all = !policy.asks_for_prefix();
         let verdict = if outcome.is_accepted() { 0 } else { Ineligible::ImportPolicy as u8 };
         if let Some(last) = self.last.as_ref().filter(|last| last.edits == outcome.edits) {
@@ -168,15 +174,15 @@ impl Shared {
         attributes: AttributesId,
         source: u32,
         path_id: u32,
-        session: &PeerParams,
+        (peer, local_as): (PeerKind, Asn),
         (family, prefix): (Family, IpNet),
     ) -> RouteView<'_> {
         RouteView {
             family,
             next_hop: self.next_hop(attributes),
             source: self.route_source(source, path_id),
-            peer: session.kind,
-            local_as: session.local_as,
+            peer,
+            local_as,
             ..RouteView::new(prefix, self.attributes[attributes].block(), OwnerId(path_id))
         }
     }

@@ -5,11 +5,13 @@ use ipnet::IpNet;
 
 use crate::PeerId;
 use crate::export;
+use crate::group::Group;
 use crate::path::Path;
 use crate::prefix::Key;
 use crate::query::{PageToken, PeerCounters, RouteFilter, RouteInfo, TableCounters};
 use crate::rib::Rib;
 use crate::select::scope_index;
+use crate::slab::NONE;
 use crate::table::{Shared, State, Table};
 
 /// Prefixes that one page looks at: bounds the turn of a question that finds little.
@@ -134,7 +136,27 @@ impl<K: Key> Table<K> {
         if reader.cursor < self.log.head() {
             return reader.advertised;
         }
-        group.standing_count.saturating_sub(own(peer.best, group, reader.origin))
+        let own = if group.key.export.accepts_all() {
+            own(peer.best, group, reader.origin)
+        } else {
+            self.standing_of(slot, group)
+        };
+        group.standing_count.saturating_sub(own)
+    }
+
+    /// The same, one by one: what a policy lets pass is in no count.
+    fn standing_of(&self, slot: u32, group: &Group) -> u32 {
+        let first = self.peer(slot).map_or(NONE, |peer| peer.newest);
+        let paths = core::iter::successors((first != NONE).then_some(first), |&at| {
+            let older = self.paths[at].older;
+            (older != NONE).then_some(older)
+        });
+        let stands = |at: &u32| {
+            let prefix = self.paths[*at].prefix;
+            let entry = &self.entries[prefix];
+            entry.state == State::Best && entry.paths == *at && group.standing.contains(prefix)
+        };
+        u32::try_from(paths.filter(stands).count()).unwrap_or(u32::MAX)
     }
 
     fn counters(&self) -> TableCounters {
@@ -151,7 +173,7 @@ impl<K: Key> Table<K> {
 }
 
 /// How many of the prefixes that stand in a group one member told itself.
-fn own(best: [u32; 3], group: &crate::group::Group, origin: export::Origin) -> u32 {
+fn own(best: [u32; 3], group: &Group, origin: export::Origin) -> u32 {
     use crate::attributes::Scope;
     if !export::passes_inside(&group.key, origin) {
         return 0;

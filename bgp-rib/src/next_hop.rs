@@ -4,6 +4,7 @@ use bgp_wire::{Afi, Family, NextHop, PeerKind};
 
 use crate::config::NextHopMode;
 use crate::export::{GroupKey, HeldBack, Origin};
+use crate::policy::SetNextHop;
 
 /// The next hop for one group, or why it can be told none.
 pub(crate) fn choose(
@@ -20,6 +21,23 @@ pub(crate) fn choose(
     match kept {
         Some(next_hop) => carried(to, family, without_link_local(next_hop)),
         None => own(to, family),
+    }
+}
+
+/// The next hop that an export policy asks for, or else the one that the mode chooses. The other end of the session is,
+/// for what goes out, this end.
+pub(crate) fn choose_edited(
+    to: &GroupKey,
+    family: Family,
+    from: Origin,
+    received: Option<NextHop>,
+    edit: Option<SetNextHop>,
+) -> Result<NextHop, HeldBack> {
+    match (edit, received) {
+        (None, _) => choose(to, family, from, received),
+        (Some(SetNextHop::Received), Some(received)) => carried(to, family, without_link_local(received)),
+        (Some(SetNextHop::Address(address)), _) => carried(to, family, address.into()),
+        (Some(SetNextHop::Own | SetNextHop::Peer | SetNextHop::Received), _) => own(to, family),
     }
 }
 

@@ -91,6 +91,11 @@ impl NextHopTable {
         (id != NONE).then(|| &self.entries[id])
     }
 
+    /// The peer that has an address, `NONE` if none has.
+    pub(crate) fn peer_at(&self, at: IpAddr) -> u32 {
+        self.peers.get(&at).copied().unwrap_or(NONE)
+    }
+
     /// The caller says what the way to an address is; whether a next hop in use changed by it.
     pub(crate) fn tell(&mut self, to: IpAddr, reachability: Reachability) -> bool {
         if reachability == Reachability::Metric(0) {

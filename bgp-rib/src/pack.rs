@@ -5,6 +5,9 @@ use bytes::BytesMut;
 
 use crate::prefix::Key;
 
+/// Octets of an UPDATE beside attributes and NLRI: header, two lengths, an MP_REACH header with two IPv6 next hops.
+pub(crate) const MESSAGE_OVERHEAD: usize = 19 + 4 + 9 + 32;
+
 /// Octets of the longest NLRI here: path identifier, length, IPv6 address.
 pub(crate) const MAX_NLRI: usize = 4 + 1 + 16;
 

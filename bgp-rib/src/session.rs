@@ -34,7 +34,7 @@ impl Rib {
         // Who comes back as another is not the one whose routes were kept.
         let keep = if is_another { FamilySet::empty() } else { peer.params.keep_stale };
         let met = self.meet_addresses(slot, &peer.params);
-        if met || has_past {
+        if met || has_past || self.ipv4.groups.have_rules() || self.ipv6.groups.have_rules() {
             self.ipv4.groups.clear_caches();
             self.ipv6.groups.clear_caches();
         }

@@ -1,7 +1,9 @@
 //! What policies do to routes on their way in and out.
 
-use bgp_rib::policy::{Action, CommunityEdit, Condition, Number, PolicyConfig, PrefixSet, Rule, SetNextHop, Verdict};
-use bgp_rib::{Ineligible, PathVerdict, PeerParams, Policy, RouteFilter};
+use bgp_rib::policy::{
+    Action, CommunityEdit, Condition, Number, PolicyConfig, PrefixSet, Rule, SetNextHop, Verdict,
+};
+use bgp_rib::{HeldBack, Ineligible, Origination, PathVerdict, PeerParams, Policy, RouteFilter};
 use bgp_wire::{Community, PathAttributes};
 
 use crate::support::*;
@@ -95,4 +97,110 @@ fn edited_sets_go_with_the_last_route() {
     lab.withdraw(from, &told);
     lab.drain_all();
     assert_eq!(lab.rib.table_counters(V4).attribute_sets, 0);
+}
+
+fn exporting(params: PeerParams, export: Policy) -> PeerParams {
+    PeerParams { export, ..params }
+}
+
+#[test]
+fn export_rejects_raises_and_marks_for_its_peers_alone() {
+    let mut lab = Lab::new();
+    let from = lab.up(1, client(1));
+    let (edited, plain) = (lab.up(2, exporting(client(2), three_ways())), lab.up(3, client(3)));
+    let told = [net("10.1.0.0/24"), net("10.2.0.0/24"), net("10.3.0.0/24")];
+    lab.announce(from, &told, next_hop(1), &attributes(&[]));
+    lab.drain_all();
+    let view = lab.view(edited);
+    assert_eq!(view.keys().copied().collect::<Vec<_>>(), told[1..]);
+    assert_eq!(view[&told[1]].attributes.local_pref, Some(200));
+    assert_eq!(view[&told[2]].attributes.communities, [Community::new(65000, 1)]);
+    assert_eq!(lab.view(plain)[&told[2]].attributes.communities, []);
+    assert_eq!(lab.view(plain).len(), 3);
+    assert_eq!(lab.rib.peer_counters(edited, V4).advertised, 2);
+}
+
+#[test]
+fn a_route_that_comes_to_be_rejected_is_withdrawn() {
+    let high = Condition::LocalPref(bgp_rib::policy::Span::from(150..=u32::MAX));
+    let policy = compile(PolicyConfig::new("p", Verdict::Accept).rule(Rule::reject("high").when(high)));
+    let mut lab = Lab::new();
+    let (from, to) = (lab.up(1, client(1)), lab.up(2, exporting(client(2), policy)));
+    let prefix = net("10.1.0.0/24");
+    lab.announce(from, &[prefix], next_hop(1), &attributes(&[]));
+    lab.drain_all();
+    assert!(lab.view(to).contains_key(&prefix));
+    let high = PathAttributes { local_pref: Some(200), ..attributes(&[]) };
+    lab.announce(from, &[prefix], next_hop(1), &high);
+    lab.drain_all();
+    assert_eq!(lab.remotes[&to].withdrawn, [prefix]);
+    let explained = lab.rib.explain(prefix).unwrap();
+    let peer = explained.peers.iter().find(|peer| peer.peer == to).unwrap();
+    assert_eq!(peer.verdict, Err(HeldBack::ExportPolicy));
+    assert_eq!(peer.policy.as_deref(), Some("policy \"p\", rule 1 \"high\""));
+}
+
+#[test]
+fn peers_with_equal_policies_share_a_group() {
+    let mut lab = Lab::new();
+    lab.up(1, exporting(client(1), three_ways()));
+    lab.up(2, exporting(client(2), three_ways()));
+    assert_eq!(lab.rib.table_counters(V4).groups, 1);
+    lab.up(3, client(3));
+    assert_eq!(lab.rib.table_counters(V4).groups, 2);
+}
+
+#[test]
+fn a_med_that_policy_sets_crosses_the_border_and_local_pref_does_not() {
+    let set = Rule::accept("set").then(Action::Med(Number::Set(7))).then(Action::LocalPref(Number::Set(9)));
+    let policy = compile(
+        PolicyConfig::new("p", Verdict::Reject).rule(set.then(Action::Prepend(vec![bgp_wire::Asn(1)]))),
+    );
+    let mut lab = Lab::new();
+    let (from, to) = (lab.up(1, client(1)), lab.up(2, exporting(external(2, 65002), policy)));
+    let prefix = net("10.1.0.0/24");
+    lab.announce(from, &[prefix], next_hop(1), &PathAttributes { med: Some(3), ..attributes(&[5]) });
+    lab.drain_all();
+    let told = &lab.view(to)[&prefix].attributes;
+    assert_eq!((told.med, told.local_pref), (Some(7), None));
+    assert_eq!(
+        told.as_path,
+        external_attributes(&[LOCAL_AS.0, 1, 5]).as_path,
+        "our AS stands before the policy's"
+    );
+}
+
+#[test]
+fn a_peer_is_not_told_a_route_through_itself_that_policy_makes() {
+    let there = Action::NextHop(SetNextHop::Address(address(3)));
+    let policy =
+        || compile(PolicyConfig::new("p", Verdict::Reject).rule(Rule::accept("there").then(there.clone())));
+    let mut lab = Lab::new();
+    let from = lab.up(1, client(1));
+    let to = lab.up(2, exporting(client(2), policy()));
+    let prefix = net("10.1.0.0/24");
+    lab.announce(from, &[prefix], next_hop(1), &attributes(&[]));
+    lab.drain_all();
+    let itself = lab.up(3, exporting(client(3), policy()));
+    lab.drain_all();
+    assert_eq!(lab.view(to)[&prefix].next_hop, next_hop(3));
+    assert!(lab.view(itself).is_empty());
+}
+
+#[test]
+fn next_hops_that_policy_names() {
+    let route = |hop| {
+        compile(PolicyConfig::new("p", Verdict::Reject).rule(Rule::accept("hop").then(Action::NextHop(hop))))
+    };
+    let mut lab = Lab::new();
+    let from = lab.up(1, client(1));
+    let own = lab.up(2, exporting(client(2), route(SetNextHop::Own)));
+    let received = lab.up(3, exporting(external(3, 65003), route(SetNextHop::Received)));
+    let prefix = net("10.1.0.0/24");
+    lab.announce(from, &[prefix], next_hop(77), &attributes(&[]));
+    lab.originate(0, &[Origination::new(net("10.2.0.0/24"))]);
+    lab.drain_all();
+    assert_eq!(lab.view(own)[&prefix].next_hop, next_hop(254));
+    assert_eq!(lab.view(received)[&prefix].next_hop, next_hop(77));
+    assert_eq!(lab.view(received)[&net("10.2.0.0/24")].next_hop, next_hop(254));
 }

@@ -319,8 +319,9 @@ impl Remote {
         self.updates += 1;
         for block in update.unreach() {
             for (_, nlri) in block.iter() {
-                self.view.remove(&nlri.into());
-                self.withdrawn.push(nlri.into());
+                let prefix = IpNet::try_from(nlri).expect("we send prefixes");
+                self.view.remove(&prefix);
+                self.withdrawn.push(prefix);
             }
         }
         let mut block = Vec::new();
@@ -329,8 +330,9 @@ impl Remote {
             let attributes = PathAttributes::from_block(AttributeBlock::parse(&block).unwrap());
             for (_, nlri) in reach.nlri.iter() {
                 let route = Route { next_hop: reach.next_hop, attributes: attributes.clone() };
-                self.view.insert(nlri.into(), route);
-                self.announced.push(nlri.into());
+                let prefix = IpNet::try_from(nlri).expect("we send prefixes");
+                self.view.insert(prefix, route);
+                self.announced.push(prefix);
             }
         }
     }
