@@ -87,7 +87,9 @@ pub struct SessionOptions {
     pub passive: bool,
     /// The peer is a client of this route reflector (RFC 4456). Default `false`.
     pub route_reflector_client: bool,
-    /// Address families to negotiate. Default: the unicast family of the peer's address.
+    /// Address families to negotiate. Default: IPv4 and IPv6 unicast; in a mesh the one of the session's addresses, because
+    /// nodes with both have a session in each. A route of the family that the session does not run over needs a next hop of
+    /// its own or [`next_hop_v4`](Self::next_hop_v4) or [`next_hop_v6`](Self::next_hop_v6), else it is held back.
     pub families: Option<FamilySet>,
     /// Timers; see [`Timers`].
     pub timers: Timers,
@@ -278,10 +280,9 @@ impl SessionOptions {
         Ok(())
     }
 
-    /// The families to offer to a peer at `address`.
-    pub(crate) fn families_for(&self, address: IpAddr) -> FamilySet {
-        let own = if address.is_ipv4() { Family::IPV4_UNICAST } else { Family::IPV6_UNICAST };
-        self.families.unwrap_or_else(|| FamilySet::of(&[own]))
+    /// The families to offer.
+    pub(crate) fn offered_families(&self) -> FamilySet {
+        self.families.unwrap_or_else(|| FamilySet::of(&CARRIED))
     }
 
     /// The TTL of what we send to a peer of this AS rule.

@@ -55,8 +55,9 @@
 //! - **Port 179** needs root or CAP_NET_BIND_SERVICE, kernel routes need CAP_NET_ADMIN. Without them the error says so.
 //! - **External peers** take and tell nothing until both policies are given (RFC 8212); `status` names it. See
 //!   [`PeerConfig::policies`].
-//! - **Families.** A session carries the unicast family of the peer's address unless [`SessionOptions::families`] says
-//!   otherwise; a node with addresses of both families has a session in each.
+//! - **Families.** A session carries IPv4 and IPv6 unicast unless [`SessionOptions::families`] says otherwise. Routes of the
+//!   family that it does not run over need a next hop that fits; without one they are held back, and [`Speaker::explain`]
+//!   says so. In a mesh, nodes with addresses of both families have a session in each.
 //! - **Restarts.** Graceful restart (RFC 4724) is on. A program that stops to be replaced uses [`ShutdownMode::Restart`]:
 //!   peers keep the routes, the kernel keeps the routes, packets flow on. One that goes for good uses
 //!   [`ShutdownMode::Admin`].

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
 use bgp_rib::Policy;
-use bgp_wire::Asn;
+use bgp_wire::{Asn, Family, FamilySet};
 
 use crate::config::{BGP_PORT, PeerClass, PeerConfig, SessionOptions, check_address};
 use crate::error::SpeakerError;
@@ -90,6 +90,8 @@ pub(crate) fn peers(
             peer.options = options.clone();
             peer.options.source = Some(mine);
             peer.options.passive = !dialer.dials(mine, theirs);
+            let family = if theirs.is_ipv4() { Family::IPV4_UNICAST } else { Family::IPV6_UNICAST };
+            peer.options.families.get_or_insert(FamilySet::of(&[family]));
             // A mesh is one administration: its eBGP sessions are as open as its iBGP ones, which RFC 8212 asks us to say.
             peer.options.import.get_or_insert(Policy::accept_all());
             peer.options.export.get_or_insert(Policy::accept_all());

@@ -24,7 +24,7 @@ pub(crate) fn config(shared: &Shared, peer: &PeerConfig) -> SessionConfig {
         max: options.timers.idle_hold_max.max(options.timers.idle_hold_min),
         ..IdleHold::default()
     };
-    config.families = options.families_for(peer.address);
+    config.families = options.offered_families();
     config.extended_message = options.extended_message;
     config.graceful_restart = options.graceful_restart.map(|time| GracefulRestart {
         restarting: false,

@@ -1,6 +1,6 @@
 //! Full meshes.
 
-use bgp_speaker::{Asn, MeshDialer, PeerClass, ShutdownMode, Speaker, State};
+use bgp_speaker::{Asn, Family, FamilySet, MeshDialer, PeerClass, ShutdownMode, Speaker, State};
 
 use crate::support::{
     announce, builder, established, eventually, has_exactly, ip, listening, net, nodes, peer, prefixes,
@@ -30,6 +30,9 @@ async fn five_nodes_learn_every_block() {
     let speakers = mesh_of_five(1).await;
     let status = speakers[2].status();
     assert!(status.peers.iter().all(|p| p.class == PeerClass::NodeToNodeMesh));
+    // A session of a mesh carries the family of its addresses: where there are others, there is another session.
+    let own_family = FamilySet::of(&[Family::IPV4_UNICAST]);
+    assert!(status.peers.iter().all(|p| p.negotiated.as_ref().is_some_and(|n| n.families == own_family)));
     eventually("one prefix is counted for each", async || {
         speakers[2].status().peers.iter().all(|p| p.prefixes.received == 1 && p.prefixes.advertised == 1)
     })

@@ -27,6 +27,7 @@ async fn both_sides_see_the_session_and_what_was_negotiated() {
     assert_eq!(negotiated.remote, listening(&a));
     assert_eq!(negotiated.local.ip(), ip(60, 2));
     assert_eq!(negotiated.hold_time, Duration::from_secs(90));
+    assert_eq!(negotiated.families, FamilySet::of(&[Family::IPV4_UNICAST, Family::IPV6_UNICAST]));
     assert!(negotiated.four_octet_as && negotiated.extended_message && negotiated.route_refresh);
     assert_eq!((seen.received.open, seen.sent.open), (1, 1));
 }
@@ -304,13 +305,10 @@ async fn unread_input_is_no_silence() {
 #[tokio::test]
 async fn ipv6_routes_over_an_ipv4_session_go_with_the_next_hop_that_was_configured() {
     let (a, b) = (speaker(ip(77, 1)).await, speaker(ip(77, 2)).await);
-    let both = FamilySet::of(&[Family::IPV4_UNICAST, Family::IPV6_UNICAST]);
-    let (mut to_b, mut to_a) = (waiting_for(ip(77, 2), ASN), peer_of(&a));
-    to_b.options.families = Some(both);
+    let mut to_b = waiting_for(ip(77, 2), ASN);
     to_b.options.next_hop_v6 = Some("2001:db8::1".parse().unwrap());
-    to_a.options.families = Some(both);
     a.add_peer(to_b).await.unwrap();
-    b.add_peer(to_a).await.unwrap();
+    b.add_peer(peer_of(&a)).await.unwrap();
     announce(&a, &["2001:db8:1::/48", "10.1.0.0/16"]).await;
     announce(&b, &["2001:db8:2::/48"]).await;
     has_exactly(&b, &["2001:db8:1::/48", "2001:db8:2::/48", "10.1.0.0/16"]).await;

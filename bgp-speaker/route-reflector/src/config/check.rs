@@ -263,7 +263,7 @@ fn own_next_hops(keys: SessionKeys<'_>, peer: IpAddr) -> Outcome {
             .label("the next hop is our address on that session")
             .mend(format!("remove {key}, or choose that address with local-address")));
         }
-        let carried = keys.families.is_some_and(|families| families.get_ref().contains(&family));
+        let carried = keys.families.is_none_or(|families| families.get_ref().contains(&family));
         if !carried {
             let word = if name == "IPv4" { "ipv4-unicast" } else { "ipv6-unicast" };
             return Err(Diagnostic::new(

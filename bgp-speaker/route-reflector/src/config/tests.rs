@@ -81,8 +81,8 @@ fn an_ipv6_neighbor_with_an_ipv4_option_is_refused() {
         &["cannot be reached from 10.0.0.1", "rr.toml:7:17", "an IPv4 address; the neighbor has an IPv6 one"],
     );
     says(
-        &fault(&format!("{peer}next-hop-ipv4 = \"10.0.0.1\"\n")),
-        &["next-hop-ipv4 is for IPv4 routes", "rr.toml:7:17", "add \"ipv4-unicast\" to families"],
+        &fault(&format!("{peer}families = [\"ipv6-unicast\"]\nnext-hop-ipv4 = \"10.0.0.1\"\n")),
+        &["next-hop-ipv4 is for IPv4 routes", "rr.toml:8:17", "add \"ipv4-unicast\" to families"],
     );
     says(
         &fault(&format!("{peer}passive = true\n")),
@@ -93,8 +93,7 @@ fn an_ipv6_neighbor_with_an_ipv4_option_is_refused() {
         &fault("[[route]]\nprefix = \"2001:db8::/64\"\nnext-hop = \"10.0.0.1\"\n"),
         &["IPv4 next hop 10.0.0.1", "rr.toml:6:12"],
     );
-    let both =
-        format!("{peer}families = [\"ipv6-unicast\", \"ipv4-unicast\"]\nnext-hop-ipv4 = \"10.0.0.1\"\n");
+    let both = format!("{peer}next-hop-ipv4 = \"10.0.0.1\"\n");
     parse(&format!("{HEAD}{both}")).expect("IPv4 routes over IPv6 have an IPv4 next hop");
 }
 
