@@ -87,6 +87,7 @@
 //! | 4760, 2545, 8950 | families, next hops | `family.rs`, `attributes/mp.rs`, `next_hop.rs` |
 //! | 7911 | ADD-PATH | `nlri/` |
 //! | 8277, 4364, 4659 | labels, VPN prefixes | `nlri/label.rs`, `nlri/labeled.rs`, `nlri/route_distinguisher.rs` |
+//! | 4456 | reflection | `update/reflect.rs`, `rewrite.rs` |
 //! | 4684 | route target constraint | `nlri/route_target.rs` |
 //! | 7432, 9136 | EVPN | `nlri/evpn.rs` |
 //! | 8955, 8956 | flow specifications | `nlri/flowspec.rs`, `nlri/flowspec_component.rs` |
@@ -156,4 +157,4 @@ pub use path_attributes::{AttributeSet, OwnedAttribute, PathAttributes};
 pub use reaction::{Fault, FaultKind, Reaction};
 pub use refresh::{RefreshKind, RouteRefresh};
 pub use rewrite::{ClusterEdit, Edit, Rewrite, TooLong, rewrite};
-pub use update::{Attributes, Reach, Update, UpdateView};
+pub use update::{Attributes, NotReflected, Reach, Reflection, Update, UpdateView};

@@ -107,7 +107,8 @@ impl LabelStack {
     /// Whether a reader of whole stacks finds its end: the last label, and no other, has the bottom bit.
     pub(super) fn is_closed(&self) -> bool {
         let entries = self.as_bytes().as_chunks::<ENTRY>().0;
-        entries.iter().position(|[.., last]| last & BOTTOM != 0) == entries.len().checked_sub(1)
+        let bottom = entries.iter().position(|[.., last]| last & BOTTOM != 0);
+        bottom.is_some_and(|at| at.saturating_add(1) == entries.len())
     }
 }
 

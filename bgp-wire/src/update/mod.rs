@@ -3,9 +3,11 @@ mod attributes;
 mod canonical;
 mod index;
 mod owned;
+mod reflect;
 mod validate;
 mod view;
 
 pub use attributes::Attributes;
 pub use owned::Update;
+pub use reflect::{NotReflected, Reflection};
 pub use view::{Reach, UpdateView};

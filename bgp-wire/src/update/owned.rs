@@ -4,7 +4,7 @@ use bytes::Bytes;
 use super::UpdateView;
 use super::index::UpdateIndex;
 use super::validate::validate;
-use crate::{Codec, HEADER_LEN, Notification};
+use crate::{Codec, HEADER_LEN, MessageType, Notification};
 
 /// A validated UPDATE that shares the octets it came in; a clone costs a reference count.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -19,6 +19,19 @@ impl Update {
         let mut index = UpdateIndex::new();
         validate(frame.get(HEADER_LEN..).unwrap_or_default(), codec, &mut index)?;
         Ok(Self { frame: frame.clone(), index })
+    }
+
+    /// A copy of the octets of a view, behind a header of their own.
+    pub(super) fn from_view(view: &UpdateView<'_>) -> Self {
+        let (body, index) = (view.body(), *view.index());
+        let len = HEADER_LEN.saturating_add(body.len());
+        let [l1, l0] = u16::try_from(len).unwrap_or(u16::MAX).to_be_bytes();
+        // Of exact size, so that the buffer becomes the value without another allocation.
+        let mut frame = Vec::with_capacity(len);
+        frame.extend_from_slice(&[0xff; 16]);
+        frame.extend_from_slice(&[l1, l0, MessageType::UPDATE.0]);
+        frame.extend_from_slice(body);
+        Self { frame: frame.into(), index }
     }
 
     /// The view, at no cost.

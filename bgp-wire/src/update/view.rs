@@ -1,7 +1,7 @@
 //! The borrowed view of an UPDATE.
-use super::Attributes;
 use super::index::{Block, UpdateIndex};
 use super::validate::{notification, validate};
+use super::{Attributes, Update};
 use crate::attributes::{
     Aggregator, AsPathView, AttributeCode, ClusterList, Communities, ExtendedCommunities, LargeCommunities,
     Origin, RawAttribute, RawAttributes,
@@ -43,9 +43,21 @@ impl<'a> UpdateView<'a> {
         Self { body, index }
     }
 
+    /// All behind the header.
+    #[inline]
+    pub(super) const fn body(&self) -> &'a [u8] {
+        self.body
+    }
+
     #[inline]
     pub(super) const fn index(&self) -> &UpdateIndex {
         &self.index
+    }
+
+    /// A value that owns the message, verdict included, at the cost of one allocation; it is not validated again.
+    #[must_use]
+    pub fn to_update(&self) -> Update {
+        Update::from_view(self)
     }
 
     /// The strongest reaction to the faults. A session reset is not among them: it is the decoder's error.
@@ -89,7 +101,7 @@ impl<'a> UpdateView<'a> {
 
     /// The next hop of MP_REACH_NLRI, which was checked against what was negotiated.
     #[inline]
-    fn mp_next_hop(&self) -> Option<NextHop> {
+    pub(super) fn mp_next_hop(&self) -> Option<NextHop> {
         let (block, octets) = (self.index.mp_reach?, self.index.mp_next_hop?.of(self.body));
         NextHop::decode(octets, block.family, true).ok()
     }

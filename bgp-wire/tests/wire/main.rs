@@ -5,12 +5,16 @@
 mod attributes;
 mod build;
 mod corpus;
+mod families;
 mod header;
 mod notification;
 mod open;
 mod pack;
+mod reflect;
 mod rewrite;
 mod round_trip;
+mod round_trip_families;
 mod total;
+mod typed;
 mod verdict;
 mod view;

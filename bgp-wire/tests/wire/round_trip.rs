@@ -48,6 +48,7 @@ fn capability() -> impl Strategy<Value = Capability> {
         Just(Capability::RouteRefresh),
         vec((family(), any::<u16>().prop_map(Afi)), 0..42).prop_map(Capability::ExtendedNextHop),
         Just(Capability::ExtendedMessage),
+        vec((family(), any::<u8>()), 0..63).prop_map(Capability::MultipleLabels),
         any::<u8>().prop_map(|r| Capability::Role(Role(r))),
         restart().prop_map(Capability::GracefulRestart),
         (1..=u32::MAX).prop_map(|n| Capability::FourOctetAs(Asn(n))),

@@ -1,0 +1,195 @@
+//! From a received UPDATE to the one that a route reflector sends, octets copied (RFC 4456 §8).
+use core::fmt;
+
+use bytes::{BufMut, BytesMut};
+
+use super::UpdateView;
+use super::index::Block;
+use crate::attributes::{AttributeCode, AttributeFlags, RawAttribute, RawAttributes, wire_flags};
+use crate::message::{HEADER_LEN, MessageType};
+use crate::{Afi, ClusterId, Codec, NextHop, PeerKind, Reaction, RouterId};
+
+/// What a reflector says of a route that it passes on (RFC 4456 §8).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Reflection {
+    /// The identifier of the speaker that the route came from, for a route that has no ORIGINATOR_ID.
+    pub originator_id: RouterId,
+    /// The cluster to put in front of CLUSTER_LIST.
+    pub cluster_id: ClusterId,
+}
+
+/// Why a message cannot be reflected octet for octet; the way over
+/// [`canonical_attributes`](UpdateView::canonical_attributes) and [`rewrite`](crate::rewrite()) stands open.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum NotReflected {
+    /// It has faults, so that what it shows is less than its octets.
+    Faulty,
+    /// It has attributes that are unknown, which are to be marked or left out (RFC 4271 §5).
+    Unknown,
+    /// The receiver reads something in another form: AS numbers, path identifiers, labels, next hops; or not at all.
+    Form,
+    /// It is an End-of-RIB marker or carries no route, which is no business of others.
+    NoRoutes,
+    /// It would be longer than the receiver takes.
+    TooLong,
+}
+
+impl fmt::Display for NotReflected {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Faulty => "the message has faults: rebuild it from what it shows",
+            Self::Unknown => "unknown attributes are to be marked: rebuild the message",
+            Self::Form => "the receiver reads another form: rebuild the message",
+            Self::NoRoutes => "the message has no routes",
+            Self::TooLong => "too long for the receiver: send it in parts",
+        })
+    }
+}
+
+impl core::error::Error for NotReflected {}
+
+/// Where the added attributes go, and what they replace.
+struct Splice<'a> {
+    /// Octets of the section before them.
+    before: usize,
+    /// Where the section goes on behind them.
+    after: usize,
+    /// The received CLUSTER_LIST.
+    clusters: &'a [u8],
+    flags: u8,
+    has_originator: bool,
+}
+
+impl UpdateView<'_> {
+    /// Appends the message with ORIGINATOR_ID, where it has none, and with the cluster in front of CLUSTER_LIST; all else
+    /// is copied. Nothing is allocated but what `out` lacks in room, and nothing is appended on an error. Whether the
+    /// routes may be reflected (loops, policy) is the caller's question; path identifiers go out as they came in.
+    pub fn reflect(&self, to: &Codec, how: &Reflection, out: &mut BytesMut) -> Result<(), NotReflected> {
+        if self.outcome() != Reaction::Accept {
+            return Err(NotReflected::Faulty);
+        }
+        if !self.reads_the_same(to) {
+            return Err(NotReflected::Form);
+        }
+        let (section, index) = (self.section(), self.index());
+        let (body, base) = (self.body(), usize::from(index.attributes.start));
+        let announces = index.announced.is_some() || index.mp_reach.is_some_and(|b| b.nlri.len != 0);
+        if !announces {
+            let withdraws = index.withdrawn.is_some() || index.mp_unreach.is_some_and(|b| b.nlri.len != 0);
+            return if withdraws { copy(body, to, out) } else { Err(NotReflected::NoRoutes) };
+        }
+        let splice = splice(section).ok_or(NotReflected::Unknown)?;
+        let clusters = splice.clusters.len().saturating_add(4);
+        let header = if clusters > usize::from(u8::MAX) { 4 } else { 3 };
+        let originator = if splice.has_originator { 0 } else { 7 };
+        let replaced = splice.after.saturating_sub(splice.before);
+        let added = originator + clusters.saturating_add(header);
+        let len = section.len().saturating_sub(replaced).saturating_add(added);
+        let whole = body.len().saturating_sub(section.len()).saturating_add(len).saturating_add(HEADER_LEN);
+        if whole > to.max_len_tx() {
+            return Err(NotReflected::TooLong);
+        }
+        out.reserve(whole);
+        put_header(out, whole);
+        // Withdrawn routes, then the length of the attributes.
+        out.extend_from_slice(body.get(..base.saturating_sub(2)).unwrap_or_default());
+        out.put_u16(u16::try_from(len).unwrap_or(u16::MAX));
+        out.extend_from_slice(section.get(..splice.before).unwrap_or_default());
+        if !splice.has_originator {
+            let flags = wire_flags(AttributeCode::ORIGINATOR_ID).unwrap_or(AttributeFlags::OPTIONAL);
+            out.put_slice(&[flags, AttributeCode::ORIGINATOR_ID.0, 4]);
+            out.put_u32(how.originator_id.0);
+        }
+        let flags = splice.flags & !AttributeFlags::EXTENDED_LENGTH;
+        match u8::try_from(clusters) {
+            Ok(short) => out.put_slice(&[flags, AttributeCode::CLUSTER_LIST.0, short]),
+            Err(_) => {
+                out.put_slice(&[flags | AttributeFlags::EXTENDED_LENGTH, AttributeCode::CLUSTER_LIST.0]);
+                out.put_u16(u16::try_from(clusters).unwrap_or(u16::MAX));
+            }
+        }
+        out.put_u32(how.cluster_id.0);
+        out.extend_from_slice(splice.clusters);
+        // The other attributes and the NLRI field.
+        out.extend_from_slice(body.get(base.saturating_add(splice.after)..).unwrap_or_default());
+        Ok(())
+    }
+
+    /// Whether the receiver makes of the octets what their sender meant.
+    fn reads_the_same(&self, to: &Codec) -> bool {
+        let index = self.index();
+        let same = |block: &Block| {
+            let form = block.form;
+            to.families.contains(block.family)
+                && to.add_path_tx.contains(block.family) == form.add_path
+                && (!block.family.has_labels() || to.multiple_labels.contains(block.family) == form.stacks)
+        };
+        let withdrawn = |block: &Block| {
+            to.families.contains(block.family) && to.add_path_tx.contains(block.family) == block.form.add_path
+        };
+        let next_hop = || match (index.mp_reach, self.mp_next_hop()) {
+            (Some(block), Some(NextHop::V6(_) | NextHop::V6WithLinkLocal(..))) => {
+                block.family.afi != Afi::IPV4 || to.extended_next_hop.contains(block.family)
+            }
+            _ => true,
+        };
+        to.peer == PeerKind::Internal
+            && to.four_octet_as == index.four_octet_as
+            && index.announced.iter().chain(&index.mp_reach).all(same)
+            && index.withdrawn.iter().chain(&index.mp_unreach).all(withdrawn)
+            && next_hop()
+    }
+}
+
+/// Finds the place of the added attributes; `None` where an attribute is unknown.
+fn splice(section: &[u8]) -> Option<Splice<'_>> {
+    let mut raw = RawAttributes::new(section);
+    let (mut place, mut at) = (None, 0);
+    let mut found = Splice {
+        before: 0,
+        after: 0,
+        clusters: &[],
+        flags: wire_flags(AttributeCode::CLUSTER_LIST).unwrap_or(AttributeFlags::OPTIONAL),
+        has_originator: false,
+    };
+    while let Some(RawAttribute { flags, code, value }) = raw.next() {
+        let end = section.len().saturating_sub(raw.rest().len());
+        match code {
+            AttributeCode::MP_REACH_NLRI | AttributeCode::MP_UNREACH_NLRI => {}
+            AttributeCode::ORIGINATOR_ID => found.has_originator = true,
+            AttributeCode::CLUSTER_LIST => {
+                place = Some((at, end));
+                (found.clusters, found.flags) = (value, flags.0 & 0xe0);
+            }
+            _ if code > AttributeCode::CLUSTER_LIST => {
+                wire_flags(code)?;
+                place = place.or(Some((at, at)));
+            }
+            _ => {
+                wire_flags(code)?;
+            }
+        }
+        at = end;
+    }
+    (found.before, found.after) = place.unwrap_or((section.len(), section.len()));
+    Some(found)
+}
+
+fn put_header(out: &mut BytesMut, len: usize) {
+    out.put_bytes(0xff, 16);
+    out.put_u16(u16::try_from(len).unwrap_or(u16::MAX));
+    out.put_u8(MessageType::UPDATE.0);
+}
+
+/// A message of withdrawals goes out as it came in.
+fn copy(body: &[u8], to: &Codec, out: &mut BytesMut) -> Result<(), NotReflected> {
+    let len = body.len().saturating_add(HEADER_LEN);
+    if len > to.max_len_tx() {
+        return Err(NotReflected::TooLong);
+    }
+    out.reserve(len);
+    put_header(out, len);
+    out.extend_from_slice(body);
+    Ok(())
+}
