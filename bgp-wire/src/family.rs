@@ -232,7 +232,8 @@ impl FamilySet {
     #[inline]
     #[must_use]
     pub fn contains(self, family: Family) -> bool {
-        self.0 & Self::bit(family) != 0
+        // Most sets of a session are empty, and the table is not looked at for them.
+        self.0 != 0 && self.0 & Self::bit(family) != 0
     }
 
     /// The families of both.

@@ -146,9 +146,9 @@ pub use message::{HEADER_LEN, MAX_EXTENDED_LEN, MAX_LEN, Message, MessageType, k
 pub use next_hop::{NextHop, OpaqueNextHop};
 pub use nlri::{
     EthernetSegmentId, EvpnRoute, FlowComponent, FlowComponentType, FlowComponents, FlowOperator,
-    FlowOperators, FlowPrefix, FlowSpec, Ipv4Nlri, Ipv6Nlri, Label, LabelStack, LabeledPrefix, MacAddress,
-    Nlri, NlriBlock, NlriIter, NlriKey, NotADistinguisher, NotAPrefix, OpaqueNlri, RouteDistinguisher,
-    RouteTargetMembership, VpnPrefix, WriteNlri,
+    FlowOperators, FlowPrefix, FlowSpec, Ipv4Nlri, Ipv6Nlri, Label, LabelStack, LabeledPrefix, MAX_PREFIX,
+    MacAddress, Nlri, NlriBlock, NlriIter, NlriKey, NotADistinguisher, NotAPrefix, OpaqueNlri,
+    RouteDistinguisher, RouteTargetMembership, VpnPrefix, WriteNlri,
 };
 pub use notification::{MAX_SHUTDOWN_TEXT, Notification, NotificationCode, subcode};
 pub use open::{Open, VERSION};

@@ -1,7 +1,7 @@
 //! UPDATE messages going out: as many NLRI in each as its size allows, attributes encoded once.
 use bytes::{BufMut, BytesMut};
 
-use crate::attributes::{AttributeCode, RawAttributes, mp, wire_flags};
+use crate::attributes::{AttributeCode, RawAttributes, mp, next_hop};
 use crate::message::patch_len;
 use crate::nlri::WriteNlri;
 use crate::{Afi, Codec, Family, HEADER_LEN, MessageType, NextHop, PathId, Safi};
@@ -119,29 +119,32 @@ impl Draft<'_> {
         nlri: impl IntoIterator<Item = (PathId, P)>,
         lawful: bool,
     ) -> Packed {
-        let add_path = self.codec.add_path_tx.contains(self.family);
+        // Copies of their own, which writing to `out` cannot change: the loop asks once.
+        let family = self.family;
+        let add_path = self.codec.add_path_tx.contains(family);
+        let path_id = if add_path { 4 } else { 0 };
+        let withdraws = self.withdraws();
         let room = self.room();
         let mut packed = Packed::default();
         let mut message = None;
         let mut left = 0;
+        let mut chunk = Chunk::new();
         for (id, prefix) in nlri {
-            let sendable = if self.withdraws() {
-                prefix.is_of(self.family)
-            } else {
-                prefix.is_sendable(self.family, self.codec)
-            };
+            let sendable =
+                if withdraws { prefix.is_of(family) } else { prefix.is_sendable(family, self.codec) };
             if !lawful || !sendable {
                 packed.refused = packed.refused.saturating_add(1);
                 continue;
             }
-            let len = if self.withdraws() { prefix.withdrawn_len(self.family) } else { prefix.wire_len() };
-            let len = len.saturating_add(if add_path { 4 } else { 0 });
+            let octets = if withdraws { prefix.withdrawn_len(family) } else { prefix.wire_len() };
+            let len = octets.saturating_add(path_id);
             if len > left {
                 let Some(room) = room.filter(|room| len <= *room) else {
                     packed.too_large = packed.too_large.saturating_add(1);
                     continue;
                 };
                 if let Some(full) = message {
+                    chunk.flush(out);
                     self.close(out, full);
                 }
                 message = Some(self.open(out));
@@ -149,17 +152,20 @@ impl Draft<'_> {
                 left = room;
             }
             if add_path {
-                out.put_u32(id.0);
+                chunk.push(&id.0.to_be_bytes(), 4, out);
             }
-            if self.withdraws() {
-                prefix.write_withdrawn(self.family, out);
-            } else {
-                prefix.write(out);
+            match prefix.prefix_octets() {
+                Some(prefix) => chunk.push(&prefix, octets, out),
+                None => {
+                    chunk.flush(out);
+                    if withdraws { prefix.write_withdrawn(family, out) } else { prefix.write(out) }
+                }
             }
-            packed.routes = packed.routes.saturating_add(1);
-            left = left.saturating_sub(len);
+            packed.routes = packed.routes.wrapping_add(1);
+            left = left.wrapping_sub(len);
         }
         if let Some(last) = message {
+            chunk.flush(out);
             self.close(out, last);
         }
         packed
@@ -189,23 +195,17 @@ impl Draft<'_> {
     /// Writes everything that comes before the NLRI.
     fn open(&self, out: &mut BytesMut) -> Open {
         let start = out.len();
-        out.put_bytes(0xff, 16);
-        out.put_u16(0);
-        out.put_u8(MessageType::UPDATE.0);
+        out.put_slice(&EMPTY_UPDATE);
         match self.form {
-            Form::Withdrawn => {
-                out.put_u16(0);
-                Open { start, section: Some(out.len().saturating_sub(2)), attribute: None }
-            }
+            Form::Withdrawn => Open { start, section: Some(out.len().saturating_sub(2)), attribute: None },
             Form::Classic => {
-                out.put_u16(0);
                 let len = self.attributes.len().saturating_add(7);
                 out.put_u16(u16::try_from(len).unwrap_or(u16::MAX));
                 self.put_attributes_with_next_hop(out);
                 Open { start, section: None, attribute: None }
             }
             Form::MpReach | Form::MpUnreach => {
-                out.put_u32(0);
+                out.put_u16(0);
                 let section = out.len().saturating_sub(2);
                 let reach = self.form == Form::MpReach;
                 let code = if reach { AttributeCode::MP_REACH_NLRI } else { AttributeCode::MP_UNREACH_NLRI };
@@ -247,13 +247,54 @@ impl Draft<'_> {
             at = self.attributes.len().saturating_sub(raw.rest().len());
         }
         let (before, after) = self.attributes.split_at_checked(at).unwrap_or((self.attributes, &[]));
-        out.extend_from_slice(before);
-        if let Some(next_hop) = self.next_hop {
-            let code = AttributeCode::NEXT_HOP;
-            out.put_slice(&[wire_flags(code).unwrap_or(0x40), code.0, 4]);
-            next_hop.encode(self.family, out);
+        out.put_slice(before);
+        if let Some(NextHop::V4(next_hop)) = self.next_hop {
+            let [a, b, c, d] = next_hop.octets();
+            out.put_slice(&[next_hop::ROW.flags, AttributeCode::NEXT_HOP.0, 4, a, b, c, d]);
         }
-        out.extend_from_slice(after);
+        out.put_slice(after);
+    }
+}
+
+/// Header, without its length, and the length of the withdrawn routes.
+const EMPTY_UPDATE: [u8; HEADER_LEN + 2] = {
+    let mut m = [0xff; HEADER_LEN + 2];
+    let [.., l1, l0, kind, w1, w0] = &mut m;
+    (*l1, *l0, *kind, *w1, *w0) = (0, 0, MessageType::UPDATE.0, 0, 0);
+    m
+};
+
+/// Prefixes on their way into a message: copies of a fixed size here, one longer copy from here.
+struct Chunk {
+    octets: [u8; Self::SIZE],
+    len: usize,
+}
+
+impl Chunk {
+    /// Two dozen prefixes: beyond that the copy from here is too rare to count, while clearing it would.
+    const SIZE: usize = 128;
+
+    #[inline]
+    const fn new() -> Self {
+        Self { octets: [0; Self::SIZE], len: 0 }
+    }
+
+    /// Adds the first `len` of some octets.
+    #[inline]
+    fn push<const N: usize>(&mut self, octets: &[u8; N], len: usize, out: &mut BytesMut) {
+        if self.len.saturating_add(N) > Self::SIZE {
+            self.flush(out);
+        }
+        if let Some(room) = self.octets.get_mut(self.len..).and_then(|room| room.first_chunk_mut::<N>()) {
+            *room = *octets;
+            self.len = self.len.wrapping_add(len);
+        }
+    }
+
+    #[inline(never)]
+    fn flush(&mut self, out: &mut BytesMut) {
+        out.put_slice(self.octets.get(..self.len).unwrap_or_default());
+        self.len = 0;
     }
 }
 

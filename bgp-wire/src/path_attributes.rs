@@ -1,7 +1,7 @@
 //! Path attributes as owned values, for those who make routes.
 use crate::attributes::{
     Aggregator, AsPath, AttributeCode, AttributeFlags, Community, ExtendedCommunity, LargeCommunity, Origin,
-    RawAttribute, patched_attribute, push_attribute, wire_flags,
+    RawAttribute, push_attribute, push_header, push_values, push_word, wire_flags,
 };
 use crate::parse::front32;
 use crate::{Asn, AttributeBlock, ClusterId, NotCanonical, RouterId};
@@ -26,15 +26,43 @@ impl AttributeSet {
         if code.0 < 64 { 1 << code.0 } else { 0 }
     }
 
+    pub(crate) const fn empty() -> Self {
+        Self(0)
+    }
+
     /// Adds a type.
     pub const fn insert(&mut self, code: AttributeCode) {
         self.0 |= Self::bit(code);
     }
 
     /// Whether a type is in the set.
+    #[inline]
     #[must_use]
     pub const fn contains(self, code: AttributeCode) -> bool {
         self.0 & Self::bit(code) != 0
+    }
+
+    #[inline]
+    pub(crate) const fn insert_if(&mut self, code: AttributeCode, yes: bool) {
+        if yes {
+            self.insert(code);
+        }
+    }
+
+    #[inline]
+    pub(crate) const fn union(self, other: Self) -> Self {
+        Self(self.0 | other.0)
+    }
+
+    /// The codes, ascending.
+    #[inline]
+    pub(crate) fn codes(self) -> impl Iterator<Item = AttributeCode> {
+        let mut rest = self.0;
+        core::iter::from_fn(move || {
+            let code = u8::try_from(rest.trailing_zeros()).ok().filter(|_| rest != 0)?;
+            rest &= rest.wrapping_sub(1);
+            Some(AttributeCode(code))
+        })
     }
 }
 
@@ -130,28 +158,53 @@ impl PathAttributes {
     /// `other` that is malformed or has its place elsewhere) is an error, and nothing is appended.
     pub fn encode_block(&self, out: &mut Vec<u8>) -> Result<(), NotCanonical> {
         let start = out.len();
-        let mut next = 0;
-        let mut written = Ok(());
-        for code in TYPED {
-            written = written.and_then(|()| self.others(next..=code.0, out)).and_then(|()| {
-                if self.typed(code, out) { Ok(()) } else { Err(NotCanonical { attribute: code }) }
-            });
-            next = code.0.saturating_add(1);
-        }
-        written = written.and_then(|()| self.others(next..=u8::MAX, out));
-        let block = out.get(start..).unwrap_or_default();
-        let result = written.and_then(|()| AttributeBlock::parse(block).map(|_| ()));
-        if result.is_err() {
+        let written = if self.other.is_empty() { self.encode_typed(out) } else { self.encode_mixed(out) };
+        if written.is_err() {
             out.truncate(start);
         }
-        result
+        written
+    }
+
+    /// Without others: what has a type cannot come out malformed, but for AS 0 and length.
+    fn encode_typed(&self, out: &mut Vec<u8>) -> Result<(), NotCanonical> {
+        let written = [
+            self.typed(AttributeCode::ORIGIN, out),
+            self.typed(AttributeCode::AS_PATH, out),
+            self.typed(AttributeCode::MULTI_EXIT_DISC, out),
+            self.typed(AttributeCode::LOCAL_PREF, out),
+            self.typed(AttributeCode::ATOMIC_AGGREGATE, out),
+            self.typed(AttributeCode::AGGREGATOR, out),
+            self.typed(AttributeCode::COMMUNITIES, out),
+            self.typed(AttributeCode::ORIGINATOR_ID, out),
+            self.typed(AttributeCode::CLUSTER_LIST, out),
+            self.typed(AttributeCode::EXTENDED_COMMUNITIES, out),
+            self.typed(AttributeCode::LARGE_COMMUNITIES, out),
+            self.typed(AttributeCode::ONLY_TO_CUSTOMER, out),
+        ];
+        match TYPED.iter().zip(written).find(|(_, ok)| !ok) {
+            Some((code, _)) => Err(NotCanonical { attribute: *code }),
+            None => Ok(()),
+        }
+    }
+
+    /// With others, which may be anything: the result is read again.
+    #[cold]
+    fn encode_mixed(&self, out: &mut Vec<u8>) -> Result<(), NotCanonical> {
+        let start = out.len();
+        let mut next = 0;
+        for code in TYPED {
+            self.others(next..=code.0, out)?;
+            if !self.typed(code, out) {
+                return Err(NotCanonical { attribute: code });
+            }
+            next = code.0.saturating_add(1);
+        }
+        self.others(next..=u8::MAX, out)?;
+        AttributeBlock::parse(out.get(start..).unwrap_or_default()).map(|_| ())
     }
 
     /// The uninterpreted attributes with codes in a range.
     fn others(&self, codes: core::ops::RangeInclusive<u8>, out: &mut Vec<u8>) -> Result<(), NotCanonical> {
-        if self.other.is_empty() {
-            return Ok(());
-        }
         for code in codes {
             for attribute in self.other.iter().filter(|a| a.code.0 == code) {
                 if !push_attribute(out, attribute.flags.0 & 0xe0, attribute.code, &attribute.value) {
@@ -162,48 +215,59 @@ impl PathAttributes {
         Ok(())
     }
 
-    /// The attribute of one type, if it is there; `false` when its value is too long.
+    /// The attribute of one type, if it is there; `false` when it is too long or has AS 0. Inlined, so that each call
+    /// with a known type is that type's lines alone.
+    #[inline(always)]
     fn typed(&self, code: AttributeCode, out: &mut Vec<u8>) -> bool {
         let partial = if self.partial.contains(code) { AttributeFlags::PARTIAL } else { 0 };
         let flags = wire_flags(code).unwrap_or(AttributeFlags::OPTIONAL) | partial;
-        let word = |out: &mut Vec<u8>, value: Option<u32>| {
-            value.is_none_or(|v| push_attribute(out, flags, code, &v.to_be_bytes()))
-        };
+        let word =
+            |out: &mut Vec<u8>, value: Option<u32>| value.is_none_or(|v| push_word(out, flags, code, v));
         match code {
             AttributeCode::ORIGIN => push_attribute(out, flags, code, &[self.origin.octet()]),
-            AttributeCode::AS_PATH => patched_attribute(out, flags, code, |out| self.as_path.encode(out)),
+            AttributeCode::AS_PATH => {
+                let fits = push_header(out, flags, code, self.as_path.encoded_len());
+                if fits {
+                    self.as_path.encode(out);
+                }
+                fits && !self.as_path.has_reserved()
+            }
             AttributeCode::MULTI_EXIT_DISC => word(out, self.med),
             AttributeCode::LOCAL_PREF => word(out, self.local_pref),
             AttributeCode::ATOMIC_AGGREGATE => {
                 !self.atomic_aggregate || push_attribute(out, flags, code, &[])
             }
-            AttributeCode::AGGREGATOR => {
-                self.aggregator.is_none_or(|a| push_attribute(out, flags, code, &a.octets()))
-            }
-            AttributeCode::COMMUNITIES => {
-                list(out, flags, code, &self.communities, |c, out| out.extend(c.0.to_be_bytes()))
-            }
+            AttributeCode::AGGREGATOR => self
+                .aggregator
+                .is_none_or(|a| a.asn != Asn::RESERVED && push_attribute(out, flags, code, &a.octets())),
+            AttributeCode::COMMUNITIES => list(out, flags, code, &self.communities, |c| c.0.to_be_bytes()),
             AttributeCode::ORIGINATOR_ID => word(out, self.originator_id.map(|id| id.0)),
-            AttributeCode::CLUSTER_LIST => {
-                list(out, flags, code, &self.cluster_list, |c, out| out.extend(c.0.to_be_bytes()))
-            }
+            AttributeCode::CLUSTER_LIST => list(out, flags, code, &self.cluster_list, |c| c.0.to_be_bytes()),
             AttributeCode::EXTENDED_COMMUNITIES => {
-                list(out, flags, code, &self.extended_communities, |c, out| out.extend(c.0))
+                list(out, flags, code, &self.extended_communities, |c| c.0)
             }
             AttributeCode::LARGE_COMMUNITIES => {
-                list(out, flags, code, &self.large_communities, LargeCommunity::encode)
+                list(out, flags, code, &self.large_communities, LargeCommunity::octets)
             }
             _ => word(out, self.only_to_customer.map(|asn| asn.0)),
         }
     }
 }
 
-fn list<T: Copy>(
+#[inline]
+fn list<T: Copy, const N: usize>(
     out: &mut Vec<u8>,
     flags: u8,
     code: AttributeCode,
     values: &[T],
-    write: impl Fn(T, &mut Vec<u8>),
+    octets: impl Fn(T) -> [u8; N],
 ) -> bool {
-    values.is_empty() || patched_attribute(out, flags, code, |out| values.iter().for_each(|v| write(*v, out)))
+    if values.is_empty() {
+        return true;
+    }
+    let fits = push_header(out, flags, code, values.len().saturating_mul(N));
+    if fits {
+        push_values(out, values, octets);
+    }
+    fits
 }

@@ -1,8 +1,10 @@
 //! From a canonical block to what one group of peers is sent: one walk that copies what it does not change.
 use crate::attributes::{
     Aggregator, AsPathView, AttributeCode, AttributeFlags, RawAttribute, RawAttributes, SegmentKind,
-    SegmentWriter, patched_attribute, push_attribute, wire_flags,
+    SegmentWriter, patched_attribute, push_attribute, push_header, push_word, wire_flags,
 };
+use crate::parse::front32;
+use crate::path_attributes::AttributeSet;
 use crate::{Asn, AttributeBlock, ClusterId, RouterId};
 
 /// What to do with one attribute.
@@ -66,41 +68,25 @@ impl core::fmt::Display for TooLong {
 
 impl core::error::Error for TooLong {}
 
-/// The attributes that a rewrite may touch, ascending.
-const EDITED: [AttributeCode; 9] = [
-    AttributeCode::AS_PATH,
-    AttributeCode::MULTI_EXIT_DISC,
-    AttributeCode::LOCAL_PREF,
-    AttributeCode::AGGREGATOR,
-    AttributeCode::ORIGINATOR_ID,
-    AttributeCode::CLUSTER_LIST,
-    AttributeCode::AS4_PATH,
-    AttributeCode::AS4_AGGREGATOR,
-    AttributeCode::ONLY_TO_CUSTOMER,
-];
-
 /// Appends the block as `how` says; the result goes to [`announce`](crate::announce), which adds the next hop.
 pub fn rewrite(block: AttributeBlock<'_>, how: &Rewrite, out: &mut Vec<u8>) -> Result<(), TooLong> {
     let start = out.len();
     let bytes = block.as_bytes();
     let mut raw = RawAttributes::new(bytes);
-    let mut edits = EDITED.iter().copied().peekable();
+    let changed = how.changed();
+    let missing = how.inserted(block);
     let mut copied = 0;
     let mut written = Ok(());
-    loop {
-        let at = bytes.len().saturating_sub(raw.rest().len());
-        let attribute = raw.next();
-        while let Some(code) = edits.next_if(|code| attribute.is_none_or(|a| *code < a.code)) {
-            if how.inserts(code, block) {
-                copy(bytes, &mut copied, at, out);
-                written = written.and(how.write(code, None, block, out));
-            }
-        }
-        let Some(attribute) = attribute else { break };
-        if edits.next_if_eq(&attribute.code).is_some() && how.changes(attribute.code) {
+    for code in changed.union(missing).codes() {
+        // What is below stays. On octets that are no block the walk ends early.
+        while raw.rest().get(1).is_some_and(|next| *next < code.0) && raw.next().is_some() {}
+        let at = bytes.len().wrapping_sub(raw.rest().len());
+        let received = if raw.rest().get(1) == Some(&code.0) { raw.next() } else { None };
+        let wanted = if received.is_some() { changed } else { missing };
+        if wanted.contains(code) {
             copy(bytes, &mut copied, at, out);
-            copied = bytes.len().saturating_sub(raw.rest().len());
-            written = written.and(how.write(attribute.code, Some(attribute), block, out));
+            copied = bytes.len().wrapping_sub(raw.rest().len());
+            written = written.and(how.write(code, received, block, out));
         }
     }
     copy(bytes, &mut copied, bytes.len(), out);
@@ -113,6 +99,9 @@ pub fn rewrite(block: AttributeBlock<'_>, how: &Rewrite, out: &mut Vec<u8>) -> R
 /// Copies what has not been copied, up to `end`.
 #[inline]
 fn copy(bytes: &[u8], copied: &mut usize, end: usize, out: &mut Vec<u8>) {
+    if *copied == end {
+        return;
+    }
     out.extend_from_slice(bytes.get(*copied..end).unwrap_or_default());
     *copied = end;
 }
@@ -125,6 +114,17 @@ impl<T: Copy> Edit<T> {
             Self::Set(value) => Some(value),
             Self::SetIfAbsent(value) => received.or(Some(value)),
             Self::Remove => None,
+        }
+    }
+
+    /// The same edit of what a value holds.
+    #[inline]
+    fn map<U>(self, f: impl FnOnce(T) -> U) -> Edit<U> {
+        match self {
+            Self::Keep => Edit::Keep,
+            Self::Set(value) => Edit::Set(f(value)),
+            Self::SetIfAbsent(value) => Edit::SetIfAbsent(f(value)),
+            Self::Remove => Edit::Remove,
         }
     }
 
@@ -145,35 +145,36 @@ impl Rewrite {
         self.prepend.filter(|(asn, _)| *asn != Asn::RESERVED)
     }
 
-    /// Whether an attribute that the block lacks is to be written.
-    fn inserts(&self, code: AttributeCode, block: AttributeBlock<'_>) -> bool {
-        match code {
-            AttributeCode::AS_PATH => self.prepend.is_some(),
-            AttributeCode::MULTI_EXIT_DISC => self.med.inserts(),
-            AttributeCode::LOCAL_PREF => self.local_pref.inserts(),
-            AttributeCode::ORIGINATOR_ID => self.originator_id.inserts(),
-            AttributeCode::CLUSTER_LIST => matches!(self.cluster_list, ClusterEdit::Prepend(_)),
-            AttributeCode::AS4_PATH => self.two_octet_as && self.path_needs_four_octets(block.as_path()),
-            AttributeCode::AS4_AGGREGATOR => {
-                self.two_octet_as && block.aggregator().is_some_and(|a| !a.asn.fits_two_octets())
-            }
-            AttributeCode::ONLY_TO_CUSTOMER => self.only_to_customer.inserts(),
-            _ => false,
+    /// The attributes that are written where the block lacks them.
+    #[inline]
+    fn inserted(&self, block: AttributeBlock<'_>) -> AttributeSet {
+        let mut set = AttributeSet::default();
+        set.insert_if(AttributeCode::AS_PATH, self.prepend.is_some());
+        set.insert_if(AttributeCode::MULTI_EXIT_DISC, self.med.inserts());
+        set.insert_if(AttributeCode::LOCAL_PREF, self.local_pref.inserts());
+        set.insert_if(AttributeCode::ORIGINATOR_ID, self.originator_id.inserts());
+        set.insert_if(AttributeCode::CLUSTER_LIST, matches!(self.cluster_list, ClusterEdit::Prepend(_)));
+        set.insert_if(AttributeCode::ONLY_TO_CUSTOMER, self.only_to_customer.inserts());
+        if self.two_octet_as {
+            let aggregator = block.aggregator().is_some_and(|a| !a.asn.fits_two_octets());
+            set.insert_if(AttributeCode::AS4_PATH, self.path_needs_four_octets(block.as_path()));
+            set.insert_if(AttributeCode::AS4_AGGREGATOR, aggregator);
         }
+        set
     }
 
-    /// Whether an attribute of the block is to be written anew.
-    const fn changes(&self, code: AttributeCode) -> bool {
-        match code {
-            AttributeCode::AS_PATH => self.prepend.is_some() || self.two_octet_as,
-            AttributeCode::MULTI_EXIT_DISC => self.med.changes(),
-            AttributeCode::LOCAL_PREF => self.local_pref.changes(),
-            AttributeCode::AGGREGATOR => self.two_octet_as,
-            AttributeCode::ORIGINATOR_ID => self.originator_id.changes(),
-            AttributeCode::CLUSTER_LIST => !matches!(self.cluster_list, ClusterEdit::Keep),
-            AttributeCode::ONLY_TO_CUSTOMER => self.only_to_customer.changes(),
-            _ => false,
-        }
+    /// The attributes that are written anew where the block has them.
+    #[inline]
+    const fn changed(&self) -> AttributeSet {
+        let mut set = AttributeSet::empty();
+        set.insert_if(AttributeCode::AS_PATH, self.prepend.is_some() || self.two_octet_as);
+        set.insert_if(AttributeCode::MULTI_EXIT_DISC, self.med.changes());
+        set.insert_if(AttributeCode::LOCAL_PREF, self.local_pref.changes());
+        set.insert_if(AttributeCode::AGGREGATOR, self.two_octet_as);
+        set.insert_if(AttributeCode::ORIGINATOR_ID, self.originator_id.changes());
+        set.insert_if(AttributeCode::CLUSTER_LIST, !matches!(self.cluster_list, ClusterEdit::Keep));
+        set.insert_if(AttributeCode::ONLY_TO_CUSTOMER, self.only_to_customer.changes());
+        set
     }
 
     /// Writes one attribute; `received` is the block's own.
@@ -186,36 +187,38 @@ impl Rewrite {
     ) -> Result<(), TooLong> {
         let partial = received.map_or(0, |a| a.flags.0 & AttributeFlags::PARTIAL);
         let flags = wire_flags(code).unwrap_or(AttributeFlags::OPTIONAL) | partial;
-        let word = |out: &mut Vec<u8>, value: Option<u32>| {
-            value.is_none_or(|v| push_attribute(out, flags, code, &v.to_be_bytes()))
+        let word = |out: &mut Vec<u8>, edit: Edit<u32>| {
+            edit.apply(received.and_then(|a| front32(a.value))).is_none_or(|v| push_word(out, flags, code, v))
         };
-        let path = block.as_path();
         let fits = match code {
             AttributeCode::AS_PATH => patched_attribute(out, flags, code, |out| {
-                self.write_path(path, &mut SegmentWriter::new(out, !self.two_octet_as), false);
+                self.write_path(block.as_path(), &mut SegmentWriter::new(out, !self.two_octet_as), false);
             }),
             AttributeCode::AS4_PATH => patched_attribute(out, flags, code, |out| {
-                self.write_path(path, &mut SegmentWriter::new(out, true), true);
+                self.write_path(block.as_path(), &mut SegmentWriter::new(out, true), true);
             }),
-            AttributeCode::MULTI_EXIT_DISC => word(out, self.med.apply(block.med())),
-            AttributeCode::LOCAL_PREF => word(out, self.local_pref.apply(block.local_pref())),
+            AttributeCode::MULTI_EXIT_DISC => word(out, self.med),
+            AttributeCode::LOCAL_PREF => word(out, self.local_pref),
             AttributeCode::AGGREGATOR => block
                 .aggregator()
                 .is_none_or(|a: Aggregator| push_attribute(out, flags, code, &a.two_octet_form())),
             AttributeCode::AS4_AGGREGATOR => {
                 block.aggregator().is_none_or(|a| push_attribute(out, flags, code, &a.octets()))
             }
-            AttributeCode::ORIGINATOR_ID => {
-                word(out, self.originator_id.apply(block.originator_id()).map(|id| id.0))
-            }
+            AttributeCode::ORIGINATOR_ID => word(out, self.originator_id.map(|id| id.0)),
             AttributeCode::CLUSTER_LIST => match self.cluster_list {
-                ClusterEdit::Prepend(id) => patched_attribute(out, flags, code, |out| {
-                    out.extend_from_slice(&id.0.to_be_bytes());
-                    out.extend_from_slice(received.map_or(&[], |a| a.value));
-                }),
+                ClusterEdit::Prepend(id) => {
+                    let behind = received.map_or(&[][..], |a| a.value);
+                    let fits = push_header(out, flags, code, behind.len().saturating_add(4));
+                    if fits {
+                        out.extend_from_slice(&id.0.to_be_bytes());
+                        out.extend_from_slice(behind);
+                    }
+                    fits
+                }
                 ClusterEdit::Keep | ClusterEdit::Remove => true,
             },
-            _ => word(out, self.only_to_customer.apply(block.only_to_customer()).map(|asn| asn.0)),
+            _ => word(out, self.only_to_customer.map(|asn| asn.0)),
         };
         if fits { Ok(()) } else { Err(TooLong { attribute: code }) }
     }

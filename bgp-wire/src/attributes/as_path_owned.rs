@@ -1,5 +1,5 @@
 //! An AS path as values.
-use super::{AsPathView, SegmentKind, SegmentWriter};
+use super::{AsPathView, SegmentKind, push_values};
 use crate::Asn;
 
 /// One segment as a value.
@@ -36,11 +36,30 @@ impl AsPath {
         Self { segments: view.segments().map(segment).collect() }
     }
 
+    /// The octets of the value with four-octet AS numbers.
+    #[inline]
+    pub(crate) fn encoded_len(&self) -> usize {
+        let segment = |s: &PathSegment| s.asns.len() * 4 + s.asns.len().div_ceil(MAX_SEGMENT) * 2;
+        self.segments.iter().map(segment).sum()
+    }
+
     /// Appends the value with four-octet AS numbers.
+    #[inline]
     pub(crate) fn encode(&self, out: &mut Vec<u8>) {
-        let mut writer = SegmentWriter::new(out, true);
         for segment in &self.segments {
-            writer.segment(segment.kind, segment.asns.iter().copied());
+            for asns in segment.asns.chunks(MAX_SEGMENT) {
+                out.extend_from_slice(&[segment.kind.octet(), u8::try_from(asns.len()).unwrap_or(u8::MAX)]);
+                push_values(out, asns, |asn| asn.0.to_be_bytes());
+            }
         }
     }
+
+    /// Whether AS 0 is in it, which no receiver accepts (RFC 7607 §2).
+    #[inline]
+    pub(crate) fn has_reserved(&self) -> bool {
+        self.segments.iter().any(|s| s.asns.contains(&Asn::RESERVED))
+    }
 }
+
+/// The AS numbers that a segment's count can hold (RFC 4271 §4.3).
+const MAX_SEGMENT: usize = 255;

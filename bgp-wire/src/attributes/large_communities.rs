@@ -38,10 +38,11 @@ impl LargeCommunity {
         }
     }
 
-    pub(crate) fn encode(self, out: &mut Vec<u8>) {
-        for part in [self.global, self.local1, self.local2] {
-            out.extend(part.to_be_bytes());
-        }
+    pub(crate) const fn octets(self) -> [u8; 12] {
+        let [g3, g2, g1, g0] = self.global.to_be_bytes();
+        let [a3, a2, a1, a0] = self.local1.to_be_bytes();
+        let [b3, b2, b1, b0] = self.local2.to_be_bytes();
+        [g3, g2, g1, g0, a3, a2, a1, a0, b3, b2, b1, b0]
     }
 }
 

@@ -8,6 +8,13 @@ macro_rules! value_list {
         pub struct $list<'a>(pub(crate) &'a [u8]);
 
         impl<'a> $list<'a> {
+            /// Over the value of such an attribute. Octets behind the last whole value are not read.
+            #[inline]
+            #[must_use]
+            pub const fn new(value: &'a [u8]) -> Self {
+                Self(value)
+            }
+
             /// The number of values.
             #[must_use]
             pub const fn len(&self) -> usize {

@@ -1,20 +1,52 @@
 //! Attributes going out, always with the shortest length field.
 use super::{AttributeCode, AttributeFlags};
 
-/// Appends an attribute; `false`, and nothing, for a value beyond 65,535 octets.
+/// Appends flags, type and length of an attribute; `false`, and nothing, for a value beyond 65,535 octets.
 #[inline]
-pub(crate) fn push_attribute(out: &mut Vec<u8>, flags: u8, code: AttributeCode, value: &[u8]) -> bool {
+pub(crate) fn push_header(out: &mut Vec<u8>, flags: u8, code: AttributeCode, len: usize) -> bool {
     let flags = flags & !AttributeFlags::EXTENDED_LENGTH;
-    if let Ok(len) = u8::try_from(value.len()) {
+    if let Ok(len) = u8::try_from(len) {
         out.extend_from_slice(&[flags, code.0, len]);
-    } else if let Ok(len) = u16::try_from(value.len()) {
+    } else if let Ok(len) = u16::try_from(len) {
         let [l1, l0] = len.to_be_bytes();
         out.extend_from_slice(&[flags | AttributeFlags::EXTENDED_LENGTH, code.0, l1, l0]);
     } else {
         return false;
     }
-    out.extend_from_slice(value);
     true
+}
+
+/// Appends an attribute; `false`, and nothing, for a value beyond 65,535 octets.
+#[inline]
+pub(crate) fn push_attribute(out: &mut Vec<u8>, flags: u8, code: AttributeCode, value: &[u8]) -> bool {
+    let fits = push_header(out, flags, code, value.len());
+    if fits {
+        out.extend_from_slice(value);
+    }
+    fits
+}
+
+/// Appends an attribute of four octets.
+#[inline]
+pub(crate) fn push_word(out: &mut Vec<u8>, flags: u8, code: AttributeCode, value: u32) -> bool {
+    let [a, b, c, d] = value.to_be_bytes();
+    out.extend_from_slice(&[flags & !AttributeFlags::EXTENDED_LENGTH, code.0, 4, a, b, c, d]);
+    true
+}
+
+/// Appends values of equal size: room for all at once, so that the loop is over the octets alone.
+#[inline]
+pub(crate) fn push_values<T: Copy, const N: usize>(
+    out: &mut Vec<u8>,
+    values: &[T],
+    octets: impl Fn(T) -> [u8; N],
+) {
+    let start = out.len();
+    out.resize(start.saturating_add(values.len().saturating_mul(N)), 0);
+    let room = out.get_mut(start..).unwrap_or_default();
+    for (slot, value) in room.as_chunks_mut::<N>().0.iter_mut().zip(values) {
+        *slot = octets(*value);
+    }
 }
 
 /// Appends an attribute whose value `write` appends; `false`, and nothing, when it comes out beyond 65,535 octets.

@@ -19,6 +19,13 @@ pub(crate) fn check_ipv6(b: &[u8], add_path: bool) -> bool {
     if add_path { check::<128, true>(b) } else { check::<128, false>(b) }
 }
 
+/// The octets that hold so many bits. Each prefix is found behind the one before, so this is what the loops wait for:
+/// an addition and a shift, where `div_ceil` asks for the remainder too.
+#[inline(always)]
+pub(super) fn prefix_octets(bits: u8) -> usize {
+    usize::from(bits).wrapping_add(7) >> 3
+}
+
 /// Hand-written: it runs once for each received prefix.
 #[inline]
 fn check<const BITS: u8, const ADD_PATH: bool>(mut b: &[u8]) -> bool {
@@ -36,7 +43,7 @@ fn check<const BITS: u8, const ADD_PATH: bool>(mut b: &[u8]) -> bool {
         if *len > BITS {
             return false;
         }
-        let Some(rest) = rest.get(usize::from(len.div_ceil(8))..) else { return false };
+        let Some(rest) = rest.get(prefix_octets(*len)..) else { return false };
         b = rest;
     }
 }
@@ -68,7 +75,7 @@ macro_rules! prefixes {
                     self.rest = self.rest.get(4..)?;
                 }
                 let (len, octets) = self.rest.split_first()?;
-                let whole = usize::from(len.div_ceil(8));
+                let whole = prefix_octets(*len);
                 self.rest = octets.get(whole..)?;
                 // Where enough octets follow, one load and a mask; what is beyond the length is not the prefix's.
                 let word = match octets.first_chunk::<$octets>() {

@@ -25,7 +25,7 @@ pub use opaque::{NlriKey, OpaqueNlri};
 pub use route_distinguisher::{NotADistinguisher, RouteDistinguisher};
 pub use route_target::RouteTargetMembership;
 pub use value::{Nlri, NotAPrefix};
-pub use write::WriteNlri;
+pub use write::{MAX_PREFIX, WriteNlri};
 
 pub(crate) use block::{Judgement, NlriForm, check, is_decoded, judge};
 pub(crate) use shape::Flaw;

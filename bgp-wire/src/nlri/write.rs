@@ -3,7 +3,11 @@ use bytes::BytesMut;
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 
 use super::Nlri;
+use super::ip::prefix_octets;
 use crate::{Codec, Family};
+
+/// Octets of the longest prefix, IPv6 with all 128 bits.
+pub const MAX_PREFIX: usize = 17;
 
 /// Something that can be sent as an NLRI.
 pub trait WriteNlri {
@@ -28,10 +32,15 @@ pub trait WriteNlri {
     fn write_withdrawn(&self, _family: Family, out: &mut BytesMut) {
         self.write(out);
     }
+    /// What [`write`](Self::write) appends, the first [`wire_len`](Self::wire_len) octets, for NLRI that are prefixes:
+    /// many of them are put together before they are appended.
+    fn prefix_octets(&self) -> Option<[u8; MAX_PREFIX]> {
+        None
+    }
 }
 
 macro_rules! write_prefix {
-    ($net:ty, $is_of:ident, $octets:literal) => {
+    ($net:ty, $is_of:ident) => {
         impl WriteNlri for $net {
             #[inline]
             fn is_of(&self, family: Family) -> bool {
@@ -40,26 +49,31 @@ macro_rules! write_prefix {
 
             #[inline]
             fn wire_len(&self) -> usize {
-                1 + usize::from(self.prefix_len().div_ceil(8))
+                prefix_octets(self.prefix_len()).wrapping_add(1)
             }
 
             #[inline]
             fn write(&self, out: &mut BytesMut) {
-                // All octets in one copy of fixed size, then back to those of the prefix.
-                let end = out.len().saturating_add(self.wire_len());
-                let mut octets = [0; 1 + $octets];
+                let octets = self.prefix_octets().unwrap_or_default();
+                out.extend_from_slice(octets.get(..self.wire_len()).unwrap_or_default());
+            }
+
+            #[inline]
+            fn prefix_octets(&self) -> Option<[u8; MAX_PREFIX]> {
+                let mut octets = [0; MAX_PREFIX];
                 let [len, network @ ..] = &mut octets;
                 *len = self.prefix_len();
-                *network = self.network().octets();
-                out.extend_from_slice(&octets);
-                out.truncate(end);
+                if let Some(network) = network.first_chunk_mut() {
+                    *network = self.network().octets();
+                }
+                Some(octets)
             }
         }
     };
 }
 
-write_prefix!(Ipv4Net, is_ipv4_prefix, 4);
-write_prefix!(Ipv6Net, is_ipv6_prefix, 16);
+write_prefix!(Ipv4Net, is_ipv4_prefix);
+write_prefix!(Ipv6Net, is_ipv6_prefix);
 
 impl WriteNlri for IpNet {
     fn is_of(&self, family: Family) -> bool {
@@ -80,6 +94,14 @@ impl WriteNlri for IpNet {
         match self {
             Self::V4(p) => p.write(out),
             Self::V6(p) => p.write(out),
+        }
+    }
+
+    #[inline]
+    fn prefix_octets(&self) -> Option<[u8; MAX_PREFIX]> {
+        match self {
+            Self::V4(p) => p.prefix_octets(),
+            Self::V6(p) => p.prefix_octets(),
         }
     }
 }
@@ -122,6 +144,11 @@ impl WriteNlri for Nlri<'_> {
     fn write_withdrawn(&self, family: Family, out: &mut BytesMut) {
         each!(self, p => p.write_withdrawn(family, out));
     }
+
+    #[inline]
+    fn prefix_octets(&self) -> Option<[u8; MAX_PREFIX]> {
+        each!(self, p => p.prefix_octets())
+    }
 }
 
 impl<T: WriteNlri> WriteNlri for &T {
@@ -147,5 +174,10 @@ impl<T: WriteNlri> WriteNlri for &T {
 
     fn write_withdrawn(&self, family: Family, out: &mut BytesMut) {
         (**self).write_withdrawn(family, out);
+    }
+
+    #[inline]
+    fn prefix_octets(&self) -> Option<[u8; MAX_PREFIX]> {
+        (**self).prefix_octets()
     }
 }

@@ -9,6 +9,8 @@ pub struct Attributes<'a> {
     raw: RawAttributes<'a>,
     hidden: u64,
     repeated: bool,
+    /// Not every attribute is shown.
+    watch: bool,
     seen: [u64; 4],
 }
 
@@ -18,7 +20,21 @@ impl<'a> Attributes<'a> {
     #[inline]
     pub(super) const fn new(section: &'a [u8], index: &UpdateIndex) -> Self {
         let raw = RawAttributes::new(section);
-        Self { raw, hidden: index.discarded | MP, repeated: index.repeated, seen: [0; 4] }
+        let hidden = index.present & (index.discarded | MP);
+        let (repeated, watch) = (index.repeated, index.repeated || hidden != 0);
+        Self { raw, hidden, repeated, watch, seen: [0; 4] }
+    }
+
+    /// The next one that is shown. Apart from `next`, which is inlined, because most messages hide nothing.
+    #[inline(never)]
+    fn next_shown(&mut self) -> Option<RawAttribute<'a>> {
+        loop {
+            let attribute = self.raw.next()?;
+            let repeats = self.repeated && self.seen_before(attribute.code);
+            if !repeats && self.hidden & UpdateIndex::bit(attribute.code) == 0 {
+                return Some(attribute);
+            }
+        }
     }
 
     /// Marks a code; `true` when it was there before.
@@ -37,13 +53,6 @@ impl<'a> Iterator for Attributes<'a> {
 
     #[inline]
     fn next(&mut self) -> Option<RawAttribute<'a>> {
-        loop {
-            let attribute = self.raw.next()?;
-            let code = attribute.code;
-            if (self.repeated && self.seen_before(code)) || self.hidden & UpdateIndex::bit(code) != 0 {
-                continue;
-            }
-            return Some(attribute);
-        }
+        if self.watch { self.next_shown() } else { self.raw.next() }
     }
 }

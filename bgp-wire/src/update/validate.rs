@@ -9,7 +9,8 @@ use crate::reaction::{Fault, FaultKind, Reaction};
 use crate::{Afi, Codec, Family, NextHop, Notification};
 
 /// Validates a message body (all behind the header) into a fresh index. The error ends the session.
-#[inline]
+/// Not inlined, so that what calls it is, and the index is made where it stays.
+#[inline(never)]
 pub(super) fn validate(body: &[u8], codec: &Codec, index: &mut UpdateIndex) -> Result<(), Notification> {
     let Some(sections) = Sections::split(body) else {
         return Err(Notification::update_error(sub::MALFORMED_LIST, &[]));

@@ -1,5 +1,5 @@
 //! The borrowed view of an UPDATE.
-use super::index::{Block, UpdateIndex};
+use super::index::{Block, Span, UpdateIndex};
 use super::validate::{notification, validate};
 use super::{Attributes, Update};
 use crate::attributes::{
@@ -31,7 +31,7 @@ pub struct Reach<'a> {
 
 impl<'a> UpdateView<'a> {
     /// Validates a message body.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn decode(body: &'a [u8], codec: &Codec) -> Result<Self, Notification> {
         let mut this = Self { body, index: UpdateIndex::new() };
         validate(body, codec, &mut this.index)?;
@@ -92,13 +92,6 @@ impl<'a> UpdateView<'a> {
         self.index.end_of_rib
     }
 
-    #[inline]
-    fn block(&self, block: Option<Block>) -> Option<NlriBlock<'a>> {
-        let block = block?;
-        let octets = block.nlri.of(self.body);
-        (!octets.is_empty()).then(|| NlriBlock::checked(block.family, block.form, octets))
-    }
-
     /// The next hop of MP_REACH_NLRI, which was checked against what was negotiated.
     #[inline]
     pub(super) fn mp_next_hop(&self) -> Option<NextHop> {
@@ -109,30 +102,23 @@ impl<'a> UpdateView<'a> {
     /// Announced routes: at most one block from the NLRI field and one from MP_REACH_NLRI. None after treat-as-withdraw.
     #[inline]
     pub fn reach(&self) -> impl Iterator<Item = Reach<'a>> + use<'a> {
-        let reach = |block: Option<Block>, next_hop: Option<NextHop>| {
-            let (nlri, next_hop) = (self.block(block)?, next_hop?);
-            Some(Reach { family: nlri.family(), next_hop, nlri })
-        };
-        let index = &self.index;
-        let both = if index.withdraw {
-            [None, None]
-        } else {
-            [
-                reach(index.announced, index.next_hop.map(|a| NextHop::V4(a.into()))),
-                reach(index.mp_reach, self.mp_next_hop()),
-            ]
-        };
-        both.into_iter().flatten()
+        let Self { body, index } = self;
+        let shown = !index.withdraw;
+        ReachBlocks {
+            body,
+            classic: index.announced.filter(|_| shown).zip(index.next_hop),
+            mp: index.mp_reach.filter(|_| shown).zip(index.mp_next_hop),
+        }
     }
 
     /// Withdrawn routes: the Withdrawn Routes field, MP_UNREACH_NLRI, and after treat-as-withdraw the announced ones.
     /// Where one message names a route twice, the announcement counts (RFC 4271 §4.3); take these first.
     #[inline]
     pub fn unreach(&self) -> impl Iterator<Item = NlriBlock<'a>> + use<'a> {
+        let Self { body, index } = self;
         let (announced, mp_reach) =
-            if self.index.withdraw { (self.index.announced, self.index.mp_reach) } else { (None, None) };
-        let blocks = [self.index.withdrawn, self.index.mp_unreach, announced, mp_reach];
-        blocks.map(|b| self.block(b)).into_iter().flatten()
+            if index.withdraw { (index.announced, index.mp_reach) } else { (None, None) };
+        UnreachBlocks { body, withdrawn: index.withdrawn, mp_unreach: index.mp_unreach, announced, mp_reach }
     }
 
     /// The attribute section, as far as attributes are shown: not after treat-as-withdraw.
@@ -228,5 +214,73 @@ impl<'a> UpdateView<'a> {
     #[must_use]
     pub fn cluster_list(&self) -> ClusterList<'a> {
         ClusterList(self.value(AttributeCode::CLUSTER_LIST).unwrap_or_default())
+    }
+}
+
+impl Block {
+    /// The NLRI, unless there are none.
+    #[inline]
+    fn of(self, body: &[u8]) -> Option<NlriBlock<'_>> {
+        let octets = self.nlri.of(body);
+        (!octets.is_empty()).then(|| NlriBlock::checked(self.family, self.form, octets))
+    }
+}
+
+/// What [`UpdateView::reach`] goes through; each is taken once.
+struct ReachBlocks<'a> {
+    body: &'a [u8],
+    classic: Option<(Block, [u8; 4])>,
+    mp: Option<(Block, Span)>,
+}
+
+impl<'a> ReachBlocks<'a> {
+    #[inline]
+    fn classic(&mut self) -> Option<Reach<'a>> {
+        let (block, next_hop) = self.classic.take()?;
+        Some(Reach {
+            family: block.family,
+            next_hop: NextHop::V4(next_hop.into()),
+            nlri: block.of(self.body)?,
+        })
+    }
+
+    /// The next hop was checked against what was negotiated.
+    #[inline]
+    fn mp(&mut self) -> Option<Reach<'a>> {
+        let (block, next_hop) = self.mp.take()?;
+        let next_hop = NextHop::decode(next_hop.of(self.body), block.family, true).ok()?;
+        Some(Reach { family: block.family, next_hop, nlri: block.of(self.body)? })
+    }
+}
+
+impl<'a> Iterator for ReachBlocks<'a> {
+    type Item = Reach<'a>;
+
+    #[inline]
+    fn next(&mut self) -> Option<Reach<'a>> {
+        self.classic().or_else(|| self.mp())
+    }
+}
+
+/// What [`UpdateView::unreach`] goes through; each is taken once.
+struct UnreachBlocks<'a> {
+    body: &'a [u8],
+    withdrawn: Option<Block>,
+    mp_unreach: Option<Block>,
+    announced: Option<Block>,
+    mp_reach: Option<Block>,
+}
+
+impl<'a> Iterator for UnreachBlocks<'a> {
+    type Item = NlriBlock<'a>;
+
+    #[inline]
+    fn next(&mut self) -> Option<NlriBlock<'a>> {
+        let body = self.body;
+        let next = |block: &mut Option<Block>| block.take().and_then(|b| b.of(body));
+        next(&mut self.withdrawn)
+            .or_else(|| next(&mut self.mp_unreach))
+            .or_else(|| next(&mut self.announced))
+            .or_else(|| next(&mut self.mp_reach))
     }
 }
