@@ -72,6 +72,7 @@ impl<'a> Reflector<'a> {
         for entry in entries {
             let _ = write!(text, "[[neighbor]]\naddress = \"{}\"\nasn = {}\n", entry.address, entry.asn);
             if entry.both_families {
+                text.push_str("families = [\"ipv4-unicast\", \"ipv6-unicast\"]\n");
                 let _ = writeln!(text, "next-hop-ipv6 = \"{local6}\"");
             } else {
                 let family = if entry.address.is_ipv4() { "ipv4" } else { "ipv6" };

@@ -4,13 +4,13 @@ use std::time::Duration;
 
 use super::OUR_AS;
 use crate::Scenario;
-use crate::lab::{Lab, holds};
+use crate::lab::{Lab, Node, eventually, holds};
 use crate::ours::{PeerEntry, Reflector};
-use crate::peer::{Daemon, Kind, Neighbor, Setup};
+use crate::peer::{Daemon, Kind, Neighbor, Setup, UP};
 
 const THEIRS: &str = "198.51.100.0/24";
 
-/// Times that both are made to call; the order in which connections and messages cross differs from time to time.
+/// Times that both are made to call; the order in which messages cross differs from time to time.
 const ROUNDS: usize = 3;
 
 pub(super) fn scenarios() -> Vec<Scenario> {
@@ -28,46 +28,62 @@ pub(super) fn scenarios() -> Vec<Scenario> {
 /// One session comes out of two connections, and it stays.
 fn both_call(lab: &Lab, kind: Kind, our_index: u8) {
     let (ours, theirs) = (lab.node("ours", our_index), lab.node("theirs", 5));
-    let entries = [PeerEntry::new(theirs.v4(), OUR_AS).key("connect-retry = 1")];
+    lab.cable(&theirs, false);
+    let entries = [PeerEntry::new(theirs.v4(), OUR_AS)];
     let mut reflector = Reflector::start(lab, &ours, OUR_AS, &entries, "");
     let neighbor = Neighbor::active(ours.v4(), OUR_AS);
-    // The cable is out while both start, so that both have calls waiting when it goes in.
-    lab.cable(&theirs, false);
     let mut daemon = kind.start(lab, &theirs, Setup::new(OUR_AS, vec![neighbor], &[THEIRS]));
-    lab.cable(&theirs, true);
-    for round in 0..ROUNDS {
+    let mut collisions = 0;
+    for round in 1..=ROUNDS {
+        // While the cable is out, each side's call waits for the other's hardware address. Whoever learns it first
+        // is thereby learned, so both calls leave in the same moment.
+        eventually("both sides are calling", UP, || {
+            connections(lab, &ours, "syn-sent")?;
+            connections(lab, &theirs, "syn-sent")
+        });
+        lab.cable(&theirs, true);
         reflector.comes_up_with(theirs.v4());
         daemon.comes_up_with(ours.v4());
         one_session_stays(&reflector, &*daemon, lab, &ours, &theirs);
-        if round + 1 < ROUNDS {
+        let peer = reflector.peer(theirs.v4().into()).expect("it is configured");
+        collisions += usize::from(peer["messages-sent"]["open"] != 1);
+        if round < ROUNDS {
             daemon.kill();
             reflector.kill();
             lab.cable(&theirs, false);
+            forget_neighbor(lab, &ours);
+            forget_neighbor(lab, &theirs);
             daemon.restart();
             reflector.restart();
-            lab.cable(&theirs, true);
         }
     }
+    assert_ne!(collisions, 0, "no OPEN messages crossed in {ROUNDS} rounds: this tests nothing");
 }
 
 /// For longer than a lost collision takes to show, the session is the one that came up, over one connection.
-fn one_session_stays(
-    reflector: &Reflector<'_>,
-    daemon: &dyn Daemon,
-    lab: &Lab,
-    ours: &crate::lab::Node,
-    theirs: &crate::lab::Node,
-) {
+fn one_session_stays(reflector: &Reflector<'_>, daemon: &dyn Daemon, lab: &Lab, ours: &Node, theirs: &Node) {
     holds("one session, up all the time, over one connection", Duration::from_secs(4), || {
         let peer = reflector.established(theirs.v4().into())?;
         if peer["established"] != 1 {
             return Err(format!("the session came up more than once: {peer}"));
         }
         daemon.established(ours.v4().into())?;
-        let connections =
-            lab.run(ours, &["ss", "-Htn", "state", "established", "src", &ours.v4().to_string()])?;
-        let connections = connections.lines().count();
-        if connections == 1 { Ok(()) } else { Err(format!("{connections} connections; {peer}")) }
+        match connections(lab, ours, "established")? {
+            1 => Ok(()),
+            many => Err(format!("{many} connections; {peer}")),
+        }
     });
     daemon.learns(THEIRS);
+}
+
+/// How many connections of a node are in a state; none is an error.
+fn connections(lab: &Lab, node: &Node, state: &str) -> Result<usize, String> {
+    let list = lab.run(node, &["ss", "-Htn", "state", state, "src", &node.v4().to_string()])?;
+    let count = list.lines().count();
+    if count > 0 { Ok(count) } else { Err(format!("no connection of {} is {state}", node.name)) }
+}
+
+/// Empties the node's table of hardware addresses.
+fn forget_neighbor(lab: &Lab, node: &Node) {
+    lab.run(node, &["ip", "neighbor", "flush", "all"]).unwrap_or_else(|error| panic!("{error}"));
 }
