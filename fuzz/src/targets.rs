@@ -1,7 +1,9 @@
 //! The targets. None may panic; each also holds what it reads against what it must be.
 use bgp_wire::{
-    AsPath, Asn, AttributeBlock, Codec, Community, Family, FamilySet, Message, NextHop, Notification,
-    PathAttributes, PathId, PathSegment, PeerKind, Reaction, SegmentKind, UpdateView, announce,
+    Afi, AsPath, Asn, AttributeBlock, ClusterId, Codec, Community, EvpnRoute, Family, FamilySet, FlowSpec,
+    LabeledPrefix, Message, NextHop, Nlri, NlriBlock, Notification, OpaqueNlri, PathAttributes, PathId,
+    PathSegment, PeerKind, Reaction, Reflection, RouterId, SegmentKind, UpdateView, VpnPrefix, WriteNlri,
+    announce,
 };
 use bytes::{Bytes, BytesMut};
 use ipnet::Ipv4Net;
@@ -10,7 +12,8 @@ use ipnet::Ipv4Net;
 fn context(data: &[u8]) -> Option<(Codec, &[u8])> {
     let (bits, rest) = data.split_first()?;
     let bit = |n: u8| bits & 1 << n != 0;
-    let both = FamilySet::of(&[Family::IPV4_UNICAST, Family::IPV6_UNICAST]);
+    let known = FamilySet::of(Family::KNOWN);
+    let both = if bit(7) { known } else { FamilySet::of(&[Family::IPV4_UNICAST, Family::IPV6_UNICAST]) };
     let add_path = if bit(2) { both } else { FamilySet::empty() };
     let codec = Codec {
         peer: if bit(0) { PeerKind::Internal } else { PeerKind::External },
@@ -18,7 +21,7 @@ fn context(data: &[u8]) -> Option<(Codec, &[u8])> {
         extended_message: bit(3),
         add_path_rx: add_path,
         add_path_tx: add_path,
-        multiple_labels: FamilySet::empty(),
+        multiple_labels: if bit(4) { both } else { FamilySet::empty() },
         extended_next_hop: if bit(4) { both } else { FamilySet::empty() },
         families: if bit(5) { FamilySet::of(&[Family::IPV4_UNICAST]) } else { both },
         afi_safi_disable: bit(6),
@@ -128,11 +131,17 @@ fn lawful(codec: &Codec, view: &UpdateView<'_>) {
     for block in view.unreach().chain(reach.iter().map(|r| r.nlri)) {
         assert!(codec.families.contains(block.family()) && !block.is_empty());
         let count = block.iter().count();
-        assert_eq!(count, block.ipv4().count() + block.ipv6().count());
-        assert!(count > 0);
+        let link_state = block.family().afi == Afi::BGP_LS;
+        if block.family().is_ipv4_prefix() || block.family().is_ipv6_prefix() {
+            assert_eq!(count, block.ipv4().count() + block.ipv6().count());
+        }
+        // Of BGP-LS, those that are malformed inside are left out.
+        assert!(count > 0 || link_state);
+        block.iter().for_each(|(_, nlri)| one_nlri(block.family(), &nlri));
         block.ipv4().for_each(|(_, p)| assert_eq!(p, p.trunc()));
         block.ipv6().for_each(|(_, p)| assert_eq!(p, p.trunc()));
     }
+    reflected(codec, view);
     let mut canonical = Vec::new();
     view.canonical_attributes(&mut canonical);
     let block = AttributeBlock::parse(&canonical).expect("a canonical block");
@@ -149,6 +158,76 @@ fn lawful(codec: &Codec, view: &UpdateView<'_>) {
     }
 }
 
+/// One NLRI: shown, keyed, written, and read as it was.
+fn one_nlri(family: Family, nlri: &Nlri<'_>) {
+    assert!(nlri.is_of(family));
+    let _ = nlri.to_string();
+    let (mut out, mut key) = (BytesMut::new(), Vec::new());
+    nlri.write(&mut out);
+    nlri.append_key(&mut key);
+    assert_eq!(out.len(), nlri.wire_len());
+    assert!(key.len() <= out.len());
+    match nlri {
+        Nlri::Opaque(one) => {
+            assert_eq!(one.as_bytes(), &out[..]);
+            assert_eq!(one.key().len(), key.len());
+            if let Some(route) = one.evpn() {
+                let mut again = BytesMut::new();
+                route.write(&mut again);
+                assert_eq!(EvpnRoute::parse(&again), Some(route));
+            }
+            if let Some(flow) = one.flowspec() {
+                for component in flow.components() {
+                    let _ = (component.prefix(), component.operators().matches(0x1234));
+                }
+            }
+        }
+        // Whole stacks are read only where that was negotiated.
+        Nlri::Labeled(LabeledPrefix { labels, .. }) | Nlri::Vpn(VpnPrefix { labels, .. })
+            if labels.len() > 1 => {}
+        _ => {
+            let block = NlriBlock::parse(family, false, &out).expect("what is written is read");
+            assert!(block.iter().map(|(_, n)| n).eq([*nlri]));
+        }
+    }
+}
+
+/// What goes out by octets shows the same routes, and two attributes.
+fn reflected(codec: &Codec, view: &UpdateView<'_>) {
+    let how = Reflection { originator_id: RouterId(7), cluster_id: ClusterId(9) };
+    let mut out = BytesMut::new();
+    if view.reflect(codec, &how, &mut out).is_err() {
+        assert!(out.is_empty());
+        return;
+    }
+    let again = codec.decode_update(&out).expect("what is reflected is lawful");
+    assert_eq!(again.outcome(), Reaction::Accept);
+    assert!(again.reach().eq(view.reach()) && again.unreach().eq(view.unreach()));
+    if view.reach().next().is_some() {
+        assert_eq!(again.cluster_list().iter().next(), Some(how.cluster_id));
+        assert_eq!(again.cluster_list().len(), view.cluster_list().len() + 1);
+        assert_eq!(again.originator_id(), view.originator_id().or(Some(how.originator_id)));
+    }
+}
+
+/// NLRI: a family, whether with path identifiers, and the octets of a block.
+pub fn nlri(data: &[u8]) {
+    let Some(([family, add_path], octets)) = data.split_first_chunk::<2>() else { return };
+    let family = Family::KNOWN[usize::from(*family) % Family::KNOWN.len()];
+    let add_path = add_path & 1 != 0;
+    if let Some(one) = OpaqueNlri::parse(family, octets) {
+        one_nlri(family, &Nlri::Opaque(one));
+    }
+    let _ = (EvpnRoute::parse(octets), FlowSpec::parse(family, octets).map(|flow| flow.to_string()));
+    let Some(block) = NlriBlock::parse(family, add_path, octets) else { return };
+    let mut len = 0;
+    for (_, nlri) in block.iter() {
+        one_nlri(family, &nlri);
+        len += nlri.wire_len() + if add_path { 4 } else { 0 };
+    }
+    assert_eq!(len, octets.len());
+}
+
 /// The owned message and the borrowed view agree in everything.
 pub fn view_owned(data: &[u8]) {
     let Some((codec, body)) = context(data) else { return };
@@ -157,6 +236,7 @@ pub fn view_owned(data: &[u8]) {
     match (codec.decode(&bytes), borrowed) {
         (Err(a), Err(b)) => assert_eq!(a, b),
         (Ok(Message::Update(owned)), Ok(borrowed)) => {
+            assert_eq!(borrowed.to_update(), owned);
             let view = owned.view();
             assert_eq!((view.outcome(), view.end_of_rib()), (borrowed.outcome(), borrowed.end_of_rib()));
             assert!(view.faults().eq(borrowed.faults()));

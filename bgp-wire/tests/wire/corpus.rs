@@ -20,6 +20,7 @@ fn every_seed_passes_its_target() {
     replay("frame", targets::frame);
     replay("open", targets::open);
     replay("update", targets::update);
+    replay("nlri", targets::nlri);
     replay("notification", targets::notification);
     replay("refresh", targets::refresh);
     replay("round_trip", targets::round_trip);

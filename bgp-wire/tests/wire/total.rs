@@ -43,6 +43,7 @@ proptest! {
         targets::update(&data);
         targets::view_owned(&data);
         targets::round_trip(&data);
+        targets::nlri(&data);
     }
 
     #[test]
