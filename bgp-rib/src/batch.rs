@@ -10,7 +10,7 @@ use foldhash::fast::FixedState;
 use hashbrown::HashTable;
 
 use crate::attributes::AttributesId;
-use crate::export::{self, HeldBack, Outbound};
+use crate::export::{self, HeldBack, Offer, Outbound};
 use crate::group::Group;
 use crate::log::Log;
 use crate::pack;
@@ -22,6 +22,19 @@ use crate::table::{Shared, Table};
 
 /// Bytes per batch, estimated before encoding: what a socket takes at once; one route's attributes may exceed it.
 const MAX_BYTES: usize = 64 * 1024;
+
+/// What the members that a batch is for have been told of its stretch.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub(crate) enum Mode {
+    /// Older states of its prefixes.
+    Follow,
+    /// Nothing, or everything as it stands: nothing is withdrawn.
+    Initial,
+    /// Everything as it stands, by the rules of another group: the difference is told.
+    Swap(u32),
+    /// Everything as it stands, by rules that are not known: everything is told again or withdrawn.
+    Resync,
+}
 
 /// Messages for `[from, to)`.
 #[derive(Debug)]
@@ -171,24 +184,23 @@ impl EditList {
     }
 }
 
-/// Encodes `[from, limit)`, or as much of it as one batch holds. An `initial` batch is for members that were never told
-/// anything of the stretch: it withdraws nothing.
+/// Encodes `[from, limit)`, or as much of it as one batch holds.
 pub(crate) fn encode<K: Key>(
     table: &Table<K>,
     shared: &Shared,
     group: &mut Group,
     index: u32,
     draft: &mut Draft,
-    (from, limit, initial): (u64, u64, bool),
+    (from, limit, mode): (u64, u64, Mode),
 ) -> Batch {
     draft.items.clear();
     draft.withdrawn.clear();
     draft.edits.clear();
     draft.out.clear();
-    let to = collect(table, shared, group, index, draft, (from, limit, initial));
+    let to = collect(table, shared, group, index, draft, (from, limit, mode));
     draft.items.sort_unstable_by_key(|item| (item.run(), item.id));
     let mut writer = Writer { codec: group.key.codec, pieces: Vec::new(), announced: 0 };
-    announce(table, shared, group, draft, &mut writer, initial);
+    announce(table, shared, group, draft, &mut writer, mode);
     draft.withdrawn.sort_unstable();
     let common = withdraw(table, draft, &mut writer);
     group.front = group.front.max(to);
@@ -211,22 +223,49 @@ struct Offered {
     /// Members that it is kept from: the source, and the peer that is its next hop.
     except: [u32; 2],
     edits: u32,
+    /// The members have it like that already, by the rules of their former group; then whether it stands with them.
+    unchanged: Option<bool>,
 }
 
 fn offer(
     shared: &Shared,
-    group: &Group,
+    (former, group): (Option<&Group>, &Group),
     route: &Outbound,
     edits: &mut EditList,
     only_member: impl Fn(u32) -> u32,
 ) -> Offered {
     let offer = export::offer(shared, &group.key, route);
+    let unchanged = former.and_then(|former| unchanged(shared, former, group, route, &offer));
     let through = offer.as_ref().map_or(NONE, |offer| through(shared, route.attributes, offer.next_hop));
     let (source, through) = (only_member(route.source), only_member(through));
     let except = [source, if through == source { NONE } else { through }];
     let goes = offer.is_ok();
     let edits = edits.name(offer.ok().and_then(|offer| offer.edits), shared.config.seed);
-    Offered { attributes: route.attributes, source: route.source, goes, except, edits }
+    Offered { attributes: route.attributes, source: route.source, goes, except, edits, unchanged }
+}
+
+/// Whether a group's members have a route already as they should, having been told by the rules of another group; then
+/// whether it stands with them.
+fn unchanged(
+    shared: &Shared,
+    former: &Group,
+    group: &Group,
+    route: &Outbound,
+    now: &Result<Offer, HeldBack>,
+) -> Option<bool> {
+    let written = |group: &Group, offer: &Offer| {
+        let mut block = Vec::new();
+        let source = (route.attributes, route.source);
+        export::write(shared, &group.key, source, offer.edits.as_deref(), &mut block).map(|()| block)
+    };
+    match (export::offer(shared, &former.key, route), now) {
+        (Err(_), Err(_)) => Some(false),
+        (Ok(before), Ok(now)) if before.next_hop == now.next_hop => {
+            let (before, now) = (written(former, &before), written(group, now));
+            (before == now).then_some(now.is_ok())
+        }
+        _ => None,
+    }
 }
 
 /// The peer that is the next hop that the others are told, `NONE` if none is.
@@ -244,12 +283,17 @@ fn collect<K: Key>(
     group: &mut Group,
     index: u32,
     draft: &mut Draft,
-    (from, limit, initial): (u64, u64, bool),
+    (from, limit, mode): (u64, u64, Mode),
 ) -> u64 {
     let member =
         |slot: u32| table.peer(slot).and_then(|peer| peer.reader.as_ref()).is_some_and(|r| r.group == index);
     let only_member = |slot: u32| if member(slot) { slot } else { NONE };
-    let each_prefix = group.key.export.asks_for_prefix();
+    let former = match mode {
+        Mode::Swap(former) => table.groups.get(former),
+        _ => None,
+    };
+    let asks = |group: &Group| group.key.export.asks_for_prefix();
+    let each_prefix = asks(group) || former.is_some_and(asks);
     let mut last: Option<Offered> = None;
     let mut bytes = 0;
     let most = shared.config.batch_prefixes.max(1);
@@ -259,7 +303,7 @@ fn collect<K: Key>(
         }
         let fresh = position >= group.front;
         let sole = table.entries[id].sole;
-        let told = !initial && group.ever.contains(id);
+        let told = mode != Mode::Initial && group.ever.contains(id);
         bytes += size_of::<K>();
         let offered = table.best_path(id).and_then(|path| {
             let same = |offered: &Offered| {
@@ -268,14 +312,21 @@ fn collect<K: Key>(
             if !last.as_ref().is_some_and(same) {
                 let before = last.map(|offered| (offered.attributes, offered.edits));
                 let route = table.outbound(path);
-                let offered = offer(shared, group, &route, &mut draft.edits, only_member);
+                let offered = offer(shared, (former, group), &route, &mut draft.edits, only_member);
                 if before != Some((offered.attributes, offered.edits)) {
                     bytes += shared.attributes[path.attributes].bytes().len() + pack::MESSAGE_OVERHEAD;
                 }
                 last = Some(offered);
             }
-            last.filter(|offered| offered.goes)
+            last
         });
+        if let Some(stands) = offered.and_then(|offered| offered.unchanged) {
+            if fresh {
+                group.stand(id, stands);
+            }
+            continue;
+        }
+        let offered = offered.filter(|offered| offered.goes);
         if let Some(Offered { attributes, source, except, edits, .. }) = offered {
             draft.items.push(Item { except, attributes, source, edits, id, fresh });
             if told {
@@ -324,7 +375,7 @@ fn announce<K: Key>(
     group: &mut Group,
     draft: &mut Draft,
     writer: &mut Writer,
-    initial: bool,
+    mode: Mode,
 ) {
     let Draft { items, withdrawn, edits, out, block } = draft;
     for run in items.chunk_by(|a, b| a.run() == b.run()) {
@@ -338,7 +389,7 @@ fn announce<K: Key>(
         for item in run {
             if told {
                 group.ever.insert(item.id);
-            } else if !initial && group.ever.contains(item.id) {
+            } else if mode != Mode::Initial && group.ever.contains(item.id) {
                 withdrawn.push((audience, item.id));
             }
             if item.fresh {

@@ -6,7 +6,7 @@ use bgp_wire::{Family, NextHop, PathAttributes, RouteRefresh, UpdateView};
 use bytes::Bytes;
 use ipnet::IpNet;
 
-use crate::{OwnerId, PeerId, PeerParams, ReaderId};
+use crate::{OwnerId, PeerId, PeerParams, Policy, ReaderId};
 
 /// What can happen to the tables.
 #[derive(Debug)]
@@ -25,6 +25,16 @@ pub enum Input<'a> {
     Withdraw(OwnerId, &'a [IpNet]),
     /// What is known about the way to a next hop; one never spoken of is reachable at no cost.
     NextHop(IpAddr, Reachability),
+    /// Other policies for a peer that is up; `None` leaves the one it has. What changes by it is told, and nothing else: no
+    /// session is reset and no refresh asked for.
+    SetPolicy {
+        /// Which peer.
+        peer: PeerId,
+        /// What we take from it.
+        import: Option<Policy>,
+        /// What we tell it.
+        export: Option<Policy>,
+    },
     /// Time passed: what `poll_timeout` asked for.
     Tick,
 }

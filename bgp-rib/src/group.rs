@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
-use crate::batch::Batch;
+use crate::batch::{Batch, Mode};
 use crate::config::RibConfig;
 use crate::export::{GroupKey, Origin};
 use crate::log::Log;
@@ -20,6 +20,8 @@ pub(crate) struct Reader {
     pub(crate) birth: u64,
     pub(crate) end_of_rib: EndOfRib,
     pub(crate) refresh: Option<RefreshWalk>,
+    /// It changed its group; before it reads on it hears the difference.
+    pub(crate) swap: Option<SwapWalk>,
     /// Prefixes that stood at the peer when it was last drained, or that its first walk has told it so far.
     pub(crate) advertised: u32,
     /// It stands in its group's list of idle members.
@@ -29,7 +31,17 @@ pub(crate) struct Reader {
 impl Reader {
     pub(crate) fn new(group: u32, origin: Origin, birth: u64) -> Self {
         let end_of_rib = EndOfRib::Walking;
-        Self { group, origin, cursor: 0, birth, end_of_rib, refresh: None, advertised: 0, listed: false }
+        Self {
+            group,
+            origin,
+            cursor: 0,
+            birth,
+            end_of_rib,
+            refresh: None,
+            swap: None,
+            advertised: 0,
+            listed: false,
+        }
     }
 
     /// From where on it may have to hear of withdrawals.
@@ -56,7 +68,10 @@ impl Reader {
 
     /// Whether there is nothing to hand out.
     pub(crate) fn drained(&self, head: u64) -> bool {
-        self.cursor >= head && self.end_of_rib == EndOfRib::Sent && self.refresh.is_none()
+        self.cursor >= head
+            && self.end_of_rib == EndOfRib::Sent
+            && self.refresh.is_none()
+            && self.swap.is_none()
     }
 }
 
@@ -88,6 +103,15 @@ impl RefreshWalk {
     pub(crate) fn new(end: u64) -> Self {
         Self { cursor: 0, end, begun: false, finish: None, again: false }
     }
+}
+
+/// A walk over what a peer was told by the rules of its former group.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct SwapWalk {
+    pub(crate) cursor: u64,
+    pub(crate) end: u64,
+    /// The former group, of which the peer is counted as a member until then; `NONE` where there were several.
+    pub(crate) former: u32,
 }
 
 /// Peers of one key.
@@ -225,8 +249,8 @@ const FULL: usize = 16 * 1024;
 /// Batches of one group that members which come to the same place may still use; the oldest go first.
 #[derive(Debug)]
 pub(crate) struct Cache {
-    batches: BTreeMap<(bool, u64), Batch>,
-    order: VecDeque<(bool, u64)>,
+    batches: BTreeMap<(Mode, u64), Batch>,
+    order: VecDeque<(Mode, u64)>,
     bytes: usize,
     budget: usize,
     /// Prefixes that a batch covers at most.
@@ -240,15 +264,15 @@ impl Cache {
 
     /// The batch that begins at `from`, if it ends within `limit`, brings its reader far enough, and nothing of it moved
     /// since it was made.
-    pub(crate) fn get(&self, initial: bool, from: u64, limit: u64, log: &Log) -> Option<&Batch> {
-        let batch = self.batches.get(&(initial, from))?;
+    pub(crate) fn get(&self, mode: Mode, from: u64, limit: u64, log: &Log) -> Option<&Batch> {
+        let batch = self.batches.get(&(mode, from))?;
         let far = batch.bytes.len() >= FULL || self.far(from, batch.to, limit);
         (batch.to <= limit && far && batch.is_current(log)).then_some(batch)
     }
 
     /// Where the next usable batch behind `from` begins: a batch that ends there brings its reader to the others.
-    pub(crate) fn boundary(&self, initial: bool, from: u64, limit: u64, log: &Log) -> Option<u64> {
-        let (&(_, start), batch) = self.batches.range((initial, from + 1)..(initial, limit)).next()?;
+    pub(crate) fn boundary(&self, mode: Mode, from: u64, limit: u64, log: &Log) -> Option<u64> {
+        let (&(_, start), batch) = self.batches.range((mode, from + 1)..(mode, limit)).next()?;
         (self.far(from, start, limit) && batch.is_current(log)).then_some(start)
     }
 
@@ -258,8 +282,8 @@ impl Cache {
         (to - from).saturating_mul(4) >= (limit - from).min(self.prefixes)
     }
 
-    pub(crate) fn insert(&mut self, initial: bool, batch: Batch) {
-        let key = (initial, batch.from);
+    pub(crate) fn insert(&mut self, mode: Mode, batch: Batch) {
+        let key = (mode, batch.from);
         self.bytes += batch.bytes.len() + BATCH_OVERHEAD;
         if let Some(old) = self.batches.insert(key, batch) {
             self.bytes -= old.bytes.len() + BATCH_OVERHEAD;

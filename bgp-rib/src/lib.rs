@@ -89,6 +89,7 @@ mod rib;
 mod select;
 mod session;
 mod slab;
+mod swap;
 mod table;
 mod transmit;
 

@@ -24,6 +24,8 @@ pub(crate) struct Peer {
     pub(crate) told: bool,
     /// A former session that left routes was of another identity: telling one of them again is a change.
     pub(crate) renamed: bool,
+    /// Its import policy changed, and not all its routes have been judged by the new one.
+    pub(crate) judging: bool,
     /// When routes of an ended session must be gone.
     pub(crate) stale_until: Option<Duration>,
     /// Where its routes came from, as the export rules see it.
@@ -40,7 +42,7 @@ impl Peer {
                 cluster_id: params.cluster_id.unwrap_or(cluster_id),
             },
         };
-        Self { params, up: true, told: false, renamed: false, stale_until: None, origin }
+        Self { params, up: true, told: false, renamed: false, judging: false, stale_until: None, origin }
     }
 
     /// Whether routes told by this session mean something else than the same ones told by the former.
@@ -54,6 +56,8 @@ impl Peer {
 #[derive(Debug, Default)]
 pub(crate) struct Peers {
     slots: Vec<Option<Box<Peer>>>,
+    /// Some peer's routes are being judged by a new import policy.
+    pub(crate) judging: bool,
 }
 
 impl Peers {
@@ -81,6 +85,13 @@ impl Peers {
     pub(crate) fn remove(&mut self, slot: u32) {
         if let Some(peer) = self.slots.get_mut(slot as usize) {
             *peer = None;
+        }
+    }
+
+    /// All routes of all peers have been judged.
+    pub(crate) fn end_judging(&mut self) {
+        if core::mem::take(&mut self.judging) {
+            self.slots.iter_mut().flatten().for_each(|peer| peer.judging = false);
         }
     }
 

@@ -124,6 +124,7 @@ impl Rib {
                 prefixes.iter().for_each(|prefix| self.withdraw(owner, *prefix));
             }
             Input::NextHop(to, reachability) => self.next_hop(to, reachability),
+            Input::SetPolicy { peer, import, export } => self.set_policy(peer, import, export),
             Input::Tick => self.tick(),
         }
         self.wake();
@@ -324,8 +325,9 @@ impl Rib {
         let turn = self.shared.config.turn.max(1);
         self.expire();
         self.sweep(turn as usize);
-        self.ipv4.continue_rescan(&mut self.shared, turn);
-        self.ipv6.continue_rescan(&mut self.shared, turn);
+        self.ipv4.continue_rescan(&mut self.shared, &self.clusters, turn);
+        self.ipv6.continue_rescan(&mut self.shared, &self.clusters, turn);
+        self.end_judging();
         self.ipv4.reap(turn as usize);
         self.ipv6.reap(turn as usize);
     }

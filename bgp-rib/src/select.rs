@@ -1,5 +1,7 @@
 //! From paths to the Loc-RIB: decides a prefix and tells the logs what its readers would see changed.
 
+use bgp_wire::ClusterId;
+
 use crate::attributes::Scope;
 use crate::prefix::Key;
 use crate::slab::NONE;
@@ -155,11 +157,14 @@ impl<K: Key> Table<K> {
     }
 
     /// Decides up to `turn` prefixes anew.
-    pub(crate) fn continue_rescan(&mut self, shared: &mut Shared, turn: u32) {
+    pub(crate) fn continue_rescan(&mut self, shared: &mut Shared, clusters: &[ClusterId], turn: u32) {
         let Some(from) = self.rescan else { return };
         let end = from.saturating_add(turn).min(self.entries.bound());
         for id in from..end {
             if id < self.entries.bound() && self.entries[id].state != State::Free {
+                if shared.peers.judging {
+                    self.judge_again(shared, clusters, id);
+                }
                 let before = self.seen(id);
                 self.decide(shared, id, Touched::new(before));
             }

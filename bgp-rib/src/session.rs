@@ -30,6 +30,9 @@ impl Rib {
         let former = self.shared.peers.get(slot).filter(|_| has_past);
         let is_another = former.is_some_and(|former| peer.differs_as_source(former));
         peer.renamed = is_another || (former.is_some_and(|former| former.renamed) && self.is_sweeping(slot));
+        let import = &peer.params.import;
+        let judging = former.is_some_and(|former| former.judging || former.params.import != *import);
+        peer.judging = judging;
         let families = peer.params.families;
         // Who comes back as another is not the one whose routes were kept.
         let keep = if is_another { FamilySet::empty() } else { peer.params.keep_stale };
@@ -45,6 +48,10 @@ impl Rib {
         self.shared.peers.put(slot, peer);
         if own_cluster {
             self.gather_clusters();
+        }
+        if judging {
+            self.shared.peers.judging = true;
+            self.begin_rescan();
         }
         for family in FAMILIES {
             if !families.contains(family) || !keep.contains(family) {
@@ -199,5 +206,8 @@ impl<K: Key> Table<K> {
             group.idle.retain(|&other| other != slot);
         }
         self.groups.leave(reader.group);
+        if let Some(walk) = reader.swap {
+            self.groups.leave(walk.former);
+        }
     }
 }

@@ -68,7 +68,7 @@ impl<T> core::ops::IndexMut<u32> for Slab<T> {
 }
 
 /// One bit per name.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct BitSet {
     words: Vec<u64>,
 }
@@ -76,6 +76,21 @@ pub(crate) struct BitSet {
 impl BitSet {
     pub(crate) fn contains(&self, id: u32) -> bool {
         self.words.get(id as usize / 64).is_some_and(|word| word & (1 << (id % 64)) != 0)
+    }
+
+    /// Whether no bit is set.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.words.iter().all(|&word| word == 0)
+    }
+
+    /// Sets every bit that is set in the other.
+    pub(crate) fn insert_all(&mut self, other: &Self) {
+        if self.words.len() < other.words.len() {
+            self.words.resize(other.words.len(), 0);
+        }
+        for (word, more) in self.words.iter_mut().zip(&other.words) {
+            *word |= more;
+        }
     }
 
     /// Sets the bit; whether it was clear.

@@ -301,10 +301,15 @@ impl<K: Key> Table<K> {
         let renewed = self.renew(path, told.peer);
         let was = &self.paths[path];
         let renamed = renewed && shared.peers.get(told.peer).is_some_and(|peer| peer.renamed);
-        if was.attributes == told.attributes && was.verdict == told.verdict && !renamed {
-            return;
+        if was.attributes != told.attributes || was.verdict != told.verdict || renamed {
+            self.change(shared, id, path, told, renamed);
         }
+    }
+
+    /// A path gets other attributes or another verdict.
+    pub(crate) fn change(&mut self, shared: &mut Shared, id: u32, path: u32, told: Told, renamed: bool) {
         let before = self.seen(id);
+        let was = &self.paths[path];
         let (old, was_accepted, was_multipath) = (was.attributes, was.verdict == 0, was.multipath);
         shared.attributes.retain(told.attributes, 1);
         self.paths[path].attributes = told.attributes;

@@ -3,7 +3,7 @@
 use bgp_wire::{RefreshKind, RouteRefresh};
 use bytes::{Bytes, BytesMut};
 
-use crate::batch::{self, Draft};
+use crate::batch::{self, Draft, Mode};
 use crate::group::{EndOfRib, Reader, RefreshWalk};
 use crate::pack;
 use crate::prefix::Key;
@@ -40,11 +40,15 @@ impl<K: Key> Table<K> {
             if reader.drained(head) {
                 return Progress::Drained;
             }
-            if reader.cursor < head {
-                self.read_on(shared, draft, slot, chunks);
+            if reader.swap.is_some() {
+                self.swap_on(shared, draft, slot, chunks);
+            } else {
+                if reader.cursor < head {
+                    self.read_on(shared, draft, slot, chunks);
+                }
+                self.close_initial(slot, chunks);
+                self.refresh_on(shared, draft, slot, enhanced, chunks);
             }
-            self.close_initial(slot, chunks);
-            self.refresh_on(shared, draft, slot, enhanced, chunks);
             bytes += chunks[first..].iter().map(Bytes::len).sum::<usize>();
             first = chunks.len();
             if bytes >= budget {
@@ -74,7 +78,8 @@ impl<K: Key> Table<K> {
         let (group, from, hold) = (reader.group, reader.cursor, reader.hold());
         let initial = from < reader.birth;
         let limit = if initial { reader.birth } else { head };
-        let (to, announced) = self.read(shared, draft, slot, group, (from, limit, initial), chunks);
+        let mode = if initial { Mode::Initial } else { Mode::Follow };
+        let (to, announced) = self.read(shared, draft, slot, group, (from, limit, mode), chunks);
         let Some(reader) = self.reader_mut(slot) else { return };
         reader.cursor = to;
         if initial {
@@ -88,25 +93,26 @@ impl<K: Key> Table<K> {
     }
 
     /// Hands out `[from, limit)` or the beginning of it, as the group has it or makes it now.
-    fn read(
+    pub(crate) fn read(
         &mut self,
         shared: &Shared,
         draft: &mut Draft,
         slot: u32,
         index: u32,
-        (from, limit, initial): (u64, u64, bool),
+        (from, limit, mode): (u64, u64, Mode),
         chunks: &mut Vec<Bytes>,
     ) -> (u64, u32) {
         let Some(mut group) = self.groups.take(index) else { return (limit, 0) };
-        let read = if group.key.export.rejects_all() {
+        // Who has been told nothing by any rules needs no withdrawal either.
+        let read = if group.key.export.rejects_all() && group.ever.is_empty() {
             (limit, 0)
-        } else if let Some(batch) = group.cache.get(initial, from, limit, &self.log) {
+        } else if let Some(batch) = group.cache.get(mode, from, limit, &self.log) {
             (batch.to, batch.assemble(slot, chunks))
         } else {
-            let limit = group.cache.boundary(initial, from, limit, &self.log).unwrap_or(limit);
-            let batch = batch::encode(self, shared, &mut group, index, draft, (from, limit, initial));
+            let limit = group.cache.boundary(mode, from, limit, &self.log).unwrap_or(limit);
+            let batch = batch::encode(self, shared, &mut group, index, draft, (from, limit, mode));
             let read = (batch.to, batch.assemble(slot, chunks));
-            group.cache.insert(initial, batch);
+            group.cache.insert(mode, batch);
             read
         };
         self.groups.put(index, group);
@@ -144,7 +150,8 @@ impl<K: Key> Table<K> {
             bracket(K::FAMILY, RefreshKind::BEGIN, enhanced, chunks);
         }
         if walk.cursor < walk.end {
-            walk.cursor = self.read(shared, draft, slot, group, (walk.cursor, walk.end, true), chunks).0;
+            walk.cursor =
+                self.read(shared, draft, slot, group, (walk.cursor, walk.end, Mode::Initial), chunks).0;
         }
         if walk.cursor >= walk.end && walk.finish.is_none() {
             walk.finish = Some(head);

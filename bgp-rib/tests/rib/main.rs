@@ -6,6 +6,7 @@ mod support;
 mod groups;
 mod model;
 mod naive;
+mod naive_policy;
 mod next_hops;
 mod originate;
 mod policies;

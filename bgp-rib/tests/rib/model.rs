@@ -14,6 +14,7 @@ use ipnet::IpNet;
 use proptest::prelude::*;
 
 use crate::naive::{Facts, Naive, Teller};
+use crate::naive_policy::{POLICIES, policy};
 use crate::support::*;
 
 /// What can be done in one step.
@@ -30,6 +31,7 @@ enum Step {
     Originate { owner: u8, prefixes: u8, attributes: u8 },
     Unoriginate { owner: u8, prefixes: u8 },
     NextHop { which: u8, metric: Option<u8> },
+    SetPolicy { peer: u8, import: Option<u8>, export: Option<u8> },
     Read { peer: u8 },
     Drain { peer: u8 },
     Tick,
@@ -55,6 +57,8 @@ fn step() -> impl Strategy<Value = Step> {
         2 => (0..3u8, any::<u8>(), 0..12u8).prop_map(|(owner, prefixes, attributes)| Step::Originate { owner, prefixes, attributes }),
         2 => (0..3u8, any::<u8>()).prop_map(|(owner, prefixes)| Step::Unoriginate { owner, prefixes }),
         1 => (0..10u8, proptest::option::of(0..3u8)).prop_map(|(which, metric)| Step::NextHop { which, metric }),
+        3 => (peer.clone(), proptest::option::of(0..POLICIES), proptest::option::of(0..POLICIES))
+            .prop_map(|(peer, import, export)| Step::SetPolicy { peer, import, export }),
         8 => peer.clone().prop_map(|peer| Step::Read { peer }),
         8 => peer.prop_map(|peer| Step::Drain { peer }),
         2 => Just(Step::Tick),
@@ -190,12 +194,12 @@ impl World {
                 let params = self.facts.sessions[&peer].0.clone();
                 let path = if params.codec.add_path_rx.is_empty() { 0 } else { u32::from(path) };
                 let attributes = set(attributes, Some(&params));
-                let accepted = params.import == Policy::accept_all();
                 for prefix in prefixes(bits) {
                     let hop = hop(next_hop, &prefix);
                     self.lab.announce_path(peer, path, &[prefix], hop, &attributes);
+                    let import = params.import.clone();
                     let naive =
-                        Naive { attributes: attributes.clone(), next_hop: Some(hop), accepted, stale: 0 };
+                        Naive { attributes: attributes.clone(), next_hop: Some(hop), import, stale: 0 };
                     self.facts.told.insert((prefix, Teller::Peer(peer), path), naive);
                 }
             }
@@ -233,6 +237,7 @@ impl World {
                 if self.facts.told.keys().any(|(_, from, _)| *from == Teller::Peer(id)) {
                     self.deadlines.insert(id, self.lab.now + params.stale_time);
                 }
+                self.judge(id, &params.import);
                 self.facts.sessions.insert(id, (params, true));
             }
             Step::Down { peer, stale } => {
@@ -285,7 +290,8 @@ impl World {
                     let next_hop = next_hop.filter(|_| family_of(&prefix) == V4);
                     let route = Origination { prefix, next_hop, attributes: attributes.clone() };
                     self.lab.originate(u32::from(owner), &[route]);
-                    let naive = Naive { attributes: attributes.clone(), next_hop, accepted: true, stale: 0 };
+                    let import = Policy::accept_all();
+                    let naive = Naive { attributes: attributes.clone(), next_hop, import, stale: 0 };
                     self.facts.told.insert((prefix, Teller::Local, u32::from(owner)), naive);
                 }
             }
@@ -302,6 +308,19 @@ impl World {
                     metric.map_or(Reachability::Unreachable, |m| Reachability::Metric(u32::from(m)));
                 self.lab.input(Input::NextHop(to, reachability));
                 self.facts.metrics.insert(to, reachability);
+            }
+            Step::SetPolicy { peer, import, export } => {
+                let peer = PeerId(u32::from(peer));
+                if !self.is_up(peer) {
+                    return;
+                }
+                let (import, export) = (import.map(policy), export.map(policy));
+                let params = &mut self.facts.sessions.get_mut(&peer).unwrap().0;
+                params.import = import.clone().unwrap_or(params.import.clone());
+                params.export = export.clone().unwrap_or(params.export.clone());
+                let now = params.import.clone();
+                self.judge(peer, &now);
+                self.lab.input(Input::SetPolicy { peer, import, export });
             }
             Step::Read { peer } => {
                 let peer = PeerId(u32::from(peer));
@@ -331,6 +350,15 @@ impl World {
                 }
             }
             Step::Settle => self.lab.settle(),
+        }
+    }
+
+    /// Everything that a peer told is under this import policy now.
+    fn judge(&mut self, peer: PeerId, import: &Policy) {
+        for ((_, from, _), path) in &mut self.facts.told {
+            if *from == Teller::Peer(peer) {
+                path.import = import.clone();
+            }
         }
     }
 
@@ -411,10 +439,14 @@ impl World {
     fn next_hop_is_a_peer(&self) -> bool {
         let addresses: Vec<IpAddr> =
             self.facts.sessions.values().map(|(params, _)| params.peer_address).collect();
-        self.facts
-            .told
-            .values()
-            .any(|path| path.next_hop.is_some_and(|hop| addresses.contains(&hop.address())))
+        let sets_one =
+            |params: &PeerParams| [&params.import, &params.export].contains(&&policy(POLICIES - 1));
+        self.facts.sessions.values().any(|(params, _)| sets_one(params))
+            || self
+                .facts
+                .told
+                .values()
+                .any(|path| path.next_hop.is_some_and(|hop| addresses.contains(&hop.address())))
     }
 
     /// The follower's table is the Loc-RIB.

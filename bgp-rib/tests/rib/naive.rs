@@ -7,6 +7,7 @@ use bgp_rib::{PeerId, PeerParams, PeerRole, Policy, Reachability};
 use bgp_wire::{Asn, ClusterId, Community, NextHop, PathAttributes, PeerKind};
 use ipnet::IpNet;
 
+use crate::naive_policy::{apply, policy};
 use crate::support::*;
 
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
@@ -19,8 +20,8 @@ pub(crate) enum Teller {
 pub(crate) struct Naive {
     pub(crate) attributes: PathAttributes,
     pub(crate) next_hop: Option<NextHop>,
-    /// What the import policy said when it was told.
-    pub(crate) accepted: bool,
+    /// The import policy that it is under.
+    pub(crate) import: Policy,
     /// How often its session ended, or began anew to tell, since it was told.
     pub(crate) stale: u32,
 }
@@ -44,15 +45,17 @@ fn keep(left: &mut Vec<Runner>, key: impl Fn(&Runner) -> i64) {
 }
 
 impl Facts {
-    /// Whether a path takes part in the decision, and the interior cost.
-    fn usable(&self, from: &Teller, path: &Naive) -> Option<u32> {
+    /// A path behind its import policy, if it takes part in the decision, and the interior cost.
+    fn usable(&self, prefix: IpNet, from: &Teller, told: &Naive) -> Option<(Naive, u32)> {
+        let (attributes, next_hop) = apply(&told.import, prefix, &told.attributes)?;
+        let path = Naive { attributes, next_hop: next_hop.or(told.next_hop), ..told.clone() };
         let metric = path.next_hop.map_or(Some(0), |hop| match self.metrics.get(&hop.address()) {
             Some(Reachability::Unreachable) => None,
             Some(Reachability::Metric(metric)) => Some(*metric),
             None => Some(0),
         })?;
         if *from == Teller::Local {
-            return Some(metric);
+            return Some((path, metric));
         }
         let ups = self.sessions.values().filter(|(_, up)| *up);
         let own = |address: IpAddr| {
@@ -64,12 +67,12 @@ impl Facts {
         if path.next_hop.is_some_and(|hop| own(hop.address())) {
             return None;
         }
-        let asns: Vec<Asn> = path.attributes.as_path.segments.iter().flat_map(|s| s.asns.clone()).collect();
+        let asns: Vec<Asn> = told.attributes.as_path.segments.iter().flat_map(|s| s.asns.clone()).collect();
         let clusters = [ClusterId(router_id(254).0)];
         let looped = asns.contains(&LOCAL_AS)
             || path.attributes.originator_id == Some(router_id(254))
             || path.attributes.cluster_list.iter().any(|cluster| clusters.contains(cluster));
-        (path.accepted && !looped).then_some(metric)
+        (!looped).then_some((path, metric))
     }
 
     /// The best path of a prefix, by comparing from scratch: one filter per rung.
@@ -78,7 +81,8 @@ impl Facts {
         let mut left: Vec<Runner> = paths
             .take_while(|((p, ..), _)| *p == prefix)
             .filter_map(|((_, from, id), path)| {
-                Some(Runner(from.clone(), *id, path.clone(), self.usable(from, path)?))
+                let (path, metric) = self.usable(prefix, from, path)?;
+                Some(Runner(from.clone(), *id, path, metric))
             })
             .collect();
         let peer = |from: &Teller| match from {
@@ -118,8 +122,7 @@ impl Facts {
         let target = &self.sessions[&to].0;
         let communities = &path.attributes.communities;
         let external = target.kind == PeerKind::External;
-        if target.export == Policy::reject_all()
-            || from == Teller::Peer(to)
+        if from == Teller::Peer(to)
             || communities.contains(&Community::NO_ADVERTISE)
             || (external && communities.contains(&Community::NO_EXPORT))
         {
@@ -134,14 +137,17 @@ impl Facts {
             IpNet::V4(_) => Some(next_hop(254)),
             IpNet::V6(_) => target.local_ipv6.map(NextHop::V6),
         };
-        let next_hop = if external { own_next_hop } else { path.next_hop.or(own_next_hop) }?;
-        if !external && path.next_hop.is_some() && next_hop.address() == target.peer_address {
+        let (mut attributes, set) = apply(&target.export, prefix, &path.attributes)?;
+        let usual = if external { own_next_hop } else { path.next_hop.or(own_next_hop) };
+        let next_hop = set.or(usual)?;
+        let is_own = set.is_none() && (external || path.next_hop.is_none());
+        if !is_own && next_hop.address() == target.peer_address {
             return None;
         }
-        let mut attributes = path.attributes.clone();
         if external {
             attributes.local_pref = None;
-            if source.is_some() {
+            let policy_says = target.export == policy(3) && attributes.med == Some(7);
+            if source.is_some() && !policy_says {
                 attributes.med = None;
             }
             let asns = attributes.as_path.segments.iter().flat_map(|s| s.asns.clone()).map(|asn| asn.0);

@@ -3,7 +3,7 @@
 use bgp_rib::policy::{
     Action, CommunityEdit, Condition, Number, PolicyConfig, PrefixSet, Rule, SetNextHop, Verdict,
 };
-use bgp_rib::{HeldBack, Ineligible, Origination, PathVerdict, PeerParams, Policy, RouteFilter};
+use bgp_rib::{HeldBack, Ineligible, Input, Origination, PathVerdict, PeerParams, Policy, RouteFilter};
 use bgp_wire::{Community, PathAttributes};
 
 use crate::support::*;
@@ -203,4 +203,72 @@ fn next_hops_that_policy_names() {
     assert_eq!(lab.view(own)[&prefix].next_hop, next_hop(254));
     assert_eq!(lab.view(received)[&prefix].next_hop, next_hop(77));
     assert_eq!(lab.view(received)[&net("10.2.0.0/24")].next_hop, next_hop(254));
+}
+
+#[test]
+fn an_export_policy_swapped_on_a_live_peer_tells_the_difference_and_nothing_else() {
+    let mut lab = Lab::new();
+    let (from, to) = (lab.up(1, client(1)), lab.up(2, client(2)));
+    let told = [net("10.1.0.0/24"), net("10.2.0.0/24"), net("10.3.0.0/24")];
+    lab.announce(from, &told, next_hop(1), &attributes(&[]));
+    lab.drain_all();
+    lab.quiet(to);
+    let is = |prefix| Condition::Prefix(PrefixSet::equal(&[net(prefix)]));
+    let config = PolicyConfig::new("p", Verdict::Accept)
+        .rule(Rule::reject("gone").when(is("10.1.0.0/24")))
+        .rule(Rule::accept("changed").when(is("10.2.0.0/24")).then(Action::LocalPref(Number::Set(200))))
+        .rule(Rule::accept("the same value").then(Action::LocalPref(Number::Set(100))));
+    lab.input(Input::SetPolicy { peer: to, import: None, export: Some(compile(config)) });
+    lab.drain_all();
+    assert_eq!(lab.remotes[&to].withdrawn, [told[0]]);
+    assert_eq!(lab.remotes[&to].announced, [told[1]]);
+    assert_eq!(lab.rib.peer_counters(to, V4).advertised, 2);
+    lab.quiet(to);
+    lab.input(Input::SetPolicy { peer: to, import: None, export: Some(Policy::accept_all()) });
+    lab.drain_all();
+    assert_eq!(lab.remotes[&to].announced, told[..2]);
+    assert_eq!(lab.remotes[&to].withdrawn, []);
+    assert_eq!(lab.rib.table_counters(V4).groups, 1, "the group in between is gone");
+}
+
+#[test]
+fn an_equal_policy_set_again_sends_nothing() {
+    let mut lab = Lab::new();
+    let (from, to) = (lab.up(1, client(1)), lab.up(2, exporting(client(2), three_ways())));
+    lab.announce(from, &[net("10.2.0.0/24")], next_hop(1), &attributes(&[]));
+    lab.drain_all();
+    lab.quiet(to);
+    lab.input(Input::SetPolicy { peer: to, import: Some(Policy::accept_all()), export: Some(three_ways()) });
+    lab.drain_all();
+    assert_eq!(lab.remotes[&to].updates, 0);
+}
+
+#[test]
+fn an_import_policy_swapped_on_a_live_peer_judges_what_was_received() {
+    let mut lab = Lab::new();
+    let (from, to) = (lab.up(1, client(1)), lab.up(2, client(2)));
+    let told = [net("10.1.0.0/24"), net("10.2.0.0/24"), net("10.3.0.0/24")];
+    let marked = PathAttributes { communities: vec![Community::new(65000, 1)], ..attributes(&[]) };
+    lab.announce(from, &told, next_hop(1), &marked);
+    lab.drain_all();
+    lab.quiet(to);
+    lab.input(Input::SetPolicy { peer: from, import: Some(three_ways()), export: None });
+    lab.drain_all();
+    assert_eq!(lab.remotes[&to].withdrawn, [told[0]]);
+    assert_eq!(lab.remotes[&to].announced, [told[1]], "the third already had the mark");
+    assert_eq!(lab.rib.peer_counters(from, V4).accepted, 2);
+    lab.quiet(to);
+    lab.input(Input::SetPolicy { peer: from, import: Some(Policy::accept_all()), export: None });
+    lab.drain_all();
+    assert_eq!(
+        lab.view(to).values().filter(|route| route.attributes == marked_by_reflection(&marked)).count(),
+        3
+    );
+    assert_eq!(lab.rib.peer_counters(from, V4).accepted, 3);
+}
+
+/// What a client's route looks like to another client.
+fn marked_by_reflection(told: &PathAttributes) -> PathAttributes {
+    let cluster_list = vec![bgp_wire::ClusterId(router_id(254).0)];
+    PathAttributes { originator_id: Some(router_id(1)), cluster_list, ..told.clone() }
 }

@@ -1,0 +1,80 @@
+//! Some policies, each as rules and once more as plain code.
+
+use bgp_rib::Policy;
+use bgp_rib::policy::{
+    Action, CommunityEdit, Condition, Number, PolicyConfig, PrefixSet, Rule, SetNextHop, Span, Verdict,
+};
+use bgp_wire::{Asn, Community, NextHop, PathAttributes};
+use ipnet::IpNet;
+
+use crate::support::*;
+
+/// How many there are.
+pub(crate) const POLICIES: u8 = 5;
+
+const MARK: Community = Community::new(65000, 1);
+
+/// The policy of a number.
+pub(crate) fn policy(number: u8) -> Policy {
+    let config = match number {
+        0 => return Policy::accept_all(),
+        1 => return Policy::reject_all(),
+        2 => {
+            let some = PrefixSet::equal(&[net("10.1.0.0/26"), net("2001:db8:1::/64")]);
+            let mark = CommunityEdit::Add(vec![MARK]);
+            PolicyConfig::new("two", Verdict::Accept)
+                .rule(Rule::reject("some").when(Condition::Prefix(some)))
+                .rule(Rule::go_on("mark").then(Action::Communities(mark)))
+        }
+        3 => {
+            let preferred = Condition::LocalPref(Span::from(150..=u32::MAX));
+            PolicyConfig::new("three", Verdict::Accept)
+                .rule(Rule::reject("preferred").when(preferred))
+                .rule(Rule::go_on("med").when(Condition::Med(Span::ANY)).then(Action::Med(Number::Set(7))))
+                .rule(Rule::go_on("prepend").then(Action::Prepend(vec![Asn(64999)])))
+        }
+        _ => {
+            let inside = Condition::Prefix(PrefixSet::or_longer(&[net("10.1.0.0/24")]));
+            let there = Action::NextHop(SetNextHop::Address(address(3)));
+            PolicyConfig::new("four", Verdict::Accept).rule(Rule::accept("there").when(inside).then(there))
+        }
+    };
+    Policy::compile(config).unwrap()
+}
+
+/// What a policy makes of a route: its attributes and, where it sets one, its next hop. `None`: rejected.
+pub(crate) fn apply(
+    which: &Policy,
+    prefix: IpNet,
+    attributes: &PathAttributes,
+) -> Option<(PathAttributes, Option<NextHop>)> {
+    let mut attributes = attributes.clone();
+    let mut next_hop = None;
+    match (0..POLICIES).find(|&number| policy(number) == *which).expect("one of ours") {
+        0 => {}
+        1 => return None,
+        2 => {
+            if [net("10.1.0.0/26"), net("2001:db8:1::/64")].contains(&prefix) {
+                return None;
+            }
+            if !attributes.communities.contains(&MARK) {
+                attributes.communities.push(MARK);
+            }
+        }
+        3 => {
+            if attributes.local_pref.unwrap_or(100) >= 150 {
+                return None;
+            }
+            attributes.med = attributes.med.map(|_| 7);
+            let asns = attributes.as_path.segments.iter().flat_map(|s| s.asns.clone()).map(|asn| asn.0);
+            let asns: Vec<u32> = core::iter::once(64999).chain(asns).collect();
+            attributes.as_path = crate::support::attributes(&asns).as_path;
+        }
+        _ => {
+            if net("10.1.0.0/24").contains(&prefix) {
+                next_hop = Some(crate::support::next_hop(3));
+            }
+        }
+    }
+    Some((attributes, next_hop))
+}
