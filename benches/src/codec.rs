@@ -2,9 +2,9 @@
 use std::hint::black_box;
 
 use bgp_wire::{
-    AsPathView, AttributeBlock, AttributeCode, ClusterEdit, ClusterId, Codec, Edit, Family, FamilySet,
-    Message, NextHop, NlriBlock, PathAttributes, PathId, PeerKind, Reaction, Rewrite, RouterId, UpdateView,
-    announce, rewrite, withdraw,
+    AsPathView, AttributeBlock, AttributeCode, ClusterEdit, ClusterId, ClusterList, Codec, Communities, Edit,
+    Family, FamilySet, LargeCommunities, Message, NextHop, NlriBlock, PathAttributes, PathId, PeerKind,
+    Reaction, Reflection, Rewrite, RouterId, UpdateView, announce, rewrite, withdraw,
 };
 use bytes::{Bytes, BytesMut};
 use ipnet::{Ipv4Net, Ipv6Net};
@@ -27,9 +27,10 @@ pub fn operations(c: &Corpus) -> Vec<Op<'_>> {
         op("frame", frame(c)),
         op("view, built and validated", view(c)),
         op("view, and every route and attribute visited", visited(c)),
-        op("owned, sharing the buffer, visited", owned(c, |all, at, len| all.slice(at..at + len))),
-        op("owned, copied, visited", owned(c, |all, at, len| Bytes::copy_from_slice(&all[at..at + len]))),
-        op("reflect: block + reflector attributes + NLRI", reflect(c)),
+        op("owned, sharing the buffer, visited", shared(c)),
+        op("owned, a copy of its own, visited", copied(c)),
+        op("reflect by octets: received UPDATE to sent one", reflect(c)),
+        op("reflect by values: stored block, rewrite, NLRI", rewritten(c)),
         op("encode from typed parts", encode(c)),
     ]
 }
@@ -66,17 +67,26 @@ fn visited(c: &Corpus) -> Pass<'_> {
     over(c, move |frame| codec.decode_update(frame).map_or(0, |view| visit(&view)))
 }
 
-fn owned<'a>(c: &'a Corpus, take: impl Fn(&Bytes, usize, usize) -> Bytes + 'a) -> Pass<'a> {
+fn shared(c: &Corpus) -> Pass<'_> {
     let (codec, all) = (codec(), Bytes::copy_from_slice(&c.stream));
     Box::new(move || {
         let (mut at, mut sum) = (0, 0u64);
         for frame in c.frames() {
-            if let Ok(Message::Update(update)) = codec.decode(&take(&all, at, frame.len())) {
+            let message = all.slice(at..at + frame.len());
+            at += frame.len();
+            if let Ok(Message::Update(update)) = codec.decode(&message) {
                 sum = sum.wrapping_add(visit(&black_box(&update).view()));
             }
-            at += frame.len();
         }
         sum
+    })
+}
+
+fn copied(c: &Corpus) -> Pass<'_> {
+    let codec = codec();
+    over(c, move |frame| {
+        let update = codec.decode_update(frame).map(|view| view.to_update());
+        update.map_or(0, |update| visit(&black_box(&update).view()))
     })
 }
 
@@ -97,10 +107,14 @@ fn visit(view: &UpdateView<'_>) -> u64 {
             }
             AttributeCode::MULTI_EXIT_DISC => view.med().unwrap_or(0).into(),
             AttributeCode::LOCAL_PREF => view.local_pref().unwrap_or(0).into(),
-            AttributeCode::COMMUNITIES => view.communities().iter().map(|c| u64::from(c.0)).sum(),
-            AttributeCode::CLUSTER_LIST => view.cluster_list().iter().map(|c| u64::from(c.0)).sum(),
+            AttributeCode::COMMUNITIES => {
+                Communities::new(attribute.value).iter().map(|c| u64::from(c.0)).sum()
+            }
+            AttributeCode::CLUSTER_LIST => {
+                ClusterList::new(attribute.value).iter().map(|c| u64::from(c.0)).sum()
+            }
             AttributeCode::LARGE_COMMUNITIES => {
-                view.large_communities().iter().map(|c| u64::from(c.local1)).sum()
+                LargeCommunities::new(attribute.value).iter().map(|c| u64::from(c.local1)).sum()
             }
             code => u64::from(code.0),
         };
@@ -182,13 +196,31 @@ fn sending<'a>(c: &'a Corpus, attributes: impl Fn(&Parts, &mut Vec<u8>) -> bool 
     })
 }
 
-fn reflect(c: &Corpus) -> Pass<'_> {
+fn rewritten(c: &Corpus) -> Pass<'_> {
     let how = Rewrite {
         originator_id: Edit::SetIfAbsent(RouterId(0x0a00_0001)),
         cluster_list: ClusterEdit::Prepend(ClusterId(0x0a00_0002)),
         ..Rewrite::default()
     };
     sending(c, move |p, out| rewrite(AttributeBlock::trusted(&p.block), &how, out).is_ok())
+}
+
+fn reflect(c: &Corpus) -> Pass<'_> {
+    let codec = codec();
+    let views: Vec<_> = c.frames().filter_map(|frame| codec.decode_update(frame).ok()).collect();
+    let how = Reflection { originator_id: RouterId(0x0a00_0001), cluster_id: ClusterId(0x0a00_0002) };
+    let mut out = BytesMut::with_capacity(1 << 16);
+    Box::new(move || {
+        let mut sent = 0;
+        for view in &views {
+            if out.len() > FLUSH {
+                black_box(&out);
+                out.clear();
+            }
+            sent += u64::from(view.reflect(&codec, &how, &mut out).is_ok());
+        }
+        sent
+    })
 }
 
 fn encode(c: &Corpus) -> Pass<'_> {
