@@ -6,7 +6,7 @@ use super::OUR_AS;
 use crate::Scenario;
 use crate::lab::{Lab, Node, eventually, holds};
 use crate::ours::{PeerEntry, Reflector};
-use crate::peer::{Daemon, Kind, Neighbor, Setup, UP};
+use crate::peer::{Kind, Neighbor, Setup, UP};
 
 const THEIRS: &str = "198.51.100.0/24";
 
@@ -44,8 +44,17 @@ fn both_call(lab: &Lab, kind: Kind, our_index: u8) {
         lab.cable(&theirs, true);
         reflector.comes_up_with(theirs.v4());
         daemon.comes_up_with(ours.v4());
-        one_session_stays(&reflector, &*daemon, lab, &ours, &theirs);
-        let peer = reflector.peer(theirs.v4().into()).expect("it is configured");
+        let peer = eventually("the session has settled", UP, || {
+            let peer = reflector.established(theirs.v4().into())?;
+            if peer["seconds-in-state"].as_u64() >= Some(1) { Ok(peer) } else { Err(peer.to_string()) }
+        });
+        let ups = peer["established"].as_u64().expect("a count");
+        assert!(ups <= most_ups(kind), "the session came up more than once: {peer}");
+        one_session_stays(&reflector, ups, lab, &ours, &theirs);
+        daemon
+            .established(ours.v4().into())
+            .unwrap_or_else(|error| panic!("the daemon's side stays up: {error}"));
+        daemon.learns(THEIRS);
         collisions += usize::from(peer["messages-sent"]["open"] != 1);
         if round < ROUNDS {
             daemon.kill();
@@ -61,19 +70,27 @@ fn both_call(lab: &Lab, kind: Kind, our_index: u8) {
 }
 
 /// For longer than a lost collision takes to show, the session is the one that came up, over one connection.
-fn one_session_stays(reflector: &Reflector<'_>, daemon: &dyn Daemon, lab: &Lab, ours: &Node, theirs: &Node) {
+fn one_session_stays(reflector: &Reflector<'_>, ups: u64, lab: &Lab, ours: &Node, theirs: &Node) {
     holds("one session, up all the time, over one connection", Duration::from_secs(4), || {
         let peer = reflector.established(theirs.v4().into())?;
-        if peer["established"] != 1 {
-            return Err(format!("the session came up more than once: {peer}"));
+        if peer["established"] != ups {
+            return Err(format!("the session went down and came up: {peer}"));
         }
-        daemon.established(ours.v4().into())?;
         match connections(lab, ours, "established")? {
             1 => Ok(()),
             many => Err(format!("{many} connections; {peer}")),
         }
     });
-    daemon.learns(THEIRS);
+}
+
+/// How often a session may have come up when the collision is over.
+fn most_ups(kind: Kind) -> u64 {
+    match kind {
+        // FRR 8.4 agrees on the survivor and moves it to its configured peer; the close of the loser, which waits in a
+        // queue under the same name, then at times hits the survivor, with a second Cease of the same kind.
+        Kind::Frr => 2,
+        _ => 1,
+    }
 }
 
 /// How many connections of a node are in a state; none is an error.
