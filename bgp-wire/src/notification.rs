@@ -56,6 +56,8 @@ pub mod subcode {
         pub const BAD_IDENTIFIER: u8 = 3;
         /// Unsupported Optional Parameter.
         pub const UNSUPPORTED_PARAMETER: u8 = 4;
+        /// Authentication Failure (RFC 4271 deprecates it).
+        pub const AUTHENTICATION_FAILURE: u8 = 5;
         /// Unacceptable Hold Time.
         pub const UNACCEPTABLE_HOLD_TIME: u8 = 6;
         /// Unsupported Capability (RFC 5492).
@@ -77,6 +79,8 @@ pub mod subcode {
         pub const LENGTH: u8 = 5;
         /// Invalid ORIGIN Attribute.
         pub const ORIGIN: u8 = 6;
+        /// AS Routing Loop (RFC 4271 deprecates it).
+        pub const AS_LOOP: u8 = 7;
         /// Invalid NEXT_HOP Attribute.
         pub const NEXT_HOP: u8 = 8;
         /// Optional Attribute Error.
@@ -88,6 +92,8 @@ pub mod subcode {
     }
     /// Finite State Machine Error (RFC 6608).
     pub mod fsm {
+        /// Unspecified Error.
+        pub const UNSPECIFIED: u8 = 0;
         /// Receive Unexpected Message in OpenSent State.
         pub const OPEN_SENT: u8 = 1;
         /// Receive Unexpected Message in OpenConfirm State.

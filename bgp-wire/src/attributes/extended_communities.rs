@@ -1,5 +1,6 @@
 //! EXTENDED_COMMUNITIES (RFC 4360; errors RFC 7606 §7.14: treat-as-withdraw).
 use core::fmt;
+use std::net::Ipv4Addr;
 
 use super::list::value_list;
 use super::{Context, Row, multiple};
@@ -58,6 +59,35 @@ impl ExtendedCommunity {
         Self([0x02, 0x02, a, b, c, d, e, f])
     }
 
+    /// A route target with an IPv4 address (RFC 4360 §4).
+    #[must_use]
+    pub const fn route_target_ipv4(address: Ipv4Addr, value: u16) -> Self {
+        let ([a, b, c, d], [e, f]) = (address.octets(), value.to_be_bytes());
+        Self([0x01, 0x02, a, b, c, d, e, f])
+    }
+
+    /// Whether it is a route target of any form (RFC 4360 §4, RFC 5668 §3).
+    #[must_use]
+    pub const fn is_route_target(self) -> bool {
+        matches!(self.0, [0x00..=0x02, 0x02, ..])
+    }
+
+    /// Octets per second of a link bandwidth, transitive or not (draft-ietf-idr-link-bandwidth).
+    #[must_use]
+    pub const fn bandwidth(self) -> Option<f32> {
+        match self.0 {
+            [0x00 | 0x40, 0x04, _, _, a, b, c, d] => Some(f32::from_bits(u32::from_be_bytes([a, b, c, d]))),
+            _ => None,
+        }
+    }
+
+    /// A color (RFC 9012 §4.3).
+    #[must_use]
+    pub const fn color(color: u32) -> Self {
+        let [a, b, c, d] = color.to_be_bytes();
+        Self([0x03, 0x0b, 0, 0, a, b, c, d])
+    }
+
     /// Link bandwidth in octets per second (draft-ietf-idr-link-bandwidth).
     #[must_use]
     pub const fn link_bandwidth(asn: u16, octets_per_second: f32) -> Self {
@@ -70,7 +100,7 @@ impl ExtendedCommunity {
     }
 }
 
-/// `rt:65000:1`, `soo:10.0.0.1:7`, or sixteen hex digits.
+/// `rt:65000:1`, `soo:10.0.0.1:7`, `color:100`, `bandwidth:65000:125000`, or sixteen hex digits.
 impl fmt::Display for ExtendedCommunity {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let [kind, sub, a, b, c, d, e, g] = self.0;
@@ -90,7 +120,8 @@ impl fmt::Display for ExtendedCommunity {
             0x02 if !name.is_empty() => {
                 write!(f, "{name}:{}:{}", u32::from_be_bytes([a, b, c, d]), u16::from_be_bytes([e, g]))
             }
-            0x40 if sub == 0x04 => {
+            0x03 if sub == 0x0b => write!(f, "color:{}", u32::from_be_bytes([c, d, e, g])),
+            0x00 | 0x40 if sub == 0x04 => {
                 let rate = f32::from_bits(u32::from_be_bytes([c, d, e, g]));
                 write!(f, "bandwidth:{}:{rate}", u16::from_be_bytes([a, b]))
             }

@@ -4,6 +4,7 @@
 
 mod attributes;
 mod build;
+mod communities;
 mod corpus;
 mod families;
 mod header;
