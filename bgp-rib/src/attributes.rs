@@ -7,6 +7,7 @@ use bgp_wire::{AttributeBlock, Community, RouterId};
 use core::hash::BuildHasher;
 use foldhash::fast::FixedState;
 use hashbrown::HashTable;
+use std::sync::Arc;
 
 use crate::policy::KernelTag;
 use crate::slab::Slab;
@@ -78,15 +79,17 @@ pub(crate) struct AttributeSet {
     pub(crate) next_hop: u32,
     references: u32,
     pub(crate) summary: Summary,
-    /// What import policy made it of; `None` for a set as it was received.
-    edited: Option<Box<Edited>>,
+    /// What goes with it beside its bytes; most sets have nothing of the kind.
+    facts: Option<Box<Facts>>,
 }
 
-/// Where an edited set comes from. It holds a reference on the received one, which the Adj-RIB-In shows.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) struct Edited {
-    pub(crate) received: AttributesId,
+/// What import policy or an originator knows of routes beside their attributes.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub(crate) struct Facts {
+    /// The set that import policy made this one of. A reference is held on it: the Adj-RIB-In shows it.
+    pub(crate) received: Option<AttributesId>,
     pub(crate) kernel: KernelTag,
+    pub(crate) interface: Option<Arc<str>>,
 }
 
 /// What goes with a set of which nobody holds a reference any more, to be released in turn.
@@ -107,9 +110,9 @@ impl AttributeSet {
         &self.block
     }
 
-    /// What import policy made it of, if it did.
-    pub(crate) fn edited(&self) -> Option<&Edited> {
-        self.edited.as_deref()
+    /// What goes with it beside its bytes.
+    pub(crate) fn facts(&self) -> Option<&Facts> {
+        self.facts.as_deref()
     }
 }
 
@@ -132,21 +135,21 @@ impl AttributeStore {
         &mut self,
         block: &[u8],
         next_hop: u32,
-        edited: Option<Edited>,
+        facts: Option<Facts>,
     ) -> (AttributesId, bool) {
         let hash = self.hasher.hash_one((block, next_hop));
         let (sets, hasher) = (&mut self.sets, &self.hasher);
         let same = |&id: &u32| {
             let set = &sets[id];
-            set.next_hop == next_hop && set.edited() == edited.as_ref() && *set.block == *block
+            set.next_hop == next_hop && set.facts() == facts.as_ref() && *set.block == *block
         };
         if let Some(&id) = self.index.find(hash, same) {
             sets[id].references += 1;
             return (AttributesId(id), false);
         }
         let summary = Summary::of(&AttributeBlock::trusted(block));
-        let edited = edited.map(Box::new);
-        let id = sets.insert(AttributeSet { block: block.into(), next_hop, references: 1, summary, edited });
+        let facts = facts.map(Box::new);
+        let id = sets.insert(AttributeSet { block: block.into(), next_hop, references: 1, summary, facts });
         self.index.insert_unique(hash, id, |&id| hasher.hash_one((&*sets[id].block, sets[id].next_hop)));
         (AttributesId(id), true)
     }
@@ -168,7 +171,7 @@ impl AttributeStore {
         if let Ok(entry) = self.index.find_entry(hash, |&other| other == id.0) {
             entry.remove();
         }
-        let received = self.sets[id.0].edited.take().map(|edited| edited.received);
+        let received = self.sets[id.0].facts.take().and_then(|facts| facts.received);
         self.sets[id.0].block = Box::default();
         self.sets.remove(id.0);
         Some(Gone { next_hop, received })

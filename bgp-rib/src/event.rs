@@ -1,11 +1,14 @@
 //! The one door in and the one door out: inputs, events, bytes to write.
 
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use bgp_wire::{Family, NextHop, PathAttributes, RouteRefresh, UpdateView};
 use bytes::Bytes;
 use ipnet::IpNet;
 
+use crate::attributes::Facts;
+use crate::policy::KernelTag;
 use crate::{OwnerId, PeerId, PeerParams, Policy, ReaderId};
 
 /// What can happen to the tables.
@@ -57,13 +60,31 @@ pub struct Origination {
     pub next_hop: Option<NextHop>,
     /// Its path attributes; the default is ORIGIN IGP and an empty AS_PATH.
     pub attributes: PathAttributes,
+    /// The metric that it has outside BGP, for policies and followers of the Loc-RIB.
+    pub metric: Option<u32>,
+    /// A number for policies and followers; 0 is none.
+    pub tag: u32,
+    /// The interface that it leaves by, for policies.
+    pub interface: Option<Arc<str>>,
 }
 
 impl Origination {
     /// A prefix reached through this speaker, with nothing more to say about it.
     #[must_use]
     pub fn new(prefix: IpNet) -> Self {
-        Self { prefix, next_hop: None, attributes: PathAttributes::default() }
+        let attributes = PathAttributes::default();
+        Self { prefix, next_hop: None, attributes, metric: None, tag: 0, interface: None }
+    }
+
+    /// What is to be kept beside the attributes, if anything.
+    pub(crate) fn facts(&self) -> Option<Facts> {
+        let kernel = KernelTag {
+            metric: self.metric,
+            tag: Some(self.tag).filter(|&tag| tag != 0),
+            ..KernelTag::default()
+        };
+        let facts = Facts { received: None, kernel, interface: self.interface.clone() };
+        (facts != Facts::default()).then_some(facts)
     }
 }
 

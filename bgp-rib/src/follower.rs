@@ -102,12 +102,12 @@ impl Shared {
     /// An attribute set as callers see it.
     pub(crate) fn show(&self, id: AttributesId) -> RouteAttributes {
         let block = Bytes::copy_from_slice(self.attributes[id].bytes());
-        let kernel = self.attributes[id].edited().map_or(KernelTag::default(), |edited| edited.kernel);
+        let kernel = self.attributes[id].facts().map_or(KernelTag::default(), |facts| facts.kernel);
         RouteAttributes { block, next_hop: self.next_hop(id), kernel }
     }
 
     /// The set as it was received, where import policy changed it.
     pub(crate) fn show_received(&self, id: AttributesId) -> Option<RouteAttributes> {
-        self.attributes[id].edited().map(|edited| self.show(edited.received))
+        self.attributes[id].facts().and_then(|facts| facts.received).map(|received| self.show(received))
     }
 }

@@ -6,10 +6,10 @@ use bgp_wire::{Asn, AttributeBlock, ClusterId, Family, PeerKind, RouterId};
 use ipnet::IpNet;
 
 use crate::OwnerId;
-use crate::attributes::{AttributesId, Edited};
+use crate::attributes::{AttributesId, Facts};
 use crate::config::{PeerParams, PeerRole};
 use crate::path::LOCAL;
-use crate::policy::{Edits, RouteSource, RouteView, SetNextHop};
+use crate::policy::{Edits, KernelTag, RouteSource, RouteView, SetNextHop};
 use crate::slab::NONE;
 use crate::table::Shared;
 
@@ -177,19 +177,25 @@ impl Shared {
         (peer, local_as): (PeerKind, Asn),
         (family, prefix): (Family, IpNet),
     ) -> RouteView<'_> {
+        let set = &self.attributes[attributes];
+        let facts = set.facts();
+        let kernel = facts.map_or(KernelTag::default(), |facts| facts.kernel);
         RouteView {
             family,
+            metric: kernel.metric,
+            tag: kernel.tag.unwrap_or(0),
+            interface: facts.and_then(|facts| facts.interface.as_deref()),
             next_hop: self.next_hop(attributes),
             source: self.route_source(source, path_id),
             peer,
             local_as,
-            ..RouteView::new(prefix, self.attributes[attributes].block(), OwnerId(path_id))
+            ..RouteView::new(prefix, set.block(), OwnerId(path_id))
         }
     }
 
     /// The set as it was received.
     pub(crate) fn received(&self, id: AttributesId) -> AttributesId {
-        self.attributes[id].edited().map_or(id, |edited| edited.received)
+        self.attributes[id].facts().and_then(|facts| facts.received).unwrap_or(id)
     }
 
     /// Where a path came from, as policies see it.
@@ -218,8 +224,8 @@ impl Shared {
             Some(SetNextHop::Peer) => self.peers.get(slot).map(|peer| peer.params.peer_address.into()),
         };
         let next_hop = next_hop.map_or(NONE, |next_hop| self.next_hops.intern(next_hop));
-        let edited = Edited { received, kernel: edits.kernel };
-        let (id, fresh) = self.attributes.intern(&block, next_hop, Some(edited));
+        let facts = Facts { received: Some(received), kernel: edits.kernel, interface: None };
+        let (id, fresh) = self.attributes.intern(&block, next_hop, Some(facts));
         if fresh {
             self.attributes.retain(received, 1);
         } else if next_hop != NONE {

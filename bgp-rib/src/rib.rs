@@ -237,7 +237,7 @@ impl Rib {
         let rules = verdict.is_none() && !peer.params.import.accepts_all();
         let verdict = verdict.map_or(0, |reason| reason as u8);
         let next_hop = self.shared.next_hops.intern(reach.next_hop);
-        let attributes = self.shared.intern(block, next_hop);
+        let attributes = self.shared.intern(block, next_hop, None);
         let shared = &mut self.shared;
         if rules {
             let mut importer = Importer::new(slot, attributes);
@@ -261,7 +261,7 @@ impl Rib {
         let sendable = route.next_hop.is_none_or(|next_hop| next_hop.is_sendable());
         if sendable && route.attributes.encode_block(&mut block).is_ok() {
             let next_hop = route.next_hop.map_or(NONE, |next_hop| self.shared.next_hops.intern(next_hop));
-            let attributes = self.shared.intern(&block, next_hop);
+            let attributes = self.shared.intern(&block, next_hop, route.facts());
             let told = Told { peer: LOCAL, path_id: owner.0, attributes, verdict: 0 };
             match route.prefix {
                 IpNet::V4(net) => self.ipv4.announce(&mut self.shared, net.trunc(), told),

@@ -6,7 +6,7 @@ use hashbrown::HashTable;
 
 use bgp_wire::{NextHop, PeerKind};
 
-use crate::attributes::{AttributeStore, AttributesId};
+use crate::attributes::{AttributeStore, AttributesId, Facts};
 use crate::config::RibConfig;
 use crate::decision::{Candidate, Ladder};
 use crate::group::Groups;
@@ -50,8 +50,8 @@ impl Shared {
     }
 
     /// Names an attribute set; the reference on the next hop goes over to it or is given back.
-    pub(crate) fn intern(&mut self, block: &[u8], next_hop: u32) -> AttributesId {
-        let (id, fresh) = self.attributes.intern(block, next_hop, None);
+    pub(crate) fn intern(&mut self, block: &[u8], next_hop: u32, facts: Option<Facts>) -> AttributesId {
+        let (id, fresh) = self.attributes.intern(block, next_hop, facts);
         if !fresh && next_hop != NONE {
             self.next_hops.release(next_hop);
         }

@@ -522,5 +522,5 @@ fn origination(route: Route) -> Origination {
         IpAddr::V4(address) => NextHop::V4(address),
         IpAddr::V6(address) => NextHop::V6(address),
     });
-    Origination { prefix: route.prefix, next_hop, attributes }
+    Origination { next_hop, attributes, ..Origination::new(route.prefix) }
 }

@@ -288,7 +288,8 @@ impl World {
                 let next_hop = if owner == 2 { Some(next_hop(30)) } else { None };
                 for prefix in prefixes(bits) {
                     let next_hop = next_hop.filter(|_| family_of(&prefix) == V4);
-                    let route = Origination { prefix, next_hop, attributes: attributes.clone() };
+                    let shown = attributes.clone();
+                    let route = Origination { next_hop, attributes: shown, ..Origination::new(prefix) };
                     self.lab.originate(u32::from(owner), &[route]);
                     let import = Policy::accept_all();
                     let naive = Naive { attributes: attributes.clone(), next_hop, import, stale: 0 };

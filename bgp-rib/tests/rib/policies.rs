@@ -272,3 +272,40 @@ fn marked_by_reflection(told: &PathAttributes) -> PathAttributes {
     let cluster_list = vec![bgp_wire::ClusterId(router_id(254).0)];
     PathAttributes { originator_id: Some(router_id(1)), cluster_list, ..told.clone() }
 }
+
+/// The heart of a node agent's export: metrics become LOCAL_PREF, tunnels stay, a block hides its addresses unless one
+/// is on the move.
+fn node_export() -> Policy {
+    let block = [net("10.244.1.0/26")];
+    let inside = || Condition::Prefix(PrefixSet::or_longer(&block));
+    let tunnel = Condition::Interface("*.cali".parse().unwrap());
+    let moving = Condition::Metric(bgp_rib::policy::Span::from(0..=1023));
+    let config = PolicyConfig::new("node", Verdict::Accept)
+        .rule(Rule::go_on("priority").then(Action::LocalPrefFromMetric { default: 1024 }))
+        .rule(Rule::reject("tunnels").when(tunnel))
+        .rule(Rule::accept("block").when(Condition::Prefix(PrefixSet::equal(&block))))
+        .rule(Rule::accept("moving").when(inside()).when(moving))
+        .rule(Rule::reject("more specific").when(inside()));
+    compile(config)
+}
+
+#[test]
+fn a_node_tells_its_block_and_an_address_on_the_move_with_its_priority() {
+    let mut lab = Lab::new();
+    let to = lab.up(1, exporting(internal(1), node_export()));
+    let pod = |prefix, metric| Origination { metric, ..Origination::new(net(prefix)) };
+    let tunnel =
+        Origination { interface: Some("vxlan.cali".into()), ..Origination::new(net("10.244.9.0/26")) };
+    let routes =
+        [pod("10.244.1.0/26", None), pod("10.244.1.5/32", None), pod("10.244.1.6/32", Some(512)), tunnel];
+    lab.originate(0, &routes);
+    lab.drain_all();
+    let told = |lab: &Lab| -> Vec<_> {
+        lab.view(to).iter().map(|(prefix, route)| (prefix.to_string(), route.attributes.local_pref)).collect()
+    };
+    let block = ("10.244.1.0/26".to_owned(), Some(2_147_482_623));
+    assert_eq!(told(&lab), [block.clone(), ("10.244.1.6/32".to_owned(), Some(2_147_483_135))]);
+    lab.originate(0, &[pod("10.244.1.6/32", Some(1024))]);
+    lab.drain_all();
+    assert_eq!(told(&lab), [block], "it has arrived, and its block speaks for it");
+}
