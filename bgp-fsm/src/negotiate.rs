@@ -26,7 +26,8 @@ pub struct Negotiated {
     pub kind: PeerKind,
     /// Hold Time in force; zero when off.
     pub hold_time: Duration,
-    /// Time between our keepalives before jitter; zero when off.
+    /// Time between our keepalives before jitter; zero when off. A configuration that is given to the session later may
+    /// change it.
     pub keepalive: Duration,
     /// Families that both announced.
     pub families: FamilySet,
@@ -91,7 +92,7 @@ fn agree(config: &SessionConfig, open: &Open, kind: PeerKind, hold_time: Duratio
 }
 
 /// A third of the Hold Time (RFC 4271 §4.4), or what the operator chose if that is shorter.
-fn keepalive(config: &SessionConfig, hold_time: Duration) -> Duration {
+pub(crate) fn keepalive(config: &SessionConfig, hold_time: Duration) -> Duration {
     let third = hold_time / 3;
     config.keepalive.map_or(third, |chosen| chosen.min(third))
 }

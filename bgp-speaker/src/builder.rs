@@ -4,12 +4,15 @@ use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
+use bgp_rib::OwnerId;
 use bgp_wire::{Asn, ClusterId, RouterId};
 
-use crate::config::SessionOptions;
+use crate::config::{PeerConfig, RangeConfig, SessionOptions};
+use crate::desired::Desired;
 use crate::error::StartError;
 use crate::kernel::{Fib, KernelConfig};
-use crate::mesh::MeshDialer;
+use crate::mesh::{MeshDialer, MeshNode};
+use crate::route::Route;
 use crate::speaker::Speaker;
 
 /// Where learned routes go besides to peers.
@@ -41,6 +44,7 @@ pub struct Builder {
     pub(crate) sweep_after: Duration,
     pub(crate) forwarding_preserved: bool,
     pub(crate) kernel: Option<Kernel>,
+    pub(crate) desired: Desired,
 }
 
 impl Builder {
@@ -58,7 +62,39 @@ impl Builder {
             sweep_after: Duration::from_secs(120),
             forwarding_preserved: true,
             kernel: None,
+            desired: Desired::default(),
         }
+    }
+
+    /// What the speaker does from its first moment: its peers are known before the first connection is accepted, and its
+    /// routes stand before the first session does. It replaces what [`Builder::peer`] and its like have said before.
+    pub fn desired(mut self, desired: Desired) -> Self {
+        self.desired = desired;
+        self
+    }
+
+    /// A peer from the first moment; see [`Speaker::add_peer`].
+    pub fn peer(mut self, peer: PeerConfig) -> Self {
+        self.desired.peers.push(peer);
+        self
+    }
+
+    /// A listen range from the first moment; see [`Speaker::add_listen_range`].
+    pub fn listen_range(mut self, range: RangeConfig) -> Self {
+        self.desired.ranges.push(range);
+        self
+    }
+
+    /// The mesh from the first moment; see [`Speaker::mesh`].
+    pub fn mesh(mut self, nodes: &[MeshNode]) -> Self {
+        self.desired.mesh = nodes.to_vec();
+        self
+    }
+
+    /// Routes from the first moment, beside those that this owner has already; see [`Speaker::announce`].
+    pub fn announce(mut self, owner: OwnerId, routes: impl IntoIterator<Item = Route>) -> Self {
+        self.desired.routes.entry(owner).or_default().extend(routes);
+        self
     }
 
     /// Accept connections here; may be said several times. Port 0 takes any free port, which `status` then tells.

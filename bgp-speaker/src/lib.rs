@@ -73,16 +73,20 @@
 //! A larger example is `examples/node_agent.rs`: a node of a container network that joins a mesh or reflectors from a file.
 #![forbid(unsafe_code)]
 
+mod apply;
 mod bridge;
 mod builder;
 mod config;
+mod desired;
 mod door;
 mod error;
 mod event;
 pub mod kernel;
 mod kernel_feed;
 mod mesh;
+mod originations;
 mod peer;
+mod reconcile;
 mod rib_task;
 mod route;
 mod session;
@@ -106,6 +110,7 @@ pub use config::{
     BGP_PORT, MAX_ORIGINATED_PER_CALL, MIN_HOLD_TIME, PeerClass, PeerConfig, RangeConfig, SessionOptions,
     Timers,
 };
+pub use desired::{ApplyReport, Change, ChangeClass, Desired, Subject};
 pub use error::{SpeakerError, StartError};
 pub use event::{Event, Events};
 pub use mesh::{MeshDialer, MeshNode};

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use bgp_rib::Policy;
 use bgp_wire::{Asn, Family, FamilySet};
@@ -71,7 +72,7 @@ pub(crate) fn peers(
     local_as: Asn,
     dialer: MeshDialer,
     options: &SessionOptions,
-) -> Result<BTreeMap<IpAddr, PeerConfig>, SpeakerError> {
+) -> Result<BTreeMap<IpAddr, Arc<PeerConfig>>, SpeakerError> {
     let mut seen = BTreeSet::new();
     for address in nodes.iter().flat_map(|n| &n.addresses) {
         check_address(*address)?;
@@ -96,7 +97,7 @@ pub(crate) fn peers(
             peer.options.import.get_or_insert(Policy::accept_all());
             peer.options.export.get_or_insert(Policy::accept_all());
             peer.check(local_as, own)?;
-            peers.insert(theirs, peer);
+            peers.insert(theirs, Arc::new(peer));
         }
     }
     Ok(peers)

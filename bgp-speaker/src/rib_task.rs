@@ -1,7 +1,7 @@
 //! The task that owns the tables. It works in bounded turns: some of those who wait at the door, a few questions, a piece
 //! of a long origination; then whoever has something to hear is served, and other tasks may run.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,13 +9,15 @@ use std::time::Duration;
 use bgp_rib::{Event as RibEvent, Input, Origination, OwnerId, PageToken, PeerId, ReaderId, Rib};
 use bgp_wire::{Family, NextHop, PathAttributes};
 use ipnet::IpNet;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{Mutex, mpsc, oneshot};
 
 use crate::bridge::ToRib;
 use crate::config::CARRIED;
+use crate::desired::Change;
 use crate::door::{Door, Work};
 use crate::error::SpeakerError;
 use crate::event::Event;
+use crate::originations::{Difference, Originations};
 use crate::peer::{Deposit, Mailbox, PeerCell};
 use crate::route::{Explanation, Route, RouteCursor, RouteFilter, RoutePage};
 use crate::shared::Shared;
@@ -46,6 +48,7 @@ const COUNTERS: Duration = Duration::from_millis(100);
 pub(crate) enum Query {
     Originate(OwnerId, Vec<Route>, oneshot::Sender<()>),
     Withdraw(OwnerId, Vec<IpNet>, oneshot::Sender<()>),
+    Differ(BTreeMap<OwnerId, Difference>, oneshot::Sender<()>),
     Routes {
         filter: RouteFilter,
         peer: Option<PeerId>,
@@ -61,9 +64,53 @@ pub(crate) enum Query {
 pub(crate) struct RibClient {
     queries: mpsc::Sender<Query>,
     door: Arc<Door>,
+    /// Held until the question that follows from it is on its way, so that both keep one order.
+    originations: Arc<Mutex<Originations>>,
 }
 
 impl RibClient {
+    /// Originates what the owner does not announce already.
+    pub(crate) async fn announce(&self, owner: OwnerId, mut routes: Vec<Route>) -> Result<(), SpeakerError> {
+        let mut originations = self.originations.lock().await;
+        // From here on nothing waits before the question is asked: a caller that gives up changes nothing or both.
+        let way = self.queries.reserve().await.map_err(|_| SpeakerError::Stopped)?;
+        originations.announce(owner, &mut routes);
+        let (reply, answer) = oneshot::channel();
+        way.send(Query::Originate(owner, routes, reply));
+        drop(originations);
+        answer.await.map_err(|_| SpeakerError::Stopped)
+    }
+
+    /// Withdraws what the owner announces.
+    pub(crate) async fn withdraw(
+        &self,
+        owner: OwnerId,
+        mut prefixes: Vec<IpNet>,
+    ) -> Result<(), SpeakerError> {
+        let mut originations = self.originations.lock().await;
+        let way = self.queries.reserve().await.map_err(|_| SpeakerError::Stopped)?;
+        originations.withdraw(owner, &mut prefixes);
+        let (reply, answer) = oneshot::channel();
+        way.send(Query::Withdraw(owner, prefixes, reply));
+        drop(originations);
+        answer.await.map_err(|_| SpeakerError::Stopped)
+    }
+
+    /// Makes these all routes that are originated; what that changed.
+    pub(crate) async fn originate_all(
+        &self,
+        wanted: BTreeMap<OwnerId, Vec<Route>>,
+    ) -> Result<Vec<Change>, SpeakerError> {
+        let mut originations = self.originations.lock().await;
+        let way = self.queries.reserve().await.map_err(|_| SpeakerError::Stopped)?;
+        let (differences, changes) = originations.become_all(&wanted);
+        let (reply, answer) = oneshot::channel();
+        way.send(Query::Differ(differences, reply));
+        drop(originations);
+        answer.await.map_err(|_| SpeakerError::Stopped)?;
+        Ok(changes)
+    }
+
     pub(crate) async fn ask<T>(
         &self,
         query: impl FnOnce(oneshot::Sender<T>) -> Query,
@@ -111,14 +158,17 @@ struct Slot {
 }
 
 enum Job {
-    Originate(OwnerId, VecDeque<Origination>, oneshot::Sender<()>),
-    Withdraw(OwnerId, VecDeque<IpNet>, oneshot::Sender<()>),
+    Originate(OwnerId, VecDeque<Origination>, Reply),
+    Withdraw(OwnerId, VecDeque<IpNet>, Reply),
 }
+
+/// Who is told that a job is done; those before the last of a row tell nobody.
+type Reply = Option<oneshot::Sender<()>>;
 
 impl RibTask {
     pub(crate) fn new(rib: Rib, shared: Arc<Shared>, door: Arc<Door>) -> (Self, RibClient) {
         let (sender, queries) = mpsc::channel(WAITING);
-        let client = RibClient { queries: sender, door: door.clone() };
+        let client = RibClient { queries: sender, door: door.clone(), originations: Arc::default() };
         let task = Self {
             rib,
             shared,
@@ -195,7 +245,7 @@ impl RibTask {
                 RibEvent::EndOfRib(peer, family) => {
                     if let Some(slot) = self.slot(peer) {
                         slot.cell.told(family);
-                        let peer = slot.cell.config.address;
+                        let peer = slot.cell.address;
                         self.shared.emit(Event::EndOfRib { peer, family });
                     }
                 }
@@ -353,12 +403,13 @@ impl RibTask {
                 self.jobs.push_back(Job::Originate(
                     owner,
                     routes.into_iter().map(origination).collect(),
-                    reply,
+                    Some(reply),
                 ));
             }
             Query::Withdraw(owner, prefixes, reply) => {
-                self.jobs.push_back(Job::Withdraw(owner, prefixes.into(), reply));
+                self.jobs.push_back(Job::Withdraw(owner, prefixes.into(), Some(reply)));
             }
+            Query::Differ(differences, reply) => self.differ(differences, reply),
             // Who asked may have gone meanwhile.
             Query::Routes { filter, peer, from, limit, reply } => {
                 let _ = reply.send(self.routes(&filter, peer, from, limit));
@@ -367,6 +418,18 @@ impl RibTask {
                 let _ = reply.send(self.explain(prefix));
             }
         }
+    }
+
+    /// What is new comes before what goes: a prefix that moves from one owner to another is there all the time.
+    fn differ(&mut self, differences: BTreeMap<OwnerId, Difference>, reply: oneshot::Sender<()>) {
+        let mut gone = Vec::new();
+        for (owner, difference) in differences {
+            let announced = difference.announced.into_iter().map(origination).collect();
+            self.jobs.push_back(Job::Originate(owner, announced, None));
+            gone.push(Job::Withdraw(owner, difference.withdrawn.into(), None));
+        }
+        self.jobs.extend(gone);
+        self.jobs.push_back(Job::Withdraw(OwnerId(0), VecDeque::new(), Some(reply)));
     }
 
     /// Does one piece of the oldest job.
@@ -386,8 +449,11 @@ impl RibTask {
             }
             None => return,
         };
-        if !left && let Some(Job::Originate(_, _, reply) | Job::Withdraw(_, _, reply)) = self.jobs.pop_front()
+        if !left
+            && let Some(Job::Originate(_, _, reply) | Job::Withdraw(_, _, reply)) = self.jobs.pop_front()
+            && let Some(reply) = reply
         {
+            // Who asked may have gone meanwhile.
             let _ = reply.send(());
         }
     }
@@ -434,7 +500,7 @@ impl RibTask {
         let told = self.rib.explain(prefix)?;
         let address = |peer: PeerId| -> Option<IpAddr> {
             let slot = self.peers.get(usize::try_from(peer.0).ok()?)?.as_ref()?;
-            Some(slot.cell.config.address)
+            Some(slot.cell.address)
         };
         let peers = told.peers.into_iter().filter_map(|p| Some((address(p.peer)?, p.verdict)));
         Some(Explanation { prefix: told.prefix, paths: told.paths, peers: peers.collect() })

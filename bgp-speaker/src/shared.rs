@@ -140,14 +140,14 @@ impl Shared {
     }
 
     pub(crate) fn insert_peer(&self, cell: Arc<PeerCell>) {
-        lock(&self.peers).insert(cell.config.address, cell);
+        lock(&self.peers).insert(cell.address, cell);
     }
 
     /// Takes the cell away, unless another peer has taken its address since.
     pub(crate) fn remove_peer(&self, cell: &Arc<PeerCell>) {
         let mut peers = lock(&self.peers);
-        if peers.get(&cell.config.address).is_some_and(|c| Arc::ptr_eq(c, cell)) {
-            peers.remove(&cell.config.address);
+        if peers.get(&cell.address).is_some_and(|c| Arc::ptr_eq(c, cell)) {
+            peers.remove(&cell.address);
         }
     }
 
@@ -174,17 +174,22 @@ impl Shared {
         !peers.is_empty() && peers.values().all(|c| c.has_told_all())
     }
 
+    /// The sessions of this node in a mesh, with these options or those that the speaker was built with.
     pub(crate) fn mesh_peers(
         &self,
         nodes: &[MeshNode],
-    ) -> Result<BTreeMap<IpAddr, PeerConfig>, SpeakerError> {
-        mesh::peers(nodes, &self.own_addresses, self.asn, self.mesh_dialer, &self.mesh_options)
+        options: Option<&SessionOptions>,
+    ) -> Result<BTreeMap<IpAddr, Arc<PeerConfig>>, SpeakerError> {
+        let options = options.unwrap_or(&self.mesh_options);
+        mesh::peers(nodes, &self.own_addresses, self.asn, self.mesh_dialer, options)
     }
 
-    /// The source address for a peer that names none: ours of its family, where there is just one.
-    pub(crate) fn default_source(&self, peer: IpAddr) -> Option<IpAddr> {
-        let mut own = self.own_addresses.iter().filter(|a| a.is_ipv4() == peer.is_ipv4());
-        own.next().copied().filter(|_| own.next().is_none())
+    /// The source address for a peer; where it names none, ours of its family if there is just one.
+    pub(crate) fn source(&self, peer: &PeerConfig) -> Option<IpAddr> {
+        peer.options.source.or_else(|| {
+            let mut own = self.own_addresses.iter().filter(|a| a.is_ipv4() == peer.address.is_ipv4());
+            own.next().copied().filter(|_| own.next().is_none())
+        })
     }
 
     pub(crate) fn status(&self) -> Status {

@@ -6,10 +6,12 @@ use std::sync::Arc;
 use bgp_rib::OwnerId;
 use bgp_wire::{Asn, RouterId};
 use ipnet::IpNet;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{Mutex, mpsc, oneshot};
 
+use crate::apply::{Wanted, check_routes};
 use crate::builder::Builder;
 use crate::config::{MAX_ORIGINATED_PER_CALL, PeerConfig, RangeConfig};
+use crate::desired::{ApplyReport, Desired};
 use crate::error::{SpeakerError, StartError};
 use crate::event::Events;
 use crate::mesh::MeshNode;
@@ -44,6 +46,7 @@ pub struct Speaker {
     shared: Arc<Shared>,
     commands: mpsc::Sender<Command>,
     rib: RibClient,
+    applying: Arc<Mutex<()>>,
 }
 
 impl Speaker {
@@ -54,7 +57,28 @@ impl Speaker {
 
     pub(crate) async fn start(builder: Builder) -> Result<Self, StartError> {
         let (shared, commands, rib) = start::start(builder).await?;
-        Ok(Self { shared, commands, rib })
+        Ok(Self { shared, commands, rib, applying: Arc::default() })
+    }
+
+    /// Makes the speaker do all that is asked for and nothing else, and tells what that changed. What is so already is not
+    /// touched: an unchanged peer keeps its session and an unchanged route makes no UPDATE, and applying the same again
+    /// changes nothing. Calls such as [`Speaker::add_peer`] and [`Speaker::announce`] change what the next one starts from.
+    ///
+    /// A peer that changes keeps its session wherever the session would come up in the same way with the new configuration,
+    /// also when it moves between the mesh, a range and the configured peers.
+    ///
+    /// # Errors
+    /// Something is out of range, there twice, or ours; then nothing is changed.
+    pub async fn apply(&self, desired: Desired) -> Result<ApplyReport, SpeakerError> {
+        let wanted = Wanted::of(&desired, &self.shared)?;
+        check_routes(&desired)?;
+        // One at a time: what comes of two would be neither.
+        let _turn = self.applying.lock().await;
+        // Routes first: a peer that is new is told them with its first table.
+        let routes = self.rib.originate_all(desired.routes).await?;
+        let mut changes = self.call(|reply| Command::Apply(Box::new(wanted), reply)).await?;
+        changes.extend(routes);
+        Ok(ApplyReport { changes })
     }
 
     /// Adds a peer and, unless it is passive, begins to dial it.
@@ -98,7 +122,7 @@ impl Speaker {
     /// # Errors
     /// This node is not in the list, or two nodes have one address; then nothing is changed.
     pub async fn mesh(&self, nodes: &[MeshNode]) -> Result<(), SpeakerError> {
-        let peers = self.shared.mesh_peers(nodes)?;
+        let peers = self.shared.mesh_peers(nodes, None)?;
         self.call(|reply| Command::Mesh(peers, reply)).await
     }
 
@@ -117,7 +141,7 @@ impl Speaker {
             return Err(SpeakerError::TooManyRoutes(routes.len()));
         }
         routes.iter().try_for_each(Route::check)?;
-        self.rib.ask(|reply| Query::Originate(owner, routes, reply)).await
+        self.rib.announce(owner, routes).await
     }
 
     /// Withdraws what this owner announced; prefixes that it did not announce are ignored.
@@ -134,7 +158,7 @@ impl Speaker {
         if prefixes.len() > MAX_ORIGINATED_PER_CALL {
             return Err(SpeakerError::TooManyRoutes(prefixes.len()));
         }
-        self.rib.ask(|reply| Query::Withdraw(owner, prefixes, reply)).await
+        self.rib.withdraw(owner, prefixes).await
     }
 
     /// Follows the best routes of all families: first the table as it is, then every change, in order. A subscriber that

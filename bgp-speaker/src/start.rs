@@ -12,6 +12,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
 
+use crate::apply::{Wanted, check_routes};
 use crate::builder::{Builder, Kernel};
 use crate::door::Door;
 use crate::error::StartError;
@@ -34,7 +35,6 @@ pub(crate) async fn start(
 ) -> Result<(Arc<Shared>, mpsc::Sender<Command>, RibClient), StartError> {
     check(&builder)?;
     let (listeners, addresses) = open_listeners(&builder.listen)?;
-    let follower = builder.kernel.map(open_kernel).transpose().map_err(StartError::Kernel)?;
     let seed = builder.seed.unwrap_or_else(|| RandomState::new().hash_one(std::process::id()));
     let shared = Arc::new(Shared::new(Identity {
         asn: builder.asn,
@@ -46,6 +46,9 @@ pub(crate) async fn start(
         mesh_options: builder.mesh_options,
         forwarding_preserved: builder.forwarding_preserved,
     }));
+    let wanted = Wanted::of(&builder.desired, &shared)?;
+    check_routes(&builder.desired)?;
+    let follower = builder.kernel.map(open_kernel).transpose().map_err(StartError::Kernel)?;
 
     let mut config = RibConfig::new(builder.asn, builder.router_id);
     config.cluster_id = builder.cluster_id;
@@ -75,7 +78,10 @@ pub(crate) async fn start(
     }
     let (commands, inbox) = mpsc::channel(COMMANDS);
     let household = Household { listeners: accepting, rib: Some(rib_task), kernel };
-    let supervisor = Supervisor::new(shared.clone(), door, seed, inbox, accepted, household);
+    let mut supervisor = Supervisor::new(shared.clone(), door, seed, inbox, accepted, household);
+    // Nothing is accepted before the supervisor runs, and nobody is told a table before all of it stands.
+    rib.originate_all(builder.desired.routes).await?;
+    supervisor.apply(wanted);
     tokio::spawn(supervisor.run());
     Ok((shared, commands, rib))
 }

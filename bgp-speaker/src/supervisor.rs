@@ -13,12 +13,13 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::task::{Id, JoinHandle, JoinSet};
 use tokio::time::timeout;
 
+use crate::apply::Wanted;
 use crate::config::{PeerConfig, RangeConfig};
+use crate::desired::Change;
 use crate::door::Door;
 use crate::error::SpeakerError;
 use crate::event::Event;
 use crate::peer::{Mailbox, Order, PeerCell, PeerTask};
-use crate::session;
 use crate::shared::Shared;
 use crate::speaker::ShutdownMode;
 use crate::strangers::Strangers;
@@ -33,30 +34,31 @@ pub(crate) enum Command {
     RemovePeer(IpAddr, oneshot::Sender<Result<(), SpeakerError>>),
     AddRange(Box<RangeConfig>, oneshot::Sender<Result<(), SpeakerError>>),
     RemoveRange(IpNet, oneshot::Sender<Result<(), SpeakerError>>),
-    Mesh(BTreeMap<IpAddr, PeerConfig>, oneshot::Sender<()>),
+    Mesh(BTreeMap<IpAddr, Arc<PeerConfig>>, oneshot::Sender<()>),
+    Apply(Box<Wanted>, oneshot::Sender<Vec<Change>>),
     Shutdown(ShutdownMode, oneshot::Sender<()>),
 }
 
 /// Why there is a peer. A configured one takes the place of one from the mesh, and that of one from a range.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Origin {
+pub(crate) enum Origin {
     Configured,
     Mesh,
     Range(IpNet),
 }
 
 #[derive(Debug)]
-struct Entry {
-    cell: Arc<PeerCell>,
-    mailbox: Arc<Mailbox>,
-    origin: Origin,
+pub(crate) struct Entry {
+    pub(crate) cell: Arc<PeerCell>,
+    pub(crate) mailbox: Arc<Mailbox>,
+    pub(crate) origin: Origin,
 }
 
 /// A listen range, and how many peers are there through it.
 #[derive(Debug)]
-struct Range {
-    config: RangeConfig,
-    members: usize,
+pub(crate) struct Range {
+    pub(crate) config: RangeConfig,
+    pub(crate) members: usize,
 }
 
 /// Everything that has to end with the speaker, besides the peers.
@@ -69,15 +71,17 @@ pub(crate) struct Household {
 }
 
 pub(crate) struct Supervisor {
-    shared: Arc<Shared>,
+    pub(crate) shared: Arc<Shared>,
     door: Arc<Door>,
     seed: u64,
     commands: mpsc::Receiver<Command>,
     accepted: mpsc::Receiver<(TcpStream, SocketAddr)>,
     household: Household,
-    peers: BTreeMap<IpAddr, Entry>,
-    ranges: Vec<Range>,
-    mesh: BTreeMap<IpAddr, PeerConfig>,
+    /// The peers that are there, and those that are to be there.
+    pub(crate) peers: BTreeMap<IpAddr, Entry>,
+    pub(crate) configured: BTreeMap<IpAddr, Arc<PeerConfig>>,
+    pub(crate) mesh: BTreeMap<IpAddr, Arc<PeerConfig>>,
+    pub(crate) ranges: BTreeMap<IpNet, Range>,
     tasks: JoinSet<()>,
     running: HashMap<Id, Arc<PeerCell>>,
     strangers: Strangers,
@@ -101,8 +105,9 @@ impl Supervisor {
             accepted,
             household,
             peers: BTreeMap::new(),
-            ranges: Vec::new(),
+            configured: BTreeMap::new(),
             mesh: BTreeMap::new(),
+            ranges: BTreeMap::new(),
             tasks: JoinSet::new(),
             running: HashMap::new(),
         }
@@ -156,9 +161,11 @@ impl Supervisor {
                 let _ = reply.send(self.remove_range(prefix));
             }
             Command::Mesh(peers, reply) => {
-                self.mesh = peers;
-                self.apply_mesh();
+                self.apply_mesh(peers);
                 let _ = reply.send(());
+            }
+            Command::Apply(wanted, reply) => {
+                let _ = reply.send(self.apply(*wanted));
             }
             // Taken by the loop that calls this.
             Command::Shutdown(..) => {}
@@ -167,88 +174,68 @@ impl Supervisor {
 
     fn add_configured(&mut self, config: PeerConfig) -> Result<(), SpeakerError> {
         let address = config.address;
-        match self.peers.get(&address).map(|e| e.origin) {
-            Some(Origin::Configured) => return Err(SpeakerError::DuplicatePeer(address)),
-            Some(Origin::Mesh | Origin::Range(_)) => self.remove(address),
-            None => {}
+        if self.peers.get(&address).is_some_and(|e| e.origin == Origin::Configured) {
+            return Err(SpeakerError::DuplicatePeer(address));
         }
-        self.add(config, Origin::Configured);
+        self.configured.insert(address, Arc::new(config));
+        self.settle(address);
         Ok(())
     }
 
     fn remove_configured(&mut self, address: IpAddr) -> Result<(), SpeakerError> {
         match self.peers.get(&address).map(|e| e.origin) {
             Some(Origin::Configured | Origin::Range(_)) => {
-                self.remove(address);
-                // A mesh node stood behind the configured peer.
-                self.apply_mesh();
+                self.configured.remove(&address);
+                if !self.mesh.contains_key(&address) {
+                    // Who comes through a range may come back; now it goes.
+                    self.remove(address);
+                }
+                self.settle(address);
                 Ok(())
             }
             Some(Origin::Mesh) | None => Err(SpeakerError::UnknownPeer(address)),
         }
     }
 
-    fn add_range(&mut self, range: RangeConfig) -> Result<(), SpeakerError> {
-        if self.ranges.iter().any(|r| r.config.prefix == range.prefix) {
-            return Err(SpeakerError::DuplicateRange(range.prefix));
+    fn add_range(&mut self, config: RangeConfig) -> Result<(), SpeakerError> {
+        let prefix = config.prefix;
+        if self.ranges.contains_key(&prefix) {
+            return Err(SpeakerError::DuplicateRange(prefix));
         }
-        self.ranges.push(Range { config: range, members: 0 });
+        self.ranges.insert(prefix, Range { config, members: 0 });
         Ok(())
     }
 
     fn remove_range(&mut self, prefix: IpNet) -> Result<(), SpeakerError> {
-        let at = self.ranges.iter().position(|r| r.config.prefix == prefix);
-        self.ranges.remove(at.ok_or(SpeakerError::UnknownRange(prefix))?);
-        let of_range = self.peers.iter().filter(|(_, e)| e.origin == Origin::Range(prefix));
-        let addresses: Vec<IpAddr> = of_range.map(|(a, _)| *a).collect();
-        for address in addresses {
+        let members = self.members_of(|range| range == prefix);
+        self.ranges.remove(&prefix).ok_or(SpeakerError::UnknownRange(prefix))?;
+        for address in members {
             self.remove(address);
         }
         Ok(())
     }
 
-    /// Removes and adds what differs between the mesh that is there and the one that is wanted.
-    fn apply_mesh(&mut self) {
-        let wanted = std::mem::take(&mut self.mesh);
-        let of_mesh = self.peers.iter().filter(|(_, e)| e.origin == Origin::Mesh);
-        let gone: Vec<IpAddr> =
-            of_mesh.filter(|(a, e)| wanted.get(a) != Some(&e.cell.config)).map(|(a, _)| *a).collect();
-        for address in gone {
-            self.remove(address);
-        }
-        for (address, config) in &wanted {
-            if matches!(self.peers.get(address), Some(Entry { origin: Origin::Range(_), .. })) {
-                self.remove(*address);
-            }
-            if !self.peers.contains_key(address) {
-                self.add(config.clone(), Origin::Mesh);
-            }
-        }
-        self.mesh = wanted;
-    }
-
-    fn add(&mut self, config: PeerConfig, origin: Origin) -> Arc<Mailbox> {
+    pub(crate) fn add(&mut self, config: Arc<PeerConfig>, origin: Origin) -> Arc<Mailbox> {
         let id = self.shared.ids.take();
         let address = config.address;
         let local_as = config.options.local_as.unwrap_or(self.shared.asn);
-        let session = session::config(&self.shared, &config);
-        let cell = Arc::new(PeerCell::new(id, config, local_as));
+        let dynamic = matches!(origin, Origin::Range(_));
+        let cell = Arc::new(PeerCell::new(id, config, local_as, dynamic));
         let mailbox = Arc::new(Mailbox::new(cell.clone(), self.door.clone()));
         // Each session has its own jitter.
         let seed = self.seed ^ u64::from(id.0).wrapping_mul(0x9E37_79B9_7F4A_7C15);
-        let dynamic = matches!(origin, Origin::Range(_));
-        let mut task =
-            PeerTask::new(self.shared.clone(), cell.clone(), mailbox.clone(), session, seed, dynamic);
+        let mut task = PeerTask::new(self.shared.clone(), cell.clone(), mailbox.clone(), seed);
         task.start();
         self.shared.insert_peer(cell.clone());
         self.running.insert(self.tasks.spawn(task).id(), cell.clone());
         self.peers.insert(address, Entry { cell, mailbox: mailbox.clone(), origin });
+        self.count_member(origin);
         self.shared.emit(Event::PeerAdded { peer: address });
         mailbox
     }
 
     /// Takes a peer out at once; its task says goodbye on its own.
-    fn remove(&mut self, address: IpAddr) {
+    pub(crate) fn remove(&mut self, address: IpAddr) {
         if let Some(entry) = self.take(address) {
             entry.mailbox.order(Order::Stop(Stop::Notify(Notification::cease_deconfigured())));
             self.shared.remove_peer(&entry.cell);
@@ -258,17 +245,13 @@ impl Supervisor {
 
     fn take(&mut self, address: IpAddr) -> Option<Entry> {
         let entry = self.peers.remove(&address)?;
-        if let Origin::Range(prefix) = entry.origin
-            && let Some(range) = self.ranges.iter_mut().find(|r| r.config.prefix == prefix)
-        {
-            range.members -= 1;
-        }
+        self.discount_member(entry.origin);
         Some(entry)
     }
 
     fn task_ended(&mut self, id: Id, panicked: bool) {
         let Some(cell) = self.running.remove(&id) else { return };
-        let address = cell.config.address;
+        let address = cell.address;
         if panicked {
             tracing::error!(peer = %address, "the peer's task ended by a bug; add the peer again to go on");
         }
@@ -288,26 +271,37 @@ impl Supervisor {
             }
             return;
         }
-        let Some(range) = self.range_for(address) else {
+        let Some(range) = self.range_for(address).filter(|range| range.has_room(address)) else {
             self.strangers.count(address);
             return;
         };
-        range.members += 1;
-        let config = range.config.peer(address);
+        let config = Arc::new(range.config.peer(address));
         let origin = Origin::Range(range.config.prefix);
         // A new mailbox has room.
         let _ = self.add(config, origin).accepted(stream);
     }
 
-    /// The longest range that has this address, if it still takes peers.
-    fn range_for(&mut self, address: IpAddr) -> Option<&mut Range> {
-        let of_address = self.ranges.iter_mut().filter(|r| r.config.prefix.contains(&address));
-        let range = of_address.max_by_key(|r| r.config.prefix.prefix_len())?;
-        if range.members >= range.config.limit {
-            tracing::debug!(peer = %address, range = %range.config.prefix, "the listen range is full");
-            return None;
+    /// The longest range that has this address.
+    pub(crate) fn range_for(&self, address: IpAddr) -> Option<&Range> {
+        let of_address = self.ranges.values().filter(|r| r.config.prefix.contains(&address));
+        of_address.max_by_key(|r| r.config.prefix.prefix_len())
+    }
+
+    pub(crate) fn count_member(&mut self, origin: Origin) {
+        if let Some(range) = self.range_of(origin) {
+            range.members += 1;
         }
-        Some(range)
+    }
+
+    pub(crate) fn discount_member(&mut self, origin: Origin) {
+        if let Some(range) = self.range_of(origin) {
+            range.members -= 1;
+        }
+    }
+
+    fn range_of(&mut self, origin: Origin) -> Option<&mut Range> {
+        let Origin::Range(prefix) = origin else { return None };
+        self.ranges.get_mut(&prefix)
     }
 
     async fn end(mut self, mode: &ShutdownMode) {
@@ -335,6 +329,17 @@ impl Supervisor {
             ended(&mut self.household.rib).await;
         }
         self.shared.end_events();
+    }
+}
+
+impl Range {
+    /// Whether it takes one more peer.
+    pub(crate) fn has_room(&self, address: IpAddr) -> bool {
+        let room = self.members < self.config.limit;
+        if !room {
+            tracing::debug!(peer = %address, range = %self.config.prefix, "the listen range is full");
+        }
+        room
     }
 }
 

@@ -5,6 +5,7 @@ use core::time::Duration;
 use bgp_wire::keepalive;
 use bytes::Bytes;
 
+use crate::negotiate::keepalive as keepalive_interval;
 use crate::session::Session;
 use crate::timer::Timer;
 use crate::{ConnId, Output};
@@ -84,7 +85,9 @@ impl Session {
         self.counters.keepalives_out += 1;
         self.put(Output::Send(id, Bytes::from_static(keepalive())));
         let Some(conn) = self.connections.get_mut(id) else { return };
-        let interval = conn.phase.negotiated().map_or(Duration::ZERO, |negotiated| negotiated.keepalive);
+        // Of the configuration as it is now: a changed interval needs no new session.
+        let hold_time = conn.phase.negotiated().map_or(Duration::ZERO, |negotiated| negotiated.hold_time);
+        let interval = keepalive_interval(&self.config, hold_time);
         if !interval.is_zero() {
             let wait = self.jitter.spread(interval).max(SHORTEST_KEEPALIVE);
             conn.timers.start(Timer::Keepalive, now.saturating_add(wait));

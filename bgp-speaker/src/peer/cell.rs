@@ -1,7 +1,8 @@
 //! What is known of a peer from outside: its task and the table's task write it, `status` reads it.
 
-use std::sync::Mutex;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::net::IpAddr;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
 
 use bgp_fsm::State;
@@ -15,7 +16,10 @@ use crate::status::{MessageCounters, NegotiatedStatus, PeerStatus, PrefixCounter
 #[derive(Debug)]
 pub(crate) struct PeerCell {
     pub(crate) id: PeerId,
-    pub(crate) config: PeerConfig,
+    pub(crate) address: IpAddr,
+    config: Mutex<Arc<PeerConfig>>,
+    /// It came through a listen range, and goes when it ends.
+    dynamic: AtomicBool,
     pub(crate) local_as: Asn,
     pub(crate) received: MessageCells,
     pub(crate) sent: MessageCells,
@@ -50,11 +54,23 @@ pub(crate) struct UpCell {
     pub(crate) status: NegotiatedStatus,
 }
 
+/// What a change of configuration is held against.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Live {
+    pub(crate) asn: Asn,
+    pub(crate) kind: PeerKind,
+    /// Our address on the connection.
+    pub(crate) local: IpAddr,
+    pub(crate) hold_time: Duration,
+}
+
 impl PeerCell {
-    pub(crate) fn new(id: PeerId, config: PeerConfig, local_as: Asn) -> Self {
+    pub(crate) fn new(id: PeerId, config: Arc<PeerConfig>, local_as: Asn, dynamic: bool) -> Self {
         Self {
             id,
-            config,
+            address: config.address,
+            config: Mutex::new(config),
+            dynamic: AtomicBool::new(dynamic),
             local_as,
             received: MessageCells::default(),
             sent: MessageCells::default(),
@@ -68,6 +84,32 @@ impl PeerCell {
             }),
             prefixes: Mutex::default(),
         }
+    }
+
+    /// What the peer is configured with now.
+    pub(crate) fn config(&self) -> Arc<PeerConfig> {
+        lock(&self.config).clone()
+    }
+
+    pub(crate) fn set_config(&self, config: Arc<PeerConfig>, dynamic: bool) {
+        *lock(&self.config) = config;
+        self.dynamic.store(dynamic, Ordering::Relaxed);
+    }
+
+    pub(crate) fn is_dynamic(&self) -> bool {
+        self.dynamic.load(Ordering::Relaxed)
+    }
+
+    /// What the session that is up is, as far as a change of configuration may concern it.
+    pub(crate) fn live(&self) -> Option<Live> {
+        let session = lock(&self.session);
+        let up = session.negotiated.as_ref()?;
+        Some(Live {
+            asn: up.asn,
+            kind: up.kind,
+            local: up.status.local.ip(),
+            hold_time: up.status.hold_time,
+        })
     }
 
     pub(crate) fn state_changed(&self, to: State) {
@@ -95,6 +137,14 @@ impl PeerCell {
         up.is_some_and(|u| u.status.families.iter().all(|family| session.told.contains(family)))
     }
 
+    /// The interval between keepalives has become this.
+    pub(crate) fn set_keepalive(&self, chosen: Option<Duration>) {
+        if let Some(up) = &mut lock(&self.session).negotiated {
+            let third = up.status.hold_time / 3;
+            up.status.keepalive = chosen.map_or(third, |chosen| chosen.min(third));
+        }
+    }
+
     /// Notes why a session ended or did not come up; whether that is news.
     pub(crate) fn down(&self, reason: &str) -> bool {
         let mut session = lock(&self.session);
@@ -113,14 +163,15 @@ impl PeerCell {
     pub(crate) fn status(&self) -> PeerStatus {
         let session = lock(&self.session);
         let up = session.negotiated.as_ref();
+        let config = self.config();
         PeerStatus {
-            address: self.config.address,
-            port: self.config.port,
-            class: self.config.class,
-            reflector_client: self.config.options.route_reflector_client,
-            passive: self.config.options.passive,
+            address: self.address,
+            port: config.port,
+            class: config.class,
+            reflector_client: config.options.route_reflector_client,
+            passive: config.options.passive,
             local_as: self.local_as,
-            configured_as: self.config.peer_as.clone(),
+            configured_as: config.peer_as.clone(),
             asn: up.map(|u| u.asn),
             router_id: up.map(|u| u.router_id),
             state: session.state,
@@ -154,7 +205,8 @@ impl PeerCell {
     /// Which direction has no policy, so that RFC 8212 lets nothing pass.
     fn held_back(&self) -> Option<&'static str> {
         let unset = |policy: &Option<Policy>| policy.is_none();
-        match (unset(&self.config.options.import), unset(&self.config.options.export)) {
+        let config = self.config();
+        match (unset(&config.options.import), unset(&config.options.export)) {
             (true, true) => {
                 Some("no routes either way: an eBGP peer needs an import and an export policy (RFC 8212)")
             }

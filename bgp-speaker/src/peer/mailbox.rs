@@ -32,6 +32,17 @@ pub(crate) enum Order {
     Stop(Stop),
 }
 
+/// How deep a changed configuration goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Depth {
+    /// It is taken up; nothing else happens.
+    Configuration,
+    /// There is no session, and the way to one begins anew.
+    Attempt,
+    /// The session ends and begins anew.
+    Session,
+}
+
 /// Bytes for the peer, and whether the table has more.
 #[derive(Debug)]
 pub(crate) struct Deposit {
@@ -51,6 +62,7 @@ pub(crate) struct Mailbox {
 struct State {
     // For the peer's task.
     order: Option<Order>,
+    reconfigured: Option<Depth>,
     accepted: VecDeque<TcpStream>,
     transmit: Option<Vec<Bytes>>,
     // For the table's task.
@@ -87,6 +99,11 @@ impl Mailbox {
 
     pub(crate) fn take_order(&self) -> Option<Order> {
         lock(&self.state).order.take()
+    }
+
+    /// The configuration in the cell has changed.
+    pub(crate) fn take_reconfigured(&self) -> Option<Depth> {
+        lock(&self.state).reconfigured.take()
     }
 
     pub(crate) fn take_accepted(&self) -> Option<TcpStream> {
@@ -169,6 +186,14 @@ impl Mailbox {
 
     pub(crate) fn order(&self, order: Order) {
         lock(&self.state).order = Some(order);
+        self.waker.wake();
+    }
+
+    /// Tells that the configuration in the cell has changed. What was told before and not yet heard is part of it.
+    pub(crate) fn reconfigure(&self, depth: Depth) {
+        let mut state = lock(&self.state);
+        state.reconfigured = state.reconfigured.max(Some(depth));
+        drop(state);
         self.waker.wake();
     }
 

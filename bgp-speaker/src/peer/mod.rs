@@ -6,6 +6,6 @@ mod lingering;
 mod mailbox;
 mod task;
 
-pub(crate) use cell::PeerCell;
-pub(crate) use mailbox::{Deposit, Mailbox, Order};
+pub(crate) use cell::{Live, PeerCell};
+pub(crate) use mailbox::{Deposit, Depth, Mailbox, Order};
 pub(crate) use task::PeerTask;

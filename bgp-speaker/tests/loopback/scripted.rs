@@ -25,15 +25,16 @@ impl Scripted {
     pub async fn connect(from: IpAddr, to: SocketAddr) -> Self {
         let socket = TcpSocket::new_v4().unwrap();
         socket.bind(SocketAddr::new(from, 0)).unwrap();
-        Self::new(socket.connect(to).await.unwrap())
+        Self::over(socket.connect(to).await.unwrap())
     }
 
     /// Waits for a speaker to connect.
     pub async fn accept(listener: &TcpListener) -> Self {
-        Self::new(within("the speaker dials", listener.accept()).await.unwrap().0)
+        Self::over(within("the speaker dials", listener.accept()).await.unwrap().0)
     }
 
-    fn new(stream: TcpStream) -> Self {
+    /// Over a connection that stands already.
+    pub fn over(stream: TcpStream) -> Self {
         let codec = Codec { extended_message: false, ..Codec::permissive(PeerKind::Internal) };
         Self { stream, buffer: BytesMut::new(), codec }
     }

@@ -17,8 +17,8 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use bgp_fsm::{ConnId, DownReason, Input, Negotiated, Output, Session, SessionConfig, State, Stop};
-use bgp_wire::MessageType;
+use bgp_fsm::{ConnId, DownReason, Input, Negotiated, Output, Session, State, Stop};
+use bgp_wire::{MessageType, Notification};
 use bytes::Bytes;
 use tokio::net::TcpStream;
 use tokio::time::{Instant, Sleep, sleep_until};
@@ -28,9 +28,11 @@ use self::words::connect_failed;
 use super::cell::{PeerCell, UpCell};
 use super::connection::Connection;
 use super::lingering::Lingering;
-use super::mailbox::{Mailbox, Order};
+use super::mailbox::{Depth, Mailbox, Order};
 use crate::bridge::{self, ToRib};
+use crate::config::PeerConfig;
 use crate::event::Event;
+use crate::session;
 use crate::shared::Shared;
 use crate::socket::{self, Way};
 use crate::status::NegotiatedStatus;
@@ -63,8 +65,7 @@ pub(crate) struct PeerTask {
     alarm_at: Duration,
     /// The task ends once nothing is left to say.
     stopping: bool,
-    /// A peer that came through a listen range goes when its session is gone and nothing is kept for its return.
-    dynamic: bool,
+    /// Until when its routes are kept for its return.
     kept_until: Option<Duration>,
     /// How long the peer may take to return, as it said itself (RFC 4724 §3).
     restart_time: Duration,
@@ -76,19 +77,11 @@ impl PeerTask {
         shared: Arc<Shared>,
         cell: Arc<PeerCell>,
         mailbox: Arc<Mailbox>,
-        config: SessionConfig,
         seed: u64,
-        dynamic: bool,
     ) -> Self {
-        let options = &cell.config.options;
-        let address = cell.config.address;
-        let way = Way {
-            remote: SocketAddr::new(address, cell.config.port),
-            source: options.source.or_else(|| shared.default_source(address)),
-            ttl: options.ttl_for(&cell.config.peer_as, cell.config.class, shared.asn),
-        };
+        let way = way(&shared, &cell.config());
         Self {
-            session: Session::new(Arc::new(config), seed),
+            session: Session::new(Arc::new(session::config(&shared, &cell.config())), seed),
             shared,
             cell,
             mailbox,
@@ -104,7 +97,6 @@ impl PeerTask {
             alarm: Box::pin(sleep_until(Instant::now())),
             alarm_at: Duration::ZERO,
             stopping: false,
-            dynamic,
             kept_until: None,
             restart_time: Duration::ZERO,
             faults: FaultLog::default(),
@@ -151,7 +143,7 @@ impl PeerTask {
     }
 
     fn event(&mut self, event: bgp_fsm::Event) {
-        let peer = self.cell.config.address;
+        let peer = self.cell.address;
         match event {
             bgp_fsm::Event::StateChanged { from, to } => {
                 tracing::debug!(%peer, %from, %to, "session state");
@@ -180,7 +172,7 @@ impl PeerTask {
     }
 
     fn ended(&self, reason: &DownReason) {
-        let peer = self.cell.config.address;
+        let peer = self.cell.address;
         let reason = reason.to_string();
         if self.cell.down(&reason) {
             tracing::info!(%peer, %reason, "session ended");
@@ -194,7 +186,7 @@ impl PeerTask {
         // Not every system knows this option; the hold timer finds a dead peer without it.
         let _ = socket::set_user_timeout(&connection.stream, negotiated.hold_time);
         let (local, remote) = (connection.local, connection.remote);
-        let peer = self.cell.config.address;
+        let peer = self.cell.address;
         self.up = Some(conn);
         self.kept_until = None;
         let restart = negotiated.graceful_restart.as_ref();
@@ -205,7 +197,7 @@ impl PeerTask {
             kind: negotiated.kind,
             status: negotiated_status(negotiated, local, remote),
         });
-        self.mailbox.begin(bridge::up(negotiated, &self.cell.config.options, local.ip(), peer));
+        self.mailbox.begin(bridge::up(negotiated, &self.cell.config().options, local.ip(), peer));
         tracing::info!(%peer, asn = %negotiated.peer_as, "session established");
         self.shared.emit(Event::PeerUp { peer });
     }
@@ -220,6 +212,28 @@ impl PeerTask {
         self.stopping = true;
         if silent {
             self.lingering.clear();
+        }
+        true
+    }
+
+    /// Takes up a changed configuration, as deep as it goes.
+    fn take_configuration(&mut self) -> bool {
+        let Some(depth) = self.mailbox.take_reconfigured() else { return false };
+        let config = self.cell.config();
+        self.way = way(&self.shared, &config);
+        self.session.configure(Arc::new(session::config(&self.shared, &config)));
+        self.cell.set_keepalive(config.options.timers.keepalive);
+        if self.stopping {
+            return true;
+        }
+        match (depth, self.up) {
+            (Depth::Configuration, _) | (Depth::Attempt, Some(_)) => {}
+            (Depth::Session, Some(_)) => self.handle(Input::Reset(Notification::cease_config_change())),
+            (Depth::Attempt | Depth::Session, None) => {
+                self.handle(Input::Stop(Stop::Notify(Notification::cease_config_change())));
+                self.dial = None;
+                self.handle(Input::Start);
+            }
         }
         true
     }
@@ -261,7 +275,8 @@ impl PeerTask {
         if self.stopping {
             return idle && self.lingering.is_empty();
         }
-        if !self.dynamic || !idle || self.next_connection == 0 {
+        // A peer that came through a listen range goes when its session is gone and nothing is kept for its return.
+        if !self.cell.is_dynamic() || !idle || self.next_connection == 0 {
             return false;
         }
         self.kept_until.is_none() && self.lingering.is_empty()
@@ -276,6 +291,7 @@ impl Future for PeerTask {
         this.mailbox.register(cx);
         for _ in 0..ROUNDS {
             let mut progress = this.take_orders();
+            progress |= this.take_configuration();
             progress |= this.poll_dial(cx);
             progress |= this.take_accepted();
             progress |= this.poll_reads(cx);
@@ -301,6 +317,15 @@ impl Drop for PeerTask {
         }
         self.cell.state_changed(State::Idle);
         self.mailbox.retire();
+    }
+}
+
+/// How a peer with this configuration is reached.
+fn way(shared: &Shared, config: &PeerConfig) -> Way {
+    Way {
+        remote: SocketAddr::new(config.address, config.port),
+        source: shared.source(config),
+        ttl: config.options.ttl_for(&config.peer_as, config.class, shared.asn),
     }
 }
 

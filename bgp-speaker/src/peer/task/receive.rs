@@ -118,7 +118,7 @@ impl PeerTask {
         }
         self.faults.last = Some(now);
         let silenced = std::mem::take(&mut self.faults.silenced);
-        let peer = self.cell.config.address;
+        let peer = self.cell.address;
         tracing::warn!(%peer, %faults, silenced, "malformed UPDATE (RFC 7606)");
         self.shared.emit(Event::MalformedUpdate { peer, faults });
     }

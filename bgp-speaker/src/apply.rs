@@ -1,0 +1,255 @@
+//! What a changed configuration asks of a peer that is there: nothing, something on its session as it runs, or a new one.
+//!
+//! | what differs | takes effect | class |
+//! |---|---|---|
+//! | port, passive, waits between attempts, range limit, class name | with the next connection, or in `status` | none |
+//! | AS rule, source address | not at all where the session that is up satisfies the new one | none |
+//! | keepalive interval | with the next keepalive | soft |
+//! | hold time | not at all where the negotiated one stays the same (RFC 4271 §4.2: the smaller counts) | none |
+//! | anything in our OPEN: families, restart time, message size, a hold time that would count | with a new session | hard |
+//! | client role, policies, next hops, own AS allowed | with a new session, as the tables know a session's rules from its start | hard |
+//! | own AS, AS rule or source address that the session does not satisfy, TTL, and what else a connection is made with | with a new session | hard |
+//!
+//! A session that ends for a change says Cease / Other Configuration Change, so that both ends keep its routes until it is
+//! back where graceful restart with the N bit was agreed on (RFC 8538).
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use bgp_fsm::SessionConfig;
+use bgp_rib::Policy;
+use bgp_wire::PeerKind;
+use ipnet::IpNet;
+
+use crate::config::{MAX_ORIGINATED_PER_CALL, PeerConfig, RangeConfig};
+use crate::desired::{ChangeClass, Desired};
+use crate::error::SpeakerError;
+use crate::peer::{Depth, Live};
+use crate::route::Route;
+use crate::session;
+use crate::shared::Shared;
+
+/// What the supervisor is to have, checked: the desired state without its originations.
+#[derive(Debug, Default)]
+pub(crate) struct Wanted {
+    pub(crate) peers: BTreeMap<IpAddr, Arc<PeerConfig>>,
+    pub(crate) ranges: BTreeMap<IpNet, RangeConfig>,
+    pub(crate) mesh: BTreeMap<IpAddr, Arc<PeerConfig>>,
+}
+
+impl Wanted {
+    /// # Errors
+    /// Something in it is out of range or there twice.
+    pub(crate) fn of(desired: &Desired, shared: &Shared) -> Result<Self, SpeakerError> {
+        let mut wanted = Self::default();
+        for peer in &desired.peers {
+            peer.check(shared.asn, &shared.own_addresses)?;
+            if wanted.peers.insert(peer.address, Arc::new(peer.clone())).is_some() {
+                return Err(SpeakerError::DuplicatePeer(peer.address));
+            }
+        }
+        for range in &desired.ranges {
+            range.check(shared.asn)?;
+            if wanted.ranges.insert(range.prefix, range.clone()).is_some() {
+                return Err(SpeakerError::DuplicateRange(range.prefix));
+            }
+        }
+        wanted.mesh = shared.mesh_peers(&desired.mesh, desired.mesh_options.as_ref())?;
+        Ok(wanted)
+    }
+}
+
+/// Refuses routes that cannot be announced, and more than the tables take at once.
+pub(crate) fn check_routes(desired: &Desired) -> Result<(), SpeakerError> {
+    let routes = || desired.routes.values().flatten();
+    if routes().count() > MAX_ORIGINATED_PER_CALL {
+        return Err(SpeakerError::TooManyRoutes(routes().count()));
+    }
+    routes().try_for_each(Route::check)
+}
+
+/// What a change of one peer's configuration takes.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Step {
+    pub(crate) class: ChangeClass,
+    /// What the peer's task is to do; `None`: the peer that is meant is another one, which takes this one's place.
+    pub(crate) depth: Option<Depth>,
+    /// What differs in effect, in words.
+    pub(crate) why: Option<String>,
+}
+
+/// What leads from one configuration to another of the same address, with the session that is up.
+pub(crate) fn step(shared: &Shared, old: &PeerConfig, new: &PeerConfig, live: Option<Live>) -> Step {
+    if let Some(why) = is_another(shared, old, new, live) {
+        return Step { class: ChangeClass::Hard, depth: None, why: Some(format!("changed: {why}")) };
+    }
+    let mut reasons = Reasons::default();
+    reasons.compare(ChangeClass::None, "class", &old.class, &new.class);
+    let told_only = reasons.words.len();
+    compare_way(&mut reasons, shared, old, new, live);
+    compare_session(&mut reasons, &session::config(shared, old), &session::config(shared, new), live);
+    compare_rules(&mut reasons, old, new, live);
+    if differs_elsewhere(old, new) {
+        reasons.add(hard_if(live), "an option of the connection");
+    }
+    if live.is_none() {
+        reasons.class = ChangeClass::None;
+    }
+    let depth = match (reasons.class, live) {
+        (ChangeClass::Hard, _) => Depth::Session,
+        (_, None) if reasons.words.len() > told_only => Depth::Attempt,
+        _ => Depth::Configuration,
+    };
+    Step { class: reasons.class, depth: Some(depth), why: reasons.text() }
+}
+
+#[derive(Debug, Default)]
+struct Reasons {
+    class: ChangeClass,
+    words: Vec<(ChangeClass, &'static str)>,
+}
+
+impl Reasons {
+    fn add(&mut self, class: ChangeClass, what: &'static str) {
+        self.class = self.class.max(class);
+        self.words.push((class, what));
+    }
+
+    fn compare<T: PartialEq>(&mut self, class: ChangeClass, what: &'static str, old: &T, new: &T) {
+        if old != new {
+            self.add(class, what);
+        }
+    }
+
+    /// What decided the class first; nothing where nothing differs in effect.
+    fn text(mut self) -> Option<String> {
+        if self.words.is_empty() {
+            return None;
+        }
+        self.words.sort_by_key(|(class, _)| std::cmp::Reverse(*class));
+        let words: Vec<&str> = self.words.into_iter().map(|(_, what)| what).collect();
+        Some(format!("changed: {}", words.join(", ")))
+    }
+}
+
+/// How the peer is reached.
+fn compare_way(
+    reasons: &mut Reasons,
+    shared: &Shared,
+    old: &PeerConfig,
+    new: &PeerConfig,
+    live: Option<Live>,
+) {
+    reasons.compare(ChangeClass::None, "port", &old.port, &new.port);
+    let (was, is) = (shared.source(old), shared.source(new));
+    if was != is {
+        // A session whose connection begins where it is wanted to, or that may begin anywhere, is what is wanted.
+        let suits = is.is_none_or(|is| live.is_none_or(|live| live.local == is));
+        let class = if suits { ChangeClass::None } else { ChangeClass::Hard };
+        reasons.add(class, "source address");
+    }
+    let ttl = |config: &PeerConfig| config.options.ttl_for(&config.peer_as, config.class, shared.asn);
+    reasons.compare(hard_if(live), "TTL", &ttl(old), &ttl(new));
+}
+
+/// What the session is run with.
+fn compare_session(reasons: &mut Reasons, old: &SessionConfig, new: &SessionConfig, live: Option<Live>) {
+    reasons.compare(ChangeClass::None, "passive", &old.passive, &new.passive);
+    reasons.compare(ChangeClass::None, "connect-retry time", &old.connect_retry, &new.connect_retry);
+    reasons.compare(ChangeClass::None, "idle-hold time", &old.idle_hold, &new.idle_hold);
+    reasons.compare(ChangeClass::Soft, "keepalive interval", &old.keepalive, &new.keepalive);
+    reasons.compare(hard_if(live), "families", &old.families, &new.families);
+    if old.hold_time != new.hold_time {
+        // The smaller of both proposals counts. If it was the peer's and ours stays above it, nothing would change.
+        let stays = live.is_none_or(|live| {
+            let peers = live.hold_time < old.hold_time || old.hold_time.is_zero();
+            peers && !live.hold_time.is_zero() && new.hold_time >= live.hold_time
+        });
+        let class = if stays { ChangeClass::None } else { ChangeClass::Hard };
+        reasons.add(class, "hold time");
+    }
+    // Its families follow from those of the session.
+    let restart = |config: &SessionConfig| config.graceful_restart.as_ref().map(|restart| restart.time);
+    reasons.compare(hard_if(live), "graceful restart", &restart(old), &restart(new));
+    reasons.compare(hard_if(live), "message size", &old.extended_message, &new.extended_message);
+    let mut rest = old.clone();
+    rest.peer_as = new.peer_as.clone();
+    rest.passive = new.passive;
+    rest.connect_retry = new.connect_retry;
+    rest.idle_hold = new.idle_hold;
+    rest.keepalive = new.keepalive;
+    rest.families = new.families;
+    rest.hold_time = new.hold_time;
+    rest.graceful_restart = new.graceful_restart.clone();
+    rest.extended_message = new.extended_message;
+    rest.local_as = new.local_as;
+    reasons.compare(hard_if(live), "what the OPEN says", &rest, new);
+}
+
+/// What the tables know of a session from its start.
+fn compare_rules(reasons: &mut Reasons, old: &PeerConfig, new: &PeerConfig, live: Option<Live>) {
+    let hard = hard_if(live);
+    let kind = live.map_or(PeerKind::Internal, |live| live.kind);
+    let (was, is) = (&old.options, &new.options);
+    if kind == PeerKind::Internal {
+        let role = "reflector-client role";
+        reasons.compare(hard, role, &was.route_reflector_client, &is.route_reflector_client);
+    }
+    // An internal session without a policy takes and tells as one that accepts everything.
+    let policy = |policy: &Option<Policy>| match live {
+        Some(_) => Some(policy.clone().unwrap_or_else(|| Policy::default_for(kind))),
+        None => policy.clone(),
+    };
+    reasons.compare(hard, "import policy", &policy(&was.import), &policy(&is.import));
+    reasons.compare(hard, "export policy", &policy(&was.export), &policy(&is.export));
+    reasons.compare(hard, "next-hop mode", &was.next_hop, &is.next_hop);
+    reasons.compare(hard, "IPv4 next hop", &was.next_hop_v4, &is.next_hop_v4);
+    reasons.compare(hard, "IPv6 next hop", &was.next_hop_v6, &is.next_hop_v6);
+    reasons.compare(hard, "own AS in the path", &was.allow_own_as, &is.allow_own_as);
+}
+
+/// Why the peer that is meant cannot be the one that is there.
+fn is_another(
+    shared: &Shared,
+    old: &PeerConfig,
+    new: &PeerConfig,
+    live: Option<Live>,
+) -> Option<&'static str> {
+    let local_as = |config: &PeerConfig| config.options.local_as.unwrap_or(shared.asn);
+    if local_as(old) != local_as(new) {
+        return Some("our AS");
+    }
+    let welcome = |live: Live| new.peer_as.admits(local_as(new), live.asn);
+    (old.peer_as != new.peer_as && !live.is_some_and(welcome)).then_some("AS of the peer")
+}
+
+/// Whether they differ in an option that none of the comparisons knows.
+fn differs_elsewhere(old: &PeerConfig, new: &PeerConfig) -> bool {
+    let mut rest = old.clone();
+    rest.port = new.port;
+    rest.peer_as = new.peer_as.clone();
+    rest.class = new.class;
+    let (to, from) = (&mut rest.options, &new.options);
+    to.local_as = from.local_as;
+    to.source = from.source;
+    to.passive = from.passive;
+    to.route_reflector_client = from.route_reflector_client;
+    to.families = from.families;
+    to.timers = from.timers;
+    to.import.clone_from(&from.import);
+    to.export.clone_from(&from.export);
+    to.next_hop = from.next_hop;
+    to.next_hop_v4 = from.next_hop_v4;
+    to.next_hop_v6 = from.next_hop_v6;
+    to.ttl = from.ttl;
+    to.allow_own_as = from.allow_own_as;
+    to.graceful_restart = from.graceful_restart;
+    to.extended_message = from.extended_message;
+    rest != *new
+}
+
+/// What needs a new session needs nothing where there is none.
+fn hard_if(live: Option<Live>) -> ChangeClass {
+    if live.is_some() { ChangeClass::Hard } else { ChangeClass::None }
+}

@@ -1,0 +1,154 @@
+//! What each owner originates, so that only what differs goes to the tables.
+
+use std::collections::{BTreeMap, HashMap};
+
+use bgp_rib::OwnerId;
+use ipnet::IpNet;
+
+use crate::desired::{Change, ChangeClass, Subject};
+use crate::route::Route;
+
+/// The originations of one speaker. A route that has nothing but its prefix takes no memory of its own.
+#[derive(Debug, Default)]
+pub(crate) struct Originations {
+    owners: HashMap<OwnerId, HashMap<IpNet, Option<Box<Route>>, foldhash::fast::RandomState>>,
+}
+
+/// What has to go to the tables for one owner.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct Difference {
+    pub(crate) announced: Vec<Route>,
+    pub(crate) withdrawn: Vec<IpNet>,
+}
+
+impl Originations {
+    /// Notes what an owner announces; what it announces already in the same way is taken out of `routes`.
+    pub(crate) fn announce(&mut self, owner: OwnerId, routes: &mut Vec<Route>) {
+        let held = self.owners.entry(owner).or_default();
+        routes.retain(|route| {
+            let kept = keep(route);
+            let known = held.get(&route.prefix).is_some_and(|before| *before == kept);
+            if !known {
+                held.insert(route.prefix, kept);
+            }
+            !known
+        });
+    }
+
+    /// Notes what an owner withdraws; what it does not announce is taken out of `prefixes`.
+    pub(crate) fn withdraw(&mut self, owner: OwnerId, prefixes: &mut Vec<IpNet>) {
+        let Some(held) = self.owners.get_mut(&owner) else {
+            prefixes.clear();
+            return;
+        };
+        prefixes.retain(|prefix| held.remove(prefix).is_some());
+        if held.is_empty() {
+            self.owners.remove(&owner);
+        }
+    }
+
+    /// Makes this all that there is; what has to go to the tables for that, by owner, and each change.
+    pub(crate) fn become_all(
+        &mut self,
+        wanted: &BTreeMap<OwnerId, Vec<Route>>,
+    ) -> (BTreeMap<OwnerId, Difference>, Vec<Change>) {
+        let (mut differences, mut changes) = (BTreeMap::new(), Vec::new());
+        let owners: Vec<OwnerId> =
+            self.owners.keys().copied().filter(|owner| !wanted.contains_key(owner)).collect();
+        for owner in owners {
+            let withdrawn: Vec<IpNet> = self.owners.remove(&owner).unwrap_or_default().into_keys().collect();
+            changes.extend(withdrawn.iter().map(|prefix| change(owner, *prefix, "withdrawn")));
+            differences.insert(owner, Difference { withdrawn, ..Difference::default() });
+        }
+        for (owner, routes) in wanted {
+            let difference = self.owner_becomes(*owner, routes, &mut changes);
+            if difference != Difference::default() {
+                differences.insert(*owner, difference);
+            }
+        }
+        (differences, changes)
+    }
+
+    fn owner_becomes(&mut self, owner: OwnerId, routes: &[Route], changes: &mut Vec<Change>) -> Difference {
+        let before = self.owners.remove(&owner).unwrap_or_default();
+        let mut held =
+            HashMap::with_capacity_and_hasher(routes.len(), foldhash::fast::RandomState::default());
+        held.extend(routes.iter().map(|route| (route.prefix, keep(route))));
+        let mut difference = Difference::default();
+        for (prefix, kept) in &held {
+            let why = match before.get(prefix) {
+                Some(former) if former == kept => continue,
+                Some(_) => "attributes changed",
+                None => "announced",
+            };
+            changes.push(change(owner, *prefix, why));
+            let route = kept.as_deref().cloned().unwrap_or_else(|| Route::new(*prefix));
+            difference.announced.push(route);
+        }
+        difference.withdrawn.extend(before.into_keys().filter(|prefix| !held.contains_key(prefix)));
+        changes.extend(difference.withdrawn.iter().map(|prefix| change(owner, *prefix, "withdrawn")));
+        if !held.is_empty() {
+            self.owners.insert(owner, held);
+        }
+        difference
+    }
+}
+
+fn keep(route: &Route) -> Option<Box<Route>> {
+    (*route != Route::new(route.prefix)).then(|| Box::new(route.clone()))
+}
+
+fn change(owner: OwnerId, prefix: IpNet, why: &str) -> Change {
+    Change { subject: Subject::Route(owner, prefix), class: ChangeClass::Soft, why: why.to_owned() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const OWNER: OwnerId = OwnerId(1);
+
+    fn route(third: u8) -> Route {
+        Route::new(IpNet::new([10, 0, third, 0].into(), 24).unwrap())
+    }
+
+    fn wanted(routes: impl IntoIterator<Item = Route>) -> BTreeMap<OwnerId, Vec<Route>> {
+        BTreeMap::from([(OWNER, routes.into_iter().collect())])
+    }
+
+    #[test]
+    fn only_what_differs_goes_to_the_tables() {
+        let mut all = Originations::default();
+        all.become_all(&wanted([route(1), route(2), route(3)]));
+        let (differences, changes) = all.become_all(&wanted([route(1), route(2).med(7), route(4)]));
+        let difference = &differences[&OWNER];
+        let mut announced = difference.announced.clone();
+        announced.sort_by_key(|r| r.prefix);
+        assert_eq!(announced, [route(2).med(7), route(4)]);
+        assert_eq!(difference.withdrawn, [route(3).prefix]);
+        assert_eq!(changes.len(), 3);
+        let (differences, changes) = all.become_all(&wanted([route(1), route(2).med(7), route(4)]));
+        assert!(differences.is_empty() && changes.is_empty());
+    }
+
+    #[test]
+    fn an_owner_that_is_not_named_has_nothing() {
+        let mut all = Originations::default();
+        all.announce(OwnerId(9), &mut vec![route(1)]);
+        let (differences, _) = all.become_all(&BTreeMap::new());
+        assert_eq!(differences[&OwnerId(9)].withdrawn, [route(1).prefix]);
+        assert!(all.owners.is_empty());
+    }
+
+    #[test]
+    fn what_is_announced_already_and_what_never_was_is_left_out() {
+        let mut all = Originations::default();
+        all.announce(OWNER, &mut vec![route(1)]);
+        let mut again = vec![route(1), route(2)];
+        all.announce(OWNER, &mut again);
+        assert_eq!(again, [route(2)]);
+        let mut gone = vec![route(1).prefix, route(5).prefix];
+        all.withdraw(OWNER, &mut gone);
+        assert_eq!(gone, [route(1).prefix]);
+    }
+}

@@ -1,0 +1,146 @@
+//! The supervisor's way from the peers that are there to those that are wanted: one address at a time, and only those
+//! addresses for which something differs.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use ipnet::IpNet;
+
+use crate::apply::{self, Wanted};
+use crate::config::{PeerConfig, RangeConfig};
+use crate::desired::{Change, ChangeClass, Subject};
+use crate::supervisor::{Origin, Range, Supervisor};
+
+impl Supervisor {
+    /// Makes the peers and ranges those that are wanted; what has changed for it.
+    pub(crate) fn apply(&mut self, wanted: Wanted) -> Vec<Change> {
+        let mut touched = differing(&self.configured, &wanted.peers);
+        touched.extend(differing(&self.mesh, &wanted.mesh));
+        // A peer whose task has ended by a bug is there again afterwards.
+        let all = wanted.peers.keys().chain(wanted.mesh.keys());
+        touched.extend(all.filter(|address| !self.peers.contains_key(address)));
+        self.configured = wanted.peers;
+        self.mesh = wanted.mesh;
+        let ranges = self.apply_ranges(wanted.ranges);
+        if !ranges.is_empty() {
+            touched.extend(self.members_of(|_| true));
+        }
+        let mut changes: Vec<Change> =
+            touched.into_iter().filter_map(|address| self.settle(address)).collect();
+        changes.extend(ranges);
+        changes
+    }
+
+    pub(crate) fn apply_mesh(&mut self, wanted: BTreeMap<IpAddr, Arc<PeerConfig>>) {
+        let touched = differing(&self.mesh, &wanted);
+        self.mesh = wanted;
+        for address in touched {
+            self.settle(address);
+        }
+    }
+
+    /// Makes the ranges those that are wanted. Those that came through one are left to be settled.
+    fn apply_ranges(&mut self, mut wanted: BTreeMap<IpNet, RangeConfig>) -> Vec<Change> {
+        let mut changes = Vec::new();
+        self.ranges.retain(|prefix, range| {
+            let why = match wanted.remove(prefix) {
+                Some(config) if config == range.config => return true,
+                Some(config) => {
+                    range.config = config;
+                    "changed, for peers to come; see those that came through it"
+                }
+                None => "removed",
+            };
+            changes.push(range_change(*prefix, why));
+            why != "removed"
+        });
+        for (prefix, config) in wanted {
+            changes.push(range_change(prefix, "added"));
+            self.ranges.insert(prefix, Range { config, members: 0 });
+        }
+        changes
+    }
+
+    /// The peers that came through a range like this.
+    pub(crate) fn members_of(&self, is: impl Fn(IpNet) -> bool) -> Vec<IpAddr> {
+        let of_range = self.peers.iter().filter(|(_, e)| matches!(e.origin, Origin::Range(p) if is(p)));
+        of_range.map(|(address, _)| *address).collect()
+    }
+
+    /// Makes the peer at an address what it is wanted to be; what has changed for it.
+    pub(crate) fn settle(&mut self, address: IpAddr) -> Option<Change> {
+        let class = ChangeClass::Hard;
+        let subject = Subject::Peer(address);
+        match (self.peers.contains_key(&address), self.wanted_at(address)) {
+            (true, Some((config, origin))) => self.change(address, config, origin),
+            (true, None) => {
+                self.remove(address);
+                Some(Change { subject, class, why: "removed".to_owned() })
+            }
+            (false, Some((config, origin))) => {
+                self.add(config, origin);
+                Some(Change { subject, class, why: "added".to_owned() })
+            }
+            (false, None) => None,
+        }
+    }
+
+    /// A configured peer comes before one of the mesh. One that is there or up may stay through a range.
+    fn wanted_at(&self, address: IpAddr) -> Option<(Arc<PeerConfig>, Origin)> {
+        if let Some(config) = self.configured.get(&address) {
+            return Some((config.clone(), Origin::Configured));
+        }
+        if let Some(config) = self.mesh.get(&address) {
+            return Some((config.clone(), Origin::Mesh));
+        }
+        let entry = self.peers.get(&address)?;
+        let range = self.range_for(address)?;
+        let origin = Origin::Range(range.config.prefix);
+        let may_stay = match entry.origin {
+            Origin::Range(_) => true,
+            Origin::Configured | Origin::Mesh => entry.cell.live().is_some(),
+        };
+        let has_room = entry.origin == origin || range.has_room(address);
+        (may_stay && has_room).then(|| (Arc::new(range.config.peer(address)), origin))
+    }
+
+    /// Leads a peer that is there from its configuration to another.
+    fn change(&mut self, address: IpAddr, config: Arc<PeerConfig>, origin: Origin) -> Option<Change> {
+        let entry = self.peers.get_mut(&address)?;
+        let former = std::mem::replace(&mut entry.origin, origin);
+        let (old, cell, mailbox) = (entry.cell.config(), entry.cell.clone(), entry.mailbox.clone());
+        if former != origin {
+            self.discount_member(former);
+            self.count_member(origin);
+        } else if old == config {
+            return None;
+        }
+        let step = apply::step(&self.shared, &old, &config, cell.live());
+        match step.depth {
+            Some(depth) => {
+                cell.set_config(config, matches!(origin, Origin::Range(_)));
+                mailbox.reconfigure(depth);
+            }
+            None => {
+                self.remove(address);
+                self.add(config, origin);
+            }
+        }
+        Some(Change { subject: Subject::Peer(address), class: step.class, why: step.why? })
+    }
+}
+
+/// The addresses whose configuration is in one map alone, or differs.
+fn differing(
+    before: &BTreeMap<IpAddr, Arc<PeerConfig>>,
+    after: &BTreeMap<IpAddr, Arc<PeerConfig>>,
+) -> BTreeSet<IpAddr> {
+    let changed = after.iter().filter(|(address, config)| before.get(address) != Some(*config));
+    let gone = before.keys().filter(|address| !after.contains_key(address));
+    changed.map(|(address, _)| address).chain(gone).copied().collect()
+}
+
+fn range_change(prefix: IpNet, why: &str) -> Change {
+    Change { subject: Subject::Range(prefix), class: ChangeClass::None, why: why.to_owned() }
+}

@@ -1,0 +1,307 @@
+//! The whole desired state: from the first moment, and from one to the next.
+
+use std::collections::BTreeMap;
+use std::net::{IpAddr, SocketAddr};
+use std::time::{Duration, SystemTime};
+
+use bgp_speaker::{
+    Change, ChangeClass, Community, Desired, Family, FamilySet, MeshNode, OwnerId, PeerClass, RangeConfig,
+    Route, Speaker, SpeakerError, State, Subject,
+};
+use tokio::net::TcpListener;
+
+use crate::scripted::Scripted;
+use crate::support::{
+    ASN, OWNER, announce, builder, established, eventually, has_exactly, ip, listening, net, nodes, peer,
+    peer_of, quick, speaker, waiting_for,
+};
+
+fn routes(prefixes: &[&str]) -> BTreeMap<OwnerId, Vec<Route>> {
+    BTreeMap::from([(OWNER, prefixes.iter().map(|p| Route::new(net(p))).collect())])
+}
+
+/// A speaker that is applied to and one that it waits for, with the desired state that led there.
+async fn applied_pair(test: u8) -> (Speaker, Speaker, Desired) {
+    let (a, b) = (speaker(ip(test, 1)).await, speaker(ip(test, 2)).await);
+    let desired = Desired {
+        peers: vec![waiting_for(ip(test, 2), ASN)],
+        routes: routes(&["10.1.0.0/16"]),
+        ..Desired::default()
+    };
+    a.apply(desired.clone()).await.unwrap();
+    b.add_peer(peer_of(&a)).await.unwrap();
+    announce(&b, &["10.2.0.0/16"]).await;
+    has_exactly(&a, &["10.1.0.0/16", "10.2.0.0/16"]).await;
+    has_exactly(&b, &["10.1.0.0/16", "10.2.0.0/16"]).await;
+    (a, b, desired)
+}
+
+/// What tells one session from another with the same peer.
+fn session(speaker: &Speaker, address: IpAddr) -> (State, u64, SystemTime) {
+    let peer = peer(speaker, address);
+    (peer.state, peer.established, peer.since)
+}
+
+/// The one change that was made.
+async fn only_change(speaker: &Speaker, desired: &Desired) -> Change {
+    let report = speaker.apply(desired.clone()).await.unwrap();
+    let [change] = report.changes.as_slice() else { panic!("not one change: {report:?}") };
+    change.clone()
+}
+
+#[tokio::test]
+async fn a_peer_that_dials_before_the_speaker_has_started_is_no_stranger() {
+    let at: SocketAddr = {
+        let free = TcpListener::bind((ip(100, 1), 0)).await.unwrap();
+        free.local_addr().unwrap()
+    };
+    let dialling = tokio::spawn(async move {
+        loop {
+            match tokio::net::TcpSocket::new_v4() {
+                Ok(socket) if socket.bind(SocketAddr::new(ip(100, 2), 0)).is_ok() => {
+                    if let Ok(stream) = socket.connect(at).await {
+                        return Scripted::over(stream);
+                    }
+                }
+                _ => {}
+            }
+            tokio::task::yield_now().await;
+        }
+    });
+    let a = Speaker::builder(ASN, bgp_speaker::RouterId(1))
+        .listen(at)
+        .peer(waiting_for(ip(100, 2), ASN))
+        .listen_range(RangeConfig::new(net("127.40.100.128/25"), ASN))
+        .announce(OWNER, [Route::new(net("10.1.0.0/16"))])
+        .start()
+        .await
+        .unwrap();
+    let mut scripted = dialling.await.unwrap();
+    scripted.establish(ASN, "192.0.2.99".parse().unwrap(), 90).await;
+    established(&a, 1).await;
+    assert_eq!(a.status().strangers, 0);
+    has_exactly(&a, &["10.1.0.0/16"]).await;
+}
+
+#[tokio::test]
+async fn a_speaker_that_cannot_do_what_it_was_built_for_does_not_start() {
+    let twice =
+        builder(ip(101, 1), ASN).peer(waiting_for(ip(101, 2), ASN)).peer(waiting_for(ip(101, 2), ASN));
+    let error = twice.start().await.unwrap_err();
+    assert!(error.to_string().contains("127.40.101.2 exists already"), "{error}");
+    let absent = builder(ip(101, 1), ASN).mesh(&[MeshNode::new("other", ip(101, 3), ASN)]);
+    assert!(absent.start().await.is_err());
+}
+
+#[tokio::test]
+async fn applying_the_same_again_changes_nothing() {
+    let (a, _b, desired) = applied_pair(102).await;
+    let before = (session(&a, ip(102, 2)), peer(&a, ip(102, 2)).sent.update);
+    let report = a.apply(desired).await.unwrap();
+    assert_eq!(report.changes, []);
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    assert_eq!((session(&a, ip(102, 2)), peer(&a, ip(102, 2)).sent.update), before);
+}
+
+#[tokio::test]
+async fn only_the_routes_that_differ_are_told() {
+    let (a, b, mut desired) = applied_pair(103).await;
+    desired.routes = routes(&["10.1.0.0/16", "10.3.0.0/16"]);
+    assert_eq!(
+        only_change(&a, &desired).await,
+        Change {
+            subject: Subject::Route(OWNER, net("10.3.0.0/16")),
+            class: ChangeClass::Soft,
+            why: "announced".into()
+        }
+    );
+    has_exactly(&b, &["10.1.0.0/16", "10.2.0.0/16", "10.3.0.0/16"]).await;
+    desired.routes = routes(&["10.3.0.0/16"]);
+    desired.routes.get_mut(&OWNER).unwrap()[0].communities.push(Community::new(65000, 1));
+    let report = a.apply(desired).await.unwrap();
+    let mut words: Vec<_> = report.changes.iter().map(|c| (c.subject, c.why.as_str())).collect();
+    words.sort_by_key(|(_, why)| *why);
+    assert_eq!(
+        words,
+        [
+            (Subject::Route(OWNER, net("10.3.0.0/16")), "attributes changed"),
+            (Subject::Route(OWNER, net("10.1.0.0/16")), "withdrawn"),
+        ]
+    );
+    has_exactly(&b, &["10.2.0.0/16", "10.3.0.0/16"]).await;
+}
+
+#[tokio::test]
+async fn what_was_added_by_other_calls_goes_when_it_is_not_desired() {
+    let (a, b, desired) = applied_pair(104).await;
+    a.add_peer(waiting_for(ip(104, 9), ASN)).await.unwrap();
+    a.announce(OwnerId(7), [Route::new(net("10.9.0.0/16"))]).await.unwrap();
+    has_exactly(&b, &["10.1.0.0/16", "10.2.0.0/16", "10.9.0.0/16"]).await;
+    let before = session(&a, ip(104, 2));
+    let report = a.apply(desired).await.unwrap();
+    assert_eq!(report.peer(ip(104, 9)).map(|c| c.why.as_str()), Some("removed"));
+    has_exactly(&b, &["10.1.0.0/16", "10.2.0.0/16"]).await;
+    assert_eq!(a.status().peers.len(), 1);
+    assert_eq!(session(&a, ip(104, 2)), before);
+}
+
+#[tokio::test]
+async fn waits_ports_and_classes_change_under_a_session_that_stands() {
+    let (a, _b, mut desired) = applied_pair(105).await;
+    let before = session(&a, ip(105, 2));
+    let config = &mut desired.peers[0];
+    config.port = 1790;
+    config.class = PeerClass::Global;
+    config.options.timers.connect_retry = Duration::from_secs(17);
+    config.options.source = Some(ip(105, 1));
+    let change = only_change(&a, &desired).await;
+    assert_eq!((change.subject, change.class), (Subject::Peer(ip(105, 2)), ChangeClass::None));
+    assert_eq!(change.why, "changed: class, port, connect-retry time");
+    assert_eq!(session(&a, ip(105, 2)), before);
+    let now = peer(&a, ip(105, 2));
+    assert_eq!((now.port, now.class), (1790, PeerClass::Global));
+}
+
+#[tokio::test]
+async fn keepalives_come_at_a_new_interval_over_the_same_session() {
+    let (a, b) = (speaker(ip(113, 1)).await, speaker(ip(113, 2)).await);
+    let mut desired = Desired { peers: vec![waiting_for(ip(113, 2), ASN)], ..Desired::default() };
+    desired.peers[0].options.timers.keepalive = Some(Duration::from_secs(1));
+    a.apply(desired.clone()).await.unwrap();
+    b.add_peer(peer_of(&a)).await.unwrap();
+    let keepalives = || peer(&b, ip(113, 1)).received.keepalive;
+    eventually("one comes each second", async || b.status().peers.len() == 1 && keepalives() >= 3).await;
+    let before = session(&a, ip(113, 2));
+    desired.peers[0].options.timers.keepalive = None;
+    let change = only_change(&a, &desired).await;
+    assert_eq!((change.class, change.why.as_str()), (ChangeClass::Soft, "changed: keepalive interval"));
+    eventually("status tells it", async || {
+        peer(&a, ip(113, 2)).negotiated.is_some_and(|n| n.keepalive == Duration::from_secs(30))
+    })
+    .await;
+    // The one that is due already still comes.
+    tokio::time::sleep(Duration::from_millis(1200)).await;
+    let told = keepalives();
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    assert_eq!((keepalives(), session(&a, ip(113, 2))), (told, before));
+}
+
+#[tokio::test]
+async fn a_hold_time_above_the_peers_changes_nothing_on_the_wire_and_one_below_does() {
+    let (a, b) = (speaker(ip(106, 1)).await, speaker(ip(106, 2)).await);
+    let mut desired = Desired { peers: vec![waiting_for(ip(106, 2), ASN)], ..Desired::default() };
+    a.apply(desired.clone()).await.unwrap();
+    let mut to_a = peer_of(&a);
+    to_a.options.timers.hold_time = Duration::from_secs(30);
+    b.add_peer(to_a).await.unwrap();
+    established(&a, 1).await;
+    let before = session(&a, ip(106, 2));
+    desired.peers[0].options.timers.hold_time = Duration::from_secs(60);
+    assert_eq!(only_change(&a, &desired).await.class, ChangeClass::None);
+    assert_eq!(session(&a, ip(106, 2)), before);
+    desired.peers[0].options.timers.hold_time = Duration::from_secs(12);
+    let change = only_change(&a, &desired).await;
+    assert_eq!((change.class, change.why.as_str()), (ChangeClass::Hard, "changed: hold time"));
+    eventually("the new hold time is agreed on", async || {
+        peer(&b, ip(106, 1)).negotiated.is_some_and(|n| n.hold_time == Duration::from_secs(12))
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_session_that_begins_anew_for_a_change_loses_no_route() {
+    let (a, b, mut desired) = applied_pair(107).await;
+    let mut changes = b.subscribe();
+    while !changes.next().await.expect("the speaker runs").synced {}
+    desired.peers[0].options.families = Some(FamilySet::of(&[Family::IPV4_UNICAST]));
+    let change = only_change(&a, &desired).await;
+    assert_eq!((change.class, change.why.as_str()), (ChangeClass::Hard, "changed: families"));
+    eventually("it is up again", async || {
+        peer(&b, ip(107, 1)).established == 2 && peer(&b, ip(107, 1)).state == State::Established
+    })
+    .await;
+    assert!(peer(&b, ip(107, 1)).last_error.is_none());
+    while let Ok(Some(batch)) = tokio::time::timeout(Duration::from_millis(200), changes.next()).await {
+        assert!(batch.changes.iter().all(|c| c.best.is_some()), "a route was gone for a moment: {batch:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_rule_for_the_as_that_the_peer_satisfies_disturbs_it_not() {
+    let (a, _b, mut desired) = applied_pair(108).await;
+    let before = session(&a, ip(108, 2));
+    desired.peers[0].peer_as = bgp_speaker::PeerAs::Internal;
+    a.apply(desired.clone()).await.unwrap();
+    assert_eq!(session(&a, ip(108, 2)), before);
+    desired.peers[0].peer_as = bgp_speaker::Asn(65009).into();
+    let change = only_change(&a, &desired).await;
+    assert_eq!((change.class, change.why.as_str()), (ChangeClass::Hard, "changed: AS of the peer"));
+    established(&a, 0).await;
+}
+
+#[tokio::test]
+async fn a_desired_state_with_a_mistake_changes_nothing() {
+    let (a, _b, mut desired) = applied_pair(109).await;
+    desired.routes.clear();
+    desired.peers.push(desired.peers[0].clone());
+    assert_eq!(a.apply(desired).await, Err(SpeakerError::DuplicatePeer(ip(109, 2))));
+    has_exactly(&a, &["10.1.0.0/16", "10.2.0.0/16"]).await;
+}
+
+#[tokio::test]
+async fn a_mesh_session_stays_when_its_peer_is_configured_and_when_it_is_a_mesh_node_again() {
+    let speakers = [speaker(ip(110, 1)).await, speaker(ip(110, 2)).await];
+    let mesh = Desired { mesh: nodes(&speakers), ..Desired::default() };
+    for speaker in &speakers {
+        speaker.apply(mesh.clone()).await.unwrap();
+    }
+    established(&speakers[0], 1).await;
+    let before = session(&speakers[0], ip(110, 2));
+    let mut explicit = waiting_for(ip(110, 2), ASN);
+    explicit.port = listening(&speakers[1]).port();
+    explicit.options.families = Some(FamilySet::of(&[Family::IPV4_UNICAST]));
+    let configured = Desired { peers: vec![explicit], ..Desired::default() };
+    let change = only_change(&speakers[0], &configured).await;
+    assert_eq!(change.class, ChangeClass::None, "{change}");
+    assert_eq!(peer(&speakers[0], ip(110, 2)).class, PeerClass::NodeSpecific);
+    assert_eq!(session(&speakers[0], ip(110, 2)), before);
+    assert_eq!(only_change(&speakers[0], &mesh).await.class, ChangeClass::None);
+    assert_eq!(peer(&speakers[0], ip(110, 2)).class, PeerClass::NodeToNodeMesh);
+    assert_eq!(session(&speakers[0], ip(110, 2)), before);
+}
+
+#[tokio::test]
+async fn a_peer_that_came_through_a_range_keeps_its_session_when_it_is_configured_and_back() {
+    let (a, b) = (speaker(ip(111, 1)).await, speaker(ip(111, 2)).await);
+    let range = RangeConfig::new(net("127.40.111.0/24"), ASN);
+    let ranged = Desired { ranges: vec![range.clone()], ..Desired::default() };
+    a.apply(ranged.clone()).await.unwrap();
+    b.add_peer(peer_of(&a)).await.unwrap();
+    established(&a, 1).await;
+    let before = session(&a, ip(111, 2));
+    let both = Desired { peers: vec![waiting_for(ip(111, 2), ASN)], ..ranged.clone() };
+    assert_eq!(only_change(&a, &both).await.class, ChangeClass::None);
+    assert_eq!(session(&a, ip(111, 2)), before);
+    assert_eq!(only_change(&a, &ranged).await.class, ChangeClass::None);
+    assert_eq!(session(&a, ip(111, 2)), before);
+    assert_eq!(peer(&a, ip(111, 2)).class, PeerClass::Dynamic);
+    a.apply(Desired::default()).await.unwrap();
+    assert_eq!(a.status().peers.len(), 0);
+    established(&b, 0).await;
+}
+
+#[tokio::test]
+async fn an_attempt_under_way_takes_up_the_new_port() {
+    let (a, b) = (speaker(ip(112, 1)).await, speaker(ip(112, 2)).await);
+    b.add_peer(waiting_for(ip(112, 1), ASN)).await.unwrap();
+    let mut to_b = peer_of(&b).port(9);
+    to_b.options = quick();
+    // Long enough that nothing happens of itself.
+    to_b.options.timers.connect_retry = Duration::from_secs(3600);
+    a.apply(Desired { peers: vec![to_b.clone()], ..Desired::default() }).await.unwrap();
+    eventually("the first attempt fails", async || peer(&a, ip(112, 2)).last_error.is_some()).await;
+    to_b.port = listening(&b).port();
+    let change = only_change(&a, &Desired { peers: vec![to_b], ..Desired::default() }).await;
+    assert_eq!((change.class, change.why.as_str()), (ChangeClass::None, "changed: port"));
+    established(&a, 1).await;
+}
