@@ -66,6 +66,15 @@ impl RouteTargetMembership {
         self.bits == 0 || Self::with_length(self.origin, target, self.bits) == Some(*self)
     }
 
+    /// Appends the octets of the NLRI.
+    pub(super) fn append_to(&self, out: &mut Vec<u8>) {
+        let end = out.len().saturating_add(self.wire_len());
+        out.push(self.bits);
+        out.extend_from_slice(&self.origin.0.to_be_bytes());
+        out.extend_from_slice(&self.target.0);
+        out.truncate(end);
+    }
+
     /// Reads one NLRI without a path identifier.
     pub(super) fn read(octets: &[u8]) -> Option<Self> {
         let (bits, rest) = octets.split_first()?;

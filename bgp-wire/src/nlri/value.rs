@@ -1,10 +1,10 @@
 //! One NLRI of whatever family.
 use core::fmt;
+use std::net::IpAddr;
 
-use bytes::BytesMut;
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 
-use super::{LabelStack, LabeledPrefix, OpaqueNlri, RouteTargetMembership, VpnPrefix, WriteNlri};
+use super::{LabeledPrefix, OpaqueNlri, RouteTargetMembership, VpnPrefix};
 
 /// One NLRI.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -28,18 +28,26 @@ impl Nlri<'_> {
     /// Appends the octets that make it the same route as another of its family: without labels, without fields that are
     /// only told with it, host bits cleared.
     pub fn append_key(&self, out: &mut Vec<u8>) {
-        let key: &dyn Fn(&mut BytesMut) = match self {
-            Self::Opaque(nlri) => return nlri.key().append_to(out),
-            Self::Ipv4(p) => &|octets| p.write(octets),
-            Self::Ipv6(p) => &|octets| p.write(octets),
-            Self::Labeled(p) => &|octets| LabeledPrefix { labels: LabelStack::EMPTY, ..*p }.write(octets),
-            Self::Vpn(p) => &|octets| VpnPrefix { labels: LabelStack::EMPTY, ..*p }.write(octets),
-            Self::RouteTarget(p) => &|octets| p.write(octets),
-        };
-        // Length, distinguisher, IPv6 prefix.
-        let mut octets = BytesMut::with_capacity(25);
-        key(&mut octets);
-        out.extend_from_slice(&octets);
+        match self {
+            Self::Ipv4(p) => append_prefix(out, &[], (*p).into()),
+            Self::Ipv6(p) => append_prefix(out, &[], (*p).into()),
+            Self::Labeled(p) => append_prefix(out, &[], p.prefix),
+            Self::Vpn(p) => append_prefix(out, &p.distinguisher.0, p.prefix),
+            Self::RouteTarget(p) => p.append_to(out),
+            Self::Opaque(nlri) => nlri.key().append_to(out),
+        }
+    }
+}
+
+/// A length in bits, the octets in front, and those of the network that count.
+fn append_prefix(out: &mut Vec<u8>, front: &[u8], prefix: IpNet) {
+    let whole = usize::from(prefix.prefix_len().div_ceil(8));
+    let bits = u8::try_from(front.len().saturating_mul(8)).unwrap_or(u8::MAX);
+    out.push(bits.saturating_add(prefix.prefix_len()));
+    out.extend_from_slice(front);
+    match prefix.network() {
+        IpAddr::V4(a) => out.extend_from_slice(a.octets().get(..whole).unwrap_or_default()),
+        IpAddr::V6(a) => out.extend_from_slice(a.octets().get(..whole).unwrap_or_default()),
     }
 }
 

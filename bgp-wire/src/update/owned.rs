@@ -22,14 +22,17 @@ impl Update {
     }
 
     /// A copy of the octets of a view, behind a header of their own.
+    #[inline]
     pub(super) fn from_view(view: &UpdateView<'_>) -> Self {
         let (body, index) = (view.body(), *view.index());
         let len = HEADER_LEN.saturating_add(body.len());
         let [l1, l0] = u16::try_from(len).unwrap_or(u16::MAX).to_be_bytes();
         // Of exact size, so that the buffer becomes the value without another allocation.
         let mut frame = Vec::with_capacity(len);
-        frame.extend_from_slice(&[0xff; 16]);
-        frame.extend_from_slice(&[l1, l0, MessageType::UPDATE.0]);
+        let mut header = [0xff; HEADER_LEN];
+        let [.., m1, m0, kind] = &mut header;
+        (*m1, *m0, *kind) = (l1, l0, MessageType::UPDATE.0);
+        frame.extend_from_slice(&header);
         frame.extend_from_slice(body);
         Self { frame: frame.into(), index }
     }

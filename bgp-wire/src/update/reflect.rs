@@ -1,7 +1,7 @@
 //! From a received UPDATE to the one that a route reflector sends, octets copied (RFC 4456 §8).
 use core::fmt;
 
-use bytes::{BufMut, BytesMut};
+use bytes::BytesMut;
 
 use super::UpdateView;
 use super::index::Block;
@@ -91,26 +91,9 @@ impl UpdateView<'_> {
             return Err(NotReflected::TooLong);
         }
         out.reserve(whole);
-        put_header(out, whole);
-        // Withdrawn routes, then the length of the attributes.
-        out.extend_from_slice(body.get(..base.saturating_sub(2)).unwrap_or_default());
-        out.put_u16(u16::try_from(len).unwrap_or(u16::MAX));
+        put_front(out, whole, body.get(..base.saturating_sub(2)).unwrap_or_default(), len);
         out.extend_from_slice(section.get(..splice.before).unwrap_or_default());
-        if !splice.has_originator {
-            let flags = wire_flags(AttributeCode::ORIGINATOR_ID).unwrap_or(AttributeFlags::OPTIONAL);
-            out.put_slice(&[flags, AttributeCode::ORIGINATOR_ID.0, 4]);
-            out.put_u32(how.originator_id.0);
-        }
-        let flags = splice.flags & !AttributeFlags::EXTENDED_LENGTH;
-        match u8::try_from(clusters) {
-            Ok(short) => out.put_slice(&[flags, AttributeCode::CLUSTER_LIST.0, short]),
-            Err(_) => {
-                out.put_slice(&[flags | AttributeFlags::EXTENDED_LENGTH, AttributeCode::CLUSTER_LIST.0]);
-                out.put_u16(u16::try_from(clusters).unwrap_or(u16::MAX));
-            }
-        }
-        out.put_u32(how.cluster_id.0);
-        out.extend_from_slice(splice.clusters);
+        put_added(out, how, &splice, clusters);
         // The other attributes and the NLRI field.
         out.extend_from_slice(body.get(base.saturating_add(splice.after)..).unwrap_or_default());
         Ok(())
@@ -143,6 +126,7 @@ impl UpdateView<'_> {
 }
 
 /// Finds the place of the added attributes; `None` where an attribute is unknown.
+#[inline]
 fn splice(section: &[u8]) -> Option<Splice<'_>> {
     let mut raw = RawAttributes::new(section);
     let (mut place, mut at) = (None, 0);
@@ -176,10 +160,49 @@ fn splice(section: &[u8]) -> Option<Splice<'_>> {
     Some(found)
 }
 
-fn put_header(out: &mut BytesMut, len: usize) {
-    out.put_bytes(0xff, 16);
-    out.put_u16(u16::try_from(len).unwrap_or(u16::MAX));
-    out.put_u8(MessageType::UPDATE.0);
+/// The header, the withdrawn routes with their length, and the length of the attributes. A message without withdrawn
+/// routes, which most are, has its front in one piece.
+#[inline]
+fn put_front(out: &mut BytesMut, whole: usize, withdrawn: &[u8], attributes: usize) {
+    let [l1, l0] = u16::try_from(whole).unwrap_or(u16::MAX).to_be_bytes();
+    let [a1, a0] = u16::try_from(attributes).unwrap_or(u16::MAX).to_be_bytes();
+    let mut front = [0xff; HEADER_LEN + 4];
+    let [.., m1, m0, kind, w1, w0, n1, n0] = &mut front;
+    (*m1, *m0, *kind) = (l1, l0, MessageType::UPDATE.0);
+    (*w1, *w0, *n1, *n0) = (0, 0, a1, a0);
+    if withdrawn.len() == 2 {
+        return out.extend_from_slice(&front);
+    }
+    out.extend_from_slice(front.first_chunk::<HEADER_LEN>().unwrap_or(&[0; HEADER_LEN]));
+    out.extend_from_slice(withdrawn);
+    out.extend_from_slice(&[a1, a0]);
+}
+
+/// ORIGINATOR_ID, where there was none, and CLUSTER_LIST with so many octets.
+#[inline]
+fn put_added(out: &mut BytesMut, how: &Reflection, splice: &Splice<'_>, clusters: usize) {
+    let [o3, o2, o1, o0] = how.originator_id.0.to_be_bytes();
+    let [c3, c2, c1, c0] = how.cluster_id.0.to_be_bytes();
+    let flags = splice.flags & !AttributeFlags::EXTENDED_LENGTH;
+    let (id, list) = (AttributeCode::ORIGINATOR_ID.0, AttributeCode::CLUSTER_LIST.0);
+    match u8::try_from(clusters) {
+        Ok(len) if !splice.has_originator => {
+            let both = [AttributeFlags::OPTIONAL, id, 4, o3, o2, o1, o0, flags, list, len, c3, c2, c1, c0];
+            out.extend_from_slice(&both);
+        }
+        Ok(len) => out.extend_from_slice(&[flags, list, len, c3, c2, c1, c0]),
+        Err(_) => {
+            if !splice.has_originator {
+                out.extend_from_slice(&[AttributeFlags::OPTIONAL, id, 4, o3, o2, o1, o0]);
+            }
+            let [l1, l0] = u16::try_from(clusters).unwrap_or(u16::MAX).to_be_bytes();
+            let flags = flags | AttributeFlags::EXTENDED_LENGTH;
+            out.extend_from_slice(&[flags, list, l1, l0, c3, c2, c1, c0]);
+        }
+    }
+    if !splice.clusters.is_empty() {
+        out.extend_from_slice(splice.clusters);
+    }
 }
 
 /// A message of withdrawals goes out as it came in.
@@ -189,7 +212,9 @@ fn copy(body: &[u8], to: &Codec, out: &mut BytesMut) -> Result<(), NotReflected>
         return Err(NotReflected::TooLong);
     }
     out.reserve(len);
-    put_header(out, len);
+    let [l1, l0] = u16::try_from(len).unwrap_or(u16::MAX).to_be_bytes();
+    out.extend_from_slice(&[0xff; 16]);
+    out.extend_from_slice(&[l1, l0, MessageType::UPDATE.0]);
     out.extend_from_slice(body);
     Ok(())
 }

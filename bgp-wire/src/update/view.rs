@@ -55,6 +55,7 @@ impl<'a> UpdateView<'a> {
     }
 
     /// A value that owns the message, verdict included, at the cost of one allocation; it is not validated again.
+    #[inline]
     #[must_use]
     pub fn to_update(&self) -> Update {
         Update::from_view(self)

@@ -8,6 +8,7 @@ mod communities;
 mod corpus;
 mod families;
 mod header;
+mod linear;
 mod notification;
 mod open;
 mod pack;
