@@ -5,7 +5,7 @@ use ipnet::IpNet;
 
 use crate::batch;
 use crate::decision::Ladder;
-use crate::export;
+use crate::export::{self, GroupKey};
 use crate::group::Reader;
 use crate::path::Path;
 use crate::prefix::Key;
@@ -134,18 +134,30 @@ impl<K: Key> Table<K> {
 
     /// What a peer is told of a prefix, by the code that encodes it.
     fn told(&self, shared: &Shared, id: u32, slot: u32, reader: &Reader) -> Result<NextHop, HeldBack> {
-        let path = self.best_path(id).ok_or(HeldBack::NoRoute)?;
         let group = self.groups.get(reader.group).ok_or(HeldBack::NoRoute)?;
-        let offer = export::offer(shared, &group.key, &self.outbound(path))?;
+        self.told_by(shared, &group.key, id, slot).map(|(next_hop, _)| next_hop)
+    }
+
+    /// What a peer with such a key is told of a prefix: next hop and attributes.
+    pub(crate) fn told_by(
+        &self,
+        shared: &Shared,
+        key: &GroupKey,
+        id: u32,
+        slot: u32,
+    ) -> Result<(NextHop, Vec<u8>), HeldBack> {
+        let path = self.best_path(id).ok_or(HeldBack::NoRoute)?;
+        let offer = export::offer(shared, key, &self.outbound(path))?;
         let (edits, next_hop) = (offer.edits.as_deref(), offer.next_hop);
-        export::write(shared, &group.key, (path.attributes, path.peer), edits, &mut Vec::new())?;
+        let mut block = Vec::new();
+        export::write(shared, key, (path.attributes, path.peer), edits, &mut block)?;
         if path.peer == slot {
             return Err(HeldBack::SplitHorizon);
         }
         if batch::through(shared, path.attributes, next_hop) == slot {
             return Err(HeldBack::NextHopIsPeer);
         }
-        Ok(next_hop)
+        Ok((next_hop, block))
     }
 
     /// What in the export policy speaks of the best route, in words.

@@ -56,6 +56,14 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
+//! # Policy
+//!
+//! What passes a session, and how it changes on the way, is a value: a [`Policy`], compiled once from the rules of
+//! [`policy`]. Import policy makes a further attribute set of a received one, and the Adj-RIB-In keeps both; export policy
+//! is part of the key of an update group. [`Input::SetPolicy`] changes either on a live session: what was received is judged
+//! anew, what was told is walked over, and the difference is sent. [`Rib::dry_run`] shows that difference beforehand,
+//! [`Rib::explain`] the rule that decided.
+//!
 //! # What is not here
 //!
 //! Interior routing: next hops are reachable at no cost unless [`Input::NextHop`] says otherwise. Sessions and their timers.
@@ -66,6 +74,7 @@ mod attributes;
 mod batch;
 mod config;
 mod decision;
+mod dry_run;
 mod event;
 mod explain;
 mod export;
@@ -95,6 +104,7 @@ mod transmit;
 
 pub use config::{DecisionOptions, NextHopMode, PeerParams, PeerRole, RibConfig};
 pub use decision::Rung;
+pub use dry_run::ExportChange;
 pub use event::{Event, Input, Origination, Reachability, Retain, Transmit};
 pub use explain::{Explanation, PathExplanation, PathVerdict, PeerExplanation};
 pub use export::HeldBack;

@@ -15,7 +15,7 @@ use crate::slab::NONE;
 use crate::table::{Shared, State, Table};
 
 /// Prefixes that one page looks at: bounds the turn of a question that finds little.
-const LOOKED_AT: u32 = 16_384;
+pub(crate) const LOOKED_AT: u32 = 16_384;
 
 impl Rib {
     /// Routes that pass a filter, in no particular order: up to about `limit`, and where the next page begins. Prefixes

@@ -309,3 +309,29 @@ fn a_node_tells_its_block_and_an_address_on_the_move_with_its_priority() {
     lab.drain_all();
     assert_eq!(told(&lab), [block], "it has arrived, and its block speaks for it");
 }
+
+#[test]
+fn a_dry_run_says_what_a_swap_then_does_and_sends_nothing() {
+    let mut lab = Lab::new();
+    let (from, to) = (lab.up(1, client(1)), lab.up(2, client(2)));
+    let told = [net("10.1.0.0/24"), net("10.2.0.0/24"), net("10.3.0.0/24")];
+    let marked = PathAttributes { communities: vec![Community::new(65000, 1)], ..attributes(&[]) };
+    lab.announce(from, &told, next_hop(1), &marked);
+    lab.drain_all();
+    lab.quiet(to);
+    let mut changes = Vec::new();
+    let mut page = Some(Default::default());
+    while let Some(from) = page {
+        let (more, next) = lab.rib.dry_run(to, V4, &three_ways(), from, 1);
+        changes.extend(more);
+        page = next;
+    }
+    let changed: Vec<_> = changes.iter().map(|change| (change.prefix, change.then.is_ok())).collect();
+    assert_eq!(changed, [(told[0], false), (told[1], true)]);
+    assert_eq!(changes[0].then, Err(HeldBack::ExportPolicy));
+    lab.drain_all();
+    assert_eq!(lab.remotes[&to].updates, 0);
+    lab.input(Input::SetPolicy { peer: to, import: None, export: Some(three_ways()) });
+    lab.drain_all();
+    assert_eq!((&lab.remotes[&to].withdrawn[..], &lab.remotes[&to].announced[..]), (&told[..1], &told[1..2]));
+}

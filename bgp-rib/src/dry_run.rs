@@ -1,0 +1,81 @@
+//! What a peer would be told under another export policy, without telling it.
+
+use bgp_wire::{Family, NextHop};
+use bytes::Bytes;
+use ipnet::IpNet;
+
+use crate::export::GroupKey;
+use crate::lookup::LOOKED_AT;
+use crate::policy::KernelTag;
+use crate::prefix::Key;
+use crate::rib::Rib;
+use crate::slab::NONE;
+use crate::table::{Shared, State, Table};
+use crate::{HeldBack, PageToken, PeerId, Policy, RouteAttributes};
+
+/// A prefix of which a peer would be told something else.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct ExportChange {
+    /// The destination.
+    pub prefix: IpNet,
+    /// What it is told by the policy in force, or why nothing. Attributes are as they go out.
+    pub now: Result<RouteAttributes, HeldBack>,
+    /// What it would be told, or why nothing.
+    pub then: Result<RouteAttributes, HeldBack>,
+}
+
+impl Rib {
+    /// How the Adj-RIB-Out of a peer would differ under another export policy: up to `limit` changes from `from` on, and
+    /// where the next page begins. Nothing for a peer that is not up in the family.
+    #[must_use]
+    pub fn dry_run(
+        &self,
+        peer: PeerId,
+        family: Family,
+        export: &Policy,
+        from: PageToken,
+        limit: usize,
+    ) -> (Vec<ExportChange>, Option<PageToken>) {
+        match family {
+            Family::IPV4_UNICAST => self.ipv4.dry_run(&self.shared, peer.0, export, from, limit),
+            Family::IPV6_UNICAST => self.ipv6.dry_run(&self.shared, peer.0, export, from, limit),
+            _ => (Vec::new(), None),
+        }
+    }
+}
+
+impl<K: Key> Table<K> {
+    fn dry_run(
+        &self,
+        shared: &Shared,
+        slot: u32,
+        export: &Policy,
+        from: PageToken,
+        limit: usize,
+    ) -> (Vec<ExportChange>, Option<PageToken>) {
+        let index = self.reader(slot).map_or(NONE, |reader| reader.group);
+        let Some(group) = self.groups.get(index) else { return (Vec::new(), None) };
+        let then = GroupKey { export: export.clone(), ..group.key.clone() };
+        let end = from.0.saturating_add(LOOKED_AT).min(self.entries.bound());
+        let mut changes = Vec::new();
+        for id in from.0..end {
+            if changes.len() >= limit {
+                return (changes, Some(PageToken(id)));
+            }
+            if self.entries[id].state != State::Best {
+                continue;
+            }
+            let now = self.told_by(shared, &group.key, id, slot);
+            let then = self.told_by(shared, &then, id, slot);
+            if now != then && (now.is_ok() || then.is_ok()) {
+                let prefix = self.entries[id].key.to_net();
+                changes.push(ExportChange { prefix, now: now.map(shown), then: then.map(shown) });
+            }
+        }
+        (changes, (end < self.entries.bound()).then_some(PageToken(end)))
+    }
+}
+
+fn shown((next_hop, block): (NextHop, Vec<u8>)) -> RouteAttributes {
+    RouteAttributes { block: Bytes::from(block), next_hop: Some(next_hop), kernel: KernelTag::default() }
+}
