@@ -31,6 +31,14 @@
 //!
 //! Attributes are values ([`PathAttributes`]) or a canonical block ([`AttributeBlock`]), which is what a route reflector
 //! keeps: [`rewrite`](rewrite()) makes of it what a group of peers is sent, [`announce`] and [`withdraw`] pack routes.
+//! [`UpdateView::reflect`] is the short way for a reflector: the message as received, with ORIGINATOR_ID and CLUSTER_LIST.
+//!
+//! # Families
+//!
+//! NLRI of every family in [`Family::KNOWN`] are read, and written by whatever is a [`WriteNlri`]. Plain, labelled and VPN
+//! prefixes and route target membership are values; the others are [`OpaqueNlri`], which know where they end and which
+//! octets are their key, and so can be reflected without being understood. [`OpaqueNlri::evpn`] and
+//! [`OpaqueNlri::flowspec`] look inside.
 //!
 //! ```
 //! use bgp_wire::*;

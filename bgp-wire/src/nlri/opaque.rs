@@ -6,7 +6,7 @@ use bytes::{BufMut, BytesMut};
 
 use super::shape::Shape;
 use super::{EvpnRoute, FlowSpec, WriteNlri};
-use crate::Family;
+use crate::{Codec, Family};
 
 /// One NLRI of a family that is known by its outline alone.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -63,6 +63,11 @@ impl<'a> OpaqueNlri<'a> {
 impl WriteNlri for OpaqueNlri<'_> {
     fn is_of(&self, family: Family) -> bool {
         self.family == family
+    }
+
+    /// One that is malformed inside can be withdrawn, but not announced.
+    fn is_sendable(&self, family: Family, _: &Codec) -> bool {
+        self.is_of(family) && Shape::of(family).is_some_and(|shape| shape.flaw(self.octets).is_none())
     }
 
     fn wire_len(&self) -> usize {

@@ -345,7 +345,13 @@ fn a_malformed_flow_specification_is_treated_as_withdrawn() {
         let codec = session(family);
         let view = codec.decode_update(&frame).unwrap();
         assert_eq!((view.outcome(), view.reach().count()), (Reaction::TreatAsWithdraw, 0), "{nlri}");
-        assert_eq!(view.unreach().flat_map(|b| b.iter()).count(), 1);
+        let routes: Vec<_> = view.unreach().flat_map(|b| b.iter()).collect();
+        assert_eq!(routes.len(), 1);
+        // Nor does it go on to others, but for being withdrawn.
+        let mut out = BytesMut::new();
+        let told = announce(&mut out, &codec, family, &NextHop::NONE, &attributes(), routes.iter().copied());
+        assert_eq!((told.routes, told.refused), (0, 1));
+        assert_eq!(withdraw(&mut out, &codec, family, routes).routes, 1);
         // Withdrawn it is anyway.
         let view = codec.decode_update(&withdrawal(family, &hex(nlri))).map(|v| v.outcome());
         assert_eq!(view, Ok(Reaction::AttributeDiscard));
