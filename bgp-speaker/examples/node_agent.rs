@@ -35,8 +35,8 @@ use std::time::{Duration, SystemTime};
 
 use bgp_speaker::kernel::{FibNotice, KernelConfig, RouteState};
 use bgp_speaker::{
-    Asn, BGP_PORT, Event, MeshNode, OwnerId, PeerClass, PeerConfig, Policy, Route, RouteBatch, RouterId,
-    ShutdownMode, Speaker, SpeakerError,
+    Asn, BGP_PORT, Desired, Event, Family, FamilySet, MeshNode, OwnerId, PeerClass, PeerConfig, Policy,
+    Route, RouteBatch, RouterId, ShutdownMode, Speaker,
 };
 use ipnet::IpNet;
 use tokio::signal::unix::{SignalKind, signal};
@@ -157,9 +157,34 @@ impl NodeList {
         Ok(())
     }
 
+    /// What this node is to do.
+    fn desired(&self, this: &Node) -> Desired {
+        let reachable = |a: &IpAddr| this.mesh.addresses.iter().any(|own| own.is_ipv4() == a.is_ipv4());
+        let reflectors = self.reflectors.iter().filter(|(address, _)| reachable(address));
+        Desired {
+            peers: reflectors.map(|(address, (asn, port))| reflector(*address, *asn, *port)).collect(),
+            mesh: match self.reflectors.is_empty() {
+                true => self.nodes.iter().map(|n| n.mesh.clone()).collect(),
+                false => Vec::new(),
+            },
+            routes: BTreeMap::from([(BLOCKS, this.blocks.iter().copied().map(Route::new).collect())]),
+            ..Desired::default()
+        }
+    }
+
     fn node(&self, name: &str) -> Result<&Node, String> {
         self.nodes.iter().find(|n| n.mesh.name == name).ok_or(format!("the list has no node {name:?}"))
     }
+}
+
+/// A session with a reflector, as a node with addresses of both families has one in each.
+fn reflector(address: IpAddr, asn: Asn, port: u16) -> PeerConfig {
+    let mut peer =
+        PeerConfig::new(address, asn).port(port).policies(Policy::accept_all(), Policy::accept_all());
+    peer.class = PeerClass::Global;
+    let family = if address.is_ipv4() { Family::IPV4_UNICAST } else { Family::IPV6_UNICAST };
+    peer.options.families = Some(FamilySet::of(&[family]));
+    peer
 }
 
 struct Agent {
@@ -167,18 +192,17 @@ struct Agent {
     path: PathBuf,
     name: String,
     modified: Option<SystemTime>,
-    /// What has been applied.
+    /// What the speaker was started as.
     this: MeshNode,
-    blocks: BTreeSet<IpNet>,
-    reflectors: BTreeMap<IpAddr, (Asn, u16)>,
 }
 
 impl Agent {
     async fn start(arguments: Arguments) -> Result<Self, String> {
         let modified = modified(&arguments.nodes);
         let list = NodeList::read(&arguments.nodes)?;
-        let this = list.node(&arguments.name)?.mesh.clone();
-        let mut builder = Speaker::builder(this.asn, router_id(&this));
+        let node = list.node(&arguments.name)?;
+        let this = node.mesh.clone();
+        let mut builder = Speaker::builder(this.asn, router_id(&this)).desired(list.desired(node));
         for address in &this.addresses {
             builder = builder.local_address(*address);
         }
@@ -189,17 +213,7 @@ impl Agent {
             builder = builder.kernel(kernel);
         }
         let speaker = builder.start().await.map_err(|e| e.to_string())?;
-        let mut agent = Self {
-            speaker,
-            path: arguments.nodes,
-            name: arguments.name,
-            modified,
-            this,
-            blocks: BTreeSet::new(),
-            reflectors: BTreeMap::new(),
-        };
-        agent.apply(&list).await?;
-        Ok(agent)
+        Ok(Self { speaker, path: arguments.nodes, name: arguments.name, modified, this })
     }
 
     async fn run(mut self) -> ExitCode {
@@ -256,37 +270,8 @@ impl Agent {
         if this.mesh != self.this {
             return Err("the address, AS or port of this very node changed: restart the agent".into());
         }
-        self.apply_blocks(&this.blocks).await.map_err(|e| e.to_string())?;
-        let mesh: Vec<MeshNode> = match list.reflectors.is_empty() {
-            true => list.nodes.iter().map(|n| n.mesh.clone()).collect(),
-            false => Vec::new(),
-        };
-        self.apply_reflectors(&list.reflectors).await.map_err(|e| e.to_string())?;
-        self.speaker.mesh(&mesh).await.map_err(|e| e.to_string())
-    }
-
-    async fn apply_blocks(&mut self, wanted: &BTreeSet<IpNet>) -> Result<(), SpeakerError> {
-        self.speaker.announce(BLOCKS, wanted.difference(&self.blocks).copied().map(Route::new)).await?;
-        self.speaker.withdraw(BLOCKS, self.blocks.difference(wanted).copied()).await?;
-        self.blocks.clone_from(wanted);
-        Ok(())
-    }
-
-    async fn apply_reflectors(&mut self, wanted: &BTreeMap<IpAddr, (Asn, u16)>) -> Result<(), SpeakerError> {
-        let reachable = |a: &IpAddr| self.this.addresses.iter().any(|own| own.is_ipv4() == a.is_ipv4());
-        let wanted: BTreeMap<_, _> =
-            wanted.iter().filter(|(a, _)| reachable(a)).map(|(a, r)| (*a, *r)).collect();
-        for (address, _) in self.reflectors.iter().filter(|(a, r)| wanted.get(a) != Some(r)) {
-            self.speaker.remove_peer(*address).await?;
-        }
-        for (address, (asn, port)) in wanted.iter().filter(|(a, r)| self.reflectors.get(a) != Some(r)) {
-            let mut peer = PeerConfig::new(*address, *asn)
-                .port(*port)
-                .policies(Policy::accept_all(), Policy::accept_all());
-            peer.class = PeerClass::Global;
-            self.speaker.add_peer(peer).await?;
-        }
-        self.reflectors = wanted;
+        let report = self.speaker.apply(list.desired(this)).await.map_err(|e| e.to_string())?;
+        report.changes.iter().for_each(|change| println!("{change}"));
         Ok(())
     }
 }

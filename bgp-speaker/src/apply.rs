@@ -88,20 +88,21 @@ pub(crate) fn step(shared: &Shared, old: &PeerConfig, new: &PeerConfig, live: Op
     reasons.compare(ChangeClass::None, "class", &old.class, &new.class);
     let told_only = reasons.words.len();
     compare_way(&mut reasons, shared, old, new, live);
-    compare_session(&mut reasons, &session::config(shared, old), &session::config(shared, new), live);
+    let session = |config| session::config(shared, config, false);
+    compare_session(&mut reasons, &session(old), &session(new), live);
     compare_rules(&mut reasons, old, new, live);
     if differs_elsewhere(old, new) {
-        reasons.add(hard_if(live), "an option of the connection");
+        reasons.add(ChangeClass::Hard, "an option of the connection");
     }
-    if live.is_none() {
-        reasons.class = ChangeClass::None;
-    }
+    // What would end a session ends one that comes up just now.
     let depth = match (reasons.class, live) {
         (ChangeClass::Hard, _) => Depth::Session,
         (_, None) if reasons.words.len() > told_only => Depth::Attempt,
         _ => Depth::Configuration,
     };
-    Step { class: reasons.class, depth: Some(depth), why: reasons.text() }
+    // What needs a new session needs nothing where there is none.
+    let class = if live.is_some() { reasons.class } else { ChangeClass::None };
+    Step { class, depth: Some(depth), why: reasons.text() }
 }
 
 #[derive(Debug, Default)]
@@ -145,12 +146,12 @@ fn compare_way(
     let (was, is) = (shared.source(old), shared.source(new));
     if was != is {
         // A session whose connection begins where it is wanted to, or that may begin anywhere, is what is wanted.
-        let suits = is.is_none_or(|is| live.is_none_or(|live| live.local == is));
+        let suits = is.is_none_or(|is| live.is_some_and(|live| live.local == is));
         let class = if suits { ChangeClass::None } else { ChangeClass::Hard };
         reasons.add(class, "source address");
     }
     let ttl = |config: &PeerConfig| config.options.ttl_for(&config.peer_as, config.class, shared.asn);
-    reasons.compare(hard_if(live), "TTL", &ttl(old), &ttl(new));
+    reasons.compare(ChangeClass::Hard, "TTL", &ttl(old), &ttl(new));
 }
 
 /// What the session is run with.
@@ -159,10 +160,10 @@ fn compare_session(reasons: &mut Reasons, old: &SessionConfig, new: &SessionConf
     reasons.compare(ChangeClass::None, "connect-retry time", &old.connect_retry, &new.connect_retry);
     reasons.compare(ChangeClass::None, "idle-hold time", &old.idle_hold, &new.idle_hold);
     reasons.compare(ChangeClass::Soft, "keepalive interval", &old.keepalive, &new.keepalive);
-    reasons.compare(hard_if(live), "families", &old.families, &new.families);
+    reasons.compare(ChangeClass::Hard, "families", &old.families, &new.families);
     if old.hold_time != new.hold_time {
         // The smaller of both proposals counts. If it was the peer's and ours stays above it, nothing would change.
-        let stays = live.is_none_or(|live| {
+        let stays = live.is_some_and(|live| {
             let peers = live.hold_time < old.hold_time || old.hold_time.is_zero();
             peers && !live.hold_time.is_zero() && new.hold_time >= live.hold_time
         });
@@ -171,8 +172,8 @@ fn compare_session(reasons: &mut Reasons, old: &SessionConfig, new: &SessionConf
     }
     // Its families follow from those of the session.
     let restart = |config: &SessionConfig| config.graceful_restart.as_ref().map(|restart| restart.time);
-    reasons.compare(hard_if(live), "graceful restart", &restart(old), &restart(new));
-    reasons.compare(hard_if(live), "message size", &old.extended_message, &new.extended_message);
+    reasons.compare(ChangeClass::Hard, "graceful restart", &restart(old), &restart(new));
+    reasons.compare(ChangeClass::Hard, "message size", &old.extended_message, &new.extended_message);
     let mut rest = old.clone();
     rest.peer_as = new.peer_as.clone();
     rest.passive = new.passive;
@@ -184,12 +185,12 @@ fn compare_session(reasons: &mut Reasons, old: &SessionConfig, new: &SessionConf
     rest.graceful_restart = new.graceful_restart.clone();
     rest.extended_message = new.extended_message;
     rest.local_as = new.local_as;
-    reasons.compare(hard_if(live), "what the OPEN says", &rest, new);
+    reasons.compare(ChangeClass::Hard, "what the OPEN says", &rest, new);
 }
 
 /// What the tables know of a session from its start.
 fn compare_rules(reasons: &mut Reasons, old: &PeerConfig, new: &PeerConfig, live: Option<Live>) {
-    let hard = hard_if(live);
+    let hard = ChangeClass::Hard;
     let kind = live.map_or(PeerKind::Internal, |live| live.kind);
     let (was, is) = (&old.options, &new.options);
     if kind == PeerKind::Internal {
@@ -247,9 +248,4 @@ fn differs_elsewhere(old: &PeerConfig, new: &PeerConfig) -> bool {
     to.graceful_restart = from.graceful_restart;
     to.extended_message = from.extended_message;
     rest != *new
-}
-
-/// What needs a new session needs nothing where there is none.
-fn hard_if(live: Option<Live>) -> ChangeClass {
-    if live.is_some() { ChangeClass::Hard } else { ChangeClass::None }
 }

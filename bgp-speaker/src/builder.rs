@@ -45,6 +45,8 @@ pub struct Builder {
     pub(crate) forwarding_preserved: bool,
     pub(crate) kernel: Option<Kernel>,
     pub(crate) desired: Desired,
+    pub(crate) restarting: Option<bool>,
+    pub(crate) hold_until_ready: Vec<OwnerId>,
 }
 
 impl Builder {
@@ -63,6 +65,8 @@ impl Builder {
             forwarding_preserved: true,
             kernel: None,
             desired: Desired::default(),
+            restarting: None,
+            hold_until_ready: Vec::new(),
         }
     }
 
@@ -162,6 +166,21 @@ impl Builder {
     /// kernel forwards and its routes stay.
     pub fn forwarding_preserved(mut self, preserved: bool) -> Self {
         self.forwarding_preserved = preserved;
+        self
+    }
+
+    /// Whether this is a process that takes over from a former one: then peers are told that we have restarted (the R bit of
+    /// RFC 4724 §3), each until it has told its whole table. Default: when the kernel holds routes of a former process.
+    pub fn restarting(mut self, restarting: bool) -> Self {
+        self.restarting = Some(restarting);
+        self
+    }
+
+    /// Tell peers nothing, neither routes nor End-of-RIB, before [`Speaker::ready`] was called for each of these owners: what
+    /// is announced leads somewhere. Sessions come up and routes are learned meanwhile. After [`Builder::sweep_after`] nobody
+    /// is waited for any more.
+    pub fn hold_until_ready(mut self, owners: impl IntoIterator<Item = OwnerId>) -> Self {
+        self.hold_until_ready.extend(owners);
         self
     }
 

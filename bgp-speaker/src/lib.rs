@@ -38,6 +38,7 @@
 //! | to | call |
 //! |---|---|
 //! | start | [`Speaker::builder`], [`Builder::listen`], [`Builder::start`] |
+//! | say all at once | [`Speaker::apply`] with a [`Desired`]: it does what differs and tells what that was; [`Builder::desired`] for the first moment |
 //! | peer with one router | [`Speaker::add_peer`] with a [`PeerConfig`], [`Speaker::remove_peer`] |
 //! | peer with whoever comes | [`Speaker::add_listen_range`] with a [`RangeConfig`] |
 //! | join a full mesh | [`Speaker::mesh`]: every node gives the same list of [`MeshNode`]s; called again, it changes what differs |
@@ -46,7 +47,8 @@
 //! | follow the best routes | [`Speaker::subscribe`]: the table, then changes; slow readers see the newest state |
 //! | write them to the kernel | [`Builder::kernel`] with a [`kernel::KernelConfig`] |
 //! | look | [`Speaker::status`] (waits for nobody), [`Speaker::routes`], [`Speaker::explain`], [`Speaker::events`] |
-//! | end | [`Speaker::shutdown`] with a [`ShutdownMode`], or drop the last handle |
+//! | wait for the data path | [`Builder::hold_until_ready`], [`Speaker::ready`] |
+//! | end | [`Speaker::shutdown`] with a [`ShutdownMode`], [`Speaker::drain`] for one without loss, or drop the last handle |
 //!
 //! # What to know before
 //!
@@ -74,6 +76,7 @@
 #![forbid(unsafe_code)]
 
 mod apply;
+mod barrier;
 mod bridge;
 mod builder;
 mod config;

@@ -11,6 +11,7 @@ use bgp_wire::{Family, NextHop, PathAttributes};
 use ipnet::IpNet;
 use tokio::sync::{Mutex, mpsc, oneshot};
 
+use crate::barrier::Barrier;
 use crate::bridge::ToRib;
 use crate::config::CARRIED;
 use crate::desired::Change;
@@ -49,6 +50,7 @@ pub(crate) enum Query {
     Originate(OwnerId, Vec<Route>, oneshot::Sender<()>),
     Withdraw(OwnerId, Vec<IpNet>, oneshot::Sender<()>),
     Differ(BTreeMap<OwnerId, Difference>, oneshot::Sender<()>),
+    Ready(OwnerId, oneshot::Sender<()>),
     Routes {
         filter: RouteFilter,
         peer: Option<PeerId>,
@@ -111,6 +113,16 @@ impl RibClient {
         Ok(changes)
     }
 
+    /// Announces every origination as one that is about to go (RFC 8326).
+    pub(crate) async fn drain(&self) -> Result<(), SpeakerError> {
+        let originations = self.originations.lock().await;
+        let leaving = originations.leaving();
+        let (reply, answer) = oneshot::channel();
+        self.queries.send(Query::Differ(leaving, reply)).await.map_err(|_| SpeakerError::Stopped)?;
+        drop(originations);
+        answer.await.map_err(|_| SpeakerError::Stopped)
+    }
+
     pub(crate) async fn ask<T>(
         &self,
         query: impl FnOnce(oneshot::Sender<T>) -> Query,
@@ -141,6 +153,8 @@ pub(crate) struct RibTask {
     counters_at: Duration,
     /// The tables may hold more or less than was last told.
     table_changed: bool,
+    /// Until it is lifted, peers are told nothing.
+    barrier: Barrier,
 }
 
 /// One peer as this task knows it.
@@ -160,13 +174,15 @@ struct Slot {
 enum Job {
     Originate(OwnerId, VecDeque<Origination>, Reply),
     Withdraw(OwnerId, VecDeque<IpNet>, Reply),
+    /// What the owner has announced stands.
+    Ready(OwnerId, oneshot::Sender<()>),
 }
 
 /// Who is told that a job is done; those before the last of a row tell nobody.
 type Reply = Option<oneshot::Sender<()>>;
 
 impl RibTask {
-    pub(crate) fn new(rib: Rib, shared: Arc<Shared>, door: Arc<Door>) -> (Self, RibClient) {
+    pub(crate) fn new(rib: Rib, shared: Arc<Shared>, door: Arc<Door>, barrier: Barrier) -> (Self, RibClient) {
         let (sender, queries) = mpsc::channel(WAITING);
         let client = RibClient { queries: sender, door: door.clone(), originations: Arc::default() };
         let task = Self {
@@ -181,6 +197,7 @@ impl RibTask {
             stale_counters: Vec::new(),
             counters_at: Duration::ZERO,
             table_changed: false,
+            barrier,
         };
         (task, client)
     }
@@ -217,6 +234,9 @@ impl RibTask {
         }
         self.work_on_job();
         let now = self.shared.now();
+        if self.barrier.expire(now) {
+            self.barrier_lifted();
+        }
         if self.rib.poll_timeout().is_some_and(|due| due <= now) {
             self.rib.handle(now, Input::Tick);
             self.table_changed = true;
@@ -234,7 +254,7 @@ impl RibTask {
         let rib = self.rib.poll_timeout().unwrap_or(Duration::MAX);
         let changed = self.table_changed || !self.stale_counters.is_empty();
         let counters = if changed { self.counters_at.saturating_add(COUNTERS) } else { Duration::MAX };
-        rib.min(counters)
+        rib.min(counters).min(self.barrier.deadline().unwrap_or(Duration::MAX))
     }
 
     fn drain_events(&mut self) {
@@ -337,8 +357,9 @@ impl RibTask {
 
     /// Gives a peer what there is for it, if it can write.
     fn transmit(&mut self, peer: PeerId) {
+        let held = self.barrier.holds();
         let Some(slot) = self.slot(peer) else { return };
-        if !slot.up || !slot.mailbox.claim_credit(slot.session) {
+        if !slot.up || held || !slot.mailbox.claim_credit(slot.session) {
             slot.undrained = slot.up;
             return;
         }
@@ -363,6 +384,13 @@ impl RibTask {
         let Some(slot) = self.slot(peer) else { return };
         slot.mailbox.deposit(slot.session, Deposit { chunks, more: !drained });
         self.counters_changed(peer);
+    }
+
+    /// Everybody is told what was held back.
+    fn barrier_lifted(&mut self) {
+        let held = self.peers.iter().flatten().filter(|slot| slot.undrained);
+        let peers: Vec<PeerId> = held.map(|slot| slot.cell.id).collect();
+        peers.into_iter().for_each(|peer| self.transmit(peer));
     }
 
     // Readers.
@@ -410,6 +438,7 @@ impl RibTask {
                 self.jobs.push_back(Job::Withdraw(owner, prefixes.into(), Some(reply)));
             }
             Query::Differ(differences, reply) => self.differ(differences, reply),
+            Query::Ready(owner, reply) => self.jobs.push_back(Job::Ready(owner, reply)),
             // Who asked may have gone meanwhile.
             Query::Routes { filter, peer, from, limit, reply } => {
                 let _ = reply.send(self.routes(&filter, peer, from, limit));
@@ -447,12 +476,23 @@ impl RibTask {
                 self.rib.handle(now, Input::Withdraw(*owner, &piece));
                 !prefixes.is_empty()
             }
+            Some(Job::Ready(..)) => false,
             None => return,
         };
-        if !left
-            && let Some(Job::Originate(_, _, reply) | Job::Withdraw(_, _, reply)) = self.jobs.pop_front()
-            && let Some(reply) = reply
-        {
+        if left {
+            return;
+        }
+        let reply = match self.jobs.pop_front() {
+            Some(Job::Originate(_, _, reply) | Job::Withdraw(_, _, reply)) => reply,
+            Some(Job::Ready(owner, reply)) => {
+                if self.barrier.ready(owner) {
+                    self.barrier_lifted();
+                }
+                Some(reply)
+            }
+            None => None,
+        };
+        if let Some(reply) = reply {
             // Who asked may have gone meanwhile.
             let _ = reply.send(());
         }

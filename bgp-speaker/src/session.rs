@@ -11,7 +11,8 @@ use crate::shared::Shared;
 /// RFC 4724 §3 gives the restart time twelve bits.
 const MAX_RESTART_TIME: Duration = Duration::from_secs(4095);
 
-pub(crate) fn config(shared: &Shared, peer: &PeerConfig) -> SessionConfig {
+/// `restarting` is for the next OPEN; where forwarding state is kept, every OPEN says so.
+pub(crate) fn config(shared: &Shared, peer: &PeerConfig, restarting: bool) -> SessionConfig {
     let options = &peer.options;
     let local_as = options.local_as.unwrap_or(shared.asn);
     let mut config = SessionConfig::new(local_as, shared.router_id, peer.peer_as.clone());
@@ -27,7 +28,7 @@ pub(crate) fn config(shared: &Shared, peer: &PeerConfig) -> SessionConfig {
     config.families = options.offered_families();
     config.extended_message = options.extended_message;
     config.graceful_restart = options.graceful_restart.map(|time| GracefulRestart {
-        restarting: false,
+        restarting,
         notification: true,
         time: u16::try_from(time.min(MAX_RESTART_TIME).as_secs()).unwrap_or_default(),
         families: config.families.iter().map(|family| (family, shared.forwarding_preserved)).collect(),

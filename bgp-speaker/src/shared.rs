@@ -35,6 +35,8 @@ pub(crate) struct Shared {
     pub(crate) own_addresses: Vec<IpAddr>,
     pub(crate) listen: Vec<SocketAddr>,
     pub(crate) forwarding_preserved: bool,
+    /// This process takes over from a former one, until then.
+    restarting_until: Mutex<Option<Duration>>,
     pub(crate) ids: Ids,
     mesh_dialer: MeshDialer,
     mesh_options: SessionOptions,
@@ -95,6 +97,7 @@ impl Shared {
             own_addresses: identity.own_addresses,
             listen: identity.listen,
             forwarding_preserved: identity.forwarding_preserved,
+            restarting_until: Mutex::default(),
             ids: Ids::default(),
             mesh_dialer: identity.mesh_dialer,
             mesh_options: identity.mesh_options,
@@ -117,6 +120,16 @@ impl Shared {
     pub(crate) fn instant(&self, at: Duration) -> Instant {
         // A timer beyond what the clock can express never fires; a day is as good as never and looked at again.
         self.epoch.checked_add(at).unwrap_or_else(|| Instant::now() + Duration::from_secs(86_400))
+    }
+
+    /// This process takes over from a former one; peers that were not told within this time need not hear of it any more.
+    pub(crate) fn begin_restart(&self, time: Duration) {
+        *lock(&self.restarting_until) = Some(self.now().saturating_add(time));
+    }
+
+    /// Whether a peer that has not told its whole table yet is to hear that we have restarted.
+    pub(crate) fn is_restarting(&self) -> bool {
+        lock(&self.restarting_until).is_some_and(|until| self.now() < until)
     }
 
     pub(crate) fn emit(&self, event: Event) {
@@ -166,6 +179,11 @@ impl Shared {
     /// Where the kernel follower tells how it stands.
     pub(crate) fn set_kernel(&self, status: watch::Receiver<Arc<FollowerStatus>>) {
         *lock(&self.kernel) = Some(status);
+    }
+
+    /// How the kernel follower stands, if there is one.
+    pub(crate) fn kernel(&self) -> Option<watch::Receiver<Arc<FollowerStatus>>> {
+        lock(&self.kernel).clone()
     }
 
     /// Every peer is up and has told its whole table, and there is one.

@@ -2,6 +2,7 @@
 
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bgp_rib::OwnerId;
 use bgp_wire::{Asn, RouterId};
@@ -159,6 +160,26 @@ impl Speaker {
             return Err(SpeakerError::TooManyRoutes(prefixes.len()));
         }
         self.rib.withdraw(owner, prefixes).await
+    }
+
+    /// Says that the data path of an owner is there: what [`Builder::hold_until_ready`] holds back for it may go.
+    ///
+    /// # Errors
+    /// The speaker has ended.
+    pub async fn ready(&self, owner: OwnerId) -> Result<(), SpeakerError> {
+        self.rib.ask(|reply| Query::Ready(owner, reply)).await
+    }
+
+    /// Takes its leave without losing a packet: what this speaker originates gets the GRACEFUL_SHUTDOWN community and
+    /// LOCAL_PREF 0 (RFC 8326), peers have `wait` to find other ways, then it ends in this mode.
+    ///
+    /// # Errors
+    /// The speaker has ended already.
+    pub async fn drain(&self, wait: Duration, mode: ShutdownMode) -> Result<(), SpeakerError> {
+        self.rib.drain().await?;
+        tokio::time::sleep(wait).await;
+        self.shutdown(mode).await;
+        Ok(())
     }
 
     /// Follows the best routes of all families: first the table as it is, then every change, in order. A subscriber that

@@ -11,8 +11,10 @@ use bgp_wire::{Asn, RouterId};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
+use tokio::time::timeout;
 
 use crate::apply::{Wanted, check_routes};
+use crate::barrier::Barrier;
 use crate::builder::{Builder, Kernel};
 use crate::door::Door;
 use crate::error::StartError;
@@ -29,6 +31,10 @@ const COMMANDS: usize = 64;
 const ACCEPTED: usize = 64;
 /// The pause after accepting failed: the process is out of descriptors, and they come back when sessions end.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// How long the start waits to learn whether the kernel holds routes of a former process: an empty table is read at once,
+/// and the sessions are not to wait for a large one.
+const FIRST_LOOK: Duration = Duration::from_millis(300);
 
 pub(crate) async fn start(
     builder: Builder,
@@ -55,7 +61,8 @@ pub(crate) async fn start(
     config.max_paths = builder.max_paths;
     config.seed = seed;
     let door = Arc::new(Door::default());
-    let (task, rib) = RibTask::new(Rib::new(config), shared.clone(), door.clone());
+    let barrier = Barrier::new(builder.hold_until_ready, builder.sweep_after);
+    let (task, rib) = RibTask::new(Rib::new(config), shared.clone(), door.clone(), barrier);
     let rib_task = tokio::spawn(task.run());
     let kernel = follower.map(|mut follower| {
         shared.set_kernel(follower.watch());
@@ -78,6 +85,13 @@ pub(crate) async fn start(
     }
     let (commands, inbox) = mpsc::channel(COMMANDS);
     let household = Household { listeners: accepting, rib: Some(rib_task), kernel };
+    let restarting = match builder.restarting {
+        Some(restarting) => restarting,
+        None => found_routes(&shared).await,
+    };
+    if restarting {
+        shared.begin_restart(builder.sweep_after);
+    }
     let mut supervisor = Supervisor::new(shared.clone(), door, seed, inbox, accepted, household);
     // Nothing is accepted before the supervisor runs, and nobody is told a table before all of it stands.
     rib.originate_all(builder.desired.routes).await?;
@@ -115,6 +129,17 @@ fn open_kernel(kernel: Kernel) -> Result<FollowerHandle, FibError> {
         None => Box::new(Netlink::open(&kernel.config)?),
     };
     FollowerHandle::spawn(kernel.config, fib)
+}
+
+/// Whether a former process has left routes in the kernel. A table that takes long to read is not empty.
+async fn found_routes(shared: &Shared) -> bool {
+    let Some(mut kernel) = shared.kernel() else { return false };
+    match timeout(FIRST_LOOK, kernel.wait_for(|status| status.following)).await {
+        Ok(Ok(status)) => status.routes.total() > 0,
+        // The follower has ended: what it found is not known, and nothing is kept.
+        Ok(Err(_)) => false,
+        Err(_) => true,
+    }
 }
 
 /// The addresses of this node: those that it listens on, and those that it was told of.

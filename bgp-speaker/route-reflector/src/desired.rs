@@ -1,4 +1,4 @@
-//! From a configuration to what the speaker is asked to be, and from one such wish to the next.
+//! From a configuration to what the speaker is asked to be.
 
 use std::collections::{BTreeMap, HashMap};
 use std::net::{IpAddr, SocketAddr};
@@ -7,26 +7,23 @@ use std::time::Duration;
 
 use bgp_speaker::kernel::KernelConfig;
 use bgp_speaker::{
-    Asn, Builder, ClusterId, Family, FamilySet, MeshDialer, MeshNode, NextHopMode, OwnerId, PeerAs,
-    PeerClass, PeerConfig, Policy, RangeConfig, Route, RouterId, SessionOptions, Speaker, SpeakerError,
-    Timers,
+    ApplyReport, Asn, Builder, ClusterId, Family, FamilySet, MeshDialer, MeshNode, NextHopMode, OwnerId,
+    PeerAs, PeerClass, PeerConfig, Policy, RangeConfig, Route, RouterId, SessionOptions, Speaker,
+    SpeakerError, Timers,
 };
-use ipnet::IpNet;
 
 use crate::config::{self, Config, Dialer, LogFormat, NextHop, Scope, SessionKeys, Verdict};
 
 /// The configuration file owns what it originates; nothing else does in this program.
 const OWNER: OwnerId = OwnerId(0);
 
-/// Everything that a configuration asks of a speaker.
+/// Everything that a configuration asks of this program.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Desired {
     /// What a speaker is born with.
     identity: Identity,
-    peers: BTreeMap<IpAddr, PeerConfig>,
-    ranges: BTreeMap<IpNet, RangeConfig>,
-    mesh: Vec<MeshNode>,
-    routes: BTreeMap<IpNet, Route>,
+    /// What it is asked to do.
+    speaker: bgp_speaker::Desired,
     descriptions: HashMap<IpAddr, String>,
 }
 
@@ -39,7 +36,6 @@ struct Identity {
     listen: Vec<SocketAddr>,
     mesh_local: Option<IpAddr>,
     mesh_dialer: MeshDialer,
-    mesh_hold_time: Option<Duration>,
     kernel: Option<Kernel>,
     control_socket: Option<PathBuf>,
     log: (Option<String>, Option<LogFormat>),
@@ -51,14 +47,6 @@ struct Kernel {
     table: Option<u32>,
     protocol: Option<u8>,
     metric: Option<u32>,
-}
-
-/// What a change of the configuration did.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(crate) struct Changes {
-    pub(crate) added: usize,
-    pub(crate) removed: usize,
-    pub(crate) changed: usize,
 }
 
 impl Desired {
@@ -77,15 +65,20 @@ impl Desired {
                     Some(Dialer::CalicoString) => MeshDialer::CalicoString,
                     Some(Dialer::Numeric) | None => MeshDialer::Numeric,
                 },
-                mesh_hold_time: mesh.and(hold_time),
                 kernel: config.kernel_export.then(|| kernel(config)),
                 control_socket: config.control_socket.as_ref().map(|path| path.get_ref().clone()),
                 log: (config.log.filter.as_ref().map(|filter| filter.get_ref().clone()), config.log.format),
             },
-            peers: config.neighbor.iter().map(|n| (n.address.get_ref().0, peer(config, n))).collect(),
-            ranges: config.neighbor_range.iter().map(|r| (r.prefix.get_ref().0, range(config, r))).collect(),
-            mesh: mesh.map(|mesh| nodes(config, mesh)).unwrap_or_default(),
-            routes: config.route.iter().map(|r| (r.prefix.get_ref().0, route(r))).collect(),
+            speaker: bgp_speaker::Desired {
+                peers: config.neighbor.iter().map(|n| peer(config, n)).collect(),
+                ranges: config.neighbor_range.iter().map(|r| range(config, r)).collect(),
+                mesh: mesh.map(|mesh| nodes(config, mesh)).unwrap_or_default(),
+                mesh_options: hold_time.map(|hold_time| SessionOptions {
+                    timers: Timers { hold_time, ..Timers::default() },
+                    ..SessionOptions::default()
+                }),
+                routes: BTreeMap::from([(OWNER, config.route.iter().map(route).collect())]),
+            },
             descriptions: config
                 .neighbor
                 .iter()
@@ -94,11 +87,12 @@ impl Desired {
         }
     }
 
-    /// A speaker with this identity and nothing else yet.
+    /// A speaker that does all this from its first moment.
     pub(crate) fn builder(&self) -> Builder {
         let identity = &self.identity;
         let mut builder = Speaker::builder(Asn(identity.asn), RouterId(identity.router_id))
-            .mesh_dialer(identity.mesh_dialer);
+            .mesh_dialer(identity.mesh_dialer)
+            .desired(self.speaker.clone());
         for address in &identity.listen {
             builder = builder.listen(*address);
         }
@@ -107,10 +101,6 @@ impl Desired {
         }
         if let Some(local) = identity.mesh_local {
             builder = builder.local_address(local);
-        }
-        if let Some(hold_time) = identity.mesh_hold_time {
-            let timers = Timers { hold_time, ..Timers::default() };
-            builder = builder.mesh_options(SessionOptions { timers, ..SessionOptions::default() });
         }
         match &identity.kernel {
             Some(kernel) => builder.kernel(kernel.config()),
@@ -133,7 +123,6 @@ impl Desired {
             ("listen", now.listen != next.listen),
             ("mesh.local", now.mesh_local != next.mesh_local),
             ("mesh.dialer", now.mesh_dialer != next.mesh_dialer),
-            ("hold-time of the mesh", now.mesh_hold_time != next.mesh_hold_time),
             ("kernel-export or [kernel]", now.kernel != next.kernel),
             ("control-socket", now.control_socket != next.control_socket),
             ("[log]", now.log != next.log),
@@ -141,59 +130,9 @@ impl Desired {
         keys.iter().find(|(_, differs)| *differs).map(|(key, _)| *key)
     }
 
-    /// Makes a speaker that is as `before` into what `self` asks for; what is equal in both is not touched.
-    ///
-    /// Old things go before new ones come, so that an address may move from a neighbor to the mesh and back.
-    pub(crate) async fn apply(&self, before: &Desired, speaker: &Speaker) -> Result<Changes, SpeakerError> {
-        let mut changes = Changes::default();
-        let (peers_gone, peers_new) = changes.count(&before.peers, &self.peers);
-        let (ranges_gone, ranges_new) = changes.count(&before.ranges, &self.ranges);
-        let (routes_gone, routes_new) = changes.count(&before.routes, &self.routes);
-        for address in peers_gone {
-            speaker.remove_peer(address).await?;
-        }
-        for prefix in ranges_gone {
-            speaker.remove_listen_range(prefix).await?;
-        }
-        if self.mesh != before.mesh {
-            speaker.mesh(&self.mesh).await?;
-            changes.changed += 1;
-        }
-        // A route that only changed is announced anew below; withdrawing it first would make peers lose it for a moment.
-        let withdrawn: Vec<IpNet> =
-            routes_gone.into_iter().filter(|p| !self.routes.contains_key(p)).collect();
-        if !withdrawn.is_empty() {
-            speaker.withdraw(OWNER, withdrawn).await?;
-        }
-        if !routes_new.is_empty() {
-            speaker.announce(OWNER, routes_new.into_iter().cloned()).await?;
-        }
-        for range in ranges_new {
-            speaker.add_listen_range(range.clone()).await?;
-        }
-        for peer in peers_new {
-            speaker.add_peer(peer.clone()).await?;
-        }
-        Ok(changes)
-    }
-}
-
-impl Changes {
-    /// The keys to remove and the values to add that lead from `before` to `after`; a changed value is in both.
-    fn count<'a, K: Ord + Copy, V: PartialEq>(
-        &mut self,
-        before: &BTreeMap<K, V>,
-        after: &'a BTreeMap<K, V>,
-    ) -> (Vec<K>, Vec<&'a V>) {
-        let gone: Vec<K> =
-            before.iter().filter(|(key, value)| after.get(key) != Some(*value)).map(|(k, _)| *k).collect();
-        let new: Vec<&V> =
-            after.iter().filter(|(key, value)| before.get(key) != Some(*value)).map(|(_, v)| v).collect();
-        let changed = gone.iter().filter(|key| after.contains_key(key)).count();
-        self.changed += changed;
-        self.removed += gone.len() - changed;
-        self.added += new.len() - changed;
-        (gone, new)
+    /// Makes the speaker do what this asks for; what it does already is not touched.
+    pub(crate) async fn apply(&self, speaker: &Speaker) -> Result<ApplyReport, SpeakerError> {
+        speaker.apply(self.speaker.clone()).await
     }
 }
 
@@ -374,7 +313,7 @@ mod tests {
                     connect-retry = 7\nimport = \"reject\"\nexport = \"accept\"\nnext-hop = \"self\"\n\
                     next-hop-ipv6 = \"2001:db8::1\"\nttl = 3\nallow-own-as = 2\nrestart-time = 60\nextended-message = false";
         let desired = desired(&neighbor(2, keys));
-        let peer = desired.peers.values().next().expect("one peer");
+        let peer = desired.speaker.peers.first().expect("one peer");
         let expected = PeerConfig {
             address: IpAddr::from([10, 0, 0, 2]),
             port: 1179,
@@ -404,21 +343,6 @@ mod tests {
             },
         };
         assert_eq!(peer, &expected);
-    }
-
-    #[test]
-    fn only_what_differs_is_touched() {
-        let before = desired(&[neighbor(2, ""), neighbor(3, ""), neighbor(4, "")].concat());
-        let after = desired(&[neighbor(2, ""), neighbor(3, "hold-time = 9"), neighbor(5, "")].concat());
-        assert_eq!(before.needs_restart(&after), None);
-        let mut changes = Changes::default();
-        let (gone, new) = changes.count(&before.peers, &after.peers);
-        assert_eq!(gone, [IpAddr::from([10, 0, 0, 3]), IpAddr::from([10, 0, 0, 4])]);
-        assert_eq!(
-            new.iter().map(|peer| peer.address).collect::<Vec<_>>(),
-            [3, 5].map(|n| IpAddr::from([10, 0, 0, n]))
-        );
-        assert_eq!(changes, Changes { added: 1, removed: 1, changed: 1 });
     }
 
     #[test]

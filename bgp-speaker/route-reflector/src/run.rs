@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use bgp_speaker::{ShutdownMode, Speaker};
+use bgp_speaker::{ShutdownMode, Speaker, StartError};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use sd_notify::NotifyState;
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -32,11 +32,10 @@ pub(crate) async fn run(path: &Path) -> Result<(), Failure> {
     let mut signals = Signals::new()?;
     let socket = control_socket(&config)?;
     let desired = Desired::of(&config);
-    let speaker = desired.builder().start().await.map_err(Failure::new)?;
-    if let Err(refused) = desired.apply(&Desired::default(), &speaker).await {
-        speaker.shutdown(ShutdownMode::Restart).await;
-        return Err(Failure::new(format_args!("{}: {refused}", path.display())));
-    }
+    let speaker = desired.builder().start().await.map_err(|error| match error {
+        StartError::Config(refused) => Failure::new(format_args!("{}: {refused}", path.display())),
+        other => Failure::new(other),
+    })?;
     let source = Arc::new(Source::new(speaker.clone(), desired.descriptions()));
     let control = tokio::spawn(serve(socket, source.clone()));
     let status = speaker.status();
@@ -91,13 +90,16 @@ impl Daemon {
             error!(key, "the configuration is not reloaded: this key changes with a restart only");
             return;
         }
-        match next.apply(&self.desired, &self.speaker).await {
-            Ok(changes) => {
+        match next.apply(&self.speaker).await {
+            Ok(report) => {
                 self.source.describe(next.descriptions());
                 self.desired = next;
-                info!(changes.added, changes.removed, changes.changed, "configuration reloaded");
+                for change in &report.changes {
+                    info!(class = %change.class, "{}: {}", change.subject, change.why);
+                }
+                info!(changes = report.changes.len(), "configuration reloaded");
             }
-            Err(refused) => error!(%refused, "the configuration is reloaded in part only: restart"),
+            Err(refused) => error!(%refused, "the configuration is not reloaded"),
         }
     }
 }

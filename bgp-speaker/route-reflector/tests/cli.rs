@@ -164,12 +164,12 @@ fn bad_input_is_one_message_with_its_place_and_exit_status_2() {
     let wrong_key = format!("{peer}route-reflector-cleint = true\n");
     let wrong_type = format!("{peer}passive = \"yes\"\n");
     let twice = format!("{peer}{peer}");
-    let mixed = "[[neighbor]]\naddress = \"2001:db8::2\"\nasn = 65000\nnext-hop-ipv4 = \"10.0.0.1\"\n";
+    let mixed = "[[neighbor]]\naddress = \"2001:db8::2\"\nasn = 65000\nnext-hop-ipv6 = \"2001:db8::1\"\n";
     for (name, rest, place, mend) in [
         ("key", wrong_key.as_str(), ":8:1", "did you mean `route-reflector-client`?"),
         ("type", &wrong_type, ":8:11", "write true or false"),
         ("twice", &twice, ":9:11", "give each [[neighbor]] its own address"),
-        ("mixed", mixed, ":8:17", "remove next-hop-ipv4"),
+        ("mixed", mixed, ":8:17", "remove next-hop-ipv6"),
     ] {
         let file = directory.write(name, &config("10.0.0.1:179", "/run/x", rest));
         for verb in ["check", "run"] {

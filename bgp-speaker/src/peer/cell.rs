@@ -20,6 +20,8 @@ pub(crate) struct PeerCell {
     config: Mutex<Arc<PeerConfig>>,
     /// It came through a listen range, and goes when it ends.
     dynamic: AtomicBool,
+    /// It has told its whole table once since this speaker started.
+    recovered: AtomicBool,
     pub(crate) local_as: Asn,
     pub(crate) received: MessageCells,
     pub(crate) sent: MessageCells,
@@ -71,6 +73,7 @@ impl PeerCell {
             address: config.address,
             config: Mutex::new(config),
             dynamic: AtomicBool::new(dynamic),
+            recovered: AtomicBool::new(false),
             local_as,
             received: MessageCells::default(),
             sent: MessageCells::default(),
@@ -104,12 +107,7 @@ impl PeerCell {
     pub(crate) fn live(&self) -> Option<Live> {
         let session = lock(&self.session);
         let up = session.negotiated.as_ref()?;
-        Some(Live {
-            asn: up.asn,
-            kind: up.kind,
-            local: up.status.local.ip(),
-            hold_time: up.status.hold_time,
-        })
+        Some(Live { asn: up.asn, kind: up.kind, local: up.status.local.ip(), hold_time: up.status.hold_time })
     }
 
     pub(crate) fn state_changed(&self, to: State) {
@@ -129,6 +127,14 @@ impl PeerCell {
     /// The peer's End-of-RIB has come.
     pub(crate) fn told(&self, family: Family) {
         lock(&self.session).told.insert(family);
+        if self.has_told_all() {
+            self.recovered.store(true, Ordering::Relaxed);
+        }
+    }
+
+    /// The peer has told its whole table once since this speaker started: for it, no restart goes on.
+    pub(crate) fn has_recovered(&self) -> bool {
+        self.recovered.load(Ordering::Relaxed)
     }
 
     pub(crate) fn has_told_all(&self) -> bool {

@@ -7,6 +7,7 @@ mod lifecycle;
 mod mesh;
 mod misbehaviour;
 mod reflector;
+mod restart;
 mod scripted;
 mod session;
 mod subscription;

@@ -65,6 +65,8 @@ pub(crate) struct PeerTask {
     alarm_at: Duration,
     /// The task ends once nothing is left to say.
     stopping: bool,
+    /// The OPEN says that we have restarted (RFC 4724 §3).
+    restarting: bool,
     /// Until when its routes are kept for its return.
     kept_until: Option<Duration>,
     /// How long the peer may take to return, as it said itself (RFC 4724 §3).
@@ -73,15 +75,11 @@ pub(crate) struct PeerTask {
 }
 
 impl PeerTask {
-    pub(crate) fn new(
-        shared: Arc<Shared>,
-        cell: Arc<PeerCell>,
-        mailbox: Arc<Mailbox>,
-        seed: u64,
-    ) -> Self {
+    pub(crate) fn new(shared: Arc<Shared>, cell: Arc<PeerCell>, mailbox: Arc<Mailbox>, seed: u64) -> Self {
         let way = way(&shared, &cell.config());
+        let restarting = shared.is_restarting();
         Self {
-            session: Session::new(Arc::new(session::config(&shared, &cell.config())), seed),
+            session: Session::new(Arc::new(session::config(&shared, &cell.config(), restarting)), seed),
             shared,
             cell,
             mailbox,
@@ -97,6 +95,7 @@ impl PeerTask {
             alarm: Box::pin(sleep_until(Instant::now())),
             alarm_at: Duration::ZERO,
             stopping: false,
+            restarting,
             kept_until: None,
             restart_time: Duration::ZERO,
             faults: FaultLog::default(),
@@ -221,7 +220,7 @@ impl PeerTask {
         let Some(depth) = self.mailbox.take_reconfigured() else { return false };
         let config = self.cell.config();
         self.way = way(&self.shared, &config);
-        self.session.configure(Arc::new(session::config(&self.shared, &config)));
+        self.configure(&config);
         self.cell.set_keepalive(config.options.timers.keepalive);
         if self.stopping {
             return true;
@@ -236,6 +235,15 @@ impl PeerTask {
             }
         }
         true
+    }
+
+    fn configure(&mut self, config: &PeerConfig) {
+        self.restarting = self.is_restarting();
+        self.session.configure(Arc::new(session::config(&self.shared, config, self.restarting)));
+    }
+
+    fn is_restarting(&self) -> bool {
+        self.shared.is_restarting() && !self.cell.has_recovered()
     }
 
     fn poll_dial(&mut self, cx: &mut Context<'_>) -> bool {
@@ -263,6 +271,10 @@ impl PeerTask {
     }
 
     fn connection(&mut self, stream: TcpStream) -> io::Result<ConnId> {
+        // Its OPEN says what is true now.
+        if self.restarting != self.is_restarting() {
+            self.configure(&self.cell.config());
+        }
         let id = ConnId(self.next_connection);
         self.next_connection = self.next_connection.wrapping_add(1);
         self.connections.push(Connection::new(id, stream)?);
