@@ -4,13 +4,33 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use ipnet::IpNet;
+use tokio::time::Instant;
 
 use crate::apply::{self, Wanted};
 use crate::config::{PeerConfig, RangeConfig};
 use crate::desired::{Change, ChangeClass, Subject};
 use crate::supervisor::{Origin, Range, Supervisor};
+
+/// How long the old peers of a migration stay when a new one does not come: longer than a session and a table take.
+const MIGRATION: Duration = Duration::from_secs(30);
+/// How long they stay after that: the other nodes make the same move at about the same time.
+const SETTLE: Duration = Duration::from_secs(2);
+/// How often it is looked whether the new peers have told their tables.
+const LOOK: Duration = Duration::from_millis(100);
+
+/// From a mesh to reflectors or back: make before break.
+#[derive(Debug)]
+pub(crate) struct Migration {
+    old: Vec<IpAddr>,
+    new: Vec<IpAddr>,
+    look: Instant,
+    until: Instant,
+    /// Until when, once the new ones have told their tables.
+    told: Option<Instant>,
+}
 
 impl Supervisor {
     /// Makes the peers and ranges those that are wanted; what has changed for it.
@@ -20,16 +40,63 @@ impl Supervisor {
         // A peer whose task has ended by a bug is there again afterwards.
         let all = wanted.peers.keys().chain(wanted.mesh.keys());
         touched.extend(all.filter(|address| !self.peers.contains_key(address)));
+        // Between a mesh and reflectors the old ways stay until the new ones are known.
+        let migrates = self.mesh.is_empty() != wanted.mesh.is_empty();
         self.configured = wanted.peers;
         self.mesh = wanted.mesh;
         let ranges = self.apply_ranges(wanted.ranges);
         if !ranges.is_empty() {
             touched.extend(self.members_of(|_| true));
         }
-        let mut changes: Vec<Change> =
-            touched.into_iter().filter_map(|address| self.settle(address)).collect();
+        let mut changes = Vec::new();
+        if migrates {
+            touched.extend(self.migration.take().map(|migration| migration.old).unwrap_or_default());
+            let gone =
+                |address: &IpAddr| self.peers.contains_key(address) && self.wanted_at(*address).is_none();
+            let old: Vec<IpAddr> = touched.iter().copied().filter(gone).collect();
+            let new: Vec<IpAddr> =
+                touched.iter().copied().filter(|address| !self.peers.contains_key(address)).collect();
+            if !new.is_empty() {
+                touched.retain(|address| !old.contains(address));
+                changes.extend(old.iter().map(|address| Change {
+                    subject: Subject::Peer(*address),
+                    class: ChangeClass::Hard,
+                    why: "removed, as soon as the new peers have told their tables".to_owned(),
+                }));
+                self.migration = Some(Migration {
+                    old,
+                    new,
+                    look: Instant::now() + LOOK,
+                    until: Instant::now() + MIGRATION,
+                    told: None,
+                });
+            }
+        }
+        changes.extend(touched.into_iter().filter_map(|address| self.settle(address)));
         changes.extend(ranges);
         changes
+    }
+
+    /// When to look again whether the old peers of a migration may go.
+    pub(crate) fn migration_due(&self) -> Option<Instant> {
+        self.migration.as_ref().map(|migration| migration.look)
+    }
+
+    /// Lets the old peers of a migration go once every new one has told its table.
+    pub(crate) fn look_at_migration(&mut self) {
+        let Some(migration) = &mut self.migration else { return };
+        migration.look = Instant::now() + LOOK;
+        let told = |address: &IpAddr| self.peers.get(address).is_none_or(|entry| entry.cell.has_told_all());
+        if migration.new.iter().all(told) {
+            migration.until =
+                migration.until.min(*migration.told.get_or_insert_with(|| Instant::now() + SETTLE));
+        }
+        if Instant::now() < migration.until {
+            return;
+        }
+        for address in self.migration.take().map(|migration| migration.old).unwrap_or_default() {
+            self.settle(address);
+        }
     }
 
     pub(crate) fn apply_mesh(&mut self, wanted: BTreeMap<IpAddr, Arc<PeerConfig>>) {

@@ -20,6 +20,7 @@ use crate::door::Door;
 use crate::error::SpeakerError;
 use crate::event::Event;
 use crate::peer::{Mailbox, Order, PeerCell, PeerTask};
+use crate::reconcile::Migration;
 use crate::shared::Shared;
 use crate::speaker::ShutdownMode;
 use crate::strangers::Strangers;
@@ -82,6 +83,8 @@ pub(crate) struct Supervisor {
     pub(crate) configured: BTreeMap<IpAddr, Arc<PeerConfig>>,
     pub(crate) mesh: BTreeMap<IpAddr, Arc<PeerConfig>>,
     pub(crate) ranges: BTreeMap<IpNet, Range>,
+    /// Peers that go when others have come.
+    pub(crate) migration: Option<Migration>,
     tasks: JoinSet<()>,
     running: HashMap<Id, Arc<PeerCell>>,
     strangers: Strangers,
@@ -108,6 +111,7 @@ impl Supervisor {
             configured: BTreeMap::new(),
             mesh: BTreeMap::new(),
             ranges: BTreeMap::new(),
+            migration: None,
             tasks: JoinSet::new(),
             running: HashMap::new(),
         }
@@ -117,6 +121,7 @@ impl Supervisor {
     pub(crate) async fn run(mut self) {
         let (mode, reply) = loop {
             let report_due = self.strangers.due();
+            let (migrates, look_due) = (self.migration.is_some(), self.migration_due().unwrap_or(report_due));
             tokio::select! {
                 command = self.commands.recv() => match command {
                     Some(Command::Shutdown(mode, reply)) => break (mode, Some(reply)),
@@ -136,6 +141,7 @@ impl Supervisor {
                     break (ShutdownMode::HardReset, None);
                 }
                 () = tokio::time::sleep_until(report_due) => self.strangers.report(),
+                () = tokio::time::sleep_until(look_due), if migrates => self.look_at_migration(),
             }
         };
         self.end(&mode).await;

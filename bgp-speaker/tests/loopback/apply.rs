@@ -305,3 +305,34 @@ async fn an_attempt_under_way_takes_up_the_new_port() {
     assert_eq!((change.class, change.why.as_str()), (ChangeClass::None, "changed: port"));
     established(&a, 1).await;
 }
+
+#[tokio::test]
+async fn nodes_that_move_from_a_mesh_to_a_reflector_lose_no_route() {
+    let reflector = speaker(ip(114, 1)).await;
+    let range = RangeConfig::new(net("127.40.114.0/24"), ASN).reflector_clients();
+    reflector.add_listen_range(range).await.unwrap();
+    let speakers = [speaker(ip(114, 2)).await, speaker(ip(114, 3)).await];
+    let blocks = ["10.2.0.0/26", "10.3.0.0/26"];
+    let desired = |block: &str| Desired { routes: routes(&[block]), ..Desired::default() };
+    for (speaker, block) in speakers.iter().zip(blocks) {
+        speaker.apply(Desired { mesh: nodes(&speakers), ..desired(block) }).await.unwrap();
+    }
+    has_exactly(&speakers[0], &blocks).await;
+    has_exactly(&speakers[1], &blocks).await;
+    let mut changes = speakers[0].subscribe();
+    while !changes.next().await.expect("the speaker runs").synced {}
+    for (speaker, block) in speakers.iter().zip(blocks) {
+        let report =
+            speaker.apply(Desired { peers: vec![peer_of(&reflector)], ..desired(block) }).await.unwrap();
+        assert_eq!(report.class(), ChangeClass::Hard);
+    }
+    assert_eq!(speakers[0].status().peers.len(), 2, "the old way stays until the new one is there");
+    eventually("only the reflector is left", async || {
+        speakers.iter().all(|s| s.status().peers.len() == 1 && s.status().established() == 1)
+    })
+    .await;
+    has_exactly(&speakers[0], &blocks).await;
+    while let Ok(Some(batch)) = tokio::time::timeout(Duration::from_millis(200), changes.next()).await {
+        assert!(batch.changes.iter().all(|c| c.best.is_some()), "a route was gone for a moment: {batch:?}");
+    }
+}
