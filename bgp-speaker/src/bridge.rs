@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use bgp_fsm::{DownReason, Negotiated};
 use bgp_rib::{PeerId, PeerParams, PeerRole, Policy, Retain};
-use bgp_wire::{PeerKind, RouteRefresh, Update};
+use bgp_wire::{FamilySet, PeerKind, RouteRefresh, Update};
 
 use crate::config::SessionOptions;
 
@@ -53,8 +53,13 @@ pub(crate) fn up(negotiated: &Negotiated, options: &SessionOptions, local: IpAdd
     params.export = options.export.clone().unwrap_or_else(|| Policy::default_for(negotiated.kind));
     params.allow_own_as = options.allow_own_as;
     params.enhanced_refresh = negotiated.enhanced_refresh;
+    // What was kept of a former session stays only where the peer says that it forwards on (RFC 4724 §4.2).
+    params.keep_stale = FamilySet::empty();
     if let Some(restart) = &negotiated.graceful_restart {
         params.stale_time = Duration::from_secs(u64::from(restart.time));
+        for (family, _) in restart.families.iter().filter(|(_, forwarding)| *forwarding) {
+            params.keep_stale.insert(*family);
+        }
     }
     ToRib::Up(Box::new(params))
 }

@@ -17,15 +17,6 @@ use crate::subscription::Subscription;
 /// How often it is looked whether every peer has told its table, while routes of a former process may still be swept.
 const LOOK: Duration = Duration::from_millis(250);
 
-/// Whether every peer has told its whole table.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Told {
-    No,
-    Yes,
-    /// And the kernel's follower has it all.
-    Passed,
-}
-
 pub(crate) struct KernelFeed {
     pub(crate) shared: Arc<Shared>,
     pub(crate) follower: FollowerHandle,
@@ -42,7 +33,7 @@ impl KernelFeed {
         let cap = Instant::now() + self.sweep_after;
         let mut look = interval(LOOK);
         look.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let mut told = Told::No;
+        let mut synced = false;
         loop {
             tokio::select! {
                 // First of all: what is withdrawn because the speaker ends stays in the kernel.
@@ -55,23 +46,23 @@ impl KernelFeed {
                     }
                 }
                 Some(notice) = self.notices.recv() => self.shared.emit(Event::Kernel(notice)),
-                _ = look.tick(), if told != Told::Passed => {
-                    told = match told {
-                        // What had come by the last look has been passed on, because routes go before looks.
-                        Told::Yes => Told::Passed,
-                        _ if self.shared.all_told() || Instant::now() >= cap => Told::Yes,
-                        _ => Told::No,
-                    };
-                    if told == Told::Passed {
-                        if self.follower.synced().await.is_err() {
-                            break;
-                        }
-                        self.shared.emit(Event::KernelSynced);
+                _ = look.tick(), if !synced && self.is_complete(cap) => {
+                    synced = true;
+                    if self.follower.synced().await.is_err() {
+                        break;
                     }
+                    self.shared.emit(Event::KernelSynced);
                 }
             }
         }
         self.follower.stop().await;
+    }
+
+    /// Whether what a former process left in the kernel may go: every peer has told its table and all of it has been passed
+    /// on, or they had their time. The order of the two questions matters: the table's task passes routes on, or takes note
+    /// that it has not yet, before it says that a peer has told everything.
+    fn is_complete(&self, cap: Instant) -> bool {
+        (self.shared.all_told() && self.routes.is_drained()) || Instant::now() >= cap
     }
 
     async fn write(&self, batch: ReaderBatch) -> Result<(), FollowerGone> {

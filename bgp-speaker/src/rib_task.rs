@@ -335,7 +335,11 @@ impl RibTask {
         let Some(slot) = self.slot(peer) else { return };
         slot.retired = true;
         if !slot.known {
-            self.release(peer);
+            return self.release(peer);
+        }
+        // Routes that were kept for the peer's return go with it.
+        if !slot.up {
+            self.rib.handle(self.shared.now(), Input::PeerDown(peer, bgp_rib::Retain::Nothing));
         }
     }
 
@@ -416,10 +420,12 @@ impl RibTask {
 
     fn serve_reader(&mut self, reader: ReaderId) {
         let Some((_, slot)) = self.readers.iter().find(|(r, _)| *r == reader) else { return };
-        if slot.wants()
-            && let Some(batch) = self.rib.poll_reader(reader, READ)
-        {
-            slot.deposit(batch);
+        if !slot.wants() {
+            return;
+        }
+        match self.rib.poll_reader(reader, READ) {
+            Some(batch) => slot.deposit(batch),
+            None => slot.set_drained(),
         }
     }
 

@@ -33,6 +33,8 @@ struct State {
     queued: bool,
     dropped: bool,
     ended: bool,
+    /// Everything that there was has been taken: nothing has been put in since the table had no more.
+    drained: bool,
     reader: Option<ReaderId>,
 }
 
@@ -55,6 +57,11 @@ impl Subscription {
     /// The next batch; `None` once the speaker has ended.
     pub async fn next(&mut self) -> Option<ReaderBatch> {
         std::future::poll_fn(|cx| self.poll_batch(cx)).await
+    }
+
+    /// Whether the reader has taken everything that there was when it last asked, and nothing has come since.
+    pub(crate) fn is_drained(&self) -> bool {
+        lock(&self.slot.state).drained
     }
 
     fn poll_batch(&mut self, cx: &mut Context<'_>) -> Poll<Option<ReaderBatch>> {
@@ -128,8 +135,14 @@ impl ReaderSlot {
         let mut state = lock(&self.state);
         state.batch = Some(batch);
         state.wanted = false;
+        state.drained = false;
         drop(state);
         self.waker.wake();
+    }
+
+    /// The table has no more for now.
+    pub(crate) fn set_drained(&self) {
+        lock(&self.state).drained = true;
     }
 
     pub(crate) fn end(&self) {
