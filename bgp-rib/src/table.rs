@@ -93,6 +93,8 @@ pub(crate) enum State {
 pub(crate) struct Seen {
     pub(crate) attributes: AttributesId,
     pub(crate) peer: u32,
+    /// Whose route it is, of those of this speaker's own: policies and followers know owners. 0 for peers' routes.
+    pub(crate) owner: u32,
 }
 
 /// What happened to a prefix before it is decided anew.
@@ -242,7 +244,11 @@ impl<K: Key> Table<K> {
 
     /// What a reader of the best path sees.
     pub(crate) fn seen(&self, id: u32) -> Option<Seen> {
-        self.best_path(id).map(|path| Seen { attributes: path.attributes, peer: path.peer })
+        let seen = |path: &Path| {
+            let owner = if path.peer == LOCAL { path.path_id } else { 0 };
+            Seen { attributes: path.attributes, peer: path.peer, owner }
+        };
+        self.best_path(id).map(seen)
     }
 
     fn find_path(&self, id: u32, peer: u32, path_id: u32) -> Option<u32> {

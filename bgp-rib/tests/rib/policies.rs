@@ -3,7 +3,9 @@
 use bgp_rib::policy::{
     Action, CommunityEdit, Condition, Number, PolicyConfig, PrefixSet, Rule, SetNextHop, Verdict,
 };
-use bgp_rib::{HeldBack, Ineligible, Input, Origination, PathVerdict, PeerParams, Policy, RouteFilter};
+use bgp_rib::{
+    HeldBack, Ineligible, Input, Origination, OwnerId, PathVerdict, PeerParams, Policy, RouteFilter, Source,
+};
 use bgp_wire::{Community, PathAttributes};
 
 use crate::support::*;
@@ -334,4 +336,24 @@ fn a_dry_run_says_what_a_swap_then_does_and_sends_nothing() {
     lab.input(Input::SetPolicy { peer: to, import: None, export: Some(three_ways()) });
     lab.drain_all();
     assert_eq!((&lab.remotes[&to].withdrawn[..], &lab.remotes[&to].announced[..]), (&told[..1], &told[1..2]));
+}
+
+#[test]
+fn a_change_of_owner_with_equal_attributes_is_told_to_policies_and_followers() {
+    let mut lab = Lab::new();
+    let no_second = Rule::reject("not of the second").when(Condition::Owner(vec![OwnerId(2)]));
+    let export = compile(PolicyConfig::new("first only", Verdict::Accept).rule(no_second));
+    let (strict, open) = (lab.up(1, PeerParams { export, ..client(1) }), lab.up(2, client(2)));
+    let reader = lab.rib.open_reader();
+    let prefix = net("192.0.2.0/24");
+    lab.originate(1, &[Origination::new(prefix)]);
+    lab.originate(2, &[Origination::new(prefix)]);
+    lab.drain_all();
+    while lab.rib.poll_reader(reader, 10).is_some() {}
+    assert!(lab.view(strict).contains_key(&prefix));
+    lab.input(Input::Withdraw(OwnerId(1), &[prefix]));
+    lab.drain_all();
+    assert!(lab.view(strict).is_empty() && lab.view(open).contains_key(&prefix));
+    let change = lab.rib.poll_reader(reader, 10).unwrap().changes.remove(0);
+    assert_eq!(change.best.map(|best| best.source), Some(Source::Local(OwnerId(2))));
 }
