@@ -112,7 +112,7 @@ impl NextHopTable {
         self.refresh(at)
     }
 
-    /// The peer with this address went.
+    /// The peer with this address went; whether a next hop in use was its address.
     pub(crate) fn peer_down(&mut self, at: IpAddr, peer: u32) -> bool {
         if self.peers.get(&at) == Some(&peer) {
             self.peers.remove(&at);

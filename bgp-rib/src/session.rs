@@ -38,8 +38,7 @@ impl Rib {
         let keep = if is_another { FamilySet::empty() } else { peer.params.keep_stale };
         let met = self.meet_addresses(slot, &peer.params);
         if met || has_past || self.ipv4.groups.have_rules() || self.ipv6.groups.have_rules() {
-            self.ipv4.groups.clear_caches();
-            self.ipv6.groups.clear_caches();
+            self.clear_caches();
         }
         tracing::debug!(peer = slot, address = %peer.params.peer_address, has_past, is_another, "peer up");
         self.set_deadline(slot, None);
@@ -138,7 +137,6 @@ impl Rib {
             self.sweeps.remove(&slot);
             self.shared.peers.remove(slot);
             tracing::debug!(peer = slot, "nothing of the peer is left");
-            tracing::debug!(peer = slot, "nothing of the peer is left");
             self.events.push_back(Event::PeerGone(PeerId(slot)));
         }
     }
@@ -171,7 +169,15 @@ impl Rib {
         if own_changed {
             self.begin_rescan();
         }
-        self.shared.next_hops.peer_down(params.peer_address, slot);
+        if self.shared.next_hops.peer_down(params.peer_address, slot) {
+            self.clear_caches();
+        }
+    }
+
+    /// Audiences of cached batches may be wrong from here on: who is whose next hop, or what an id stands for.
+    fn clear_caches(&mut self) {
+        self.ipv4.groups.clear_caches();
+        self.ipv6.groups.clear_caches();
     }
 
     /// The clusters that this speaker reflects for: its own and those of single sessions.

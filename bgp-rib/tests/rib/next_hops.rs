@@ -1,6 +1,6 @@
 //! Ways to next hops, as the caller tells them.
 
-use bgp_rib::{HeldBack, Ineligible, Input, PathVerdict, Reachability, Rung};
+use bgp_rib::{HeldBack, Ineligible, Input, PathVerdict, PeerParams, Reachability, Retain, Rung};
 
 use crate::support::*;
 
@@ -65,4 +65,20 @@ fn a_peer_is_not_told_a_route_through_itself() {
     let explained = lab.rib.explain(prefix).unwrap();
     let told = explained.peers.iter().find(|told| told.peer == two).unwrap();
     assert_eq!(told.verdict, Err(HeldBack::NextHopIsPeer));
+}
+
+#[test]
+fn a_peer_with_an_id_used_before_hears_routes_through_the_address_of_the_former_one() {
+    let mut lab = Lab::new();
+    let three = lab.up(3, client(3));
+    let prefix = net("192.0.2.0/24");
+    lab.announce(three, &[prefix], next_hop(1), &attributes(&[]));
+    let (one, two) = (lab.up(1, client(1)), lab.up(2, client(2)));
+    lab.drain_all();
+    assert!(lab.view(two).contains_key(&prefix) && lab.view(one).is_empty());
+    lab.down(one, Retain::Nothing);
+    let moved = PeerParams { peer_address: address(9), ..client(1) };
+    let one = lab.up(1, moved);
+    lab.drain_all();
+    assert_eq!(lab.view(one)[&prefix].next_hop, next_hop(1));
 }
