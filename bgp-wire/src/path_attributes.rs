@@ -1,7 +1,7 @@
 //! Path attributes as owned values, for those who make routes.
 use crate::attributes::{
     Aggregator, AsPath, AttributeCode, AttributeFlags, Community, ExtendedCommunity, LargeCommunity, Origin,
-    RawAttribute, push_attribute, push_header, push_values, push_word, wire_flags,
+    RawAttribute, lasting_flags, push_attribute, push_header, push_values, push_word, wire_flags,
 };
 use crate::parse::front32;
 use crate::{Asn, AttributeBlock, ClusterId, NotCanonical, RouterId};
@@ -95,7 +95,8 @@ pub struct PathAttributes {
     pub only_to_customer: Option<Asn>,
     /// The rest, in any order.
     pub other: Vec<OwnedAttribute>,
-    /// The types among the above that have the Partial bit: somebody on the way did not know them.
+    /// The types among the above that have the Partial bit: somebody on the way did not know them. It is heeded where
+    /// the bit may be, on optional transitive types (RFC 4271 §4.3).
     pub partial: AttributeSet,
 }
 
@@ -207,7 +208,8 @@ impl PathAttributes {
     fn others(&self, codes: core::ops::RangeInclusive<u8>, out: &mut Vec<u8>) -> Result<(), NotCanonical> {
         for code in codes {
             for attribute in self.other.iter().filter(|a| a.code.0 == code) {
-                if !push_attribute(out, attribute.flags.0 & 0xe0, attribute.code, &attribute.value) {
+                let flags = lasting_flags(attribute.flags.0, attribute.code);
+                if !push_attribute(out, flags, attribute.code, &attribute.value) {
                     return Err(NotCanonical { attribute: attribute.code });
                 }
             }
@@ -220,7 +222,7 @@ impl PathAttributes {
     #[inline(always)]
     fn typed(&self, code: AttributeCode, out: &mut Vec<u8>) -> bool {
         let partial = if self.partial.contains(code) { AttributeFlags::PARTIAL } else { 0 };
-        let flags = wire_flags(code).unwrap_or(AttributeFlags::OPTIONAL) | partial;
+        let flags = lasting_flags(wire_flags(code).unwrap_or(AttributeFlags::OPTIONAL) | partial, code);
         let word =
             |out: &mut Vec<u8>, value: Option<u32>| value.is_none_or(|v| push_word(out, flags, code, v));
         match code {

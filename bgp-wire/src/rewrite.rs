@@ -1,7 +1,7 @@
 //! From a canonical block to what one group of peers is sent: one walk that copies what it does not change.
 use crate::attributes::{
     Aggregator, AsPathView, AttributeCode, AttributeFlags, RawAttribute, RawAttributes, SegmentKind,
-    SegmentWriter, patched_attribute, push_attribute, push_header, push_word, wire_flags,
+    SegmentWriter, lasting_flags, patched_attribute, push_attribute, push_header, push_word, wire_flags,
 };
 use crate::parse::front32;
 use crate::path_attributes::AttributeSet;
@@ -185,7 +185,7 @@ impl Rewrite {
         block: AttributeBlock<'_>,
         out: &mut Vec<u8>,
     ) -> Result<(), TooLong> {
-        let partial = received.map_or(0, |a| a.flags.0 & AttributeFlags::PARTIAL);
+        let partial = received.map_or(0, |a| lasting_flags(a.flags.0, code) & AttributeFlags::PARTIAL);
         let flags = wire_flags(code).unwrap_or(AttributeFlags::OPTIONAL) | partial;
         let word = |out: &mut Vec<u8>, edit: Edit<u32>| {
             edit.apply(received.and_then(|a| front32(a.value))).is_none_or(|v| push_word(out, flags, code, v))

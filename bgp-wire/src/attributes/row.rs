@@ -142,6 +142,18 @@ table! {
     attr_set = 128,
 }
 
+/// Of an attribute's flags, those that mean something beyond the message: not Extended Length, nor the unused four.
+/// Partial is for optional transitive types; on others it must be 0 (RFC 4271 §4.3), whatever was received.
+#[inline]
+pub(crate) const fn lasting_flags(flags: u8, code: AttributeCode) -> u8 {
+    let own = match wire_flags(code) {
+        Some(own) => own,
+        None => flags,
+    };
+    let both = OPTIONAL | TRANSITIVE;
+    flags & if own & both == both { both | AttributeFlags::PARTIAL } else { both }
+}
+
 /// RFC 4271 §6.3: a well-known attribute must be known. RFC 7606 leaves that as it was.
 const fn unknown(flags: u8) -> Option<(FaultKind, Reaction)> {
     if flags & OPTIONAL == 0 { Some((FaultKind::UnknownWellKnown, Reaction::SessionReset)) } else { None }

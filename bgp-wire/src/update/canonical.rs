@@ -3,7 +3,7 @@ use super::UpdateView;
 use crate::Asn;
 use crate::attributes::{
     Aggregator, AsPathView, AttributeCode, AttributeFlags, RawAttribute, RawAttributes, SegmentWriter,
-    merge_as4_path, patched_attribute, push_attribute, wire_flags,
+    lasting_flags, merge_as4_path, patched_attribute, push_attribute, wire_flags,
 };
 
 impl UpdateView<'_> {
@@ -11,7 +11,8 @@ impl UpdateView<'_> {
     ///
     /// Codes ascend, each at most once; NEXT_HOP and the MP attributes are left out; AS numbers have four octets,
     /// AS4_PATH and AS4_AGGREGATOR merged in (RFC 6793 §4.2.3); lengths are in their shortest form; unknown optional
-    /// transitive attributes have Partial set, unknown non-transitive ones are gone (RFC 4271 §5).
+    /// transitive attributes have Partial set, unknown non-transitive ones are gone (RFC 4271 §5); Partial is nowhere that
+    /// it must not be (RFC 4271 §4.3).
     pub fn canonical_attributes(&self, out: &mut Vec<u8>) {
         if self.index().ascending { self.canonical_runs(out) } else { self.canonical_sorted(out) }
     }
@@ -50,7 +51,7 @@ impl UpdateView<'_> {
             AttributeCode::AS4_PATH | AttributeCode::AS4_AGGREGATOR => false,
             _ => wire_flags(*code).is_some(),
         };
-        known && flags.0 & !KEPT_FLAGS == form && self.index().shows_or_high(*code)
+        known && lasting_flags(flags.0, *code) | form == flags.0 && self.index().shows_or_high(*code)
     }
 
     /// The same for attributes that came out of order: 256 codes are few enough for a table.
@@ -81,8 +82,8 @@ impl UpdateView<'_> {
                 return self.merged_aggregator(flags, out);
             }
             // A malformed value inside is no reason to keep the unused bits.
-            _ if wire_flags(code).is_some() => flags.0 & KEPT_FLAGS,
-            _ if flags.is_transitive() => flags.0 & KEPT_FLAGS | AttributeFlags::PARTIAL,
+            _ if wire_flags(code).is_some() => lasting_flags(flags.0, code),
+            _ if flags.is_transitive() => lasting_flags(flags.0, code) | AttributeFlags::PARTIAL,
             _ => return,
         };
         push_attribute(out, flags, code, value);
@@ -118,9 +119,7 @@ impl UpdateView<'_> {
         let Some(aggregator) = self.aggregator() else { return };
         let as4 = self.attribute(AttributeCode::AS4_AGGREGATOR).filter(|_| aggregator.asn == Asn::TRANS);
         let whole = as4.and_then(|a| Aggregator::decode(a.value)).unwrap_or(aggregator);
-        push_attribute(out, flags.0 & KEPT_FLAGS, AttributeCode::AGGREGATOR, &whole.octets());
+        let code = AttributeCode::AGGREGATOR;
+        push_attribute(out, lasting_flags(flags.0, code), code, &whole.octets());
     }
 }
-
-/// The flag bits that mean something beyond the message: all but Extended Length and the unused four.
-const KEPT_FLAGS: u8 = AttributeFlags::OPTIONAL | AttributeFlags::TRANSITIVE | AttributeFlags::PARTIAL;

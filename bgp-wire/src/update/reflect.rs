@@ -5,7 +5,9 @@ use bytes::BytesMut;
 
 use super::UpdateView;
 use super::index::Block;
-use crate::attributes::{AttributeCode, AttributeFlags, RawAttribute, RawAttributes, wire_flags};
+use crate::attributes::{
+    AttributeCode, AttributeFlags, RawAttribute, RawAttributes, lasting_flags, wire_flags,
+};
 use crate::message::{HEADER_LEN, MessageType};
 use crate::{Afi, ClusterId, Codec, NextHop, PeerKind, Reaction, RouterId};
 
@@ -27,6 +29,8 @@ pub enum NotReflected {
     Faulty,
     /// It has attributes that are unknown, which are to be marked or left out (RFC 4271 §5).
     Unknown,
+    /// An attribute has flag bits that must be 0 when sent (RFC 4271 §4.3).
+    Flags,
     /// The receiver reads something in another form: AS numbers, path identifiers, labels, next hops; or not at all.
     Form,
     /// It is an End-of-RIB marker or carries no route, which is no business of others.
@@ -40,6 +44,7 @@ impl fmt::Display for NotReflected {
         f.write_str(match self {
             Self::Faulty => "the message has faults: rebuild it from what it shows",
             Self::Unknown => "unknown attributes are to be marked: rebuild the message",
+            Self::Flags => "flag bits are to be cleared: rebuild the message",
             Self::Form => "the receiver reads another form: rebuild the message",
             Self::NoRoutes => "the message has no routes",
             Self::TooLong => "too long for the receiver: send it in parts",
@@ -57,7 +62,6 @@ struct Splice<'a> {
     after: usize,
     /// The received CLUSTER_LIST.
     clusters: &'a [u8],
-    flags: u8,
     has_originator: bool,
 }
 
@@ -74,12 +78,12 @@ impl UpdateView<'_> {
         }
         let (section, index) = (self.section(), self.index());
         let (body, base) = (self.body(), usize::from(index.attributes.start));
+        let splice = splice(section)?;
         let announces = index.announced.is_some() || index.mp_reach.is_some_and(|b| b.nlri.len != 0);
         if !announces {
             let withdraws = index.withdrawn.is_some() || index.mp_unreach.is_some_and(|b| b.nlri.len != 0);
             return if withdraws { copy(body, to, out) } else { Err(NotReflected::NoRoutes) };
         }
-        let splice = splice(section).ok_or(NotReflected::Unknown)?;
         let clusters = splice.clusters.len().saturating_add(4);
         let header = if clusters > usize::from(u8::MAX) { 4 } else { 3 };
         let originator = if splice.has_originator { 0 } else { 7 };
@@ -125,39 +129,36 @@ impl UpdateView<'_> {
     }
 }
 
-/// Finds the place of the added attributes; `None` where an attribute is unknown.
+/// Finds the place of the added attributes; an error where an attribute is not to be copied.
 #[inline]
-fn splice(section: &[u8]) -> Option<Splice<'_>> {
+fn splice(section: &[u8]) -> Result<Splice<'_>, NotReflected> {
     let mut raw = RawAttributes::new(section);
     let (mut place, mut at) = (None, 0);
-    let mut found = Splice {
-        before: 0,
-        after: 0,
-        clusters: &[],
-        flags: wire_flags(AttributeCode::CLUSTER_LIST).unwrap_or(AttributeFlags::OPTIONAL),
-        has_originator: false,
-    };
+    let mut found = Splice { before: 0, after: 0, clusters: &[], has_originator: false };
     while let Some(RawAttribute { flags, code, value }) = raw.next() {
         let end = section.len().saturating_sub(raw.rest().len());
+        if wire_flags(code).is_none() {
+            return Err(NotReflected::Unknown);
+        }
+        // CLUSTER_LIST is written anew.
+        let sent = flags.0 & !AttributeFlags::EXTENDED_LENGTH;
+        if lasting_flags(flags.0, code) != sent && code != AttributeCode::CLUSTER_LIST {
+            return Err(NotReflected::Flags);
+        }
         match code {
             AttributeCode::MP_REACH_NLRI | AttributeCode::MP_UNREACH_NLRI => {}
             AttributeCode::ORIGINATOR_ID => found.has_originator = true,
             AttributeCode::CLUSTER_LIST => {
                 place = Some((at, end));
-                (found.clusters, found.flags) = (value, flags.0 & 0xe0);
+                found.clusters = value;
             }
-            _ if code > AttributeCode::CLUSTER_LIST => {
-                wire_flags(code)?;
-                place = place.or(Some((at, at)));
-            }
-            _ => {
-                wire_flags(code)?;
-            }
+            _ if code > AttributeCode::CLUSTER_LIST => place = place.or(Some((at, at))),
+            _ => {}
         }
         at = end;
     }
     (found.before, found.after) = place.unwrap_or((section.len(), section.len()));
-    Some(found)
+    Ok(found)
 }
 
 /// The header, the withdrawn routes with their length, and the length of the attributes. A message without withdrawn
@@ -183,7 +184,7 @@ fn put_front(out: &mut BytesMut, whole: usize, withdrawn: &[u8], attributes: usi
 fn put_added(out: &mut BytesMut, how: &Reflection, splice: &Splice<'_>, clusters: usize) {
     let [o3, o2, o1, o0] = how.originator_id.0.to_be_bytes();
     let [c3, c2, c1, c0] = how.cluster_id.0.to_be_bytes();
-    let flags = splice.flags & !AttributeFlags::EXTENDED_LENGTH;
+    let flags = AttributeFlags::OPTIONAL;
     let (id, list) = (AttributeCode::ORIGINATOR_ID.0, AttributeCode::CLUSTER_LIST.0);
     match u8::try_from(clusters) {
         Ok(len) if !splice.has_originator => {

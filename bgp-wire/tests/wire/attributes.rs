@@ -1,6 +1,6 @@
 //! The canonical block: what is interned of the received attributes.
 use bgp_wire::{
-    Aggregator, AsPath, Asn, AttributeBlock, AttributeCode, AttributeFlags, Codec, NotCanonical,
+    Aggregator, AsPath, Asn, AttributeBlock, AttributeCode, AttributeFlags, Codec, Community, NotCanonical,
     OwnedAttribute, PathAttributes, RouterId,
 };
 
@@ -58,6 +58,38 @@ fn known_attributes_keep_partial_as_received() {
     let block = AttributeBlock::parse(&block).unwrap();
     assert_eq!(block.get(AttributeCode::COMMUNITIES).unwrap().flags, AttributeFlags(0xe0));
     assert_eq!(block.get(AttributeCode::LARGE_COMMUNITIES).unwrap().flags, AttributeFlags(0xc0));
+}
+
+#[test]
+fn well_known_and_non_transitive_attributes_lose_partial() {
+    let path = as_path(&[65001, 65002]);
+    let set = |mut attribute: Vec<u8>| {
+        attribute[0] |= 0x20;
+        attribute
+    };
+    let med = attribute(0x80, 4, &[0, 0, 0, 7]);
+    let plain = canonical(&external(), &[origin(), path.clone(), next_hop(), med.clone()]);
+    assert_eq!(
+        canonical(&external(), &[set(origin()), set(path.clone()), next_hop(), set(med.clone())]),
+        plain
+    );
+    assert_eq!(canonical(&external(), &[next_hop(), set(med), set(origin()), set(path)]), plain);
+}
+
+#[test]
+fn values_are_encoded_with_partial_where_it_may_be_only() {
+    let mut route =
+        PathAttributes { med: Some(7), communities: vec![Community(1)], ..PathAttributes::default() };
+    let aigp = vec![1, 0, 11, 0, 0, 0, 0, 0, 0, 0, 9];
+    route.other =
+        vec![OwnedAttribute { flags: AttributeFlags(0xa0), code: AttributeCode::AIGP, value: aigp }];
+    for code in [AttributeCode::ORIGIN, AttributeCode::MULTI_EXIT_DISC, AttributeCode::COMMUNITIES] {
+        route.partial.insert(code);
+    }
+    let mut block = Vec::new();
+    route.encode_block(&mut block).unwrap();
+    let flags: Vec<_> = AttributeBlock::parse(&block).unwrap().iter().map(|a| a.flags.0).collect();
+    assert_eq!(flags, [0x40, 0x40, 0x80, 0xe0, 0x80]);
 }
 
 #[test]

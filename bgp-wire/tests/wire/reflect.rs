@@ -40,6 +40,16 @@ fn originator_and_cluster_are_put_in_their_place() {
 }
 
 #[test]
+fn a_partial_bit_stays_where_it_may_be_only() {
+    let from = |communities, clusters| {
+        let more = [attribute(communities, 8, &[1; 4]), attribute(clusters, 10, &[6; 4])];
+        reflected(&internal(), &internal(), &update(&[], &[&mandatory()[..], &more].concat(), &NET)).unwrap()
+    };
+    assert_eq!(from(0xe0, 0xa0), from(0xe0, 0x80));
+    assert_ne!(from(0xe0, 0x80), from(0xc0, 0x80));
+}
+
+#[test]
 fn a_long_cluster_list_takes_two_octets_of_length() {
     let received = update(&[], &[&mandatory()[..], &[attribute(0x80, 10, &[6; 252])]].concat(), &NET);
     let out = reflected(&internal(), &internal(), &received).unwrap();
@@ -89,6 +99,13 @@ fn what_cannot_go_by_octets_is_told() {
     let why = |frame: &[u8]| reflected(&codec, &codec, frame).unwrap_err();
     assert_eq!(why(&with(attribute(0xc0, 200, &[1]))), NotReflected::Unknown);
     assert_eq!(why(&with(attribute(0xc0, 6, &[1]))), NotReflected::Faulty);
+    for flags in [0xa0, 0x81] {
+        assert_eq!(why(&with(attribute(flags, 4, &[0; 4]))), NotReflected::Flags);
+    }
+    assert_eq!(
+        why(&update(&[], &[attribute(0xa0, 15, &[&[0, 2, 1], &NET6[..]].concat())], &[])),
+        NotReflected::Flags
+    );
     assert_eq!(why(&update(&[], &[], &[])), NotReflected::NoRoutes);
     // Fourteen octets more make 4,093, or one too many.
     assert_eq!(reflected(&codec, &codec, &with(attribute(0xc0, 8, &[1; 4024]))).unwrap().len(), 4093);
