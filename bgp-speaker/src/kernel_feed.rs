@@ -46,12 +46,14 @@ impl KernelFeed {
                     }
                 }
                 Some(notice) = self.notices.recv() => self.shared.emit(Event::Kernel(notice)),
-                _ = look.tick(), if !synced && self.is_complete(cap) => {
-                    synced = true;
-                    if self.follower.synced().await.is_err() {
-                        break;
+                _ = look.tick(), if !synced => {
+                    synced = self.is_complete(cap);
+                    if synced {
+                        if self.follower.synced().await.is_err() {
+                            break;
+                        }
+                        self.shared.emit(Event::KernelSynced);
                     }
-                    self.shared.emit(Event::KernelSynced);
                 }
             }
         }

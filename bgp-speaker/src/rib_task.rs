@@ -315,12 +315,17 @@ impl RibTask {
     }
 
     fn note(&mut self, peer: PeerId, session: u32, input: &ToRib) {
+        if matches!(input, ToRib::Up(_)) {
+            // An End-of-RIB of the session before may still stand among the events.
+            self.drain_events();
+        }
         let Some(slot) = self.slot(peer) else { return };
         match input {
             ToRib::Up(_) => {
                 slot.session = session;
                 slot.up = true;
                 slot.known = true;
+                slot.cell.forget_told();
             }
             ToRib::Down(_) => {
                 slot.up = false;

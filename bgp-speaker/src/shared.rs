@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
@@ -45,6 +45,8 @@ pub(crate) struct Shared {
     peers: Mutex<BTreeMap<IpAddr, Arc<PeerCell>>>,
     events: Mutex<Option<broadcast::Sender<Event>>>,
     strangers: AtomicU64,
+    /// Peers may come that are not configured one by one.
+    open_to_strangers: AtomicBool,
     table: Mutex<TableStatus>,
     kernel: Mutex<Option<watch::Receiver<Arc<FollowerStatus>>>>,
 }
@@ -106,6 +108,7 @@ impl Shared {
             peers: Mutex::default(),
             events: Mutex::new(Some(broadcast::channel(EVENTS).0)),
             strangers: AtomicU64::new(0),
+            open_to_strangers: AtomicBool::new(false),
             table: Mutex::default(),
             kernel: Mutex::default(),
         }
@@ -186,10 +189,17 @@ impl Shared {
         lock(&self.kernel).clone()
     }
 
-    /// Every peer is up and has told its whole table, and there is one.
+    /// Whether there is a listen range.
+    pub(crate) fn set_open_to_strangers(&self, open: bool) {
+        self.open_to_strangers.store(open, Ordering::Relaxed);
+    }
+
+    /// Every peer is up and has told its whole table, and there is one. Nobody knows how many will come through a range.
     pub(crate) fn all_told(&self) -> bool {
         let peers = lock(&self.peers);
-        !peers.is_empty() && peers.values().all(|c| c.has_told_all())
+        !self.open_to_strangers.load(Ordering::Relaxed)
+            && !peers.is_empty()
+            && peers.values().all(|c| c.has_told_all())
     }
 
     /// The sessions of this node in a mesh, with these options or those that the speaker was built with.

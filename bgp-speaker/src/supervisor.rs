@@ -119,6 +119,7 @@ impl Supervisor {
 
     /// Works until it is told to end, or nobody is left who could tell it.
     pub(crate) async fn run(mut self) {
+        self.shared.set_open_to_strangers(!self.ranges.is_empty());
         let (mode, reply) = loop {
             let report_due = self.strangers.due();
             let (migrates, look_due) = (self.migration.is_some(), self.migration_due().unwrap_or(report_due));
@@ -176,6 +177,7 @@ impl Supervisor {
             // Taken by the loop that calls this.
             Command::Shutdown(..) => {}
         }
+        self.shared.set_open_to_strangers(!self.ranges.is_empty());
     }
 
     fn add_configured(&mut self, config: PeerConfig) -> Result<(), SpeakerError> {

@@ -124,6 +124,11 @@ impl PeerCell {
         session.told = FamilySet::empty();
     }
 
+    /// What an earlier session told does not count for this one.
+    pub(crate) fn forget_told(&self) {
+        lock(&self.session).told = FamilySet::empty();
+    }
+
     /// The peer's End-of-RIB has come.
     pub(crate) fn told(&self, family: Family) {
         lock(&self.session).told.insert(family);

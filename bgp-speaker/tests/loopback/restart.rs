@@ -3,7 +3,7 @@
 use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
 
-use bgp_speaker::kernel::{KernelConfig, MemoryFib};
+use bgp_speaker::kernel::{FibOp, KernelConfig, MemoryFib};
 use bgp_speaker::{Event, Family, OwnerId, Route, RouteFilter, ShutdownMode, Speaker};
 use bgp_wire::{Capability, GracefulRestart, keepalive};
 use bytes::BytesMut;
@@ -141,4 +141,43 @@ async fn a_speaker_that_drains_leaves_a_route_for_a_better_one_before_it_goes() 
     drain.await.unwrap().unwrap();
     established(&b, 1).await;
     has_exactly(&b, &["10.1.0.0/26"]).await;
+}
+
+#[tokio::test]
+async fn routes_that_are_kept_for_a_peer_go_when_the_peer_is_removed() {
+    let (a, b) = pair(125).await;
+    announce(&a, &["10.1.0.0/26"]).await;
+    has_exactly(&b, &["10.1.0.0/26"]).await;
+    a.shutdown(ShutdownMode::Restart).await;
+    established(&b, 0).await;
+    has_exactly(&b, &["10.1.0.0/26"]).await;
+    b.remove_peer(ip(125, 1)).await.unwrap();
+    has_exactly(&b, &[]).await;
+}
+
+#[tokio::test]
+async fn a_restarted_speaker_deletes_no_kernel_route_that_it_is_told_again() {
+    const ROUTES: u32 = 20_000;
+    let fib = MemoryFib::new(186);
+    fib.connect(net("127.0.0.0/8"), 1);
+    let origin = speaker(ip(126, 1)).await;
+    let all = (0..ROUTES).map(|i| Route::new(net(&format!("10.{}.{}.0/24", i / 256, i % 256))));
+    origin.announce(OWNER, all).await.unwrap();
+    let speaker = || {
+        let kernel = KernelConfig { protocol: 186, ..KernelConfig::default() };
+        builder(ip(126, 2), ASN).fib(kernel, fib.clone()).start()
+    };
+    let first = speaker().await.unwrap();
+    connect(&origin, &first).await;
+    eventually("all routes are written", async || fib.routes().len() == ROUTES as usize).await;
+    first.shutdown(ShutdownMode::Restart).await;
+    origin.remove_peer(ip(126, 2)).await.unwrap();
+    fib.take_log();
+    let again = speaker().await.unwrap();
+    let mut events = again.events();
+    connect(&origin, &again).await;
+    while !matches!(within("the sweep", events.next()).await, Some(Event::KernelSynced)) {}
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    let deleted = fib.take_log().iter().filter(|op: &&FibOp| op.is_removal()).count();
+    assert_eq!((deleted, fib.routes().len()), (0, ROUTES as usize));
 }
