@@ -148,9 +148,16 @@ impl Phase {
         }
     }
 
-    /// Hold Time in force: before the peer's OPEN, the large value of RFC 4271 §8.2.2, which is never off.
+    /// Hold Time in force: before the peer's OPEN, the large value of RFC 4271 §8.2.2, which is never off. It also
+    /// bounds the wait for the KEEPALIVE that confirms our OPEN, where the negotiated Hold Time is off: a peer that
+    /// opens and falls silent must not hold the session's place in every collision.
     pub(crate) fn hold_time(&self, config: &SessionConfig) -> Duration {
-        let before_open = config.open_hold_time.max(SHORTEST_OPEN_HOLD);
-        self.negotiated().map_or(before_open, |negotiated| negotiated.hold_time)
+        let opening = config.open_hold_time.max(SHORTEST_OPEN_HOLD);
+        match self {
+            Self::DelayOpen(_) | Self::OpenSent(_) => opening,
+            Self::OpenConfirm(state) if state.negotiated.hold_time.is_zero() => opening,
+            Self::OpenConfirm(state) => state.negotiated.hold_time,
+            Self::Established(state) => state.negotiated.hold_time,
+        }
     }
 }

@@ -83,6 +83,13 @@ fn a_hold_time_of_zero_runs_no_timer_at_all() {
 }
 
 #[test]
+fn a_peer_that_never_confirms_is_left_even_with_a_hold_time_of_zero() {
+    let mut bench = Bench::open_confirm(config(), Open { hold_time: 0, ..peer_open(LOW_ID) });
+    assert!(bench.pass(seconds(239)).code().is_none());
+    assert_eq!(bench.pass(seconds(1)).code(), Some((4, 0)));
+}
+
+#[test]
 fn unread_input_puts_off_the_death_of_a_peer() {
     let mut bench = with_hold(30);
     for _ in 0..10 {
