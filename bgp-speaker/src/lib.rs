@@ -41,6 +41,7 @@
 //! | say all at once | [`Speaker::apply`] with a [`Desired`]: it does what differs and tells what that was; [`Builder::desired`] for the first moment |
 //! | peer with one router | [`Speaker::add_peer`] with a [`PeerConfig`], [`Speaker::remove_peer`] |
 //! | peer with whoever comes | [`Speaker::add_listen_range`] with a [`RangeConfig`] |
+//! | filter and change routes | [`SessionOptions::import`] and [`SessionOptions::export`] with a [`Policy`]; rules are compiled by [`policy`] |
 //! | join a full mesh | [`Speaker::mesh`]: every node gives the same list of [`MeshNode`]s; called again, it changes what differs |
 //! | reflect routes (RFC 4456) | [`PeerConfig::reflector_client`], [`RangeConfig::reflector_clients`], [`Builder::cluster_id`] |
 //! | originate | [`Speaker::announce`], [`Speaker::withdraw`]: by owner, counted, in batches |
@@ -103,6 +104,7 @@ mod subscription;
 mod supervisor;
 
 pub use bgp_fsm::{PeerAs, State};
+pub use bgp_rib::policy;
 pub use bgp_rib::{
     Best, HeldBack, Ineligible, NextHopMode, OwnerId, PathExplanation, PathVerdict, Policy,
     ReaderBatch as RouteBatch, RouteAttributes, RouteChange, RouteInfo, Rung, Source, Why,
