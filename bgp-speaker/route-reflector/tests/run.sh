@@ -24,7 +24,8 @@ cleanup() {
     rm -rf "$work"
 }
 trap cleanup EXIT
-trap 'exit 130' INT TERM
+runner=
+trap 'if [[ $runner ]]; then kill "$runner"; wait; fi; exit 130' INT TERM
 
 say() { printf '\n== %s\n' "$*"; }
 
@@ -152,19 +153,24 @@ count_tests() {
     done <"$log"
 }
 
-# The ones that are marked as slow as well; what cannot run here says so itself.
+# All tests, the ones that are marked as slow as well; what cannot run here says so itself. They run in the background,
+# in a process group of their own that `timeout` ends as one, so that an interrupted script leaves nothing behind.
 tests() {
     say "tests"
-    local before=$failed
-    if ! timeout --kill-after=10s "$test_limit" cargo test --workspace --no-fail-fast -- --include-ignored 2>&1 | tee "$work/log"; then
-        count_tests "$work/log"
-        # It did not compile, a test program crashed, or time was over.
-        if ((failed == before)); then
-            failed=$((failed + 1))
-            failures+=("cargo test")
-        fi
-    else
-        count_tests "$work/log"
+    local before=$failed status
+    timeout --kill-after=10s "$test_limit" cargo test --workspace --no-fail-fast -- --include-ignored \
+        >"$work/log" 2>&1 </dev/null &
+    runner=$!
+    tail -n +1 -s 0.3 -f --pid="$runner" "$work/log" &
+    wait "$runner"
+    status=$?
+    runner=
+    wait
+    count_tests "$work/log"
+    # It did not compile, a test program crashed, or time was over.
+    if ((status != 0 && failed == before)); then
+        failed=$((failed + 1))
+        failures+=("cargo test (exit status $status)")
     fi
 }
 

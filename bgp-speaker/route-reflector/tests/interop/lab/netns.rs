@@ -1,6 +1,7 @@
 //! Network namespaces: made by `ip netns`, entered by single threads.
 
-use std::fs::File;
+use std::env;
+use std::fs::{self, File};
 use std::os::fd::AsFd;
 use std::path::Path;
 use std::thread;
@@ -47,7 +48,7 @@ pub(super) fn prepare(ns: &str) {
     ];
     in_namespace(ns, || {
         for (key, value) in settings {
-            std::fs::write(Path::new("/proc/sys/net").join(key), value)
+            fs::write(Path::new("/proc/sys/net").join(key), value)
                 .unwrap_or_else(|error| panic!("cannot set net/{key} in {ns}: {error}"));
         }
     });
@@ -63,13 +64,22 @@ pub(super) fn remove(ns: &str) {
     output(&["ip", "netns", "delete", ns]).ok();
 }
 
-/// Deletes namespaces of test processes that are gone: a killed run cannot clean up after itself.
+/// Deletes namespaces and files of test processes that are gone: a killed run cannot clean up after itself.
 pub(crate) fn sweep() {
     for line in output(&["ip", "netns", "list"]).unwrap_or_default().lines() {
-        let Some(ns) = line.split_whitespace().next() else { continue };
-        let owner = ns.strip_prefix(PREFIX).and_then(|rest| rest.split('-').nth(1));
-        if owner.is_some_and(|pid| !Path::new("/proc").join(pid).exists()) {
+        if let Some(ns) = line.split_whitespace().next().filter(|ns| is_orphan(ns)) {
             remove(ns);
         }
     }
+    for entry in fs::read_dir(env::temp_dir()).into_iter().flatten().flatten() {
+        if is_orphan(&entry.file_name().to_string_lossy()) {
+            fs::remove_dir_all(entry.path()).ok();
+        }
+    }
+}
+
+/// Whether this is the name of something that a test process made which does not run any more.
+fn is_orphan(name: &str) -> bool {
+    let owner = name.strip_prefix(PREFIX).and_then(|rest| rest.split('-').nth(1));
+    owner.is_some_and(|pid| pid.parse::<u32>().is_ok() && !Path::new("/proc").join(pid).exists())
 }
