@@ -5,6 +5,7 @@
 //! | port, passive, waits between attempts, range limit, class name | with the next connection, or in `status` | none |
 //! | AS rule, source address | not at all where the session that is up satisfies the new one | none |
 //! | keepalive interval | with the next keepalive | soft |
+//! | password, for another one | with the next segment | soft |
 //! | hold time | not at all where the negotiated one stays the same (RFC 4271 §4.2: the smaller counts) | none |
 //! | anything in our OPEN: families, restart time, message size, a hold time that would count | with a new session | hard |
 //! | client role, policies, next hops, own AS allowed | with a new session, as the tables know a session's rules from its start | hard |
@@ -150,6 +151,7 @@ fn compare_way(
         let class = if suits { ChangeClass::None } else { ChangeClass::Hard };
         reasons.add(class, "source address");
     }
+    reasons.compare(ChangeClass::Soft, "password", &old.options.password, &new.options.password);
     let ttl = |config: &PeerConfig| config.options.ttl_for(&config.peer_as, config.class, shared.asn);
     reasons.compare(ChangeClass::Hard, "TTL", &ttl(old), &ttl(new));
 }
@@ -221,6 +223,9 @@ fn is_another(
     if local_as(old) != local_as(new) {
         return Some("our AS");
     }
+    if old.options.password.is_some() != new.options.password.is_some() {
+        return Some("whether there is a password");
+    }
     let welcome = |live: Live| new.peer_as.admits(local_as(new), live.asn);
     (old.peer_as != new.peer_as && !live.is_some_and(welcome)).then_some("AS of the peer")
 }
@@ -244,6 +249,7 @@ fn differs_elsewhere(old: &PeerConfig, new: &PeerConfig) -> bool {
     to.next_hop_v4 = from.next_hop_v4;
     to.next_hop_v6 = from.next_hop_v6;
     to.ttl = from.ttl;
+    to.password.clone_from(&from.password);
     to.allow_own_as = from.allow_own_as;
     to.graceful_restart = from.graceful_restart;
     to.extended_message = from.extended_message;

@@ -9,6 +9,7 @@ use bgp_wire::{Asn, Family, FamilySet};
 use ipnet::IpNet;
 
 use crate::error::SpeakerError;
+use crate::tcp::Secret;
 
 /// The port that IANA gave to BGP.
 pub const BGP_PORT: u16 = 179;
@@ -105,6 +106,15 @@ pub struct SessionOptions {
     pub next_hop_v6: Option<Ipv6Addr>,
     /// IP TTL of what we send. Default 64; 1 to an eBGP peer outside a mesh, which must then be a direct neighbour.
     pub ttl: Option<u8>,
+    /// The peer is at most this many hops away (1 is a direct neighbour): packets from farther are dropped, and ours are sent
+    /// with TTL 255 (GTSM, RFC 5082). Takes the place of `ttl`. Default: off.
+    pub ttl_security: Option<u8>,
+    /// Password of the session (TCP-MD5, RFC 2385). Without it at hand the session stays down. A peer without a password that
+    /// lies in a listen range with one can be dialled, but cannot dial us. Default: none.
+    pub password: Option<Secret>,
+    /// The interface that the peer is behind; connections through others are refused. A link-local peer needs it. Default:
+    /// any.
+    pub interface: Option<String>,
     /// How many times our own AS may stand in a received AS_PATH. Default 0.
     pub allow_own_as: u8,
     /// Restart time that we advertise for graceful restart (RFC 4724); `None` turns it off. Default 120 s,
@@ -129,6 +139,9 @@ impl Default for SessionOptions {
             next_hop_v4: None,
             next_hop_v6: None,
             ttl: None,
+            ttl_security: None,
+            password: None,
+            interface: None,
             allow_own_as: 0,
             graceful_restart: Some(Duration::from_secs(120)),
             extended_message: true,
@@ -193,8 +206,32 @@ impl PeerConfig {
         self
     }
 
+    /// The same peer with this password on its TCP connections (RFC 2385).
+    #[must_use]
+    pub fn password(mut self, password: impl Into<Secret>) -> Self {
+        self.options.password = Some(password.into());
+        self
+    }
+
+    /// The same peer, at most this many hops away (GTSM, RFC 5082); 1 is a direct neighbour.
+    #[must_use]
+    pub fn ttl_security(mut self, hops: u8) -> Self {
+        self.options.ttl_security = Some(hops);
+        self
+    }
+
+    /// The same peer, behind this interface: what is written behind the `%` of a link-local address.
+    #[must_use]
+    pub fn interface(mut self, name: impl Into<String>) -> Self {
+        self.options.interface = Some(name.into());
+        self
+    }
+
     pub(crate) fn check(&self, local_as: Asn, own: &[IpAddr]) -> Result<(), SpeakerError> {
         check_address(self.address)?;
+        if is_link_local(self.address) && self.options.interface.is_none() {
+            return Err(SpeakerError::NoInterface(self.address));
+        }
         if own.contains(&self.address) {
             return Err(SpeakerError::OwnAddress(self.address));
         }
@@ -212,7 +249,9 @@ pub struct RangeConfig {
     pub prefix: IpNet,
     /// The AS that such a peer must be of.
     pub peer_as: PeerAs,
-    /// At most this many peers at once. Default 10,000: as many as one speaker is built for.
+    /// At most this many peers at once. Default 10,000: as many as one speaker is built for. With 0 and a password, the range
+    /// only lends its password to the connections of configured and mesh peers in it: the kernel has room for some hundreds of
+    /// passwords by address, and needs just one for a range.
     pub limit: usize,
     /// How `status` names them. Default [`PeerClass::Dynamic`].
     pub class: PeerClass,
@@ -267,6 +306,17 @@ impl SessionOptions {
         if self.ttl == Some(0) {
             return Err(SpeakerError::ZeroTtl(peer));
         }
+        if self.ttl_security == Some(0) {
+            return Err(SpeakerError::ZeroHops(peer));
+        }
+        if self.ttl.is_some() && self.ttl_security.is_some() {
+            return Err(SpeakerError::TtlTwice(peer));
+        }
+        if let Some(name) = &self.interface
+            && !is_interface_name(name)
+        {
+            return Err(SpeakerError::InterfaceName { peer, name: name.clone() });
+        }
         if self.families.is_some_and(FamilySet::is_empty) {
             return Err(SpeakerError::NoFamilies(peer));
         }
@@ -289,7 +339,8 @@ impl SessionOptions {
     pub(crate) fn ttl_for(&self, peer_as: &PeerAs, class: PeerClass, local_as: Asn) -> u8 {
         let external = never_internal(peer_as, self.local_as.unwrap_or(local_as));
         let default = if external && class != PeerClass::NodeToNodeMesh { 1 } else { MULTIHOP_TTL };
-        self.ttl.unwrap_or(default)
+        // RFC 5082 §3: sent with the highest TTL, so that the peer sees how far it came.
+        self.ttl_security.map_or_else(|| self.ttl.unwrap_or(default), |_| u8::MAX)
     }
 }
 
@@ -328,6 +379,17 @@ impl Timers {
         }
         Ok(())
     }
+}
+
+/// An address that means something on one link only (RFC 4291 §2.5.6).
+pub(crate) fn is_link_local(address: IpAddr) -> bool {
+    matches!(address, IpAddr::V6(v6) if v6.is_unicast_link_local())
+}
+
+/// What Linux takes as the name of an interface: `IFNAMSIZ` is 16 with its final zero.
+fn is_interface_name(name: &str) -> bool {
+    let good = |octet: u8| octet.is_ascii_graphic() && octet != b'/' && octet != b':';
+    (1..16).contains(&name.len()) && name.bytes().all(good) && name != "." && name != ".."
 }
 
 /// Refuses what is not the address of one host.

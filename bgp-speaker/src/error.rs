@@ -53,6 +53,19 @@ pub enum SpeakerError {
     },
     /// TTL 0 reaches nobody.
     ZeroTtl(IpAddr),
+    /// A peer that may be zero hops away is nowhere.
+    ZeroHops(IpAddr),
+    /// A TTL of our choice and TTL security (RFC 5082), which needs 255, exclude each other.
+    TtlTwice(IpAddr),
+    /// This cannot be the name of an interface.
+    InterfaceName {
+        /// The peer.
+        peer: IpAddr,
+        /// The name that was given.
+        name: String,
+    },
+    /// A link-local address says nothing without its interface.
+    NoInterface(IpAddr),
     /// A peer without an address family exchanges no routes.
     NoFamilies(IpAddr),
     /// The tables hold no routes of this family.
@@ -116,6 +129,24 @@ impl fmt::Display for SpeakerError {
                 write!(f, "source address {source} cannot reach peer {peer}: both must be IPv4 or both IPv6")
             }
             Self::ZeroTtl(peer) => write!(f, "TTL 0 does not reach peer {peer}: use 1 to 255"),
+            Self::ZeroHops(peer) => {
+                write!(
+                    f,
+                    "peer {peer} cannot be 0 hops away: TTL security takes 1 (a direct neighbour) to 255"
+                )
+            }
+            Self::TtlTwice(peer) => write!(
+                f,
+                "peer {peer} has both a TTL and TTL security, which sends with 255 (RFC 5082): drop one of the two"
+            ),
+            Self::InterfaceName { peer, name } => write!(
+                f,
+                "peer {peer}: {name:?} cannot be the name of an interface: give one such as eth0, of at most 15 letters"
+            ),
+            Self::NoInterface(peer) => write!(
+                f,
+                "{peer} is a link-local address: name the interface that the peer is behind (PeerConfig::interface)"
+            ),
             Self::NoFamilies(peer) => {
                 write!(f, "peer {peer} has no address family: leave the list out or name one")
             }

@@ -74,7 +74,7 @@
 //! has a bound, and the timers of a session never wait for the tables.
 //!
 //! A larger example is `examples/node_agent.rs`: a node of a container network that joins a mesh or reflectors from a file.
-#![forbid(unsafe_code)]
+#![deny(unsafe_code)]
 
 mod apply;
 mod barrier;
@@ -102,6 +102,7 @@ mod status;
 mod strangers;
 mod subscription;
 mod supervisor;
+mod tcp;
 
 pub use bgp_fsm::{PeerAs, State};
 pub use bgp_rib::policy;
@@ -123,3 +124,4 @@ pub use route::{Explanation, Route, RouteCursor, RouteFilter, RoutePage};
 pub use speaker::{ShutdownMode, Speaker};
 pub use status::{MessageCounters, NegotiatedStatus, PeerStatus, PrefixCounters, Status, TableStatus};
 pub use subscription::Subscription;
+pub use tcp::{Password, PasswordError, Secret};

@@ -124,7 +124,14 @@ impl Supervisor {
         });
         for (prefix, config) in wanted {
             changes.push(range_change(prefix, "added"));
-            self.ranges.insert(prefix, Range { config, members: 0 });
+            self.ranges.insert(prefix, Range::new(config));
+        }
+        for change in &changes {
+            let Subject::Range(prefix) = change.subject else { continue };
+            match self.ranges.contains_key(&prefix) {
+                true => self.settle_range(prefix),
+                false => self.listeners.forget(prefix),
+            }
         }
         changes
     }
@@ -188,6 +195,7 @@ impl Supervisor {
             Some(depth) => {
                 cell.set_config(config, matches!(origin, Origin::Range(_)));
                 mailbox.reconfigure(depth);
+                self.rearm(address);
             }
             None => {
                 self.remove(address);

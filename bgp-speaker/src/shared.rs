@@ -11,13 +11,14 @@ use bgp_wire::{Asn, ClusterId, RouterId};
 use tokio::sync::{broadcast, watch};
 use tokio::time::Instant;
 
-use crate::config::{PeerConfig, SessionOptions};
+use crate::config::{PeerConfig, SessionOptions, is_link_local};
 use crate::error::SpeakerError;
 use crate::event::{Event, Events};
 use crate::kernel::FollowerStatus;
 use crate::mesh::{self, MeshDialer, MeshNode};
 use crate::peer::PeerCell;
 use crate::status::{Status, TableStatus};
+use crate::tcp::Secret;
 
 /// Events that a receiver may lag behind before it misses some: a mesh of a thousand nodes coming up.
 const EVENTS: usize = 4096;
@@ -39,7 +40,7 @@ pub(crate) struct Shared {
     restarting_until: Mutex<Option<Duration>>,
     pub(crate) ids: Ids,
     mesh_dialer: MeshDialer,
-    mesh_options: SessionOptions,
+    mesh_options: Mutex<SessionOptions>,
     epoch: Instant,
     started: SystemTime,
     peers: Mutex<BTreeMap<IpAddr, Arc<PeerCell>>>,
@@ -102,7 +103,7 @@ impl Shared {
             restarting_until: Mutex::default(),
             ids: Ids::default(),
             mesh_dialer: identity.mesh_dialer,
-            mesh_options: identity.mesh_options,
+            mesh_options: Mutex::new(identity.mesh_options),
             epoch: Instant::now(),
             started: SystemTime::now(),
             peers: Mutex::default(),
@@ -208,15 +209,23 @@ impl Shared {
         nodes: &[MeshNode],
         options: Option<&SessionOptions>,
     ) -> Result<BTreeMap<IpAddr, Arc<PeerConfig>>, SpeakerError> {
-        let options = options.unwrap_or(&self.mesh_options);
+        let built_with = lock(&self.mesh_options);
+        let options = options.unwrap_or(&built_with);
         mesh::peers(nodes, &self.own_addresses, self.asn, self.mesh_dialer, options)
+    }
+
+    /// The password of mesh sessions from now on, where they are not given other options.
+    pub(crate) fn set_mesh_password(&self, secret: Option<Secret>) {
+        lock(&self.mesh_options).password = secret;
     }
 
     /// The source address for a peer; where it names none, ours of its family if there is just one.
     pub(crate) fn source(&self, peer: &PeerConfig) -> Option<IpAddr> {
         peer.options.source.or_else(|| {
             let mut own = self.own_addresses.iter().filter(|a| a.is_ipv4() == peer.address.is_ipv4());
-            own.next().copied().filter(|_| own.next().is_none())
+            let own = own.next().copied().filter(|_| own.next().is_none());
+            // A link-local peer is reached from a link-local address, which the kernel finds best.
+            own.filter(|own| is_link_local(*own) || !is_link_local(peer.address))
         })
     }
 

@@ -7,6 +7,8 @@ use std::time::Duration;
 use socket2::{Domain, Protocol, SockRef, Socket, Type};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 
+use crate::tcp::Guard;
+
 /// Connections that may wait to be accepted: a thousand clients that come at once after a restart, and the kernel's own
 /// bound (net.core.somaxconn, 4096) above that.
 const BACKLOG: i32 = 4096;
@@ -16,11 +18,12 @@ const TOS_NETWORK_CONTROL: u32 = 0xC0;
 const MIN_USER_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// How one peer is reached.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub(crate) struct Way {
     pub(crate) remote: SocketAddr,
     pub(crate) source: Option<IpAddr>,
     pub(crate) ttl: u8,
+    pub(crate) guard: Guard,
 }
 
 /// Opens a listening socket. IPv4 and IPv6 are separate sockets, so that both wildcards can be listened on.
@@ -31,15 +34,23 @@ pub(crate) fn listen(address: SocketAddr) -> io::Result<TcpListener> {
         socket.set_only_v6(true)?;
     }
     socket.set_nonblocking(true)?;
+    answer_from_afar(&socket, address)?;
     socket.bind(&address.into())?;
     socket.listen(BACKLOG)?;
     TcpListener::from_std(socket.into())
+}
+
+/// The kernel answers a SYN before we know of the connection: a peer that demands TTL 255 (RFC 5082) would not hear less, and
+/// the answer is control traffic like the rest.
+fn answer_from_afar(socket: &Socket, address: SocketAddr) -> io::Result<()> {
+    prepare(&SockRef::from(socket), address, u8::MAX)
 }
 
 /// Connects to a peer.
 pub(crate) async fn dial(way: Way) -> io::Result<TcpStream> {
     let socket = if way.remote.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
     prepare(&SockRef::from(&socket), way.remote, way.ttl)?;
+    way.guard.prepare(&socket, way.remote.ip())?;
     if let Some(source) = way.source {
         socket.bind(SocketAddr::new(source, 0))?;
     }
@@ -47,8 +58,9 @@ pub(crate) async fn dial(way: Way) -> io::Result<TcpStream> {
 }
 
 /// Sets on an accepted connection what [`dial`] sets on its own.
-pub(crate) fn adopt(stream: &TcpStream, remote: SocketAddr, ttl: u8) -> io::Result<()> {
-    prepare(&SockRef::from(stream), remote, ttl)
+pub(crate) fn adopt(stream: &TcpStream, way: &Way) -> io::Result<()> {
+    prepare(&SockRef::from(stream), way.remote, way.ttl)?;
+    way.guard.admit(stream, way.remote.ip())
 }
 
 fn prepare(socket: &SockRef<'_>, remote: SocketAddr, ttl: u8) -> io::Result<()> {

@@ -23,6 +23,7 @@ use crate::start;
 use crate::status::Status;
 use crate::subscription::Subscription;
 use crate::supervisor::Command;
+use crate::tcp::Secret;
 
 /// How a speaker takes its leave.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -125,6 +126,43 @@ impl Speaker {
     pub async fn mesh(&self, nodes: &[MeshNode]) -> Result<(), SpeakerError> {
         let peers = self.shared.mesh_peers(nodes, None)?;
         self.call(|reply| Command::Mesh(peers, reply)).await
+    }
+
+    /// Changes the password of a peer that was added by [`Speaker::add_peer`]. One password follows another without a restart:
+    /// the session outlives the change if the peer's end changes within the hold time. To begin or to end with a password
+    /// restarts the session. No other session is touched.
+    ///
+    /// # Errors
+    /// There is no such peer.
+    pub async fn set_peer_password(
+        &self,
+        address: IpAddr,
+        password: Option<Secret>,
+    ) -> Result<(), SpeakerError> {
+        self.call(|reply| Command::PeerPassword(address, password, reply)).await?
+    }
+
+    /// Changes the password of a listen range and of the peers that came through it, as [`Speaker::set_peer_password`] does
+    /// for one.
+    ///
+    /// # Errors
+    /// There is no such range.
+    pub async fn set_range_password(
+        &self,
+        prefix: IpNet,
+        password: Option<Secret>,
+    ) -> Result<(), SpeakerError> {
+        self.call(|reply| Command::RangePassword(prefix.trunc(), password, reply)).await?
+    }
+
+    /// Changes the password of all mesh sessions, those that come later included, as [`Speaker::set_peer_password`] does for
+    /// one.
+    ///
+    /// # Errors
+    /// The speaker has been shut down.
+    pub async fn set_mesh_password(&self, password: Option<Secret>) -> Result<(), SpeakerError> {
+        self.shared.set_mesh_password(password.clone());
+        self.call(|reply| Command::MeshPassword(password, reply)).await
     }
 
     /// Originates routes. A prefix that this owner announces already gets the new attributes; one that is announced again

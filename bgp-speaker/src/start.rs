@@ -24,6 +24,7 @@ use crate::rib_task::{RibClient, RibTask};
 use crate::shared::{Identity, Shared};
 use crate::socket;
 use crate::supervisor::{Command, Household, Supervisor};
+use crate::tcp::Listeners;
 
 /// Calls that may wait for the supervisor; each is short.
 const COMMANDS: usize = 64;
@@ -78,6 +79,7 @@ pub(crate) async fn start(
         };
         (alive, tokio::spawn(feed.run()))
     });
+    let guarded = Listeners::new(&listeners);
     let (accept, accepted) = mpsc::channel(ACCEPTED);
     let mut accepting = JoinSet::new();
     for listener in listeners {
@@ -92,7 +94,7 @@ pub(crate) async fn start(
     if restarting {
         shared.begin_restart(builder.sweep_after);
     }
-    let mut supervisor = Supervisor::new(shared.clone(), door, seed, inbox, accepted, household);
+    let mut supervisor = Supervisor::new(shared.clone(), door, seed, inbox, accepted, household, guarded);
     // Nothing is accepted before the supervisor runs, and nobody is told a table before all of it stands.
     rib.originate_all(builder.desired.routes).await?;
     supervisor.apply(wanted);
@@ -111,14 +113,14 @@ fn check(builder: &Builder) -> Result<(), StartError> {
     Ok(())
 }
 
-fn open_listeners(wanted: &[SocketAddr]) -> Result<(Vec<TcpListener>, Vec<SocketAddr>), StartError> {
+fn open_listeners(wanted: &[SocketAddr]) -> Result<(Vec<Arc<TcpListener>>, Vec<SocketAddr>), StartError> {
     let mut listeners = Vec::new();
     let mut addresses = Vec::new();
     for &address in wanted {
         let opened = socket::listen(address).and_then(|listener| Ok((listener.local_addr()?, listener)));
         let (real, listener) = opened.map_err(|source| StartError::Listen { address, source })?;
         addresses.push(real);
-        listeners.push(listener);
+        listeners.push(Arc::new(listener));
     }
     Ok((listeners, addresses))
 }
@@ -151,7 +153,7 @@ fn own_addresses(listen: &[SocketAddr], named: &[IpAddr]) -> Vec<IpAddr> {
     own
 }
 
-async fn accept_loop(listener: TcpListener, accepted: mpsc::Sender<(TcpStream, SocketAddr)>) {
+async fn accept_loop(listener: Arc<TcpListener>, accepted: mpsc::Sender<(TcpStream, SocketAddr)>) {
     loop {
         match listener.accept().await {
             Ok((stream, remote)) => {

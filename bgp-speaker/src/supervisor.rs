@@ -1,5 +1,7 @@
 //! The supervisor: it owns the peers and the listeners, brings accepted sockets to their peer, and ends everything.
 
+mod secrets;
+
 use std::collections::{BTreeMap, HashMap};
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
@@ -11,7 +13,7 @@ use ipnet::IpNet;
 use tokio::net::TcpStream;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::{Id, JoinHandle, JoinSet};
-use tokio::time::timeout;
+use tokio::time::{MissedTickBehavior, interval, timeout};
 
 use crate::apply::Wanted;
 use crate::config::{PeerConfig, RangeConfig};
@@ -24,6 +26,7 @@ use crate::reconcile::Migration;
 use crate::shared::Shared;
 use crate::speaker::ShutdownMode;
 use crate::strangers::Strangers;
+use crate::tcp::{Listeners, Password, Secret};
 
 /// How long peers may take to hear our last words when the speaker ends; longer than a lingering connection lives.
 const FAREWELL: Duration = Duration::from_secs(3);
@@ -36,6 +39,9 @@ pub(crate) enum Command {
     AddRange(Box<RangeConfig>, oneshot::Sender<Result<(), SpeakerError>>),
     RemoveRange(IpNet, oneshot::Sender<Result<(), SpeakerError>>),
     Mesh(BTreeMap<IpAddr, Arc<PeerConfig>>, oneshot::Sender<()>),
+    PeerPassword(IpAddr, Option<Secret>, oneshot::Sender<Result<(), SpeakerError>>),
+    RangePassword(IpNet, Option<Secret>, oneshot::Sender<Result<(), SpeakerError>>),
+    MeshPassword(Option<Secret>, oneshot::Sender<()>),
     Apply(Box<Wanted>, oneshot::Sender<Vec<Change>>),
     Shutdown(ShutdownMode, oneshot::Sender<()>),
 }
@@ -48,11 +54,14 @@ pub(crate) enum Origin {
     Range(IpNet),
 }
 
-#[derive(Debug)]
 pub(crate) struct Entry {
     pub(crate) cell: Arc<PeerCell>,
     pub(crate) mailbox: Arc<Mailbox>,
     pub(crate) origin: Origin,
+    /// The password in use.
+    key: Option<Password>,
+    /// The task of a peer that may not begin yet.
+    held: Option<Box<PeerTask>>,
 }
 
 /// A listen range, and how many peers are there through it.
@@ -60,6 +69,10 @@ pub(crate) struct Entry {
 pub(crate) struct Range {
     pub(crate) config: RangeConfig,
     pub(crate) members: usize,
+    /// The password in use.
+    key: Option<Password>,
+    /// Why the password that is wanted is not in use.
+    trouble: Option<String>,
 }
 
 /// Everything that has to end with the speaker, besides the peers.
@@ -88,6 +101,9 @@ pub(crate) struct Supervisor {
     tasks: JoinSet<()>,
     running: HashMap<Id, Arc<PeerCell>>,
     strangers: Strangers,
+    pub(crate) listeners: Listeners,
+    /// Somebody has or had a password.
+    secrets: bool,
 }
 
 impl Supervisor {
@@ -98,6 +114,7 @@ impl Supervisor {
         commands: mpsc::Receiver<Command>,
         accepted: mpsc::Receiver<(TcpStream, SocketAddr)>,
         household: Household,
+        listeners: Listeners,
     ) -> Self {
         Self {
             strangers: Strangers::new(shared.clone()),
@@ -114,12 +131,16 @@ impl Supervisor {
             migration: None,
             tasks: JoinSet::new(),
             running: HashMap::new(),
+            listeners,
+            secrets: false,
         }
     }
 
     /// Works until it is told to end, or nobody is left who could tell it.
     pub(crate) async fn run(mut self) {
         self.shared.set_open_to_strangers(!self.ranges.is_empty());
+        let mut review = interval(secrets::REVIEW);
+        review.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let (mode, reply) = loop {
             let report_due = self.strangers.due();
             let (migrates, look_due) = (self.migration.is_some(), self.migration_due().unwrap_or(report_due));
@@ -143,6 +164,7 @@ impl Supervisor {
                 }
                 () = tokio::time::sleep_until(report_due) => self.strangers.report(),
                 () = tokio::time::sleep_until(look_due), if migrates => self.look_at_migration(),
+                _ = review.tick(), if self.secrets => self.review(),
             }
         };
         self.end(&mode).await;
@@ -173,6 +195,16 @@ impl Supervisor {
             }
             Command::Apply(wanted, reply) => {
                 let _ = reply.send(self.apply(*wanted));
+            }
+            Command::PeerPassword(address, secret, reply) => {
+                let _ = reply.send(self.set_peer_password(address, secret));
+            }
+            Command::RangePassword(prefix, secret, reply) => {
+                let _ = reply.send(self.set_range_password(prefix, secret));
+            }
+            Command::MeshPassword(secret, reply) => {
+                self.set_mesh_password(secret.as_ref());
+                let _ = reply.send(());
             }
             // Taken by the loop that calls this.
             Command::Shutdown(..) => {}
@@ -210,13 +242,15 @@ impl Supervisor {
         if self.ranges.contains_key(&prefix) {
             return Err(SpeakerError::DuplicateRange(prefix));
         }
-        self.ranges.insert(prefix, Range { config, members: 0 });
+        self.ranges.insert(prefix, Range::new(config));
+        self.settle_range(prefix);
         Ok(())
     }
 
     fn remove_range(&mut self, prefix: IpNet) -> Result<(), SpeakerError> {
         let members = self.members_of(|range| range == prefix);
         self.ranges.remove(&prefix).ok_or(SpeakerError::UnknownRange(prefix))?;
+        self.listeners.forget(prefix);
         for address in members {
             self.remove(address);
         }
@@ -233,12 +267,25 @@ impl Supervisor {
         // Each session has its own jitter.
         let seed = self.seed ^ u64::from(id.0).wrapping_mul(0x9E37_79B9_7F4A_7C15);
         let mut task = PeerTask::new(self.shared.clone(), cell.clone(), mailbox.clone(), seed);
-        task.start();
         self.shared.insert_peer(cell.clone());
-        self.running.insert(self.tasks.spawn(task).id(), cell.clone());
-        self.peers.insert(address, Entry { cell, mailbox: mailbox.clone(), origin });
         self.count_member(origin);
         self.shared.emit(Event::PeerAdded { peer: address });
+        let admission = self.admit(&cell.config(), origin);
+        let mut entry = Entry { cell: cell.clone(), mailbox: mailbox.clone(), origin, key: None, held: None };
+        match admission {
+            Ok(admission) => {
+                entry.key.clone_from(&admission.key);
+                cell.note(admission.note);
+                task.start(admission.key);
+                self.running.insert(self.tasks.spawn(task).id(), cell);
+                self.peers.insert(address, entry);
+            }
+            Err(why) => {
+                entry.held = Some(Box::new(task));
+                self.peers.insert(address, entry);
+                self.tell_held(address, &why);
+            }
+        }
         mailbox
     }
 
@@ -254,6 +301,9 @@ impl Supervisor {
     fn take(&mut self, address: IpAddr) -> Option<Entry> {
         let entry = self.peers.remove(&address)?;
         self.discount_member(entry.origin);
+        if !matches!(entry.origin, Origin::Range(_)) {
+            self.listeners.forget(IpNet::from(address));
+        }
         Some(entry)
     }
 
@@ -274,7 +324,9 @@ impl Supervisor {
     fn accepted(&mut self, stream: TcpStream, remote: SocketAddr) {
         let address = remote.ip();
         if let Some(entry) = self.peers.get(&address) {
-            if entry.mailbox.accepted(stream).is_err() {
+            if !self.came_by_key(entry) {
+                tracing::debug!(peer = %address, "connection refused: its password could not be checked");
+            } else if entry.mailbox.accepted(stream).is_err() {
                 tracing::debug!(peer = %address, "connection refused: those before it are still being looked at");
             }
             return;
@@ -283,6 +335,10 @@ impl Supervisor {
             self.strangers.count(address);
             return;
         };
+        if !self.takes_peers(range) {
+            tracing::debug!(peer = %address, "connection refused: the password of its range is not in use");
+            return;
+        }
         let config = Arc::new(range.config.peer(address));
         let origin = Origin::Range(range.config.prefix);
         // A new mailbox has room.
@@ -315,6 +371,7 @@ impl Supervisor {
     async fn end(mut self, mode: &ShutdownMode) {
         self.commands.close();
         self.household.listeners.shutdown().await;
+        self.listeners.close();
         // Before the sessions: the routes that go with them stay in the kernel.
         if let Some((alive, follower)) = self.household.kernel.take() {
             drop(alive);
@@ -341,6 +398,10 @@ impl Supervisor {
 }
 
 impl Range {
+    pub(crate) fn new(config: RangeConfig) -> Self {
+        Self { config, members: 0, key: None, trouble: None }
+    }
+
     /// Whether it takes one more peer.
     pub(crate) fn has_room(&self, address: IpAddr) -> bool {
         let room = self.members < self.config.limit;

@@ -8,9 +8,10 @@ use std::time::Duration;
 use bgp_speaker::kernel::KernelConfig;
 use bgp_speaker::{
     ApplyReport, Asn, Builder, ClusterId, Family, FamilySet, MeshDialer, MeshNode, NextHopMode, OwnerId,
-    PeerAs, PeerClass, PeerConfig, Policy, RangeConfig, Route, RouterId, SessionOptions, Speaker,
+    PeerAs, PeerClass, PeerConfig, Policy, RangeConfig, Route, RouterId, Secret, SessionOptions, Speaker,
     SpeakerError, Timers,
 };
+use toml::Spanned;
 
 use crate::config::{self, Config, Dialer, LogFormat, NextHop, Scope, SessionKeys, Verdict};
 
@@ -53,7 +54,7 @@ impl Desired {
     /// What `config` asks for.
     pub(crate) fn of(config: &Config) -> Self {
         let hold_time = config.hold_time.map(|hold| Duration::from_secs(hold.0.into()));
-        let mesh = config.mesh.as_ref().map(toml::Spanned::get_ref);
+        let mesh = config.mesh.as_ref().map(Spanned::get_ref);
         Desired {
             identity: Identity {
                 asn: config.asn.0,
@@ -73,8 +74,10 @@ impl Desired {
                 peers: config.neighbor.iter().map(|n| peer(config, n)).collect(),
                 ranges: config.neighbor_range.iter().map(|r| range(config, r)).collect(),
                 mesh: mesh.map(|mesh| nodes(config, mesh)).unwrap_or_default(),
-                mesh_options: hold_time.map(|hold_time| SessionOptions {
-                    timers: Timers { hold_time, ..Timers::default() },
+                mesh_options: mesh.map(|mesh| SessionOptions {
+                    timers: hold_time
+                        .map_or_else(Timers::default, |hold_time| Timers { hold_time, ..Timers::default() }),
+                    password: secret(mesh.password.as_ref(), mesh.password_file.as_ref()),
                     ..SessionOptions::default()
                 }),
                 routes: BTreeMap::from([(OWNER, config.route.iter().map(route).collect())]),
@@ -82,7 +85,7 @@ impl Desired {
             descriptions: config
                 .neighbor
                 .iter()
-                .filter_map(|n| Some((n.address.get_ref().0, n.description.clone()?)))
+                .filter_map(|n| Some((n.host(), n.description.clone()?)))
                 .collect(),
         }
     }
@@ -164,7 +167,7 @@ fn kernel(config: &Config) -> Kernel {
 
 fn peer(config: &Config, neighbor: &config::Neighbor) -> PeerConfig {
     let keys = neighbor.session();
-    let mut peer = PeerConfig::new(neighbor.address.get_ref().0, peer_as(*keys.asn.get_ref()));
+    let mut peer = PeerConfig::new(neighbor.host(), peer_as(*keys.asn.get_ref()));
     if let Some(port) = &neighbor.port {
         peer.port = port.get_ref().0;
     }
@@ -174,6 +177,9 @@ fn peer(config: &Config, neighbor: &config::Neighbor) -> PeerConfig {
         (false, Some(Scope::Node) | None) => PeerClass::NodeSpecific,
     };
     peer.options = session(config, keys);
+    if let Some(scope) = &neighbor.address.get_ref().0.interface {
+        peer.options.interface = Some(scope.clone());
+    }
     peer.options.passive = neighbor.passive.as_ref().is_some_and(|passive| *passive.get_ref());
     if let Some(retry) = &neighbor.connect_retry {
         peer.options.timers.connect_retry = Duration::from_secs(retry.get_ref().0.into());
@@ -222,6 +228,9 @@ fn session(config: &Config, keys: SessionKeys<'_>) -> SessionOptions {
         options.next_hop_v6 = Some(own);
     }
     options.ttl = keys.ttl.map(|ttl| ttl.0);
+    options.ttl_security = keys.ttl_security.map(|hops| hops.get_ref().0);
+    options.password = secret(keys.password, keys.password_file);
+    options.interface = keys.interface.map(|interface| interface.get_ref().0.clone());
     if let Some(times) = keys.allow_own_as {
         options.allow_own_as = times;
     }
@@ -234,6 +243,14 @@ fn session(config: &Config, keys: SessionKeys<'_>) -> SessionOptions {
         options.extended_message = offer;
     }
     options
+}
+
+fn secret(
+    password: Option<&Spanned<config::SessionPassword>>,
+    file: Option<&Spanned<PathBuf>>,
+) -> Option<Secret> {
+    let password = password.map(|password| Secret::Value(password.get_ref().0.clone()));
+    password.or_else(|| file.map(|file| Secret::File(file.get_ref().clone())))
 }
 
 fn nodes(config: &Config, mesh: &config::Mesh) -> Vec<MeshNode> {
@@ -311,7 +328,8 @@ mod tests {
         let keys = "port = 1179\npassive = true\nroute-reflector-client = true\nlocal-as = 65000\n\
                     local-address = \"10.0.0.7\"\nfamilies = [\"ipv4-unicast\", \"ipv6-unicast\"]\nkeepalive-interval = 4\n\
                     connect-retry = 7\nimport = \"reject\"\nexport = \"accept\"\nnext-hop = \"self\"\n\
-                    next-hop-ipv6 = \"2001:db8::1\"\nttl = 3\nallow-own-as = 2\nrestart-time = 60\nextended-message = false";
+                    next-hop-ipv6 = \"2001:db8::1\"\nttl = 3\npassword = \"s3cret\"\n\
+                    interface = \"eth0\"\nallow-own-as = 2\nrestart-time = 60\nextended-message = false";
         let desired = desired(&neighbor(2, keys));
         let peer = desired.speaker.peers.first().expect("one peer");
         let expected = PeerConfig {
@@ -336,6 +354,8 @@ mod tests {
                 next_hop: NextHopMode::SelfAlways,
                 next_hop_v6: Some("2001:db8::1".parse().expect("an address")),
                 ttl: Some(3),
+                password: Some(Secret::Value("s3cret".parse().expect("a password"))),
+                interface: Some("eth0".into()),
                 allow_own_as: 2,
                 graceful_restart: Some(Duration::from_secs(60)),
                 extended_message: false,
@@ -343,6 +363,17 @@ mod tests {
             },
         };
         assert_eq!(peer, &expected);
+    }
+
+    #[test]
+    fn what_protects_a_session_is_told_the_speaker() {
+        let keys = "ttl-security = 2\npassword-file = \"/run/secret\"";
+        let link_local = "[[neighbor]]\naddress = \"fe80::1%eth1\"\nasn = 65001\n";
+        let desired = desired(&[&neighbor(2, keys), link_local].concat());
+        let options: Vec<_> = desired.speaker.peers.iter().map(|peer| &peer.options).collect();
+        assert_eq!(options[0].ttl_security, Some(2));
+        assert_eq!(options[0].password, Some(Secret::File("/run/secret".into())));
+        assert_eq!(options[1].interface.as_deref(), Some("eth1"));
     }
 
     #[test]

@@ -42,6 +42,8 @@ struct SessionCell {
     since: SystemTime,
     established: u64,
     last_error: Option<String>,
+    /// What stands between this peer and the best of sessions, besides the session itself.
+    note: Option<String>,
     negotiated: Option<UpCell>,
     /// Families whose End-of-RIB has come.
     told: FamilySet,
@@ -82,6 +84,7 @@ impl PeerCell {
                 since: SystemTime::now(),
                 established: 0,
                 last_error: None,
+                note: None,
                 negotiated: None,
                 told: FamilySet::empty(),
             }),
@@ -167,6 +170,14 @@ impl PeerCell {
         news
     }
 
+    /// Says something besides the state and the last error, or no longer; whether that is news.
+    pub(crate) fn note(&self, note: Option<String>) -> bool {
+        let mut session = lock(&self.session);
+        let news = session.note != note;
+        session.note = note;
+        news
+    }
+
     pub(crate) fn set_prefixes(&self, counters: PrefixCounters) {
         *lock(&self.prefixes) = counters;
     }
@@ -201,9 +212,9 @@ impl PeerCell {
 
     fn info(&self, session: &SessionCell) -> String {
         let mut info = session.state.to_string();
-        if let Some(error) = &session.last_error {
+        for words in [&session.note, &session.last_error].into_iter().flatten() {
             info.push_str("; ");
-            info.push_str(error);
+            info.push_str(words);
         }
         let external = session.negotiated.as_ref().is_some_and(|u| u.kind == PeerKind::External);
         if external && let Some(held) = self.held_back() {

@@ -5,6 +5,7 @@ use std::hash::Hash;
 use std::net::{IpAddr, SocketAddr};
 use std::ops::Range;
 use std::os::unix::ffi::OsStrExt;
+use std::path::PathBuf;
 
 use ipnet::IpNet;
 use toml::Spanned;
@@ -13,7 +14,7 @@ use tracing_subscriber::EnvFilter;
 use super::diagnostic::Diagnostic;
 use super::file::{Config, Mesh, MeshNode, Neighbor, NeighborRange, SessionKeys, StaticRoute};
 use super::parse::BGP_PORT;
-use super::value::{Family, PeerAs};
+use super::value::{Family, PeerAs, SessionPassword};
 
 /// RFC 4271 §10.
 const DEFAULT_HOLD_TIME: u16 = 90;
@@ -32,7 +33,7 @@ pub(super) fn check(config: &Config) -> Outcome {
     let mut peers = Once::default();
     for neighbor in &config.neighbor {
         single_peer(config, neighbor, &listen)?;
-        let address = neighbor.address.get_ref().0;
+        let address = neighbor.host();
         peers.add(address, neighbor.address.span(), |first| {
             Diagnostic::new(neighbor.address.span(), format!("two neighbors have the address {address}"))
                 .label("the second one")
@@ -160,7 +161,7 @@ fn kernel(config: &Config) -> Outcome {
 }
 
 fn single_peer(config: &Config, neighbor: &Neighbor, listen: &[(SocketAddr, Range<usize>)]) -> Outcome {
-    let address = neighbor.address.get_ref().0;
+    let address = neighbor.host();
     if matches!(address, IpAddr::V4(v4) if v4.is_broadcast()) {
         return Err(Diagnostic::new(neighbor.address.span(), format!("{address} is the broadcast address"))
             .mend("write the address of one host"));
@@ -177,7 +178,56 @@ fn single_peer(config: &Config, neighbor: &Neighbor, listen: &[(SocketAddr, Rang
     if let Some(passive) = neighbor.passive.as_ref().filter(|passive| *passive.get_ref()) {
         listens_in_family(listen, address, &passive.span(), "a passive neighbor")?;
     }
+    on_a_link(neighbor)?;
     session(config, neighbor.session(), address)
+}
+
+/// A link-local address says nothing without its interface, which is named once.
+fn on_a_link(neighbor: &Neighbor) -> Outcome {
+    let scoped = &neighbor.address.get_ref().0;
+    let link_local = matches!(scoped.address, IpAddr::V6(v6) if v6.is_unicast_link_local());
+    match (&scoped.interface, &neighbor.interface) {
+        (None, None) if link_local => {
+            let title = format!("{} is a link-local address without an interface", scoped.address);
+            Err(Diagnostic::new(neighbor.address.span(), title).mend(format!(
+                "write \"{}%eth0\" with the interface that the neighbor is behind",
+                scoped.address
+            )))
+        }
+        (Some(one), Some(other)) if *one != other.get_ref().0 => Err(Diagnostic::new(
+            other.span(),
+            format!("the neighbor is behind {one} and behind {}", other.get_ref().0),
+        )
+        .related(neighbor.address.span(), "the address names its interface")
+        .mend("remove interface, or write the same one")),
+        _ => Ok(()),
+    }
+}
+
+fn one_password(password: Option<&Spanned<SessionPassword>>, file: Option<&Spanned<PathBuf>>) -> Outcome {
+    match (password, file) {
+        (Some(password), Some(file)) => {
+            Err(Diagnostic::new(file.span(), "a session has a password or a file with it, not both")
+                .related(password.span(), "the password")
+                .mend("remove one of the two lines"))
+        }
+        (None, Some(file)) if file.get_ref().as_os_str().is_empty() => {
+            Err(Diagnostic::new(file.span(), "the password file has no name")
+                .mend("write the path of a file with the password in it, or remove the line"))
+        }
+        _ => Ok(()),
+    }
+}
+
+fn one_ttl(keys: SessionKeys<'_>) -> Outcome {
+    match (keys.ttl, keys.ttl_security) {
+        (Some(_), Some(hops)) => Err(Diagnostic::new(
+            hops.span(),
+            "ttl-security sends with TTL 255 and leaves no choice of ttl (RFC 5082)",
+        )
+        .mend("remove ttl, or remove ttl-security")),
+        _ => Ok(()),
+    }
 }
 
 fn peer_range(config: &Config, range: &NeighborRange, listen: &[(SocketAddr, Range<usize>)]) -> Outcome {
@@ -215,6 +265,8 @@ fn session(config: &Config, keys: SessionKeys<'_>, peer: IpAddr) -> Outcome {
     own_next_hops(keys, peer)?;
     client_is_internal(config, keys)?;
     keepalive(config, keys)?;
+    one_password(keys.password, keys.password_file)?;
+    one_ttl(keys)?;
     restart(keys)
 }
 
@@ -339,6 +391,7 @@ fn mesh_nodes(
     peers: &mut Once<IpAddr>,
 ) -> Outcome {
     let mesh = mesh.get_ref();
+    one_password(mesh.password.as_ref(), mesh.password_file.as_ref())?;
     let local = mesh.local.get_ref().0;
     let mut this = None;
     for node in mesh.nodes.get_ref() {

@@ -5,6 +5,7 @@ use std::io;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
+use super::secret::hidden;
 use annotate_snippets::{Annotation, AnnotationKind, Level, Origin, Renderer, Snippet};
 
 /// One fault in a configuration text.
@@ -133,7 +134,7 @@ pub(crate) enum ConfigError {
     Invalid {
         /// The file.
         path: PathBuf,
-        /// Its text.
+        /// Its text, without passwords.
         source: String,
         /// What is wrong.
         diagnostic: Box<Diagnostic>,
@@ -144,7 +145,7 @@ impl ConfigError {
     pub(crate) fn invalid(path: &Path, source: &str, diagnostic: Diagnostic) -> Self {
         ConfigError::Invalid {
             path: path.to_owned(),
-            source: source.to_owned(),
+            source: hidden(source),
             diagnostic: Box::new(diagnostic),
         }
     }

@@ -1,13 +1,15 @@
 //! The shape of the configuration file. Every key does something; a key that is not here is an error.
 
+use std::net::IpAddr;
 use std::path::PathBuf;
 
 use serde::Deserialize;
 use toml::Spanned;
 
 use super::value::{
-    Address, AddressList, Asn, CommunityValue, Dialer, Family, HoldTime, Identifier, ListenList, LogFormat,
-    NextHop, PeerAs, Port, Prefix, RangeLimit, RestartTime, Scope, Seconds, Ttl, Verdict,
+    Address, AddressList, Asn, CommunityValue, Dialer, Family, HoldTime, Hops, Identifier, Interface,
+    ListenList, LogFormat, NextHop, PeerAddress, PeerAs, Port, Prefix, RangeLimit, RestartTime, Scope,
+    Seconds, SessionPassword, Ttl, Verdict,
 };
 
 /// A whole file.
@@ -103,6 +105,14 @@ macro_rules! peer_table {
             pub(crate) next_hop_ipv6: Option<Spanned<Address>>,
             /// IP TTL of what is sent.
             pub(crate) ttl: Option<Ttl>,
+            /// The peer is at most this many hops away (RFC 5082).
+            pub(crate) ttl_security: Option<Spanned<Hops>>,
+            /// Password of the session (TCP-MD5, RFC 2385).
+            pub(crate) password: Option<Spanned<SessionPassword>>,
+            /// A file with the password.
+            pub(crate) password_file: Option<Spanned<PathBuf>>,
+            /// The interface that the peer is behind.
+            pub(crate) interface: Option<Spanned<Interface>>,
             /// How often our own AS may stand in a received AS_PATH.
             pub(crate) allow_own_as: Option<u8>,
             /// Graceful restart (RFC 4724); on when missing.
@@ -130,6 +140,10 @@ macro_rules! peer_table {
                     next_hop_ipv4: self.next_hop_ipv4.as_ref(),
                     next_hop_ipv6: self.next_hop_ipv6.as_ref(),
                     ttl: self.ttl,
+                    ttl_security: self.ttl_security.as_ref(),
+                    password: self.password.as_ref(),
+                    password_file: self.password_file.as_ref(),
+                    interface: self.interface.as_ref(),
                     allow_own_as: self.allow_own_as,
                     graceful_restart: self.graceful_restart,
                     restart_time: self.restart_time.as_ref(),
@@ -156,10 +170,21 @@ pub(crate) struct SessionKeys<'a> {
     pub(crate) next_hop_ipv4: Option<&'a Spanned<Address>>,
     pub(crate) next_hop_ipv6: Option<&'a Spanned<Address>>,
     pub(crate) ttl: Option<Ttl>,
+    pub(crate) ttl_security: Option<&'a Spanned<Hops>>,
+    pub(crate) password: Option<&'a Spanned<SessionPassword>>,
+    pub(crate) password_file: Option<&'a Spanned<PathBuf>>,
+    pub(crate) interface: Option<&'a Spanned<Interface>>,
     pub(crate) allow_own_as: Option<u8>,
     pub(crate) graceful_restart: Option<bool>,
     pub(crate) restart_time: Option<&'a Spanned<RestartTime>>,
     pub(crate) extended_message: Option<bool>,
+}
+
+impl Neighbor {
+    /// Where it is.
+    pub(crate) fn host(&self) -> IpAddr {
+        self.address.get_ref().0.address
+    }
 }
 
 impl SessionKeys<'_> {
@@ -173,7 +198,7 @@ peer_table! {
     /// `[[neighbor]]`: one peer.
     Neighbor {
         /// Its address.
-        address: Spanned<Address>,
+        address: Spanned<PeerAddress>,
         /// The port that it listens on.
         port: Option<Spanned<Port>>,
         /// A remark, shown by `status`.
@@ -222,6 +247,10 @@ pub(crate) struct Mesh {
     pub(crate) local: Spanned<Address>,
     /// Which node of a pair dials.
     pub(crate) dialer: Option<Dialer>,
+    /// Password of all sessions of the mesh.
+    pub(crate) password: Option<Spanned<SessionPassword>>,
+    /// A file with the password.
+    pub(crate) password_file: Option<Spanned<PathBuf>>,
     /// All nodes, this one included: the same list on each.
     pub(crate) nodes: Spanned<Vec<MeshNode>>,
 }

@@ -4,6 +4,7 @@ mod check;
 mod diagnostic;
 mod file;
 mod parse;
+mod secret;
 mod suggest;
 mod summary;
 mod toml_error;
@@ -15,7 +16,7 @@ use std::path::Path;
 
 pub(crate) use self::diagnostic::{ConfigError, Diagnostic, in_words};
 pub(crate) use self::file::{Config, Mesh, MeshNode, Neighbor, NeighborRange, SessionKeys, StaticRoute};
-pub(crate) use self::value::{Dialer, Family, LogFormat, NextHop, PeerAs, Scope, Verdict};
+pub(crate) use self::value::{Dialer, Family, LogFormat, NextHop, PeerAs, Scope, SessionPassword, Verdict};
 
 /// A thousand bytes for each of ten thousand neighbors, and room to spare: more is some other file.
 const MAX_FILE: u64 = 64 << 20;
@@ -59,7 +60,12 @@ pub(crate) fn parse(source: &str) -> Result<Config, Diagnostic> {
             "begin with the two keys that are always needed: asn = 65000 and router-id = \"10.0.0.1\"",
         ));
     }
-    let config = toml::from_str(source).map_err(|error| toml_error::diagnose(source, &error))?;
+    let config = toml::from_str(source).map_err(|error| {
+        // What the value itself says against a password does not repeat it; what TOML says may.
+        let place = error.span().filter(|_| !error.message().contains(value::MEND));
+        let hidden = place.and_then(|at| secret::unreadable(source, &at));
+        hidden.unwrap_or_else(|| toml_error::diagnose(source, &error))
+    })?;
     check::check(&config)?;
     Ok(config)
 }

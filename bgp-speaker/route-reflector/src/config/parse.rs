@@ -3,7 +3,7 @@
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::str::FromStr;
 
-use bgp_speaker::Community;
+use bgp_speaker::{Community, Password};
 use ipnet::IpNet;
 
 /// What is wrong with a value, and the mend.
@@ -29,6 +29,51 @@ pub(super) fn address(text: &str) -> Result<IpAddr, Refusal> {
         Err(_) if text.contains('%') => Err(link_local(text)),
         Err(_) => Err((format!("\"{text}\" is not an IP address"), mend())),
     }
+}
+
+/// An address, and the interface that a link-local one is on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct ScopedAddress {
+    pub(crate) address: IpAddr,
+    pub(crate) interface: Option<String>,
+}
+
+pub(super) fn peer_address(text: &str) -> Result<ScopedAddress, Refusal> {
+    let (host, scope) = match text.split_once('%') {
+        Some((host, scope)) => (host, Some(scope)),
+        None => (text, None),
+    };
+    match (IpAddr::from_str(host), scope) {
+        (Ok(IpAddr::V6(v6)), Some(scope)) if v6.is_unicast_link_local() => {
+            Ok(ScopedAddress { address: v6.into(), interface: Some(interface(scope)?) })
+        }
+        (Ok(IpAddr::V6(v6)), None) if v6.is_unicast_link_local() => {
+            Ok(ScopedAddress { address: v6.into(), interface: None })
+        }
+        (Ok(_), Some(scope)) => Err((
+            format!("only link-local addresses have an interface behind them, not \"{host}\""),
+            format!("write \"{host}\", and interface = \"{scope}\" if no other is to be used"),
+        )),
+        _ => Ok(ScopedAddress { address: address(text)?, interface: None }),
+    }
+}
+
+pub(super) fn interface(text: &str) -> Result<String, Refusal> {
+    let good = |octet: u8| octet.is_ascii_graphic() && octet != b'/' && octet != b':';
+    if (1..16).contains(&text.len()) && text.bytes().all(good) && text != "." && text != ".." {
+        return Ok(text.to_owned());
+    }
+    Err((
+        format!("\"{text}\" is not the name of an interface"),
+        "write one that `ip link` shows, such as \"eth0\"".into(),
+    ))
+}
+
+pub(super) fn password(text: &str) -> Result<Password, Refusal> {
+    Password::new(text).map_err(|error| {
+        let mend = format!("write 1 to {} characters, or remove the line", Password::MAX_LEN);
+        (error.to_string(), mend)
+    })
 }
 
 /// A link-local address means nothing without its interface.
@@ -157,6 +202,16 @@ pub(super) fn ttl(number: i64) -> Result<u8, Refusal> {
         Ok(ttl) if ttl > 0 => Ok(ttl),
         _ => Err((
             format!("{number} is not a TTL"),
+            "write 1 for a direct neighbour, up to 255 for one farther away".into(),
+        )),
+    }
+}
+
+pub(super) fn hops(number: i64) -> Result<u8, Refusal> {
+    match u8::try_from(number) {
+        Ok(hops) if hops > 0 => Ok(hops),
+        _ => Err((
+            format!("{number} is not a number of hops"),
             "write 1 for a direct neighbour, up to 255 for one farther away".into(),
         )),
     }

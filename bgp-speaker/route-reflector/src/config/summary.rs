@@ -30,7 +30,7 @@ impl Config {
 
     /// What is allowed but may surprise.
     pub(crate) fn notes(&self) -> Vec<String> {
-        let neighbors = self.neighbor.iter().map(|n| (n.address.get_ref().0.to_string(), n.session()));
+        let neighbors = self.neighbor.iter().map(|n| (n.host().to_string(), n.session()));
         let ranges = self.neighbor_range.iter().map(|r| (r.prefix.get_ref().0.to_string(), r.session()));
         let mut notes: Vec<String> =
             neighbors.chain(ranges).filter_map(|(name, keys)| self.without_policy(&name, keys)).collect();

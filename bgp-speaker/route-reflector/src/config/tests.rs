@@ -138,8 +138,9 @@ fn an_address_without_quotes_is_shown_in_quotes() {
 #[test]
 fn an_address_is_that_of_one_host() {
     for (address, words) in [
-        ("fe80::1", "is a link-local address"),
-        ("fe80::1%eth0", "is a link-local address"),
+        ("fe80::1", "is a link-local address without an interface"),
+        ("fe80::1%a-name-of-16-let", "is not the name of an interface"),
+        ("2001:db8::1%eth0", "only link-local addresses have an interface"),
         ("0.0.0.0", "stands for every address"),
         ("224.0.0.5", "is a multicast address"),
         ("255.255.255.255", "is the broadcast address"),
@@ -149,6 +150,62 @@ fn an_address_is_that_of_one_host() {
     ] {
         says(&fault(&PEER.replace("10.0.0.2", address)), &[words, "rr.toml:5:11"]);
     }
+}
+
+#[test]
+fn a_link_local_neighbor_names_its_interface_once() {
+    let peer = PEER.replace("10.0.0.2", "fe80::1%eth0");
+    parse(&format!("{HEAD}{peer}")).expect("it names its interface");
+    let peer = PEER.replace("10.0.0.2", "fe80::1");
+    parse(&format!("{HEAD}{peer}interface = \"eth0\"\n")).expect("it names its interface");
+    let peer = PEER.replace("10.0.0.2", "fe80::1%eth0");
+    says(
+        &fault(&format!("{peer}interface = \"eth1\"\n")),
+        &["behind eth0 and behind eth1", "rr.toml:7:13", "the address names its interface"],
+    );
+    says(
+        &fault(&format!("{PEER}interface = \"a/b\"\n")),
+        &["is not the name of an interface", "rr.toml:7:13"],
+    );
+}
+
+#[test]
+fn ttl_security_leaves_no_choice_of_ttl() {
+    parse(&format!("{HEAD}{PEER}ttl-security = 1\n")).expect("a direct neighbor");
+    says(&fault(&format!("{PEER}ttl-security = 0\n")), &["0 is not a number of hops", "rr.toml:7:16"]);
+    says(
+        &fault(&format!("{PEER}ttl = 1\nttl-security = 1\n")),
+        &["sends with TTL 255", "rr.toml:8:16", "remove ttl, or remove ttl-security"],
+    );
+}
+
+#[test]
+fn a_session_has_one_password_that_no_message_repeats() {
+    parse(&format!("{HEAD}{PEER}password = \"s3cret\"\n")).expect("a password");
+    parse(&format!("{HEAD}{PEER}password-file = \"/run/secret\"\n")).expect("a password");
+    let both = format!("{PEER}password = \"s3cret\"\npassword-file = \"/run/secret\"\n");
+    let long = format!("{PEER}password = \"{}\"\n", "s3cret".repeat(14));
+    let open = format!("{PEER}password = s3cret\n");
+    let number = format!("{PEER}password = 123s3cret\n");
+    let near = format!("{PEER}pasword = \"s3cret\"\n");
+    let list = format!("{PEER}password = [\"s3cret\"]\n");
+    let unended = format!("{PEER}password = \"s3cret\n");
+    let empty = format!("{PEER}password = \"\"\n");
+    for (text, words) in [
+        (&both, "not both"),
+        (&long, "84 octets"),
+        (&open, "cannot be read"),
+        (&number, "cannot be read"),
+        (&near, "did you mean `password`?"),
+        (&list, "cannot be read"),
+        (&unended, "cannot be read"),
+        (&empty, "the password is empty"),
+    ] {
+        let message = fault(text);
+        says(&message, &[words]);
+        assert!(!message.contains("s3cret"), "{message}");
+    }
+    says(&fault(&format!("{PEER}password-file = \"\"\n")), &["the password file has no name"]);
 }
 
 #[test]

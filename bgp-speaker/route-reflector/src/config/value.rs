@@ -5,14 +5,14 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::ops::Range;
 use std::str::FromStr;
 
-use bgp_speaker::Community;
+use bgp_speaker::{Community, Password};
 use ipnet::IpNet;
 use serde::de::{Deserialize, Deserializer, Error, SeqAccess, Visitor};
 use toml::Spanned;
 
 use super::parse::{
-    address, asn, community, hold_time, identifier, listen, port, prefix, range_limit, restart_time, seconds,
-    ttl,
+    ScopedAddress, address, asn, community, hold_time, hops, identifier, interface, listen, password,
+    peer_address, port, prefix, range_limit, restart_time, seconds, ttl,
 };
 
 /// Between the words of a refusal and its mend: `serde` errors carry one text only.
@@ -26,7 +26,7 @@ fn refuse<E: Error>(what: impl fmt::Display, mend: impl fmt::Display) -> E {
 macro_rules! quoted {
     ($(#[$doc:meta])* $name:ident($inner:ty), $expected:literal, $parse:path) => {
         $(#[$doc])*
-        #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+        #[derive(Debug, Clone, PartialEq, Eq)]
         pub(crate) struct $name(pub(crate) $inner);
 
         impl<'de> Deserialize<'de> for $name {
@@ -110,22 +110,40 @@ macro_rules! number {
 
 quoted!(
     /// The address of a peer or of this speaker.
+    #[derive(Copy)]
     Address(IpAddr), "an IP address in quotes, such as \"10.0.0.2\"", address
 );
 quoted!(
+    /// The address of a peer, with its interface where it is link-local.
+    PeerAddress(ScopedAddress),
+    "an IP address in quotes, such as \"10.0.0.2\" or \"fe80::2%eth0\"", peer_address
+);
+quoted!(
+    /// The name of an interface.
+    Interface(String), "the name of an interface in quotes, such as \"eth0\"", interface
+);
+quoted!(
+    /// The password of a session.
+    SessionPassword(Password), "a password in quotes", password
+);
+quoted!(
     /// A router identifier or cluster identifier: 32 bits, written as an IPv4 address.
+    #[derive(Copy)]
     Identifier(Ipv4Addr), "an identifier in quotes, written like an IPv4 address, such as \"10.0.0.1\"", identifier
 );
 quoted!(
     /// An address with a port to listen on.
+    #[derive(Copy)]
     Listen(SocketAddr), "an address with a port in quotes, such as \"10.0.0.1:179\" or \"[2001:db8::1]:179\"", listen
 );
 quoted!(
     /// A prefix without host bits.
+    #[derive(Copy)]
     Prefix(IpNet), "a prefix in quotes, such as \"10.1.0.0/26\"", prefix
 );
 quoted!(
     /// A community (RFC 1997).
+    #[derive(Copy)]
     CommunityValue(Community), "a community in quotes, such as \"65000:100\" or \"no-export\"", community
 );
 
@@ -210,6 +228,10 @@ number!(
 number!(
     /// An IP TTL.
     Ttl(u8), "a TTL from 1 to 255 (without quotes)", ttl
+);
+number!(
+    /// How many hops away a peer may be (RFC 5082).
+    Hops(u8), "a number of hops from 1 to 255 (without quotes)", hops
 );
 number!(
     /// How many peers a range may have.

@@ -17,14 +17,14 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use bgp_fsm::{ConnId, DownReason, Input, Negotiated, Output, Session, State, Stop};
+use bgp_fsm::{Cause, ConnId, DownReason, Input, Negotiated, Output, Session, State, Stop};
 use bgp_wire::{MessageType, Notification};
 use bytes::Bytes;
 use tokio::net::TcpStream;
 use tokio::time::{Instant, Sleep, sleep_until};
 
 use self::receive::FaultLog;
-use self::words::connect_failed;
+use self::words::{connect_failed, connection_lost, no_answer_with_password};
 use super::cell::{PeerCell, UpCell};
 use super::connection::Connection;
 use super::lingering::Lingering;
@@ -36,6 +36,7 @@ use crate::session;
 use crate::shared::Shared;
 use crate::socket::{self, Way};
 use crate::status::NegotiatedStatus;
+use crate::tcp::{Guard, Password};
 
 /// Rounds of one poll. A round reads one scratch buffer at most; after a few the task lets others run.
 const ROUNDS: usize = 4;
@@ -102,8 +103,9 @@ impl PeerTask {
         }
     }
 
-    /// Begins; to be called once, before the first poll.
-    pub(crate) fn start(&mut self) {
+    /// Begins, with the password that the peer is to have; to be called once, before the first poll.
+    pub(crate) fn start(&mut self, key: Option<Password>) {
+        self.way.guard.key = key;
         self.handle(Input::Start);
     }
 
@@ -115,7 +117,7 @@ impl PeerTask {
     fn drain(&mut self) {
         while let Some(output) = self.session.poll_output() {
             match output {
-                Output::Connect => self.dial = Some(Box::pin(socket::dial(self.way))),
+                Output::Connect => self.dial = Some(Box::pin(socket::dial(self.way.clone()))),
                 Output::AbortConnect => self.dial = None,
                 Output::Send(conn, bytes) => self.send(conn, bytes),
                 Output::Close(conn) => self.close(conn),
@@ -172,7 +174,10 @@ impl PeerTask {
 
     fn ended(&self, reason: &DownReason) {
         let peer = self.cell.address;
-        let reason = reason.to_string();
+        let reason = match &reason.cause {
+            Cause::ConnectTimedOut if self.way.guard.key.is_some() => no_answer_with_password(reason),
+            _ => reason.to_string(),
+        };
         if self.cell.down(&reason) {
             tracing::info!(%peer, %reason, "session ended");
         }
@@ -204,7 +209,14 @@ impl PeerTask {
     // Orders, dialling, accepting.
 
     fn take_orders(&mut self) -> bool {
-        let Some(Order::Stop(stop)) = self.mailbox.take_order() else { return false };
+        let stop = match self.mailbox.take_order() {
+            Some(Order::Stop(stop)) => stop,
+            Some(Order::Rekey(key)) => {
+                self.rekey(key);
+                return true;
+            }
+            None => return false,
+        };
         let silent = matches!(stop, Stop::Silent);
         self.handle(Input::Stop(stop));
         self.dial = None;
@@ -219,7 +231,9 @@ impl PeerTask {
     fn take_configuration(&mut self) -> bool {
         let Some(depth) = self.mailbox.take_reconfigured() else { return false };
         let config = self.cell.config();
+        let key = self.way.guard.key.take();
         self.way = way(&self.shared, &config);
+        self.way.guard.key = key;
         self.configure(&config);
         self.cell.set_keepalive(config.options.timers.keepalive);
         if self.stopping {
@@ -246,6 +260,22 @@ impl PeerTask {
         self.shared.is_restarting() && !self.cell.has_recovered()
     }
 
+    /// What is on the way meanwhile is lost as if the wire had dropped it, and TCP sends it again: the session outlives the
+    /// change if the peer follows within the hold time.
+    fn rekey(&mut self, key: Password) {
+        self.way.guard.key = Some(key);
+        let address = self.way.remote.ip();
+        let unsigned = |c: &Connection| Some((c.id, self.way.guard.sign(&c.stream, address).err()?));
+        let refused: Vec<_> = self.connections.iter().filter_map(unsigned).collect();
+        for (id, error) in refused {
+            self.lost(id, &connection_lost(&error));
+        }
+        // An attempt with the former password waits for an answer that may never come.
+        if self.dial.is_some() {
+            self.dial = Some(Box::pin(socket::dial(self.way.clone())));
+        }
+    }
+
     fn poll_dial(&mut self, cx: &mut Context<'_>) -> bool {
         let Some(dial) = &mut self.dial else { return false };
         let Poll::Ready(result) = dial.as_mut().poll(cx) else { return false };
@@ -259,13 +289,15 @@ impl PeerTask {
 
     fn take_accepted(&mut self) -> bool {
         let Some(stream) = self.mailbox.take_accepted() else { return false };
-        let remote = self.way.remote;
-        let adopted = socket::adopt(&stream, remote, self.way.ttl).and_then(|()| self.connection(stream));
-        // A connection that is broken already was none.
-        if let Ok(conn) = adopted
-            && !self.stopping
-        {
-            self.handle(Input::Accepted(conn));
+        if self.stopping {
+            return true;
+        }
+        match socket::adopt(&stream, &self.way).and_then(|()| self.connection(stream)) {
+            Ok(conn) => self.handle(Input::Accepted(conn)),
+            Err(error) => {
+                let peer = self.cell.address;
+                tracing::info!(%peer, %error, "connection refused");
+            }
         }
         true
     }
@@ -334,10 +366,12 @@ impl Drop for PeerTask {
 
 /// How a peer with this configuration is reached.
 fn way(shared: &Shared, config: &PeerConfig) -> Way {
+    let options = &config.options;
     Way {
         remote: SocketAddr::new(config.address, config.port),
         source: shared.source(config),
-        ttl: config.options.ttl_for(&config.peer_as, config.class, shared.asn),
+        ttl: options.ttl_for(&config.peer_as, config.class, shared.asn),
+        guard: Guard { key: None, hops: options.ttl_security, interface: options.interface.clone() },
     }
 }
 

@@ -2,12 +2,19 @@
 
 use std::io;
 
+use bgp_fsm::DownReason;
+
 pub(super) fn connect_failed(error: &io::Error) -> String {
     match error.kind() {
         io::ErrorKind::ConnectionRefused => "Connection refused: nothing listens there".into(),
         io::ErrorKind::AddrNotAvailable => "Cannot connect: the source address is not on this machine".into(),
         _ => format!("Cannot connect: {error}"),
     }
+}
+
+/// The kernel drops unsigned and wrongly signed segments without a word, at either end.
+pub(super) fn no_answer_with_password(reason: &DownReason) -> String {
+    format!("{reason}: unreachable, or the two ends do not have the same password (TCP-MD5)")
 }
 
 pub(super) fn connection_lost(error: &io::Error) -> String {

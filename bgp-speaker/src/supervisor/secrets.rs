@@ -1,0 +1,266 @@
+//! Passwords of peers and ranges: where they are needed, and what happens when there is none.
+//!
+//! A peer whose password cannot be had is *held*: its task exists and is not started, its connections are not taken, and its
+//! status says why. Nobody else is affected. What held it back is looked at again every few seconds.
+
+use std::collections::HashMap;
+use std::net::IpAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use ipnet::IpNet;
+
+use super::{Entry, Origin, Range, Supervisor};
+use crate::config::PeerConfig;
+use crate::error::SpeakerError;
+use crate::event::Event;
+use crate::peer::Order;
+use crate::tcp::{Password, Secret};
+
+/// Between two looks at password files and at peers that are held: a mounted secret changes rarely, and a look costs one
+/// read of a small file.
+pub(super) const REVIEW: Duration = Duration::from_secs(5);
+
+/// What a peer may begin with.
+pub(super) struct Admission {
+    /// Its password, if it is to have one.
+    pub(super) key: Option<Password>,
+    /// Why it can dial and not be dialled.
+    pub(super) note: Option<String>,
+}
+
+/// Passwords of one look, so that a file that many peers share is read once.
+#[derive(Default)]
+struct Reading(HashMap<PathBuf, Result<Password, String>>);
+
+impl Reading {
+    fn of(&mut self, secret: &Secret) -> Result<Password, String> {
+        match secret {
+            Secret::File(path) => self.0.entry(path.clone()).or_insert_with(|| secret.read()).clone(),
+            _ => secret.read(),
+        }
+    }
+}
+
+impl Supervisor {
+    /// Lets a peer begin, with its password on the listening sockets, or says why it is held.
+    pub(super) fn admit(&mut self, config: &PeerConfig, origin: Origin) -> Result<Admission, String> {
+        self.admit_with(config, origin, &mut Reading::default())
+    }
+
+    fn admit_with(
+        &mut self,
+        config: &PeerConfig,
+        origin: Origin,
+        reading: &mut Reading,
+    ) -> Result<Admission, String> {
+        let host = IpNet::from(config.address);
+        // Who came through a range was let in by the range.
+        if let Origin::Range(prefix) = origin {
+            let key = self.ranges.get(&prefix).and_then(|range| range.key.clone());
+            return match (&config.options.password, key) {
+                (Some(_), None) => Err("held down: the password of its range is not in use".into()),
+                (_, key) => Ok(Admission { key, note: None }),
+            };
+        }
+        self.listeners.set_hops(host, config.options.ttl_security);
+        let Some(secret) = &config.options.password else { return Ok(Admission { key: None, note: None }) };
+        self.secrets = true;
+        let key = reading.of(secret).map_err(|why| format!("held down: {why}"))?;
+        match self.listeners.set_key(host, &key) {
+            Ok(()) => Ok(Admission { key: Some(key), note: None }),
+            Err(error) if config.options.passive || !error.full => Err(format!("held down: {error}")),
+            // Its own sockets have room for the key; what comes in is refused.
+            Err(error) => Ok(Admission { key: Some(key), note: Some(format!("dials only: {error}")) }),
+        }
+    }
+
+    /// Whether a connection from this peer has been let in by its password, if it has one.
+    pub(super) fn came_by_key(&self, entry: &Entry) -> bool {
+        if entry.held.is_some() {
+            return false;
+        }
+        let peers = match entry.origin {
+            Origin::Configured | Origin::Mesh => IpNet::from(entry.cell.address),
+            Origin::Range(prefix) => prefix,
+        };
+        entry.key.is_none() || self.listeners.guards(peers)
+    }
+
+    /// Whether connections from a range were let in by its password, if it has one.
+    pub(super) fn takes_peers(&self, range: &Range) -> bool {
+        let guarded = || range.key.is_some() && self.listeners.guards(range.config.prefix);
+        range.config.options.password.is_none() || guarded()
+    }
+
+    pub(super) fn set_peer_password(
+        &mut self,
+        address: IpAddr,
+        secret: Option<Secret>,
+    ) -> Result<(), SpeakerError> {
+        let config = self.configured.get_mut(&address).ok_or(SpeakerError::UnknownPeer(address))?;
+        Arc::make_mut(config).options.password = secret;
+        self.settle(address);
+        Ok(())
+    }
+
+    pub(super) fn set_range_password(
+        &mut self,
+        prefix: IpNet,
+        secret: Option<Secret>,
+    ) -> Result<(), SpeakerError> {
+        let range = self.ranges.get_mut(&prefix).ok_or(SpeakerError::UnknownRange(prefix))?;
+        range.config.options.password = secret;
+        self.settle_range(prefix);
+        for address in self.members_of(|range| range == prefix) {
+            self.settle(address);
+        }
+        Ok(())
+    }
+
+    pub(super) fn set_mesh_password(&mut self, secret: Option<&Secret>) {
+        let mut wanted = self.mesh.clone();
+        for config in wanted.values_mut() {
+            Arc::make_mut(config).options.password = secret.cloned();
+        }
+        self.apply_mesh(wanted);
+    }
+
+    /// Puts what protects a range on the listening sockets and its members. Until its password was in use, it takes no
+    /// connection.
+    pub(crate) fn settle_range(&mut self, prefix: IpNet) {
+        self.settle_range_with(prefix, &mut Reading::default());
+    }
+
+    fn settle_range_with(&mut self, prefix: IpNet, reading: &mut Reading) {
+        let Some(range) = self.ranges.get_mut(&prefix) else { return };
+        self.listeners.set_hops(prefix, range.config.options.ttl_security);
+        let Some(secret) = &range.config.options.password else {
+            (range.key, range.trouble) = (None, None);
+            self.listeners.remove_key(prefix);
+            return;
+        };
+        self.secrets = true;
+        let key = match reading.of(secret) {
+            Ok(key) if range.key.as_ref() == Some(&key) && self.listeners.guards(prefix) => return,
+            Ok(key) => self.listeners.set_key(prefix, &key).map(|()| key).map_err(|e| e.to_string()),
+            Err(why) => Err(why),
+        };
+        match key {
+            Ok(key) => {
+                range.trouble = None;
+                range.key = Some(key.clone());
+                for address in self.members_of(|range| range == prefix) {
+                    self.use_key(address, &key);
+                }
+            }
+            Err(why) if range.trouble.as_ref() != Some(&why) => {
+                tracing::warn!(range = %prefix, %why, "the password of the listen range cannot be put in use");
+                range.trouble = Some(why);
+            }
+            Err(_) => {}
+        }
+    }
+
+    /// Gives a peer another password, or lets it begin.
+    fn use_key(&mut self, address: IpAddr, key: &Password) {
+        let Some(entry) = self.peers.get_mut(&address) else { return };
+        let is_new = entry.key.replace(key.clone()).as_ref() != Some(key);
+        match entry.held.take() {
+            Some(mut task) => {
+                task.start(Some(key.clone()));
+                self.running.insert(self.tasks.spawn(*task).id(), entry.cell.clone());
+                entry.cell.note(None);
+            }
+            None if is_new => entry.mailbox.order(Order::Rekey(key.clone())),
+            None => {}
+        }
+    }
+
+    /// Protects a peer as its changed configuration says. It had a password before if it has one now.
+    pub(crate) fn rearm(&mut self, address: IpAddr) {
+        let Some(entry) = self.peers.get(&address) else { return };
+        let (config, host) = (entry.cell.config(), IpNet::from(address));
+        match entry.origin {
+            Origin::Configured | Origin::Mesh => {
+                self.listeners.set_hops(host, config.options.ttl_security);
+                self.review_peer(address, &mut Reading::default());
+            }
+            Origin::Range(prefix) => {
+                self.listeners.forget(host);
+                if let Some(key) = self.ranges.get(&prefix).and_then(|range| range.key.clone()) {
+                    self.use_key(address, &key);
+                }
+            }
+        }
+    }
+
+    /// Looks again at the password of a peer: one that is held may begin, one whose password changed gets the new one.
+    fn review_peer(&mut self, address: IpAddr, reading: &mut Reading) {
+        let Some(entry) = self.peers.get(&address) else { return };
+        let config = entry.cell.config();
+        let Some(secret) = &config.options.password else { return };
+        if entry.held.is_some() {
+            match self.admit_with(&config, entry.origin, reading) {
+                Ok(Admission { key: Some(key), note }) => {
+                    self.use_key(address, &key);
+                    self.note(address, note);
+                }
+                Ok(_) => {}
+                Err(why) => self.tell_held(address, &why),
+            }
+            return;
+        }
+        let note = match reading.of(secret) {
+            Ok(key) if entry.key.as_ref() == Some(&key) && self.came_by_key(entry) => None,
+            Ok(key) => {
+                let refused = self.listeners.set_key(IpNet::from(address), &key).err();
+                self.use_key(address, &key);
+                refused.map(|error| format!("dials only: {error}"))
+            }
+            // The session is as safe as it was.
+            Err(why) => Some(format!("the former password stays in use: {why}")),
+        };
+        self.note(address, note);
+    }
+
+    fn note(&self, address: IpAddr, note: Option<String>) {
+        let Some(entry) = self.peers.get(&address) else { return };
+        if entry.cell.note(note.clone())
+            && let Some(note) = note
+        {
+            tracing::warn!(peer = %address, "{note}");
+        }
+    }
+
+    /// Says why a peer is held, once.
+    pub(super) fn tell_held(&self, address: IpAddr, why: &str) {
+        let Some(entry) = self.peers.get(&address) else { return };
+        if entry.cell.note(Some(why.to_owned())) {
+            tracing::warn!(peer = %address, "{why}");
+            self.shared.emit(Event::PeerDown { peer: address, reason: why.to_owned() });
+        }
+    }
+
+    /// Looks at password files and held peers again.
+    pub(super) fn review(&mut self) {
+        let reading = &mut Reading::default();
+        let is_file = |secret: &Option<Secret>| matches!(secret, Some(Secret::File(_)));
+        let ranges: Vec<IpNet> = (self.ranges.iter())
+            .filter(|(_, range)| is_file(&range.config.options.password) || !self.takes_peers(range))
+            .map(|(prefix, _)| *prefix)
+            .collect();
+        for prefix in ranges {
+            self.settle_range_with(prefix, reading);
+        }
+        let peers: Vec<IpAddr> = (self.peers.iter())
+            .filter(|(_, e)| !matches!(e.origin, Origin::Range(_)))
+            .filter(|(_, e)| is_file(&e.cell.config().options.password) || !self.came_by_key(e))
+            .map(|(address, _)| *address)
+            .collect();
+        for address in peers {
+            self.review_peer(address, reading);
+        }
+    }
+}

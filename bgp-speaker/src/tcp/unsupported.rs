@@ -1,0 +1,17 @@
+//! Systems other than Linux: what cannot be protected is refused, not left open.
+
+use std::io;
+
+use ipnet::IpNet;
+
+pub(super) fn set_md5_key<S>(_: S, _: IpNet, _: &[u8]) -> io::Result<()> {
+    Err(io::ErrorKind::Unsupported.into())
+}
+
+pub(super) fn set_min_ttl<S>(_: S, _: bool, least: u8) -> io::Result<()> {
+    if least == 0 { Ok(()) } else { Err(io::ErrorKind::Unsupported.into()) }
+}
+
+pub(super) fn peek<S>(_: S, _: &mut [u8]) -> io::Result<usize> {
+    Err(io::ErrorKind::Unsupported.into())
+}
