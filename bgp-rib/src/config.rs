@@ -140,6 +140,9 @@ pub struct PeerParams {
     pub enforce_first_as: bool,
     /// Whether both sides bracket a refresh with BoRR and EoRR (RFC 7313).
     pub enhanced_refresh: bool,
+    /// Whether the peer sent the Graceful Restart capability, by which it promises End-of-RIB (RFC 4724 §2): until then
+    /// its BoRR is ignored (RFC 7313 §4).
+    pub graceful_restart: bool,
     /// The families whose stale routes stay when this session takes over from an ended one (RFC 4724 §4.2: forwarding
     /// state preserved); the others go at once.
     pub keep_stale: FamilySet,
@@ -179,6 +182,7 @@ impl PeerParams {
             allow_own_as: 0,
             enforce_first_as: true,
             enhanced_refresh: false,
+            graceful_restart: false,
             stale_time: STALE_TIME,
         }
     }

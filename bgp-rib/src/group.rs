@@ -59,11 +59,16 @@ impl Reader {
     }
 
     /// The peer asks to be told everything again. What it has not been told yet it will be told anyway.
-    pub(crate) fn ask_refresh(&mut self) {
+    pub(crate) fn ask_refresh(&mut self, bracketed: bool) {
         match &mut self.refresh {
-            Some(walk) => walk.again = true,
-            none => *none = Some(RefreshWalk::new(self.cursor)),
+            Some(walk) => walk.again |= walk.begun,
+            none => *none = Some(RefreshWalk::new(bracketed)),
         }
+    }
+
+    /// Whether a refresh has still to wait: BoRR is not said before End-of-RIB (RFC 7313 §4).
+    pub(crate) fn refresh_waits(&self) -> bool {
+        self.end_of_rib != EndOfRib::Sent && self.refresh.is_some_and(|walk| walk.bracketed)
     }
 
     /// Whether there is nothing to hand out.
@@ -89,10 +94,13 @@ pub(crate) enum EndOfRib {
 /// A second cursor that tells again what was told (RFC 2918, RFC 7313).
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct RefreshWalk {
-    pub(crate) cursor: u64,
-    pub(crate) end: u64,
-    /// BoRR was sent.
+    /// Both sides know BoRR and EoRR.
+    pub(crate) bracketed: bool,
+    /// It began, with BoRR if bracketed.
     pub(crate) begun: bool,
+    pub(crate) cursor: u64,
+    /// Where the main cursor was when it began: what is behind that is told anyway.
+    pub(crate) end: u64,
     /// The walk is over; EoRR is due when the main cursor has passed this: what moved meanwhile.
     pub(crate) finish: Option<u64>,
     /// Asked for again meanwhile.
@@ -100,8 +108,8 @@ pub(crate) struct RefreshWalk {
 }
 
 impl RefreshWalk {
-    pub(crate) fn new(end: u64) -> Self {
-        Self { cursor: 0, end, begun: false, finish: None, again: false }
+    pub(crate) fn new(bracketed: bool) -> Self {
+        Self { bracketed, begun: false, cursor: 0, end: 0, finish: None, again: false }
     }
 }
 

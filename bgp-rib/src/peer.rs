@@ -137,11 +137,15 @@ pub(crate) struct PeerTable {
     pub(crate) received: u32,
     pub(crate) accepted: u32,
     pub(crate) current: u32,
-    /// The generation that routes are told in now; and the one whose routes may stay although stale.
+    /// The generation that routes are told in now; and the oldest whose routes may stay although stale.
     pub(crate) generation: u16,
     pub(crate) kept: u16,
     /// Paths of other generations are being removed.
     pub(crate) sweeping: bool,
+    /// End-of-RIB has to come before a refresh can begin (RFC 7313 §4).
+    pub(crate) initial: bool,
+    /// It said BoRR, and not yet EoRR (RFC 7313 §4).
+    pub(crate) refreshing: bool,
     /// How many prefixes it is best for, by how far the route may go.
     pub(crate) best: [u32; 3],
     /// Its Adj-RIB-Out: a cursor. `None` while the family is not negotiated or the session is down.
@@ -159,20 +163,26 @@ impl PeerTable {
             generation: 0,
             kept: 0,
             sweeping: false,
+            initial: false,
+            refreshing: false,
             best: [0; 3],
             reader: None,
         }
     }
 
-    /// Routes told from now on are of a new generation; what stands is stale.
+    /// Routes told from now on are of a new generation; what stands is stale. Within a refresh what was stale by it stays
+    /// stale: only EoRR ends it (RFC 7313 §4).
     pub(crate) fn begin_generation(&mut self) {
-        self.kept = self.generation;
+        if !self.refreshing {
+            self.kept = self.generation;
+        }
         self.generation = self.generation.wrapping_add(1);
         self.current = 0;
     }
 
     /// Everything that is not of the current generation goes.
     pub(crate) fn sweep_stale(&mut self) {
+        (self.initial, self.refreshing) = (false, false);
         self.kept = self.generation;
         self.sweeping = self.received > self.current;
     }
@@ -184,6 +194,11 @@ impl PeerTable {
 
     /// Whether a path of this generation is to be removed.
     pub(crate) fn sweeps(&self, generation: u16) -> bool {
-        generation != self.generation && generation != self.kept
+        self.behind(generation) > self.behind(self.kept)
+    }
+
+    /// How many generations ago this one was.
+    pub(crate) fn behind(&self, generation: u16) -> u16 {
+        self.generation.wrapping_sub(generation)
     }
 }

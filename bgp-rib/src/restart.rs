@@ -5,14 +5,53 @@ use crate::slab::NONE;
 use crate::table::{Shared, Table};
 
 impl<K: Key> Table<K> {
-    /// The session ended, or the peer begins to tell everything again (RFC 7313 §4.2 BoRR): what it told is stale.
+    /// The session ended: what it told is stale. What a refresh had made stale has been told in this session and stays too.
     pub(crate) fn age(&mut self, slot: u32) {
         let peer = self.peer_mut(slot);
         peer.begin_generation();
         peer.sweep_older();
+        (peer.initial, peer.refreshing) = (false, false);
     }
 
-    /// The peer has told everything (End-of-RIB, EoRR) or had time enough: what it did not tell again goes.
+    /// A session is up and tells everything. Refreshes wait for its End-of-RIB if the peer is bound to say one, and while
+    /// kept routes of the former session stand (RFC 7313 §4).
+    pub(crate) fn begin_initial(&mut self, slot: u32, says_end: bool) {
+        let keeps = self.keeps(slot);
+        self.peer_mut(slot).initial = says_end || keeps;
+    }
+
+    /// Whether any route of a peer stands that is not to be swept: the newest is the last to go.
+    fn keeps(&self, slot: u32) -> bool {
+        let Some(peer) = self.peer(slot).filter(|peer| peer.newest != NONE) else { return false };
+        !peer.sweeps(self.paths[peer.newest].generation)
+    }
+
+    /// BoRR: the peer begins to tell everything again, and what it told before is stale (RFC 7313 §4). Before its
+    /// End-of-RIB the message is to be ignored: routes that were kept from the former session would lose their stay.
+    pub(crate) fn begin_refresh(&mut self, slot: u32) {
+        let peer = self.peer_mut(slot);
+        if peer.initial {
+            tracing::warn!(peer = slot, family = %K::FAMILY, "BoRR before End-of-RIB: ignored");
+            return;
+        }
+        peer.begin_generation();
+        peer.refreshing = true;
+    }
+
+    /// EoRR: what was not told since BoRR goes (RFC 7313 §4); without BoRR it says nothing. Whether there is anything to sweep.
+    pub(crate) fn end_refresh(&mut self, slot: u32) -> bool {
+        let refreshing = self.peer(slot).is_some_and(|peer| peer.refreshing);
+        refreshing && self.told_everything(slot)
+    }
+
+    /// End-of-RIB: what was kept from the former session and not told again goes (RFC 4724 §4.2). Within a refresh it
+    /// speaks of nothing that is stale by that. Whether there is anything to sweep.
+    pub(crate) fn end_initial(&mut self, slot: u32) -> bool {
+        let refreshing = self.peer(slot).is_some_and(|peer| peer.refreshing);
+        !refreshing && self.told_everything(slot)
+    }
+
+    /// The peer has told everything or had time enough: what it did not tell again goes.
     /// Whether there is anything to sweep.
     pub(crate) fn told_everything(&mut self, slot: u32) -> bool {
         let peer = self.peer_mut(slot);

@@ -216,7 +216,8 @@ impl Rib {
             on_table!(self, block.family(), table => unreach(table, shared, peer.0, &block));
         }
         if let Some(family) = update.end_of_rib().filter(|&family| families.contains(family)) {
-            self.told_everything(peer.0, family);
+            let sweep = on_table!(self, family, table => table.end_initial(peer.0));
+            self.sweep_if(peer.0, sweep);
             self.events.push_back(Event::EndOfRib(peer, family));
         }
         let mut block = core::mem::take(&mut self.block);
@@ -301,21 +302,28 @@ impl Rib {
         match refresh.kind {
             RefreshKind::REQUEST => {
                 on_table!(self, refresh.family, table => if let Some(reader) = table.reader_mut(peer.0) {
-                    reader.ask_refresh();
+                    reader.ask_refresh(enhanced);
                 });
                 self.say_pending(peer.0);
             }
             RefreshKind::BEGIN if enhanced => {
-                on_table!(self, refresh.family, table => table.age(peer.0));
-                self.sweeps.insert(peer.0);
+                on_table!(self, refresh.family, table => table.begin_refresh(peer.0));
             }
-            RefreshKind::END if enhanced => self.told_everything(peer.0, refresh.family),
+            RefreshKind::END if enhanced => {
+                let sweep = on_table!(self, refresh.family, table => table.end_refresh(peer.0));
+                self.sweep_if(peer.0, sweep);
+            }
             _ => {}
         }
     }
 
     pub(crate) fn told_everything(&mut self, slot: u32, family: Family) {
-        if on_table!(self, family, table => table.told_everything(slot)) == Some(true) {
+        let sweep = on_table!(self, family, table => table.told_everything(slot));
+        self.sweep_if(slot, sweep);
+    }
+
+    fn sweep_if(&mut self, slot: u32, sweep: Option<bool>) {
+        if sweep == Some(true) {
             self.sweeps.insert(slot);
         }
     }

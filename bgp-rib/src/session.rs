@@ -43,6 +43,7 @@ impl Rib {
         tracing::debug!(peer = slot, address = %peer.params.peer_address, has_past, is_another, "peer up");
         self.set_deadline(slot, None);
         let stale_time = peer.params.stale_time;
+        let says_end = peer.params.graceful_restart;
         let own_cluster = peer.params.cluster_id.is_some();
         self.shared.peers.put(slot, peer);
         if own_cluster {
@@ -58,6 +59,7 @@ impl Rib {
             }
             if families.contains(family) {
                 let shared = &self.shared;
+                on_table!(self, family, table => table.begin_initial(slot, says_end));
                 on_table!(self, family, table => table.join(shared, slot));
             }
         }
@@ -98,10 +100,16 @@ impl Rib {
     pub(crate) fn expire(&mut self) {
         while let Some(&(at, slot)) = self.deadlines.first().filter(|(at, _)| *at <= self.now) {
             self.deadlines.remove(&(at, slot));
-            if let Some(peer) = self.shared.peers.get_mut(slot) {
-                peer.stale_until = None;
+            let Some(peer) = self.shared.peers.get_mut(slot) else { continue };
+            peer.stale_until = None;
+            let up = peer.up;
+            for family in FAMILIES {
+                // Of a session that is up it is over for what its predecessor left, and for nothing else.
+                let due = on_table!(self, family, table => table.peer(slot).is_some_and(|peer| peer.initial));
+                if !up || due == Some(true) {
+                    self.told_everything(slot, family);
+                }
             }
-            FAMILIES.into_iter().for_each(|family| self.told_everything(slot, family));
         }
     }
 

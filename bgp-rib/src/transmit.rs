@@ -31,7 +31,6 @@ impl<K: Key> Table<K> {
         budget: usize,
         chunks: &mut Vec<Bytes>,
     ) -> Progress {
-        let enhanced = shared.peers.up(slot).is_some_and(|peer| peer.params.enhanced_refresh);
         let mut first = chunks.len();
         let mut bytes = 0;
         for _ in 0..MAX_BATCHES {
@@ -47,7 +46,7 @@ impl<K: Key> Table<K> {
                     self.read_on(shared, draft, slot, chunks);
                 }
                 self.close_initial(slot, chunks);
-                self.refresh_on(shared, draft, slot, enhanced, chunks);
+                self.refresh_on(shared, draft, slot, chunks);
             }
             bytes += chunks[first..].iter().map(Bytes::len).sum::<usize>();
             first = chunks.len();
@@ -133,21 +132,14 @@ impl<K: Key> Table<K> {
     }
 
     /// Tells a stretch again for a refresh, between BoRR and EoRR where both sides know them (RFC 7313 §4).
-    fn refresh_on(
-        &mut self,
-        shared: &Shared,
-        draft: &mut Draft,
-        slot: u32,
-        enhanced: bool,
-        chunks: &mut Vec<Bytes>,
-    ) {
+    fn refresh_on(&mut self, shared: &Shared, draft: &mut Draft, slot: u32, chunks: &mut Vec<Bytes>) {
         let head = self.log.head();
         let Some(reader) = self.reader(slot) else { return };
         let (group, cursor) = (reader.group, reader.cursor);
-        let Some(mut walk) = reader.refresh else { return };
+        let Some(mut walk) = reader.refresh.filter(|_| !reader.refresh_waits()) else { return };
         if !walk.begun {
-            walk.begun = true;
-            bracket(K::FAMILY, RefreshKind::BEGIN, enhanced, chunks);
+            (walk.begun, walk.end) = (true, cursor);
+            bracket(K::FAMILY, RefreshKind::BEGIN, walk.bracketed, chunks);
         }
         if walk.cursor < walk.end {
             walk.cursor =
@@ -158,8 +150,8 @@ impl<K: Key> Table<K> {
         }
         let mut refresh = Some(walk);
         if walk.finish.is_some_and(|at| cursor >= at) {
-            bracket(K::FAMILY, RefreshKind::END, enhanced, chunks);
-            refresh = walk.again.then(|| RefreshWalk::new(cursor));
+            bracket(K::FAMILY, RefreshKind::END, walk.bracketed, chunks);
+            refresh = walk.again.then(|| RefreshWalk::new(walk.bracketed));
         }
         if let Some(reader) = self.reader_mut(slot) {
             reader.refresh = refresh;
@@ -167,8 +159,8 @@ impl<K: Key> Table<K> {
     }
 }
 
-fn bracket(family: bgp_wire::Family, kind: RefreshKind, enhanced: bool, chunks: &mut Vec<Bytes>) {
-    if enhanced {
+fn bracket(family: bgp_wire::Family, kind: RefreshKind, bracketed: bool, chunks: &mut Vec<Bytes>) {
+    if bracketed {
         let mut out = BytesMut::new();
         RouteRefresh { family, kind }.encode(&mut out);
         chunks.push(out.freeze());

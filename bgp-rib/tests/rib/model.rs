@@ -2,14 +2,16 @@
 //! bytes that it was sent, exactly what the rules say.
 
 use core::time::Duration;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
 use bgp_rib::{
     Event, Input, Origination, OwnerId, PathVerdict, PeerId, PeerParams, Policy, Reachability, Retain,
     RibConfig, RouteFilter, Source,
 };
-use bgp_wire::{ClusterId, Community, FamilySet, NextHop, PathAttributes, PeerKind, RefreshKind, RouterId};
+use bgp_wire::{
+    ClusterId, Community, Family, FamilySet, NextHop, PathAttributes, PeerKind, RefreshKind, RouterId,
+};
 use ipnet::IpNet;
 use proptest::prelude::*;
 
@@ -93,6 +95,7 @@ fn params(peer: u8, variant: u8) -> PeerParams {
         params.peer_router_id = RouterId(params.peer_router_id.0 + 0x100);
     }
     params.enhanced_refresh |= peer == 1;
+    params.graceful_restart = peer == 4 && variant == 1;
     params
 }
 
@@ -154,6 +157,9 @@ struct World {
     lab: Lab,
     facts: Facts,
     deadlines: BTreeMap<PeerId, Duration>,
+    /// Whose End-of-RIB has to come before a refresh; who said BoRR and not yet EoRR.
+    initial: BTreeSet<(PeerId, Family)>,
+    refreshing: BTreeSet<(PeerId, Family)>,
     follower: BTreeMap<IpNet, (Option<NextHop>, Vec<NextHop>)>,
     reader: bgp_rib::ReaderId,
 }
@@ -167,7 +173,15 @@ impl World {
         (config.batch_prefixes, config.turn) = (2, 2);
         let mut lab = Lab::with(config);
         let reader = lab.rib.open_reader();
-        Self { lab, facts: Facts::default(), deadlines: BTreeMap::new(), follower: BTreeMap::new(), reader }
+        Self {
+            lab,
+            facts: Facts::default(),
+            deadlines: BTreeMap::new(),
+            initial: BTreeSet::new(),
+            refreshing: BTreeSet::new(),
+            follower: BTreeMap::new(),
+            reader,
+        }
     }
 
     fn is_up(&self, peer: PeerId) -> bool {
@@ -237,6 +251,11 @@ impl World {
                 if self.facts.told.keys().any(|(_, from, _)| *from == Teller::Peer(id)) {
                     self.deadlines.insert(id, self.lab.now + params.stale_time);
                 }
+                for family in [V4, V6] {
+                    if params.graceful_restart || self.has_routes(id, family) {
+                        self.initial.insert((id, family));
+                    }
+                }
                 self.judge(id, &params.import);
                 self.facts.sessions.insert(id, (params, true));
             }
@@ -247,7 +266,12 @@ impl World {
                 }
                 self.lab.down(peer, if stale { Retain::Stale } else { Retain::Nothing });
                 self.facts.sessions.get_mut(&peer).unwrap().1 = false;
-                self.age(peer);
+                for family in [V4, V6] {
+                    self.initial.remove(&(peer, family));
+                    // What a refresh made stale was told in this session.
+                    let refreshing = self.refreshing.remove(&(peer, family));
+                    self.age(peer, family, if refreshing { 1 } else { u32::MAX });
+                }
                 self.forget_stale(peer, if stale { 1 } else { 0 });
                 self.deadlines.remove(&peer);
                 if stale {
@@ -258,7 +282,10 @@ impl World {
                 let peer = PeerId(u32::from(peer));
                 if self.is_up(peer) {
                     self.lab.end_of_rib(peer, V4);
-                    self.forget_stale_of(peer, 0, |prefix| family_of(prefix) == V4);
+                    self.initial.remove(&(peer, V4));
+                    if !self.refreshing.contains(&(peer, V4)) {
+                        self.forget_stale_of(peer, 0, |prefix| family_of(prefix) == V4);
+                    }
                 }
             }
             Step::RefreshFromPeer { peer } => {
@@ -270,17 +297,22 @@ impl World {
             Step::Begin { peer } => {
                 let peer = PeerId(u32::from(peer));
                 if self.is_up(peer) && self.facts.sessions[&peer].0.enhanced_refresh {
-                    self.lab.refresh(peer, V4, RefreshKind::BEGIN);
-                    self.lab.refresh(peer, V6, RefreshKind::BEGIN);
-                    self.age(peer);
-                    self.forget_stale(peer, 1);
+                    for family in [V4, V6] {
+                        self.lab.refresh(peer, family, RefreshKind::BEGIN);
+                        if !self.initial.contains(&(peer, family)) {
+                            self.refreshing.insert((peer, family));
+                            self.age(peer, family, 1);
+                        }
+                    }
                 }
             }
             Step::End { peer } => {
                 let peer = PeerId(u32::from(peer));
                 if self.is_up(peer) && self.facts.sessions[&peer].0.enhanced_refresh {
                     self.lab.refresh(peer, V6, RefreshKind::END);
-                    self.forget_stale_of(peer, 0, |prefix| family_of(prefix) == V6);
+                    if self.refreshing.remove(&(peer, V6)) {
+                        self.forget_stale_of(peer, 0, |prefix| family_of(prefix) == V6);
+                    }
                 }
             }
             Step::Originate { owner, prefixes: bits, attributes } => {
@@ -347,7 +379,12 @@ impl World {
                     .collect();
                 for peer in due {
                     self.deadlines.remove(&peer);
-                    self.forget_stale(peer, 0);
+                    for family in [V4, V6] {
+                        // What a refresh made stale is not bounded by this time.
+                        if self.initial.remove(&(peer, family)) || !self.is_up(peer) {
+                            self.forget_stale_of(peer, 0, |prefix| family_of(prefix) == family);
+                        }
+                    }
                 }
             }
             Step::Settle => self.lab.settle(),
@@ -363,10 +400,18 @@ impl World {
         }
     }
 
-    fn age(&mut self, peer: PeerId) {
-        for ((_, from, _), path) in &mut self.facts.told {
-            path.stale += u32::from(*from == Teller::Peer(peer));
+    /// What a peer told becomes staler by one, `most` at most.
+    fn age(&mut self, peer: PeerId, family: Family, most: u32) {
+        for ((prefix, from, _), path) in &mut self.facts.told {
+            if *from == Teller::Peer(peer) && family_of(prefix) == family {
+                path.stale = most.min(path.stale + 1);
+            }
         }
+    }
+
+    fn has_routes(&self, peer: PeerId, family: Family) -> bool {
+        let mut routes = self.facts.told.keys();
+        routes.any(|(prefix, from, _)| *from == Teller::Peer(peer) && family_of(prefix) == family)
     }
 
     fn all_prefixes() -> Vec<IpNet> {

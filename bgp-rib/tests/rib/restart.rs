@@ -2,7 +2,7 @@
 
 use core::time::Duration;
 
-use bgp_rib::{Event, Input, Retain, RibConfig};
+use bgp_rib::{Event, Input, PeerParams, Retain, RibConfig};
 use bgp_wire::{FamilySet, PathAttributes, RefreshKind};
 use ipnet::{IpNet, Ipv4Net};
 
@@ -218,4 +218,92 @@ fn a_peer_that_comes_back_as_another_does_not_inherit_kept_routes() {
         ..attributes(&[])
     };
     assert_eq!(views, [(many(1)[0], expected)]);
+}
+
+fn enhanced(n: u8) -> PeerParams {
+    PeerParams { enhanced_refresh: true, ..client(n) }
+}
+
+#[test]
+fn a_refresh_begun_before_end_of_rib_leaves_kept_routes_until_end_of_rib() {
+    let mut lab = Lab::new();
+    let (one, two) = (lab.up(1, enhanced(1)), lab.up(2, client(2)));
+    lab.announce(one, &many(3), next_hop(1), &attributes(&[]));
+    lab.drain_all();
+    lab.down(one, Retain::Stale);
+    let one = lab.up(1, enhanced(1));
+    lab.refresh(one, V4, RefreshKind::BEGIN);
+    lab.announce(one, &many(1), next_hop(1), &attributes(&[]));
+    lab.refresh(one, V4, RefreshKind::END);
+    lab.drain_all();
+    assert_eq!(lab.view(two).len(), 3, "kept routes wait for End-of-RIB");
+    lab.end_of_rib(one, V4);
+    lab.drain_all();
+    assert_eq!(lab.view(two).keys().copied().collect::<Vec<_>>(), many(1));
+}
+
+#[test]
+fn of_a_peer_that_promised_end_of_rib_no_refresh_counts_before_it() {
+    let mut lab = Lab::new();
+    let params = PeerParams { graceful_restart: true, ..enhanced(1) };
+    let (one, two) = (lab.up(1, params), lab.up(2, client(2)));
+    lab.announce(one, &many(3), next_hop(1), &attributes(&[]));
+    lab.refresh(one, V4, RefreshKind::BEGIN);
+    lab.refresh(one, V4, RefreshKind::END);
+    lab.drain_all();
+    assert_eq!(lab.view(two).len(), 3);
+    lab.end_of_rib(one, V4);
+    lab.refresh(one, V4, RefreshKind::BEGIN);
+    lab.refresh(one, V4, RefreshKind::END);
+    lab.drain_all();
+    assert!(lab.view(two).is_empty());
+}
+
+#[test]
+fn the_end_of_a_refresh_that_never_began_sweeps_nothing() {
+    let mut lab = Lab::new();
+    let (one, two) = (lab.up(1, enhanced(1)), lab.up(2, client(2)));
+    lab.announce(one, &many(3), next_hop(1), &attributes(&[]));
+    lab.down(one, Retain::Stale);
+    let one = lab.up(1, enhanced(1));
+    lab.refresh(one, V4, RefreshKind::END);
+    lab.drain_all();
+    assert_eq!(lab.view(two).len(), 3);
+}
+
+#[test]
+fn a_refresh_begun_anew_and_an_empty_update_within_it_sweep_nothing_before_its_end() {
+    let mut lab = Lab::new();
+    let (one, two) = (lab.up(1, enhanced(1)), lab.up(2, client(2)));
+    lab.announce(one, &many(4), next_hop(1), &attributes(&[]));
+    lab.end_of_rib(one, V4);
+    for told in [&many(1)[..], &many(2)[1..]] {
+        lab.refresh(one, V4, RefreshKind::BEGIN);
+        lab.announce(one, told, next_hop(1), &attributes(&[]));
+        lab.end_of_rib(one, V4);
+        lab.drain_all();
+        assert_eq!(lab.view(two).len(), 4);
+    }
+    lab.refresh(one, V4, RefreshKind::END);
+    lab.drain_all();
+    assert_eq!(lab.view(two).keys().copied().collect::<Vec<_>>(), many(2)[1..]);
+}
+
+#[test]
+fn a_refresh_asked_for_during_the_first_walk_comes_whole_behind_end_of_rib() {
+    let mut lab = Lab::with(RibConfig { batch_prefixes: 2, ..RibConfig::new(LOCAL_AS, router_id(254)) });
+    let one = lab.up(1, client(1));
+    lab.announce(one, &many(10), next_hop(1), &attributes(&[]));
+    let two = lab.up(2, enhanced(2));
+    assert!(lab.read_once(two, 1));
+    lab.refresh(two, V4, RefreshKind::REQUEST);
+    while lab.remotes[&two].markers.is_empty() {
+        assert!(lab.read_once(two, 1));
+    }
+    assert!(lab.remotes[&two].end_of_rib.contains(&V4));
+    lab.drain(two);
+    assert_eq!(lab.remotes[&two].markers, [RefreshKind::BEGIN, RefreshKind::END]);
+    let mut again = lab.remotes[&two].announced[10..].to_vec();
+    again.sort_unstable();
+    assert_eq!(again, many(10), "everything stands behind BoRR");
 }

@@ -303,7 +303,13 @@ impl Remote {
             let message = codec.decode(&bytes.slice(at..at + frame.len)).expect("we send lawful messages");
             match message {
                 Message::Update(update) => self.hear_update(&update.view()),
-                Message::RouteRefresh(refresh) => self.markers.push(refresh.kind),
+                Message::RouteRefresh(refresh) => {
+                    assert!(
+                        self.end_of_rib.contains(&refresh.family),
+                        "BoRR before End-of-RIB (RFC 7313 §4)"
+                    );
+                    self.markers.push(refresh.kind);
+                }
                 other => panic!("the tables send no {other:?}"),
             }
             at += frame.len;
