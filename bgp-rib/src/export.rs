@@ -237,12 +237,15 @@ pub(crate) fn passes_inside(to: &GroupKey, from: Origin) -> bool {
 /// | MULTI_EXIT_DISC (RFC 4271 §5.1.4) | kept | removed unless originated here |
 /// | AS_PATH (RFC 4271 §5.1.2) | kept | our AS in front |
 /// | ORIGINATOR_ID, CLUSTER_LIST (RFC 4456 §8) | stamped if reflected | removed |
+/// | AIGP (RFC 7311 §3.1), PREFIX_SID (RFC 8669 §8) | kept | removed |
+/// | extended communities that are not transitive (RFC 4360 §6) | kept | removed |
 pub(crate) fn rewrite(to: &GroupKey, from: Origin) -> Rewrite {
     let mut how = Rewrite { two_octet_as: !to.codec.four_octet_as, ..Rewrite::default() };
     match to.kind {
         PeerKind::Internal => how.local_pref = Edit::SetIfAbsent(DEFAULT_LOCAL_PREF),
         PeerKind::External => {
             how.local_pref = Edit::Remove;
+            how.leaves_as = true;
             how.prepend = Some((to.local_as, 1));
             if from != Origin::Local {
                 how.med = Edit::Remove;

@@ -1,7 +1,8 @@
 //! From a canonical block to what one group of peers is sent: one walk that copies what it does not change.
 use crate::attributes::{
-    Aggregator, AsPathView, AttributeCode, AttributeFlags, RawAttribute, RawAttributes, SegmentKind,
-    SegmentWriter, lasting_flags, patched_attribute, push_attribute, push_header, push_word, wire_flags,
+    Aggregator, AsPathView, AttributeCode, AttributeFlags, ExtendedCommunity, RawAttribute, RawAttributes,
+    SegmentKind, SegmentWriter, lasting_flags, patched_attribute, push_attribute, push_header, push_word,
+    wire_flags,
 };
 use crate::parse::front32;
 use crate::path_attributes::AttributeSet;
@@ -49,6 +50,9 @@ pub struct Rewrite {
     pub cluster_list: ClusterEdit,
     /// ONLY_TO_CUSTOMER.
     pub only_to_customer: Edit<Asn>,
+    /// Leave behind what stays within an AS: AIGP (RFC 7311 §3.1), PREFIX_SID (RFC 8669 §8), and the extended communities
+    /// of both kinds that are not transitive (RFC 4360 §6).
+    pub leaves_as: bool,
     /// The peer reads AS numbers of two octets: AS_TRANS, AS4_PATH and AS4_AGGREGATOR where needed (RFC 6793 §4.2.2).
     pub two_octet_as: bool,
 }
@@ -94,6 +98,26 @@ pub fn rewrite(block: AttributeBlock<'_>, how: &Rewrite, out: &mut Vec<u8>) -> R
         out.truncate(start);
     }
     written
+}
+
+/// Appends extended communities without those that are not transitive; nothing where none are left.
+fn push_transitive<const N: usize>(
+    out: &mut Vec<u8>,
+    flags: u8,
+    code: AttributeCode,
+    communities: &[u8],
+) -> bool {
+    let (all, _) = communities.as_chunks::<N>();
+    let crosses = |c: &&[u8; N]| c.first().is_some_and(|kind| kind & ExtendedCommunity::NON_TRANSITIVE == 0);
+    let count = all.iter().filter(crosses).count();
+    if count == 0 {
+        return true;
+    }
+    let fits = push_header(out, flags, code, count.saturating_mul(N));
+    if fits {
+        all.iter().filter(crosses).for_each(|community| out.extend_from_slice(community));
+    }
+    fits
 }
 
 /// Copies what has not been copied, up to `end`.
@@ -174,6 +198,10 @@ impl Rewrite {
         set.insert_if(AttributeCode::ORIGINATOR_ID, self.originator_id.changes());
         set.insert_if(AttributeCode::CLUSTER_LIST, !matches!(self.cluster_list, ClusterEdit::Keep));
         set.insert_if(AttributeCode::ONLY_TO_CUSTOMER, self.only_to_customer.changes());
+        set.insert_if(AttributeCode::EXTENDED_COMMUNITIES, self.leaves_as);
+        set.insert_if(AttributeCode::IPV6_EXTENDED_COMMUNITIES, self.leaves_as);
+        set.insert_if(AttributeCode::AIGP, self.leaves_as);
+        set.insert_if(AttributeCode::PREFIX_SID, self.leaves_as);
         set
     }
 
@@ -218,6 +246,13 @@ impl Rewrite {
                 }
                 ClusterEdit::Keep | ClusterEdit::Remove => true,
             },
+            AttributeCode::EXTENDED_COMMUNITIES => {
+                received.is_none_or(|a| push_transitive::<8>(out, flags, code, a.value))
+            }
+            AttributeCode::IPV6_EXTENDED_COMMUNITIES => {
+                received.is_none_or(|a| push_transitive::<20>(out, flags, code, a.value))
+            }
+            AttributeCode::AIGP | AttributeCode::PREFIX_SID => true,
             _ => word(out, self.only_to_customer.map(|asn| asn.0)),
         };
         if fits { Ok(()) } else { Err(TooLong { attribute: code }) }

@@ -1,8 +1,10 @@
-//! AIGP (RFC 7311; errors §3: attribute discard, wrong flags included).
-use super::{Context, Row, tlv};
+//! AIGP (RFC 7311; errors §3: attribute discard, wrong flags included). Off between autonomous systems unless they are
+//! under one administration and say so (§3.1), so from an external peer it is discarded.
+use super::{Context, Row, Source, tlv};
 use crate::reaction::{FaultKind, Reaction};
 
-pub(crate) const ROW: Row = Row { flag_error: Reaction::AttributeDiscard, ..Row::OPTIONAL.discard() };
+pub(crate) const ROW: Row =
+    Row { source: Source::InternalPeers, flag_error: Reaction::AttributeDiscard, ..Row::OPTIONAL.discard() };
 
 /// The TLV with the metric (RFC 7311 §3).
 const AIGP_TLV: u8 = 1;

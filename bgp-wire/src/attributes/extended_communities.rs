@@ -24,7 +24,8 @@ value_list! {
 pub struct ExtendedCommunity(pub [u8; 8]);
 
 impl ExtendedCommunity {
-    const NON_TRANSITIVE: u8 = 0x40;
+    /// The bit of the type octet that keeps a community within its AS (RFC 4360 §2).
+    pub(crate) const NON_TRANSITIVE: u8 = 0x40;
 
     /// Type octet, with the authority and transitive bits.
     #[must_use]

@@ -1,8 +1,9 @@
-//! PREFIX_SID (RFC 8669 §3; errors §6: attribute discard). Passed on byte for byte.
-use super::{Context, Row, tlv};
+//! PREFIX_SID (RFC 8669 §3; errors §6: attribute discard). Passed on byte for byte within the segment routing domain,
+//! which ends at an external peer (§8).
+use super::{Context, Row, Source, tlv};
 use crate::reaction::FaultKind;
 
-pub(crate) const ROW: Row = Row::OPTIONAL_TRANSITIVE.discard();
+pub(crate) const ROW: Row = Row { source: Source::InternalPeers, ..Row::OPTIONAL_TRANSITIVE.discard() };
 
 /// The Label-Index TLV (RFC 8669 §3.1).
 const LABEL_INDEX: u8 = 1;

@@ -1,7 +1,8 @@
 //! From a block to what is sent.
 use bgp_wire::{
-    Aggregator, AsPath, Asn, AttributeBlock, AttributeCode, ClusterEdit, ClusterId, Codec, Community, Edit,
-    PathAttributes, PathSegment, Rewrite, RouterId, SegmentKind, TooLong, rewrite,
+    Aggregator, AsPath, Asn, AttributeBlock, AttributeCode, AttributeFlags, ClusterEdit, ClusterId, Codec,
+    Community, Edit, ExtendedCommunity, OwnedAttribute, PathAttributes, PathSegment, Rewrite, RouterId,
+    SegmentKind, TooLong, rewrite,
 };
 
 use crate::build::{NET, next_hop, update};
@@ -80,6 +81,41 @@ fn an_external_peer_gets_our_as_and_no_internal_attributes() {
         ..PathAttributes::default()
     };
     assert_eq!(to, expected);
+}
+
+#[test]
+fn what_belongs_to_an_as_stays_in_it() {
+    let other = |flags, code, value: &[u8]| OwnedAttribute {
+        flags: AttributeFlags(flags),
+        code,
+        value: value.to_vec(),
+    };
+    let ipv6 = |kind: u8| [[kind].as_slice(), &[2; 19]].concat();
+    let (aigp, sid) = (AttributeCode::AIGP, AttributeCode::PREFIX_SID);
+    let (bandwidth, target) =
+        (ExtendedCommunity::link_bandwidth(65000, 1e6), ExtendedCommunity::route_target(65000, 7));
+    let ipv6_communities = AttributeCode::IPV6_EXTENDED_COMMUNITIES;
+    let mut from = PathAttributes {
+        extended_communities: vec![bandwidth, target, bandwidth],
+        other: vec![
+            other(0xc0, ipv6_communities, &[ipv6(0x40), ipv6(0x00)].concat()),
+            other(0x80, aigp, &[1, 0, 11, 0, 0, 0, 0, 0, 0, 0, 9]),
+            other(0xc0, sid, &[1, 0, 7, 0, 0, 0, 0, 0, 0, 9]),
+        ],
+        ..route()
+    };
+    assert_eq!(rewritten(&from, &Rewrite::default()), from);
+    let how = Rewrite { leaves_as: true, ..Rewrite::default() };
+    let expected = PathAttributes {
+        extended_communities: vec![target],
+        other: vec![other(0xc0, ipv6_communities, &ipv6(0x00))],
+        ..route()
+    };
+    assert_eq!(rewritten(&from, &how), expected);
+    // An attribute of which nothing is left is not there.
+    from.extended_communities = vec![bandwidth];
+    from.other = vec![other(0xc0, ipv6_communities, &ipv6(0x40))];
+    assert_eq!(rewritten(&from, &how), route());
 }
 
 #[test]
