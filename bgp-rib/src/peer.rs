@@ -176,8 +176,11 @@ impl PeerTable {
         if !self.refreshing {
             self.kept = self.generation;
         }
-        self.generation = self.generation.wrapping_add(1);
-        self.current = 0;
+        // A generation that nothing was told in serves again.
+        if self.current > 0 {
+            self.generation = self.generation.wrapping_add(1);
+            self.current = 0;
+        }
     }
 
     /// Everything that is not of the current generation goes.

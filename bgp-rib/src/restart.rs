@@ -4,9 +4,15 @@ use crate::prefix::Key;
 use crate::slab::NONE;
 use crate::table::{Shared, Table};
 
+/// Generations are numbers that wrap: of what stands none may be so far behind that it passes for a newer one. Half the
+/// range is more than any peer needs that has its routes swept in between.
+const FARTHEST: u16 = u16::MAX / 2;
+
 impl<K: Key> Table<K> {
     /// The session ended: what it told is stale. What a refresh had made stale has been told in this session and stays too.
-    pub(crate) fn age(&mut self, slot: u32) {
+    pub(crate) fn age(&mut self, slot: u32, shared: &mut Shared) {
+        // Before so many sessions have passed the sweep has had its turns; if not, they are taken here.
+        while self.is_far_behind(slot) && self.sweep(shared, slot, 1) == 0 {}
         let peer = self.peer_mut(slot);
         peer.begin_generation();
         peer.sweep_older();
@@ -26,9 +32,19 @@ impl<K: Key> Table<K> {
         !peer.sweeps(self.paths[peer.newest].generation)
     }
 
+    /// Whether the oldest path of a peer is of a generation long ago.
+    fn is_far_behind(&self, slot: u32) -> bool {
+        let Some(peer) = self.peer(slot).filter(|peer| peer.oldest != NONE) else { return false };
+        peer.behind(self.paths[peer.oldest].generation) >= FARTHEST
+    }
+
     /// BoRR: the peer begins to tell everything again, and what it told before is stale (RFC 7313 §4). Before its
     /// End-of-RIB the message is to be ignored: routes that were kept from the former session would lose their stay.
     pub(crate) fn begin_refresh(&mut self, slot: u32) {
+        if self.is_far_behind(slot) {
+            tracing::warn!(peer = slot, family = %K::FAMILY, "a flood of BoRRs: ignored until old routes are swept");
+            return;
+        }
         let peer = self.peer_mut(slot);
         if peer.initial {
             tracing::warn!(peer = slot, family = %K::FAMILY, "BoRR before End-of-RIB: ignored");

@@ -82,7 +82,7 @@ impl Rib {
             }
             for family in FAMILIES {
                 on_table!(self, family, table => table.leave(slot));
-                on_table!(self, family, table => table.age(slot));
+                on_table!(self, family, table => table.age(slot, &mut self.shared));
             }
         }
         let deadline = (retain == Retain::Stale).then(|| self.now.saturating_add(stale_time));

@@ -307,3 +307,27 @@ fn a_refresh_asked_for_during_the_first_walk_comes_whole_behind_end_of_rib() {
     again.sort_unstable();
     assert_eq!(again, many(10), "everything stands behind BoRR");
 }
+
+#[test]
+fn a_flood_of_refreshes_faster_than_any_sweep_keeps_the_books() {
+    for ends in [false, true] {
+        let mut lab = Lab::new();
+        let (one, two) = (lab.up(1, enhanced(1)), lab.up(2, client(2)));
+        lab.announce(one, &many(3), next_hop(1), &attributes(&[]));
+        // No turn for the sweep in between, until generations would have come round.
+        for round in 0..=u32::from(u16::MAX) {
+            lab.refresh(one, V4, RefreshKind::BEGIN);
+            lab.announce(one, &many(1), next_hop(1), &attributes(&[]));
+            if ends && round < u32::from(u16::MAX) {
+                lab.refresh(one, V4, RefreshKind::END);
+            }
+        }
+        lab.withdraw(one, &many(2)[1..]);
+        assert_eq!(lab.rib.peer_counters(one, V4).received, 2);
+        lab.refresh(one, V4, RefreshKind::END);
+        lab.drain_all();
+        assert_eq!(lab.view(two).keys().copied().collect::<Vec<_>>(), many(1), "ends: {ends}");
+        let counters = lab.rib.peer_counters(one, V4);
+        assert_eq!((counters.received, counters.stale), (1, 0));
+    }
+}
