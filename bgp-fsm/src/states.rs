@@ -32,7 +32,8 @@ pub(crate) enum Received<'a> {
     Notification(&'a Notification),
     KeepAlive,
     RouteRefresh(RouteRefresh),
-    /// It was no lawful message.
+    /// It was no lawful message. Where the complaint is about a type that the state does not expect at all, the state
+    /// says that instead (RFC 6608 §4).
     Undecodable(Notification),
 }
 
@@ -112,7 +113,7 @@ impl Phase {
     pub(crate) fn receive(&self, received: Received<'_>, config: &SessionConfig) -> Step {
         match self {
             Self::DelayOpen(state) => state.receive(received, config),
-            Self::OpenSent(state) => state.receive(received, config),
+            Self::OpenSent(state) => state.receive(received),
             Self::OpenConfirm(state) => state.receive(received),
             Self::Established(state) => state.receive(received),
         }
@@ -137,6 +138,14 @@ impl Phase {
                 Step::End(Cause::SendHoldTimerExpired(Notification::send_hold_timer_expired()), Next::Idle)
             }
             Timer::ConnectRetry | Timer::IdleHold => Step::Stay,
+        }
+    }
+
+    /// The configuration that our OPEN on this connection speaks of, else the `present` one.
+    pub(crate) fn spoken<'a>(&'a self, present: &'a SessionConfig) -> &'a SessionConfig {
+        match self {
+            Self::OpenSent(state) => &state.config,
+            _ => present,
         }
     }
 

@@ -46,7 +46,7 @@ impl Session {
     /// Our OPEN goes out: to OpenSent.
     pub(super) fn send_open(&mut self, now: Duration, id: ConnId) {
         let Some(conn) = self.connections.get_mut(id) else { return };
-        conn.phase = Phase::OpenSent(OpenSent);
+        conn.phase = Phase::OpenSent(OpenSent { config: Arc::clone(&self.config) });
         conn.timers.stop(Timer::DelayOpen);
         self.counters.opens_out += 1;
         self.put(Output::Send(id, open::encode(&self.config)));
@@ -82,7 +82,8 @@ impl Session {
         if self.by_the_letter && other.phase.progress() < Progress::OpenConfirm {
             return Verdict::KeepBoth;
         }
-        let local = (self.config.router_id, self.config.local_as);
+        let spoken = this.phase.spoken(&self.config);
+        let local = (spoken.router_id, spoken.local_as);
         let peer = (negotiated.peer_router_id, negotiated.peer_as);
         resolve(
             preferred(local, peer),

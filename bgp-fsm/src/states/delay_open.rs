@@ -12,16 +12,18 @@ pub(crate) struct DelayOpen;
 impl DelayOpen {
     /// RFC 4271 §8.2.2, Connect and Active, with SendNOTIFICATIONwithoutOPEN allowed: the peer learns why.
     pub(crate) fn receive(&self, received: Received<'_>, config: &SessionConfig) -> Step {
+        // RFC 6608 has no subcode for this state.
+        let unexpected = || Step::refuse(Notification::new(NotificationCode::FSM, 0));
         match received {
             Received::Open(open) => {
                 negotiate(config, open).map_or_else(Step::refuse, |agreed| Step::Confirm(Box::new(agreed)))
             }
             Received::Notification(notification) => Step::refused(notification),
-            Received::Undecodable(notification) => Step::refuse(notification),
-            // RFC 6608 has no subcode for this state.
-            Received::Update | Received::KeepAlive | Received::RouteRefresh(_) => {
-                Step::refuse(Notification::new(NotificationCode::FSM, 0))
-            }
+            Received::Undecodable(notification) => match notification.code {
+                NotificationCode::UPDATE | NotificationCode::ROUTE_REFRESH => unexpected(),
+                _ => Step::refuse(notification),
+            },
+            Received::Update | Received::KeepAlive | Received::RouteRefresh(_) => unexpected(),
         }
     }
 }

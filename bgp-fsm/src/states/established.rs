@@ -3,7 +3,7 @@
 use core::time::Duration;
 use std::sync::Arc;
 
-use bgp_wire::{Notification, RefreshKind, RouteRefresh, subcode};
+use bgp_wire::{Notification, NotificationCode, RefreshKind, RouteRefresh, subcode};
 
 use crate::Negotiated;
 use crate::states::{Received, Step};
@@ -17,14 +17,18 @@ pub(crate) struct Established {
 
 impl Established {
     pub(crate) fn receive(&self, received: Received<'_>) -> Step {
+        let unexpected = || Step::refuse(Notification::fsm_error(subcode::fsm::ESTABLISHED));
         match received {
             Received::Update | Received::KeepAlive => Step::Heard,
             Received::RouteRefresh(refresh) if self.wants(refresh) => Step::Refresh(refresh),
             // What was not agreed on is passed over (RFC 2918 §4, RFC 7313 §5).
             Received::RouteRefresh(_) => Step::Heard,
             Received::Notification(notification) => Step::refused(notification),
+            Received::Undecodable(notification) if notification.code == NotificationCode::OPEN => {
+                unexpected()
+            }
             Received::Undecodable(notification) => Step::refuse(notification),
-            Received::Open(_) => Step::refuse(Notification::fsm_error(subcode::fsm::ESTABLISHED)),
+            Received::Open(_) => unexpected(),
         }
     }
 

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use bgp_wire::{Notification, subcode};
+use bgp_wire::{Notification, NotificationCode, subcode};
 
 use crate::Negotiated;
 use crate::states::{Received, Step};
@@ -15,13 +15,17 @@ pub(crate) struct OpenConfirm {
 
 impl OpenConfirm {
     pub(crate) fn receive(&self, received: Received<'_>) -> Step {
+        let unexpected = || Step::refuse(Notification::fsm_error(subcode::fsm::OPEN_CONFIRM));
         match received {
             Received::KeepAlive => Step::Establish,
             Received::Notification(notification) => Step::refused(notification),
-            Received::Undecodable(notification) => Step::refuse(notification),
-            Received::Open(_) | Received::Update | Received::RouteRefresh(_) => {
-                Step::refuse(Notification::fsm_error(subcode::fsm::OPEN_CONFIRM))
-            }
+            Received::Undecodable(notification) => match notification.code {
+                NotificationCode::OPEN | NotificationCode::UPDATE | NotificationCode::ROUTE_REFRESH => {
+                    unexpected()
+                }
+                _ => Step::refuse(notification),
+            },
+            Received::Open(_) | Received::Update | Received::RouteRefresh(_) => unexpected(),
         }
     }
 }

@@ -5,7 +5,7 @@ use core::time::Duration;
 
 use crate::support::{Bench, Done, HIGH_ID, IN, LOW_ID, OUT, config, peer_open, seconds};
 use bgp_fsm::{ConnId, Event, Input, Output, SessionConfig, Stop};
-use bgp_wire::{Codec, Family, Message, Notification, Open, RouteRefresh};
+use bgp_wire::{Codec, Family, Message, Notification, Open, RouteRefresh, subcode};
 use bytes::Bytes;
 
 type Row = (&'static str, fn() -> Bench);
@@ -114,11 +114,19 @@ const COLUMNS: &[Column] = &[
     ("BGPOpen, lower identifier", |b| message(b, &Message::Open(peer_open(LOW_ID)))),
     ("BGPOpen, higher identifier", |b| message(b, &Message::Open(peer_open(HIGH_ID)))),
     ("BGPOpenMsgErr", |b| message(b, &Message::Open(Open { hold_time: 1, ..peer_open(LOW_ID) }))),
+    ("BGPOpenMsgErr, undecodable", |b| {
+        let id = subject(b);
+        b.feed(Input::DecodeError(id, Notification::open_error(subcode::open::UNSPECIFIC, &[])))
+    }),
     ("NotifMsg", |b| message(b, &Message::Notification(Notification::cease_reset("")))),
     ("KeepAliveMsg", |b| message(b, &Message::KeepAlive)),
     ("UpdateMsg", |b| {
         let id = subject(b);
         b.feed(Input::Update(id))
+    }),
+    ("UpdateMsgErr", |b| {
+        let id = subject(b);
+        b.feed(Input::DecodeError(id, Notification::update_error(subcode::update::MALFORMED_LIST, &[])))
     }),
     ("RouteRefreshMsg", |b| message(b, &Message::RouteRefresh(RouteRefresh::request(Family::IPV4_UNICAST)))),
     ("unread input", |b| {

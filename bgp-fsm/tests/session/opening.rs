@@ -1,5 +1,7 @@
 //! Which OPENs are refused, and with what (RFC 4271 §6.2).
 
+use std::sync::Arc;
+
 use crate::support::{Bench, HIGH_ID, IN, LOCAL_ID, LOW_ID, OUT, config, peer_open, seconds};
 use bgp_fsm::{Input, PeerAs, Required, SessionConfig, State};
 use bgp_wire::{
@@ -61,6 +63,25 @@ fn our_open_says_what_is_configured() {
     ] {
         assert!(open.capabilities.contains(&capability), "{capability:?}");
     }
+}
+
+#[test]
+fn what_our_open_said_is_what_is_agreed_on() {
+    let mut bench = Bench::open_sent(config());
+    let other = SessionConfig {
+        hold_time: seconds(30),
+        route_refresh: false,
+        four_octet_as: false,
+        families: FamilySet::of(&[Family::IPV6_UNICAST]),
+        ..config()
+    };
+    bench.session.configure(Arc::new(other));
+    bench.open(OUT, peer_open(LOW_ID));
+    bench.keepalive(OUT);
+    let agreed = bench.negotiated();
+    assert_eq!(agreed.families, FamilySet::of(&[Family::IPV4_UNICAST]));
+    assert_eq!((agreed.hold_time, agreed.route_refresh), (seconds(90), true));
+    assert!(agreed.codec.four_octet_as);
 }
 
 #[test]
