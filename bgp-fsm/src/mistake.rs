@@ -13,10 +13,14 @@ use crate::{PeerAs, SessionConfig};
 pub enum Mistake {
     /// AS 0 (RFC 7607) or AS_TRANS (RFC 6793) as an AS of our own.
     ReservedAs(Asn),
+    /// An AS of our own that does not fit two octets, without four-octet AS numbers (RFC 6793 §4.2).
+    FourOctetAs(Asn),
     /// A BGP Identifier of zero (RFC 6286 §2.1).
     NoRouterId,
     /// A Hold Time that an OPEN cannot carry (RFC 4271 §4.2).
     HoldTime(Duration),
+    /// No keepalives, though there is a Hold Time after which the peer would miss them (RFC 4271 §4.4).
+    NoKeepalive,
     /// A restart time that the capability cannot carry (RFC 4724 §3).
     RestartTime(u16),
     /// A list of peer AS numbers with nobody in it.
@@ -31,6 +35,9 @@ impl fmt::Display for Mistake {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::ReservedAs(asn) => write!(f, "AS {asn} is reserved: choose another local AS"),
+            Self::FourOctetAs(asn) => {
+                write!(f, "AS {asn} needs four-octet AS numbers: turn them on, or choose a local AS up to 65535")
+            }
             Self::NoRouterId => {
                 f.write_str("the router id is 0.0.0.0: choose another, such as an address of this node")
             }
@@ -41,6 +48,9 @@ impl fmt::Display for Mistake {
                     time.as_secs_f64()
                 )
             }
+            Self::NoKeepalive => f.write_str(
+                "a keepalive time of 0 s with a hold time: leave it out, or turn both off with a hold time of 0",
+            ),
             Self::RestartTime(time) => {
                 write!(f, "a restart time of {time} s is too long: use at most 4095 s")
             }
@@ -66,12 +76,18 @@ impl SessionConfig {
         if [Asn(0), Asn::TRANS].contains(&self.local_as) {
             return Err(Mistake::ReservedAs(self.local_as));
         }
+        if !self.four_octet_as && self.local_as.0 > u32::from(u16::MAX) {
+            return Err(Mistake::FourOctetAs(self.local_as));
+        }
         if self.router_id == RouterId(0) {
             return Err(Mistake::NoRouterId);
         }
         let possible = Duration::from_secs(3)..=Duration::from_secs(u16::MAX.into());
         if !self.hold_time.is_zero() && !possible.contains(&self.hold_time) {
             return Err(Mistake::HoldTime(self.hold_time));
+        }
+        if !self.hold_time.is_zero() && self.keepalive == Some(Duration::ZERO) {
+            return Err(Mistake::NoKeepalive);
         }
         if self.peer_as == PeerAs::AnyOf(Vec::new()) {
             return Err(Mistake::NoPeerAs);
@@ -111,10 +127,13 @@ mod tests {
         let v6 = Family::IPV6_UNICAST;
         let seconds = Duration::from_secs;
         let required = Required { families: FamilySet::of(&[v6]), ..Required::default() };
+        let large = Asn(4_200_000_000);
         let restart = GracefulRestart { time: 4096, ..GracefulRestart::default() };
         let cases = [
             (SessionConfig { local_as: Asn(0), ..good() }, Mistake::ReservedAs(Asn(0))),
             (SessionConfig { local_as: Asn::TRANS, ..good() }, Mistake::ReservedAs(Asn::TRANS)),
+            (SessionConfig { local_as: large, four_octet_as: false, ..good() }, Mistake::FourOctetAs(large)),
+            (SessionConfig { keepalive: Some(Duration::ZERO), ..good() }, Mistake::NoKeepalive),
             (SessionConfig { router_id: RouterId(0), ..good() }, Mistake::NoRouterId),
             (SessionConfig { hold_time: seconds(2), ..good() }, Mistake::HoldTime(seconds(2))),
             (SessionConfig { hold_time: seconds(65_536), ..good() }, Mistake::HoldTime(seconds(65_536))),
@@ -128,5 +147,8 @@ mod tests {
         }
         assert_eq!(good().check(), Ok(()));
         assert_eq!(SessionConfig { hold_time: Duration::ZERO, ..good() }.check(), Ok(()));
+        assert_eq!(SessionConfig { local_as: large, ..good() }.check(), Ok(()));
+        let silent = SessionConfig { keepalive: Some(Duration::ZERO), hold_time: Duration::ZERO, ..good() };
+        assert_eq!(silent.check(), Ok(()));
     }
 }
