@@ -146,7 +146,8 @@ pub struct PeerParams {
     /// The families whose stale routes stay when this session takes over from an ended one (RFC 4724 §4.2: forwarding
     /// state preserved); the others go at once.
     pub keep_stale: FamilySet,
-    /// How long its routes may stay when the session ends with [`Retain::Stale`](crate::Retain::Stale) (RFC 4724 §4.2).
+    /// How long its routes may stay when the session ends with [`Retain::Stale`](crate::Retain::Stale), until the next is up:
+    /// the peer's Restart Time (RFC 4724 §4.2). From then on End-of-RIB ends their stay, or a bound of its own.
     pub stale_time: Duration,
 }
 

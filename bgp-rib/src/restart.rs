@@ -20,10 +20,11 @@ impl<K: Key> Table<K> {
     }
 
     /// A session is up and tells everything. Refreshes wait for its End-of-RIB if the peer is bound to say one, and while
-    /// kept routes of the former session stand (RFC 7313 §4).
-    pub(crate) fn begin_initial(&mut self, slot: u32, says_end: bool) {
+    /// kept routes of the former session stand (RFC 7313 §4). Whether such routes stand.
+    pub(crate) fn begin_initial(&mut self, slot: u32, says_end: bool) -> bool {
         let keeps = self.keeps(slot);
         self.peer_mut(slot).initial = says_end || keeps;
+        keeps
     }
 
     /// Whether any route of a peer stands that is not to be swept: the newest is the last to go.

@@ -216,9 +216,7 @@ impl Rib {
             on_table!(self, block.family(), table => unreach(table, shared, peer.0, &block));
         }
         if let Some(family) = update.end_of_rib().filter(|&family| families.contains(family)) {
-            let sweep = on_table!(self, family, table => table.end_initial(peer.0));
-            self.sweep_if(peer.0, sweep);
-            self.events.push_back(Event::EndOfRib(peer, family));
+            self.end_of_rib(peer.0, family);
         }
         let mut block = core::mem::take(&mut self.block);
         block.clear();
@@ -322,7 +320,7 @@ impl Rib {
         self.sweep_if(slot, sweep);
     }
 
-    fn sweep_if(&mut self, slot: u32, sweep: Option<bool>) {
+    pub(crate) fn sweep_if(&mut self, slot: u32, sweep: Option<bool>) {
         if sweep == Some(true) {
             self.sweeps.insert(slot);
         }

@@ -1,5 +1,7 @@
 //! Sessions come up and go down.
 
+use core::time::Duration;
+
 use bgp_wire::{ClusterId, Family, FamilySet};
 
 use crate::PeerId;
@@ -11,6 +13,10 @@ use crate::peer::{MAX_PEERS, Peer};
 use crate::prefix::Key;
 use crate::rib::{FAMILIES, Rib, on_table};
 use crate::table::{Shared, Table};
+
+/// How long kept routes wait for End-of-RIB once the session is up again: RFC 4724 §4.2 asks for an upper bound, and six
+/// minutes are enough for a peer that first waits for its own peers (§4.1) and then tells a full table.
+const INITIAL_TIME: Duration = Duration::from_secs(360);
 
 impl Rib {
     pub(crate) fn peer_up(&mut self, id: PeerId, params: PeerParams) {
@@ -42,7 +48,6 @@ impl Rib {
         }
         tracing::debug!(peer = slot, address = %peer.params.peer_address, has_past, is_another, "peer up");
         self.set_deadline(slot, None);
-        let stale_time = peer.params.stale_time;
         let says_end = peer.params.graceful_restart;
         let own_cluster = peer.params.cluster_id.is_some();
         self.shared.peers.put(slot, peer);
@@ -53,18 +58,20 @@ impl Rib {
             self.shared.peers.judging = true;
             self.begin_rescan();
         }
+        let mut kept = false;
         for family in FAMILIES {
             if !families.contains(family) || !keep.contains(family) {
                 self.told_everything(slot, family);
             }
             if families.contains(family) {
                 let shared = &self.shared;
-                on_table!(self, family, table => table.begin_initial(slot, says_end));
+                let keeps = on_table!(self, family, table => table.begin_initial(slot, says_end));
+                kept |= keeps == Some(true);
                 on_table!(self, family, table => table.join(shared, slot));
             }
         }
-        if has_past {
-            self.set_deadline(slot, Some(self.now.saturating_add(stale_time)));
+        if kept {
+            self.set_deadline(slot, Some(self.now.saturating_add(INITIAL_TIME)));
         }
         self.say_pending(slot);
     }
@@ -96,6 +103,20 @@ impl Rib {
         self.say_gone(slot);
     }
 
+    /// The peer said End-of-RIB; with the last one nothing is kept any more that time has to end.
+    pub(crate) fn end_of_rib(&mut self, slot: u32, family: Family) {
+        let sweep = on_table!(self, family, table => table.end_initial(slot));
+        self.sweep_if(slot, sweep);
+        if !FAMILIES.into_iter().any(|family| self.is_initial(slot, family)) {
+            self.set_deadline(slot, None);
+        }
+        self.events.push_back(Event::EndOfRib(PeerId(slot), family));
+    }
+
+    fn is_initial(&mut self, slot: u32, family: Family) -> bool {
+        on_table!(self, family, table => table.peer(slot).is_some_and(|peer| peer.initial)) == Some(true)
+    }
+
     /// Stale routes whose time is over are to be swept.
     pub(crate) fn expire(&mut self) {
         while let Some(&(at, slot)) = self.deadlines.first().filter(|(at, _)| *at <= self.now) {
@@ -105,8 +126,7 @@ impl Rib {
             let up = peer.up;
             for family in FAMILIES {
                 // Of a session that is up it is over for what its predecessor left, and for nothing else.
-                let due = on_table!(self, family, table => table.peer(slot).is_some_and(|peer| peer.initial));
-                if !up || due == Some(true) {
+                if !up || self.is_initial(slot, family) {
                     self.told_everything(slot, family);
                 }
             }
@@ -149,7 +169,7 @@ impl Rib {
         }
     }
 
-    fn set_deadline(&mut self, slot: u32, deadline: Option<core::time::Duration>) {
+    fn set_deadline(&mut self, slot: u32, deadline: Option<Duration>) {
         let Some(peer) = self.shared.peers.get_mut(slot) else { return };
         if let Some(old) = core::mem::replace(&mut peer.stale_until, deadline) {
             self.deadlines.remove(&(old, slot));

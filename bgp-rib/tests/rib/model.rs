@@ -37,7 +37,7 @@ enum Step {
     Read { peer: u8 },
     Drain { peer: u8 },
     Tick,
-    Later,
+    Later { seconds: u16 },
     Settle,
 }
 
@@ -64,7 +64,7 @@ fn step() -> impl Strategy<Value = Step> {
         8 => peer.clone().prop_map(|peer| Step::Read { peer }),
         8 => peer.prop_map(|peer| Step::Drain { peer }),
         2 => Just(Step::Tick),
-        1 => Just(Step::Later),
+        1 => prop_oneof![Just(70), Just(400)].prop_map(|seconds| Step::Later { seconds }),
         3 => Just(Step::Settle),
     ]
 }
@@ -249,7 +249,7 @@ impl World {
                     self.forget_stale(id, 0);
                 }
                 if self.facts.told.keys().any(|(_, from, _)| *from == Teller::Peer(id)) {
-                    self.deadlines.insert(id, self.lab.now + params.stale_time);
+                    self.deadlines.insert(id, self.lab.now + Duration::from_secs(360));
                 }
                 for family in [V4, V6] {
                     if params.graceful_restart || self.has_routes(id, family) {
@@ -283,6 +283,9 @@ impl World {
                 if self.is_up(peer) {
                     self.lab.end_of_rib(peer, V4);
                     self.initial.remove(&(peer, V4));
+                    if !self.initial.contains(&(peer, V6)) {
+                        self.deadlines.remove(&peer);
+                    }
                     if !self.refreshing.contains(&(peer, V4)) {
                         self.forget_stale_of(peer, 0, |prefix| family_of(prefix) == V4);
                     }
@@ -368,8 +371,8 @@ impl World {
                 }
             }
             Step::Tick => self.lab.input(Input::Tick),
-            Step::Later => {
-                self.lab.now += Duration::from_secs(70);
+            Step::Later { seconds } => {
+                self.lab.now += Duration::from_secs(u64::from(seconds));
                 self.lab.input(Input::Tick);
                 let due: Vec<PeerId> = self
                     .deadlines

@@ -331,3 +331,43 @@ fn a_flood_of_refreshes_faster_than_any_sweep_keeps_the_books() {
         assert_eq!((counters.received, counters.stale), (1, 0));
     }
 }
+
+fn later(lab: &mut Lab, seconds: u64) {
+    lab.now += Duration::from_secs(seconds);
+    lab.drain_all();
+}
+
+#[test]
+fn the_restart_time_bounds_the_way_to_the_next_session_and_not_its_first_table() {
+    let mut lab = Lab::new();
+    let params = || PeerParams { stale_time: Duration::from_secs(5), ..client(1) };
+    let (one, two) = (lab.up(1, params()), lab.up(2, client(2)));
+    lab.announce(one, &many(2), next_hop(1), &attributes(&[]));
+    lab.down(one, Retain::Stale);
+    later(&mut lab, 4);
+    let one = lab.up(1, params());
+    later(&mut lab, 359);
+    assert_eq!(lab.view(two).len(), 2);
+    lab.announce(one, &many(1), next_hop(1), &attributes(&[]));
+    later(&mut lab, 1);
+    assert_eq!(lab.view(two).keys().copied().collect::<Vec<_>>(), many(1), "a bound there is");
+    lab.down(one, Retain::Stale);
+    later(&mut lab, 5);
+    assert!(lab.view(two).is_empty());
+}
+
+#[test]
+fn the_time_of_a_first_table_that_is_whole_does_not_end_a_refresh() {
+    let mut lab = Lab::new();
+    let (one, two) = (lab.up(1, enhanced(1)), lab.up(2, client(2)));
+    lab.announce(one, &many(2), next_hop(1), &attributes(&[]));
+    lab.down(one, Retain::Stale);
+    let one = lab.up(1, enhanced(1));
+    lab.announce(one, &many(2), next_hop(1), &attributes(&[]));
+    lab.end_of_rib(one, V4);
+    lab.refresh(one, V4, RefreshKind::BEGIN);
+    lab.settle();
+    assert_eq!(lab.rib.poll_timeout(), None);
+    later(&mut lab, 1000);
+    assert_eq!(lab.view(two).len(), 2);
+}
