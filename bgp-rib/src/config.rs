@@ -146,6 +146,9 @@ pub struct PeerParams {
     /// The families whose stale routes stay when this session takes over from an ended one (RFC 4724 §4.2: forwarding
     /// state preserved); the others go at once.
     pub keep_stale: FamilySet,
+    /// The families whose routes stay when the session ends with [`Retain::Stale`](crate::Retain::Stale): those of the
+    /// peer's Graceful Restart capability (RFC 4724 §4.2); the others go as with [`Retain::Nothing`](crate::Retain::Nothing).
+    pub retained: FamilySet,
     /// How long its routes may stay when the session ends with [`Retain::Stale`](crate::Retain::Stale), until the next is up:
     /// the peer's Restart Time (RFC 4724 §4.2). From then on End-of-RIB ends their stay, or a bound of its own.
     pub stale_time: Duration,
@@ -175,6 +178,7 @@ impl PeerParams {
             local_ipv6: None,
             families: codec.families,
             keep_stale: codec.families,
+            retained: codec.families,
             codec,
             next_hop: NextHopMode::Auto,
             import: Policy::default_for(kind),

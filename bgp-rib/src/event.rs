@@ -47,7 +47,8 @@ pub enum Input<'a> {
 pub enum Retain {
     /// They go, in bounded turns.
     Nothing,
-    /// They stay, stale, until told again, swept at End-of-RIB, or out of time (RFC 4724 §4.2).
+    /// They stay, stale, until told again, swept at End-of-RIB, or out of time (RFC 4724 §4.2); those of families that are
+    /// not in [`PeerParams::retained`] go.
     Stale,
 }
 

@@ -93,8 +93,10 @@ impl Rib {
             }
         }
         let deadline = (retain == Retain::Stale).then(|| self.now.saturating_add(stale_time));
-        if retain == Retain::Nothing {
-            FAMILIES.into_iter().for_each(|family| self.told_everything(slot, family));
+        for family in FAMILIES {
+            if retain == Retain::Nothing || !params.retained.contains(family) {
+                self.told_everything(slot, family);
+            }
         }
         if was_up || deadline.is_none() {
             self.set_deadline(slot, deadline);

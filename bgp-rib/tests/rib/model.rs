@@ -95,6 +95,7 @@ fn params(peer: u8, variant: u8) -> PeerParams {
         params.peer_router_id = RouterId(params.peer_router_id.0 + 0x100);
     }
     params.enhanced_refresh |= peer == 1;
+    params.retained = if peer == 3 { FamilySet::of(&[V6]) } else { params.retained };
     params.graceful_restart = peer == 4 && variant == 1;
     params
 }
@@ -273,6 +274,8 @@ impl World {
                     self.age(peer, family, if refreshing { 1 } else { u32::MAX });
                 }
                 self.forget_stale(peer, if stale { 1 } else { 0 });
+                let retained = self.facts.sessions[&peer].0.retained;
+                self.forget_stale_of(peer, 0, |prefix| !retained.contains(family_of(prefix)));
                 self.deadlines.remove(&peer);
                 if stale {
                     self.deadlines.insert(peer, self.lab.now + self.facts.sessions[&peer].0.stale_time);

@@ -371,3 +371,16 @@ fn the_time_of_a_first_table_that_is_whole_does_not_end_a_refresh() {
     later(&mut lab, 1000);
     assert_eq!(lab.view(two).len(), 2);
 }
+
+#[test]
+fn routes_of_families_without_graceful_restart_go_with_the_session() {
+    let mut lab = Lab::new();
+    let params = PeerParams { retained: FamilySet::of(&[V6]), ..client(1) };
+    let (one, two) = (lab.up(1, params), lab.up(2, client(2)));
+    lab.announce(one, &[net("192.0.2.0/24")], next_hop(1), &attributes(&[]));
+    lab.announce(one, &[net("2001:db8::/64")], next_hop6(1), &attributes(&[]));
+    lab.down(one, Retain::Stale);
+    lab.drain_all();
+    assert_eq!(lab.view(two).keys().copied().collect::<Vec<_>>(), [net("2001:db8::/64")]);
+    assert!(!lab.events.contains(&Event::PeerGone(one)));
+}
