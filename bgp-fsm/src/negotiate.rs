@@ -58,10 +58,12 @@ pub(crate) fn negotiate(config: &SessionConfig, open: &Open) -> Result<Negotiate
 fn agree(config: &SessionConfig, open: &Open, kind: PeerKind, hold_time: Duration) -> Negotiated {
     let peer = Announced::by(open);
     let families = config.families.intersection(peer.families);
+    let enhanced_refresh = config.enhanced_refresh && peer.has(&Capability::EnhancedRouteRefresh);
     let codec = Codec {
         peer: kind,
         four_octet_as: config.four_octet_as && open.four_octet_as().is_some(),
         extended_message: config.extended_message && peer.has(&Capability::ExtendedMessage),
+        enhanced_refresh,
         add_path_rx: add_path(config, &peer, families, AddPathMode::receives, AddPathMode::sends),
         add_path_tx: add_path(config, &peer, families, AddPathMode::sends, AddPathMode::receives),
         extended_next_hop: extended_next_hop(config, &peer, families),
@@ -81,7 +83,7 @@ fn agree(config: &SessionConfig, open: &Open, kind: PeerKind, hold_time: Duratio
         keepalive: keepalive(config, hold_time),
         families,
         route_refresh,
-        enhanced_refresh: config.enhanced_refresh && peer.has(&Capability::EnhancedRouteRefresh),
+        enhanced_refresh,
         retained: families.intersection(restartable.collect()),
         notification_restart: restart.is_some_and(|gr| gr.notification)
             && config.graceful_restart.as_ref().is_some_and(|gr| gr.notification),

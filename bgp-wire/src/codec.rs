@@ -22,6 +22,8 @@ pub struct Codec {
     pub four_octet_as: bool,
     /// Messages may have up to 65,535 octets (RFC 8654).
     pub extended_message: bool,
+    /// ROUTE-REFRESH may mark begin and end, with errors of its own (RFC 7313 §5).
+    pub enhanced_refresh: bool,
     /// Families whose received NLRI carry a path identifier (RFC 7911).
     pub add_path_rx: FamilySet,
     /// Families whose sent NLRI carry a path identifier (RFC 7911).
@@ -54,6 +56,7 @@ impl Codec {
             peer: PeerKind::External,
             four_octet_as: false,
             extended_message: false,
+            enhanced_refresh: false,
             add_path_rx: FamilySet::empty(),
             add_path_tx: FamilySet::empty(),
             multiple_labels: FamilySet::empty(),
@@ -63,13 +66,15 @@ impl Codec {
         }
     }
 
-    /// A context for readers of captures: four-octet AS numbers, long messages, whole label stacks, every known family.
+    /// A context for readers of captures: four-octet AS numbers, long messages, marked refreshes, whole label stacks, every
+    /// known family.
     #[must_use]
     pub fn permissive(peer: PeerKind) -> Self {
         Self {
             peer,
             four_octet_as: true,
             extended_message: true,
+            enhanced_refresh: true,
             multiple_labels: Family::KNOWN.iter().copied().filter(|f| f.has_labels()).collect(),
             extended_next_hop: Family::KNOWN.iter().copied().filter(|f| f.afi == Afi::IPV4).collect(),
             families: FamilySet::of(Family::KNOWN),
@@ -144,7 +149,7 @@ impl Codec {
             MessageType::OPEN => Open::decode(frame).map(Message::Open),
             MessageType::UPDATE => Update::decode(frame, self).map(Message::Update),
             MessageType::NOTIFICATION => Notification::decode(frame).map(Message::Notification),
-            MessageType::ROUTE_REFRESH => RouteRefresh::decode(frame).map(Message::RouteRefresh),
+            MessageType::ROUTE_REFRESH => RouteRefresh::decode(frame, self).map(Message::RouteRefresh),
             _ => Ok(Message::KeepAlive),
         }
     }

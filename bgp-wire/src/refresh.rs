@@ -5,7 +5,7 @@ use nom::number::complete::{be_u8, be_u16};
 
 use crate::message::write_message;
 use crate::parse::Parsed;
-use crate::{Afi, Family, HEADER_LEN, MessageType, Notification, Safi};
+use crate::{Afi, Codec, Family, HEADER_LEN, MessageType, Notification, Safi};
 
 /// A message subtype ([registry](https://www.iana.org/assignments/bgp-parameters#route-refresh-subcodes)).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -25,7 +25,8 @@ impl RefreshKind {
 pub struct RouteRefresh {
     /// The family whose routes are asked for or demarcated.
     pub family: Family,
-    /// Request, begin or end. An unknown kind is to be ignored (RFC 7313 §5).
+    /// Request, begin or end. An unknown kind is to be ignored (RFC 7313 §5); without enhanced refresh the octet is
+    /// reserved, and every message a request (RFC 2918 §3).
     pub kind: RefreshKind,
 }
 
@@ -36,11 +37,12 @@ impl RouteRefresh {
         Self { family, kind: RefreshKind::REQUEST }
     }
 
-    /// Reads the whole message.
-    pub(crate) fn decode(frame: &[u8]) -> Result<Self, Notification> {
+    /// Reads the whole message. A demarcation has its length only where both speak enhanced refresh (RFC 7313 §5).
+    pub(crate) fn decode(frame: &[u8], codec: &Codec) -> Result<Self, Notification> {
         let body = frame.get(HEADER_LEN..).unwrap_or_default();
         let (rest, this) = fields(body).map_err(|_| Notification::bad_message_length(frame))?;
-        let demarcation = matches!(this.kind, RefreshKind::BEGIN | RefreshKind::END);
+        let demarcation =
+            codec.enhanced_refresh && matches!(this.kind, RefreshKind::BEGIN | RefreshKind::END);
         if demarcation && !rest.is_empty() {
             // RFC 7313 §5: the whole message is the data.
             return Err(Notification::invalid_refresh_length(frame));

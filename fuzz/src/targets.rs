@@ -19,6 +19,7 @@ fn context(data: &[u8]) -> Option<(Codec, &[u8])> {
         peer: if bit(0) { PeerKind::Internal } else { PeerKind::External },
         four_octet_as: bit(1),
         extended_message: bit(3),
+        enhanced_refresh: bit(3),
         add_path_rx: add_path,
         add_path_tx: add_path,
         multiple_labels: if bit(4) { both } else { FamilySet::empty() },
@@ -100,7 +101,7 @@ pub fn notification(data: &[u8]) {
 /// ROUTE-REFRESH: read and written.
 pub fn refresh(data: &[u8]) {
     let Some(bytes) = message(5, data) else { return };
-    match Codec::before_open().decode(&bytes) {
+    match (Codec { enhanced_refresh: true, ..Codec::before_open() }).decode(&bytes) {
         Ok(Message::RouteRefresh(refresh)) => {
             let mut out = BytesMut::new();
             refresh.encode(&mut out);

@@ -20,9 +20,11 @@ impl Established {
         let unexpected = || Step::refuse(Notification::fsm_error(subcode::fsm::ESTABLISHED));
         match received {
             Received::Update | Received::KeepAlive => Step::Heard,
-            Received::RouteRefresh(refresh) if self.wants(refresh) => Step::Refresh(refresh),
-            // What was not agreed on is passed over (RFC 2918 §4, RFC 7313 §5).
-            Received::RouteRefresh(_) => Step::Heard,
+            Received::RouteRefresh(refresh) => {
+                let refresh = self.meant(refresh);
+                // What was not agreed on is passed over (RFC 2918 §4, RFC 7313 §5).
+                if self.wants(refresh) { Step::Refresh(refresh) } else { Step::Heard }
+            }
             Received::Notification(notification) => Step::refused(notification),
             Received::Undecodable(notification) if notification.code == NotificationCode::OPEN => {
                 unexpected()
@@ -30,6 +32,11 @@ impl Established {
             Received::Undecodable(notification) => Step::refuse(notification),
             Received::Open(_) => unexpected(),
         }
+    }
+
+    /// The octet of the kind is reserved, and not looked at, where enhanced refresh was not agreed on (RFC 2918 §3).
+    fn meant(&self, refresh: RouteRefresh) -> RouteRefresh {
+        if self.negotiated.enhanced_refresh { refresh } else { RouteRefresh::request(refresh.family) }
     }
 
     fn wants(&self, refresh: RouteRefresh) -> bool {

@@ -2,7 +2,7 @@
 
 use crate::support::{Bench, IN, LOW_ID, OUT, config, peer_open, restarting_open, seconds};
 use bgp_fsm::{Event, Input, Session, SessionConfig, State, Stop};
-use bgp_wire::{Family, Message, Notification, RefreshKind, RouteRefresh};
+use bgp_wire::{Capability, Family, Message, Notification, RefreshKind, RouteRefresh};
 use std::sync::Arc;
 
 fn plain() -> Bench {
@@ -155,15 +155,22 @@ fn unexpected_messages_name_the_state_they_came_in() {
 fn a_refresh_reaches_the_rib_only_as_agreed() {
     let request = |family| Message::RouteRefresh(RouteRefresh::request(family));
     let mark = Message::RouteRefresh(RouteRefresh { family: Family::IPV4_UNICAST, kind: RefreshKind::BEGIN });
-    let told = |bench: &mut Bench, message: &Message| {
+    let kind = |bench: &mut Bench, message: &Message| {
         let done = bench.message(OUT, message);
         assert!(done.closed().is_empty());
-        done.events().any(|event| matches!(event, Event::Refresh(_)))
+        done.events()
+            .find_map(|event| if let Event::Refresh(refresh) = event { Some(refresh.kind) } else { None })
     };
+    let told = |bench: &mut Bench, message: &Message| kind(bench, message).is_some();
     let mut bench = plain();
     assert!(told(&mut bench, &request(Family::IPV4_UNICAST)));
     assert!(!told(&mut bench, &request(Family::IPV6_UNICAST)), "of a family that was not agreed on");
-    assert!(!told(&mut bench, &mark), "RFC 7313 was not agreed on");
+    assert_eq!(kind(&mut bench, &mark), Some(RefreshKind::REQUEST), "the octet is reserved without RFC 7313");
+    let mut open = peer_open(LOW_ID);
+    open.capabilities.push(Capability::EnhancedRouteRefresh);
+    let mut enhanced = Bench::established(config(), open);
+    assert!(enhanced.negotiated().codec.enhanced_refresh);
+    assert_eq!(kind(&mut enhanced, &mark), Some(RefreshKind::BEGIN));
     let deaf = SessionConfig { route_refresh: false, ..config() };
     let mut bench = Bench::established(deaf, peer_open(LOW_ID));
     assert!(!told(&mut bench, &request(Family::IPV4_UNICAST)));

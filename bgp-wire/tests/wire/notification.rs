@@ -1,5 +1,5 @@
 //! NOTIFICATION in bytes and words (RFC 4271 §4.5, RFC 8538, RFC 9003), and ROUTE-REFRESH (RFC 2918, RFC 7313).
-use bgp_wire::{Family, Message, Notification, NotificationCode, RefreshKind, RouteRefresh, subcode};
+use bgp_wire::{Codec, Family, Message, Notification, NotificationCode, RefreshKind, RouteRefresh, subcode};
 use bytes::{Bytes, BytesMut};
 
 use crate::build::{external, hex, message};
@@ -102,9 +102,21 @@ fn route_filter_entries_behind_a_refresh_are_passed_over() {
 #[test]
 fn a_demarcation_of_wrong_length_is_sent_back_whole() {
     let m = message(5, &hex("0001 01 01 00"));
-    let n = external().decode(&Bytes::from(m.clone())).unwrap_err();
+    let enhanced = Codec { enhanced_refresh: true, ..external() };
+    let n = enhanced.decode(&Bytes::from(m.clone())).unwrap_err();
     assert_eq!((n.code.0, n.subcode, n.data.to_vec()), (7, 1, m));
     let end = message(5, &hex("0001 02 01"));
     let refresh = RouteRefresh { family: Family::IPV4_UNICAST, kind: RefreshKind::END };
-    assert_eq!(external().decode(&Bytes::from(end)), Ok(Message::RouteRefresh(refresh)));
+    assert_eq!(enhanced.decode(&Bytes::from(end)), Ok(Message::RouteRefresh(refresh)));
+}
+
+#[test]
+fn without_enhanced_refresh_the_reserved_octet_is_no_error() {
+    for octet in ["01", "02", "07"] {
+        let m = message(5, &hex(&format!("0001 {octet} 01 01 40 0003 000000")));
+        let Ok(Message::RouteRefresh(refresh)) = external().decode(&Bytes::from(m)) else {
+            panic!("{octet}")
+        };
+        assert_eq!(refresh.family, Family::IPV4_UNICAST);
+    }
 }
