@@ -38,6 +38,9 @@ pub enum Input<'a> {
         /// What we tell it.
         export: Option<Policy>,
     },
+    /// While on, no peer is sent its initial End-of-RIB: routes flow as always, and who forwards by stale ones of ours goes
+    /// on. For a speaker that restarted, until its peers have told everything (RFC 4724 §4.1). Off from the start.
+    DeferEndOfRib(bool),
     /// Time passed: what `poll_timeout` asked for.
     Tick,
 }

@@ -71,11 +71,11 @@ impl Reader {
         self.end_of_rib != EndOfRib::Sent && self.refresh.is_some_and(|walk| walk.bracketed)
     }
 
-    /// Whether there is nothing to hand out.
-    pub(crate) fn drained(&self, head: u64) -> bool {
+    /// Whether there is nothing to hand out; with `defers` End-of-RIB is not to be said now, nor what waits for it.
+    pub(crate) fn drained(&self, head: u64, defers: bool) -> bool {
         self.cursor >= head
-            && self.end_of_rib == EndOfRib::Sent
-            && self.refresh.is_none()
+            && (defers || self.end_of_rib == EndOfRib::Sent)
+            && (self.refresh.is_none() || (defers && self.refresh_waits()))
             && self.swap.is_none()
     }
 }

@@ -118,7 +118,7 @@ impl<K: Key> Table<K> {
             accepted: peer.accepted,
             stale: peer.received - peer.current,
             advertised: self.advertised(slot),
-            drained: peer.reader.as_ref().is_some_and(|reader| reader.drained(head)),
+            drained: peer.reader.as_ref().is_some_and(|reader| reader.drained(head, self.defers_end_of_rib)),
         }
     }
 

@@ -115,6 +115,14 @@ impl Rib {
         self.events.push_back(Event::EndOfRib(PeerId(slot), family));
     }
 
+    /// End-of-RIB is held back, or becomes due to all that wait for it.
+    pub(crate) fn defer_end_of_rib(&mut self, defers: bool) {
+        (self.ipv4.defers_end_of_rib, self.ipv6.defers_end_of_rib) = (defers, defers);
+        let has_more = |slot: &u32| self.ipv4.has_more(*slot) || self.ipv6.has_more(*slot);
+        let waiting: Vec<u32> = self.shared.peers.slots().filter(has_more).collect();
+        waiting.into_iter().for_each(|slot| self.say_pending(slot));
+    }
+
     fn is_initial(&mut self, slot: u32, family: Family) -> bool {
         on_table!(self, family, table => table.peer(slot).is_some_and(|peer| peer.initial)) == Some(true)
     }

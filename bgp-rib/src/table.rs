@@ -138,6 +138,8 @@ pub(crate) struct Table<K> {
     pub(crate) multipath: Option<Log>,
     pub(crate) peers: Vec<PeerTable>,
     pub(crate) groups: Groups,
+    /// No reader is sent its End-of-RIB for now (RFC 4724 §4.1).
+    pub(crate) defers_end_of_rib: bool,
     /// Prefixes that have a best path.
     pub(crate) best: usize,
     /// How far tombstones have been looked for: in `log`, in `multipath`.
@@ -158,6 +160,7 @@ impl<K: Key> Table<K> {
             multipath: (config.max_paths > 1).then(Log::new),
             peers: Vec::new(),
             groups: Groups::default(),
+            defers_end_of_rib: false,
             best: 0,
             reaped: [0; 2],
             rescan: None,

@@ -36,7 +36,7 @@ impl<K: Key> Table<K> {
         for _ in 0..MAX_BATCHES {
             let head = self.log.head();
             let Some(reader) = self.reader(slot) else { return Progress::Drained };
-            if reader.drained(head) {
+            if reader.drained(head, self.defers_end_of_rib) {
                 return Progress::Drained;
             }
             if reader.swap.is_some() {
@@ -59,7 +59,7 @@ impl<K: Key> Table<K> {
 
     /// Whether there is something to hand out.
     pub(crate) fn has_more(&self, slot: u32) -> bool {
-        self.reader(slot).is_some_and(|reader| !reader.drained(self.log.head()))
+        self.reader(slot).is_some_and(|reader| !reader.drained(self.log.head(), self.defers_end_of_rib))
     }
 
     pub(crate) fn reader(&self, slot: u32) -> Option<&Reader> {
@@ -121,8 +121,10 @@ impl<K: Key> Table<K> {
     /// Says End-of-RIB when it is due (RFC 4724 §2).
     fn close_initial(&mut self, slot: u32, chunks: &mut Vec<Bytes>) {
         let head = self.log.head();
+        let defers = self.defers_end_of_rib;
         if let Some(reader) = self.reader_mut(slot)
             && reader.end_of_rib_due(head)
+            && !defers
         {
             reader.end_of_rib = EndOfRib::Sent;
             let mut out = BytesMut::new();

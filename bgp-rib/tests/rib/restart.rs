@@ -384,3 +384,23 @@ fn routes_of_families_without_graceful_restart_go_with_the_session() {
     assert_eq!(lab.view(two).keys().copied().collect::<Vec<_>>(), [net("2001:db8::/64")]);
     assert!(!lab.events.contains(&Event::PeerGone(one)));
 }
+
+#[test]
+fn a_restarting_speaker_tells_its_routes_and_says_end_of_rib_when_it_has_heard_all_peers() {
+    let mut lab = Lab::new();
+    lab.input(Input::DeferEndOfRib(true));
+    let (one, two) = (lab.up(1, enhanced(1)), lab.up(2, enhanced(2)));
+    lab.announce(one, &many(3), next_hop(1), &attributes(&[]));
+    lab.refresh(two, V4, RefreshKind::REQUEST);
+    lab.drain_all();
+    assert_eq!(lab.view(two).len(), 3);
+    assert!(lab.remotes[&two].idle && lab.rib.peer_counters(two, V4).drained);
+    assert!(lab.remotes.values().all(|remote| remote.end_of_rib.is_empty()));
+    lab.input(Input::DeferEndOfRib(false));
+    for peer in [one, two] {
+        assert!(!lab.remotes[&peer].idle, "{peer} is not told that there is more");
+        lab.drain(peer);
+        assert_eq!(lab.remotes[&peer].end_of_rib, [V4, V6].into());
+    }
+    assert_eq!(lab.remotes[&two].markers, [RefreshKind::BEGIN, RefreshKind::END]);
+}
