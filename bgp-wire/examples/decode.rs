@@ -107,13 +107,18 @@ pub(crate) fn run(
 }
 
 fn read(file: &str, input: &mut dyn Read) -> io::Result<Vec<u8>> {
+    if file == "-" { whole(input, MAX_INPUT) } else { whole(&mut File::open(file)?, MAX_INPUT) }
+}
+
+/// All of an input that has at most so many octets.
+pub(crate) fn whole(input: &mut dyn Read, most: u64) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
-    if file == "-" {
-        input.take(MAX_INPUT).read_to_end(&mut bytes)?;
-    } else {
-        File::open(file)?.take(MAX_INPUT).read_to_end(&mut bytes)?;
+    input.take(most.saturating_add(1)).read_to_end(&mut bytes)?;
+    if u64::try_from(bytes.len()).is_ok_and(|len| len <= most) {
+        return Ok(bytes);
     }
-    Ok(bytes)
+    let why = format!("longer than {most} octets, of which nothing is shown: give it in parts");
+    Err(io::Error::new(io::ErrorKind::FileTooLarge, why))
 }
 
 fn show(bytes: &[u8], file: &str, options: &Options, printer: &mut Printer<'_>) -> io::Result<()> {

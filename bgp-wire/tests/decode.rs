@@ -217,6 +217,22 @@ fn open_notification_and_refresh_are_spelled_out() {
     assert_eq!((&all[2]["family"], &all[2]["kind"]), (&json!("ipv6-unicast"), &json!("begin")));
 }
 
+#[test]
+fn the_capability_of_several_labels_has_its_rows() {
+    let open = format!("{MARKER}002501 04 fde8 005a 0a000001 08 0206 0804 0001 0403");
+    let (status, all) = lines(&[], open.as_bytes());
+    assert_eq!(status, 0, "{all:?}");
+    let rows = json!([{"family": "ipv4-labeled-unicast", "labels": 3}]);
+    assert_eq!(all[0]["capabilities"][0], json!({"type": "multiple-labels", "code": 8, "value": rows}));
+}
+
+#[test]
+fn input_beyond_the_bound_is_refused_and_not_cut() {
+    assert_eq!(decode::whole(&mut Cursor::new([7; 8]), 8).expect("as long as the bound"), [7; 8]);
+    let why = decode::whole(&mut Cursor::new([7; 9]), 8).expect_err("one octet more");
+    assert_eq!(why.to_string(), "longer than 8 octets, of which nothing is shown: give it in parts");
+}
+
 fn octets(hex: &str) -> Vec<u8> {
     let hex: String = hex.split_whitespace().collect();
     (0..hex.len()).step_by(2).map(|i| u8::from_str_radix(&hex[i..i + 2], 16).expect("hex")).collect()

@@ -21,6 +21,7 @@ fn name(code: CapabilityCode) -> String {
         CapabilityCode::MULTIPROTOCOL => "multiprotocol",
         CapabilityCode::ROUTE_REFRESH => "route-refresh",
         CapabilityCode::EXTENDED_NEXT_HOP => "extended-next-hop",
+        CapabilityCode::MULTIPLE_LABELS => "multiple-labels",
         CapabilityCode::EXTENDED_MESSAGE => "extended-message",
         CapabilityCode::ROLE => "role",
         CapabilityCode::GRACEFUL_RESTART => "graceful-restart",
@@ -43,6 +44,9 @@ fn value(c: &Capability) -> Value {
         Capability::Multiprotocol(f) => family(f).into(),
         Capability::ExtendedNextHop(rows) => {
             rows.iter().map(|(f, afi)| json!({ "family": family(f), "next_hop_afi": afi.0 })).collect()
+        }
+        Capability::MultipleLabels(rows) => {
+            rows.iter().map(|(f, most)| json!({ "family": family(f), "labels": most })).collect()
         }
         Capability::Role(role) => role_name(*role).into(),
         Capability::GracefulRestart(gr) => json!({
