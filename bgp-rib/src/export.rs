@@ -92,6 +92,7 @@ impl GroupKey {
         let mut codec = peer.codec;
         codec.families = only;
         codec.add_path_rx = FamilySet::empty();
+        codec.enhanced_refresh = false;
         codec.add_path_tx = codec.add_path_tx.intersection(only);
         codec.extended_next_hop = codec.extended_next_hop.intersection(only);
         Self {
