@@ -239,7 +239,7 @@ pub(crate) fn passes_inside(to: &GroupKey, from: Origin) -> bool {
 /// | MULTI_EXIT_DISC (RFC 4271 §5.1.4) | kept | removed unless originated here |
 /// | AS_PATH (RFC 4271 §5.1.2) | kept | our AS in front |
 /// | ORIGINATOR_ID, CLUSTER_LIST (RFC 4456 §8) | stamped if reflected | removed |
-/// | AIGP (RFC 7311 §3.1), PREFIX_SID (RFC 8669 §8) | kept | removed |
+/// | AIGP (RFC 7311 §3.3), PREFIX_SID (RFC 8669 §5) | kept | removed |
 /// | extended communities that are not transitive (RFC 4360 §6) | kept | removed |
 pub(crate) fn rewrite(to: &GroupKey, from: Origin) -> Rewrite {
     let mut how = Rewrite { two_octet_as: !to.codec.four_octet_as, ..Rewrite::default() };

@@ -50,7 +50,7 @@ pub struct Rewrite {
     pub cluster_list: ClusterEdit,
     /// ONLY_TO_CUSTOMER.
     pub only_to_customer: Edit<Asn>,
-    /// Leave behind what stays within an AS: AIGP (RFC 7311 §3.1), PREFIX_SID (RFC 8669 §8), and the extended communities
+    /// Leave behind what stays within an AS: AIGP (RFC 7311 §3.3), PREFIX_SID (RFC 8669 §5), and the extended communities
     /// of both kinds that are not transitive (RFC 4360 §6).
     pub leaves_as: bool,
     /// The peer reads AS numbers of two octets: AS_TRANS, AS4_PATH and AS4_AGGREGATOR where needed (RFC 6793 §4.2.2).

@@ -1,5 +1,5 @@
 //! AIGP (RFC 7311; errors §3: attribute discard, wrong flags included). Off between autonomous systems unless they are
-//! under one administration and say so (§3.1), so from an external peer it is discarded.
+//! under one administration and say so (§3.3), so from an external peer it is discarded.
 use super::{Context, Row, Source, tlv};
 use crate::reaction::{FaultKind, Reaction};
 

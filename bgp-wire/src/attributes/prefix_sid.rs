@@ -1,5 +1,5 @@
 //! PREFIX_SID (RFC 8669 §3; errors §6: attribute discard). Passed on byte for byte within the segment routing domain,
-//! which ends at an external peer (§8).
+//! which ends at an external peer (§4, §5).
 use super::{Context, Row, Source, tlv};
 use crate::reaction::FaultKind;
 
