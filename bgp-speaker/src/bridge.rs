@@ -53,6 +53,8 @@ pub(crate) fn up(negotiated: &Negotiated, options: &SessionOptions, local: IpAdd
     params.export = options.export.clone().unwrap_or_else(|| Policy::default_for(negotiated.kind));
     params.allow_own_as = options.allow_own_as;
     params.enhanced_refresh = negotiated.enhanced_refresh;
+    params.retained = negotiated.retained;
+    params.graceful_restart = negotiated.graceful_restart.is_some();
     // What was kept of a former session stays only where the peer says that it forwards on (RFC 4724 §4.2).
     params.keep_stale = FamilySet::empty();
     if let Some(restart) = &negotiated.graceful_restart {

@@ -44,6 +44,8 @@ const PAGE: usize = 1024;
 const WAITING: usize = 64;
 /// How often counters are copied to where `status` reads them: fresh for a person, and cheap with 10,000 peers.
 const COUNTERS: Duration = Duration::from_millis(100);
+/// How often a restarted speaker looks whether the tables of its peers are there: it walks all peers.
+const LOOK: Duration = Duration::from_millis(250);
 
 /// What handles ask of the tables.
 pub(crate) enum Query {
@@ -155,6 +157,17 @@ pub(crate) struct RibTask {
     table_changed: bool,
     /// Until it is lifted, peers are told nothing.
     barrier: Barrier,
+    recovery: Recovery,
+}
+
+/// What a restart means for our End-of-RIB: peers forward by our former routes until they hear it (RFC 4724 §4.1).
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Recovery {
+    /// No session has come up yet.
+    Unknown,
+    /// It is held back; when to look next whether the tables of the peers are there.
+    GoesOn(Duration),
+    Over,
 }
 
 /// One peer as this task knows it.
@@ -198,6 +211,7 @@ impl RibTask {
             counters_at: Duration::ZERO,
             table_changed: false,
             barrier,
+            recovery: Recovery::Unknown,
         };
         (task, client)
     }
@@ -237,6 +251,7 @@ impl RibTask {
         if self.barrier.expire(now) {
             self.barrier_lifted();
         }
+        self.look_at_recovery(now);
         if self.rib.poll_timeout().is_some_and(|due| due <= now) {
             self.rib.handle(now, Input::Tick);
             self.table_changed = true;
@@ -254,7 +269,34 @@ impl RibTask {
         let rib = self.rib.poll_timeout().unwrap_or(Duration::MAX);
         let changed = self.table_changed || !self.stale_counters.is_empty();
         let counters = if changed { self.counters_at.saturating_add(COUNTERS) } else { Duration::MAX };
-        rib.min(counters).min(self.barrier.deadline().unwrap_or(Duration::MAX))
+        let look = if let Recovery::GoesOn(look) = self.recovery { look } else { Duration::MAX };
+        rib.min(counters).min(look).min(self.barrier.deadline().unwrap_or(Duration::MAX))
+    }
+
+    /// The first session is up: whether a restart goes on is known by now.
+    fn begin_recovery(&mut self) {
+        if self.recovery != Recovery::Unknown {
+            return;
+        }
+        self.recovery = Recovery::Over;
+        if self.shared.is_restarting() {
+            let now = self.shared.now();
+            self.recovery = Recovery::GoesOn(now.saturating_add(LOOK));
+            self.rib.handle(now, Input::DeferEndOfRib(true));
+        }
+    }
+
+    fn look_at_recovery(&mut self, now: Duration) {
+        let Recovery::GoesOn(look) = self.recovery else { return };
+        if now < look {
+            return;
+        }
+        if self.shared.awaits_tables() {
+            self.recovery = Recovery::GoesOn(now.saturating_add(LOOK));
+        } else {
+            self.recovery = Recovery::Over;
+            self.rib.handle(now, Input::DeferEndOfRib(false));
+        }
     }
 
     fn drain_events(&mut self) {
@@ -318,6 +360,7 @@ impl RibTask {
         if matches!(input, ToRib::Up(_)) {
             // An End-of-RIB of the session before may still stand among the events.
             self.drain_events();
+            self.begin_recovery();
         }
         let Some(slot) = self.slot(peer) else { return };
         match input {

@@ -136,6 +136,14 @@ impl Shared {
         lock(&self.restarting_until).is_some_and(|until| self.now() < until)
     }
 
+    /// Whether this process has restarted and tables of peers are still to come. Nobody knows how many will come through a
+    /// range.
+    pub(crate) fn awaits_tables(&self) -> bool {
+        self.is_restarting()
+            && (self.open_to_strangers.load(Ordering::Relaxed)
+                || lock(&self.peers).values().any(|c| c.is_awaited()))
+    }
+
     pub(crate) fn emit(&self, event: Event) {
         if let Some(sender) = &*lock(&self.events) {
             // An error only says that nobody listens.

@@ -55,6 +55,8 @@ pub(crate) struct UpCell {
     pub(crate) asn: Asn,
     pub(crate) router_id: RouterId,
     pub(crate) kind: PeerKind,
+    /// It will say End-of-RIB, and does not wait for ours: it has no graceful restart of its own going on.
+    pub(crate) awaited: bool,
     pub(crate) status: NegotiatedStatus,
 }
 
@@ -143,6 +145,12 @@ impl PeerCell {
     /// The peer has told its whole table once since this speaker started: for it, no restart goes on.
     pub(crate) fn has_recovered(&self) -> bool {
         self.recovered.load(Ordering::Relaxed)
+    }
+
+    /// Whether a speaker that restarted waits for this peer's table: it may be on its way, and is not waiting for ours
+    /// (RFC 4724 §4.1).
+    pub(crate) fn is_awaited(&self) -> bool {
+        !self.has_recovered() && lock(&self.session).negotiated.as_ref().is_none_or(|up| up.awaited)
     }
 
     pub(crate) fn has_told_all(&self) -> bool {

@@ -181,3 +181,25 @@ async fn a_restarted_speaker_deletes_no_kernel_route_that_it_is_told_again() {
     let deleted = fib.take_log().iter().filter(|op: &&FibOp| op.is_removal()).count();
     assert_eq!((deleted, fib.routes().len()), (0, ROUTES as usize));
 }
+
+#[tokio::test]
+async fn a_restarted_speaker_says_end_of_rib_when_its_peers_have_told_their_tables() {
+    let peers = [waiting_for(ip(127, 8), ASN), waiting_for(ip(127, 9), ASN)];
+    let [one, other] = peers.map(bgp_speaker::PeerConfig::reflector_client);
+    let restarted = builder(ip(127, 1), ASN).restarting(true).peer(one).peer(other).start().await.unwrap();
+    let first = speaker(ip(127, 8)).await;
+    let mut events = first.events();
+    first.add_peer(peer_of(&restarted)).await.unwrap();
+    established(&restarted, 1).await;
+    let silence = Duration::from_millis(800);
+    let early = async { while !matches!(events.next().await, Some(Event::EndOfRib { .. })) {} };
+    assert!(
+        tokio::time::timeout(silence, early).await.is_err(),
+        "the other client's routes are still to come"
+    );
+    let second = speaker(ip(127, 9)).await;
+    announce(&second, &["10.9.0.0/26"]).await;
+    second.add_peer(peer_of(&restarted)).await.unwrap();
+    while !matches!(within("End-of-RIB", events.next()).await, Some(Event::EndOfRib { .. })) {}
+    has_exactly(&first, &["10.9.0.0/26"]).await;
+}

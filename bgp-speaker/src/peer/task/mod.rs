@@ -199,6 +199,7 @@ impl PeerTask {
             asn: negotiated.peer_as,
             router_id: negotiated.peer_router_id,
             kind: negotiated.kind,
+            awaited: restart.is_some_and(|r| !r.restarting),
             status: negotiated_status(negotiated, local, remote),
         });
         self.mailbox.begin(bridge::up(negotiated, &self.cell.config().options, local.ip(), peer));
