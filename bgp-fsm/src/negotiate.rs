@@ -63,7 +63,6 @@ fn agree(config: &SessionConfig, open: &Open, kind: PeerKind, hold_time: Duratio
         peer: kind,
         four_octet_as: config.four_octet_as && open.four_octet_as().is_some(),
         extended_message: config.extended_message && peer.has(&Capability::ExtendedMessage),
-        extended_message_rx: config.extended_message,
         enhanced_refresh,
         add_path_rx: add_path(config, &peer, families, AddPathMode::receives, AddPathMode::sends),
         add_path_tx: add_path(config, &peer, families, AddPathMode::sends, AddPathMode::receives),

@@ -93,7 +93,6 @@ impl GroupKey {
         codec.families = only;
         codec.add_path_rx = FamilySet::empty();
         codec.enhanced_refresh = false;
-        codec.extended_message_rx = false;
         codec.add_path_tx = codec.add_path_tx.intersection(only);
         codec.extended_next_hop = codec.extended_next_hop.intersection(only);
         Self {

@@ -22,8 +22,6 @@ pub struct Codec {
     pub four_octet_as: bool,
     /// Messages may have up to 65,535 octets (RFC 8654).
     pub extended_message: bool,
-    /// We announced that: long messages may come in, whether or not any go out (RFC 8654 §4).
-    pub extended_message_rx: bool,
     /// ROUTE-REFRESH may mark begin and end, with errors of its own (RFC 7313 §5).
     pub enhanced_refresh: bool,
     /// Families whose received NLRI carry a path identifier (RFC 7911).
@@ -58,7 +56,6 @@ impl Codec {
             peer: PeerKind::External,
             four_octet_as: false,
             extended_message: false,
-            extended_message_rx: false,
             enhanced_refresh: false,
             add_path_rx: FamilySet::empty(),
             add_path_tx: FamilySet::empty(),
@@ -91,7 +88,6 @@ impl Codec {
     const fn max_len_rx(&self, kind: MessageType) -> usize {
         match kind {
             MessageType::OPEN | MessageType::KEEPALIVE => MAX_LEN,
-            _ if self.extended_message_rx => MAX_EXTENDED_LEN,
             _ => self.max_len_tx(),
         }
     }
@@ -125,7 +121,7 @@ impl Codec {
         let (kind, len) = (MessageType(*kind), usize::from(u16::from_be_bytes([*l1, *l0])));
         if !matches!(kind.0, 1..=5) {
             // RFC 4271 §6.1 checks the length first; one that fits no message at all is the graver error.
-            let whole = (HEADER_LEN..=self.max_len_rx(kind)).contains(&len);
+            let whole = (HEADER_LEN..=self.max_len_tx()).contains(&len);
             return Err(if whole {
                 Notification::bad_message_type(kind)
             } else {

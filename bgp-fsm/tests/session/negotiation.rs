@@ -99,18 +99,6 @@ fn what_only_one_side_announces_is_off() {
 }
 
 #[test]
-fn long_messages_come_in_when_we_announced_it_and_go_out_when_both_did() {
-    let of = |ours, theirs: &[Capability]| {
-        let config = SessionConfig { extended_message: ours, ..config() };
-        let codec = Bench::established(config, with(theirs.to_vec())).negotiated().codec;
-        (codec.extended_message_rx, codec.max_len_tx())
-    };
-    let offer = [Capability::ExtendedMessage];
-    assert_eq!((of(true, &offer), of(true, &[])), ((true, 65535), (true, 4096)));
-    assert_eq!((of(false, &offer), of(false, &[])), ((false, 4096), (false, 4096)));
-}
-
-#[test]
 fn extended_next_hop_is_per_family() {
     let config = SessionConfig { extended_next_hop: vec![(V4, Afi::IPV6)], ..both() };
     let rows = vec![(V4, Afi::IPV6), (Family::IPV4_MULTICAST, Afi::IPV6)];
