@@ -25,6 +25,8 @@ pub struct RibConfig {
     pub decision: DecisionOptions,
     /// How many next hops one prefix may have for the followers that are no peers; 1 is the best route alone.
     pub max_paths: usize,
+    /// Whether [`Rib::poll_next_hop`](crate::Rib::poll_next_hop) tells which next hops the caller should say the way to.
+    pub track_next_hops: bool,
     /// Bytes of encoded updates that each group keeps for members that come to the same place later.
     pub batch_cache: usize,
     /// Prefixes that one batch of encoded updates covers at most.
@@ -44,6 +46,7 @@ impl RibConfig {
             seed: 0,
             decision: DecisionOptions::default(),
             max_paths: 1,
+            track_next_hops: false,
             // A thousand clients that join one after the other are served from this: 1 MiB holds about 100,000 prefixes.
             batch_cache: 1 << 20,
             // Enough that attribute sets repeat within it; few enough that encoding it is a matter of a millisecond and

@@ -8,7 +8,7 @@ use bytes::Bytes;
 use ipnet::IpNet;
 
 use crate::attributes::Facts;
-use crate::policy::KernelTag;
+use crate::policy::{Discard, KernelTag};
 use crate::{OwnerId, PeerId, PeerParams, Policy, ReaderId};
 
 /// What can happen to the tables.
@@ -70,6 +70,8 @@ pub struct Origination {
     pub tag: u32,
     /// The interface that it leaves by, for policies.
     pub interface: Option<Arc<str>>,
+    /// How followers that write kernel routes drop its packets; `None` leaves the kernel as it is.
+    pub discard: Option<Discard>,
 }
 
 impl Origination {
@@ -77,7 +79,7 @@ impl Origination {
     #[must_use]
     pub fn new(prefix: IpNet) -> Self {
         let attributes = PathAttributes::default();
-        Self { prefix, next_hop: None, attributes, metric: None, tag: 0, interface: None }
+        Self { prefix, next_hop: None, attributes, metric: None, tag: 0, interface: None, discard: None }
     }
 
     /// What is to be kept beside the attributes, if anything.
@@ -85,6 +87,7 @@ impl Origination {
         let kernel = KernelTag {
             metric: self.metric,
             tag: Some(self.tag).filter(|&tag| tag != 0),
+            discard: self.discard,
             ..KernelTag::default()
         };
         let facts = Facts { received: None, kernel, interface: self.interface.clone() };
@@ -99,6 +102,15 @@ pub enum Reachability {
     Metric(u32),
     /// No way: routes through it are kept and not used.
     Unreachable,
+}
+
+/// A next hop that routes name: the caller may say what the way to it is ([`Input::NextHop`]).
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum NextHopUse {
+    /// A route names it, and none did.
+    Begins(IpAddr),
+    /// No route names it any more; what was said of it is taken back with `Reachability::Metric(0)`.
+    Ends(IpAddr),
 }
 
 /// What the tables have to say to the caller.

@@ -84,17 +84,24 @@ impl<K: Key> Table<K> {
             self.climb(shared, ladder, id);
         }
         let why = if alone { None } else { ladder.decisive() }.map_or(Why::Only, Why::Won);
+        let mut weights = Vec::new();
         if !alone && shared.config.max_paths > 1 {
             // In the order of addresses: what the set looks like must not depend on how its members rank.
-            let equals = ladder.equals().filter_map(|path| shared.next_hop(self.paths[path].attributes));
-            let mut others: Vec<NextHop> = equals.filter(|next_hop| !next_hops.contains(next_hop)).collect();
+            let member = |attributes| Some((shared.next_hop(attributes)?, shared.weight(attributes)));
+            let equals = ladder.equals().filter_map(|path| member(self.paths[path].attributes));
+            let mut others: Vec<_> = equals.filter(|(next_hop, _)| !next_hops.contains(next_hop)).collect();
             others.sort_unstable();
-            others.dedup();
-            next_hops.extend(others);
-            next_hops.truncate(shared.config.max_paths);
+            others.dedup_by_key(|(next_hop, _)| *next_hop);
+            others.truncate(shared.config.max_paths.saturating_sub(next_hops.len()));
+            let weight = shared.weight(best.attributes);
+            if weight.is_some() || others.iter().any(|(_, weight)| weight.is_some()) {
+                weights.extend(next_hops.iter().map(|_| weight.unwrap_or(1)));
+                weights.extend(others.iter().map(|(_, weight)| weight.unwrap_or(1)));
+            }
+            next_hops.extend(others.into_iter().map(|(next_hop, _)| next_hop));
         }
         let source = shared.peers.source(best.peer, best.path_id);
-        Some(Best { next_hops, attributes: shared.show(best.attributes), source, why })
+        Some(Best { next_hops, weights, attributes: shared.show(best.attributes), source, why })
     }
 }
 
@@ -104,6 +111,10 @@ impl Shared {
         let block = Bytes::copy_from_slice(self.attributes[id].bytes());
         let kernel = self.attributes[id].facts().map_or(KernelTag::default(), |facts| facts.kernel);
         RouteAttributes { block, next_hop: self.next_hop(id), kernel }
+    }
+
+    fn weight(&self, id: AttributesId) -> Option<u32> {
+        self.attributes[id].facts().and_then(|facts| facts.kernel.weight)
     }
 
     /// The set as it was received, where import policy changed it.

@@ -105,12 +105,12 @@ mod transmit;
 pub use config::{DecisionOptions, NextHopMode, PeerParams, PeerRole, RibConfig};
 pub use decision::Rung;
 pub use dry_run::ExportChange;
-pub use event::{Event, Input, Origination, Reachability, Retain, Transmit};
+pub use event::{Event, Input, NextHopUse, Origination, Reachability, Retain, Transmit};
 pub use explain::{Explanation, PathExplanation, PathVerdict, PeerExplanation};
 pub use export::HeldBack;
 pub use ids::{OwnerId, PeerId, ReaderId};
 pub use import::Ineligible;
-pub use policy::Policy;
+pub use policy::{Discard, KernelTag, Policy};
 pub use query::{
     PageToken, PeerCounters, RouteAttributes, RouteFilter, RouteInfo, Source, TableCounters, Why,
 };

@@ -6,9 +6,9 @@ use bgp_wire::NextHop;
 use core::hash::BuildHasher;
 use foldhash::fast::FixedState;
 use hashbrown::HashTable;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 
-use crate::event::Reachability;
+use crate::event::{NextHopUse, Reachability};
 use crate::slab::{NONE, Slab};
 
 /// One next hop that some attribute set names.
@@ -41,10 +41,13 @@ pub(crate) struct NextHopTable {
     told: BTreeMap<IpAddr, Reachability>,
     peers: BTreeMap<IpAddr, u32>,
     own: BTreeMap<IpAddr, u32>,
+    /// Whether the caller hears which addresses come into use and go out of it.
+    tracked: bool,
+    news: VecDeque<NextHopUse>,
 }
 
 impl NextHopTable {
-    pub(crate) fn new(seed: u64) -> Self {
+    pub(crate) fn new(seed: u64, tracked: bool) -> Self {
         Self {
             entries: Slab::new(),
             index: HashTable::new(),
@@ -52,17 +55,39 @@ impl NextHopTable {
             told: BTreeMap::new(),
             peers: BTreeMap::new(),
             own: BTreeMap::new(),
+            tracked,
+            news: VecDeque::new(),
         }
+    }
+
+    /// The next address that came into use or went out of it.
+    pub(crate) fn poll_use(&mut self) -> Option<NextHopUse> {
+        self.news.pop_front()
+    }
+
+    fn note(&mut self, next_hop: NextHop, use_of: fn(IpAddr) -> NextHopUse) {
+        let at = next_hop.address();
+        if self.tracked && !matches!(next_hop, NextHop::Opaque(_)) && !self.names(at) {
+            self.news.push_back(use_of(at));
+        }
+    }
+
+    /// Whether an entry has this address.
+    fn names(&self, at: IpAddr) -> bool {
+        let mut same = self.index.iter_hash(self.hasher.hash_one(at));
+        same.any(|&id| self.entries[id].next_hop.address() == at)
     }
 
     /// Names a next hop and counts one reference.
     pub(crate) fn intern(&mut self, next_hop: NextHop) -> u32 {
         let hash = self.hasher.hash_one(next_hop.address());
-        let (entries, hasher) = (&mut self.entries, &self.hasher);
+        let entries = &mut self.entries;
         if let Some(&id) = self.index.find(hash, |&id| entries[id].next_hop == next_hop) {
             entries[id].references += 1;
             return id;
         }
+        self.note(next_hop, NextHopUse::Begins);
+        let (entries, hasher) = (&mut self.entries, &self.hasher);
         let mut entry = NextHopEntry { next_hop, references: 1, peer: NONE, way: Way::Metric(0) };
         let address = next_hop.address();
         entry.peer = self.peers.get(&address).copied().unwrap_or(NONE);
@@ -79,11 +104,13 @@ impl NextHopTable {
         if entry.references > 0 {
             return;
         }
-        let hash = self.hasher.hash_one(entry.next_hop.address());
+        let next_hop = entry.next_hop;
+        let hash = self.hasher.hash_one(next_hop.address());
         if let Ok(entry) = self.index.find_entry(hash, |&other| other == id) {
             entry.remove();
         }
         self.entries.remove(id);
+        self.note(next_hop, NextHopUse::Ends);
     }
 
     /// A next hop by name; `NONE` has no entry.

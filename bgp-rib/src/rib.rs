@@ -11,7 +11,7 @@ use crate::attributes::AttributeStore;
 use crate::batch::Draft;
 use crate::config::RibConfig;
 use crate::decision::Ladder;
-use crate::event::{Event, Input, Origination, Reachability, Transmit};
+use crate::event::{Event, Input, NextHopUse, Origination, Reachability, Transmit};
 use crate::follower::Place;
 use crate::import::{self, Identity, Importer};
 use crate::next_hops::NextHopTable;
@@ -87,7 +87,7 @@ impl Rib {
             shared: Shared {
                 peers: Peers::default(),
                 attributes: AttributeStore::new(config.seed),
-                next_hops: NextHopTable::new(config.seed),
+                next_hops: NextHopTable::new(config.seed, config.track_next_hops),
                 ladder: Ladder::default(),
                 config,
             },
@@ -134,6 +134,11 @@ impl Rib {
     /// The next event, if there is one.
     pub fn poll_event(&mut self) -> Option<Event> {
         self.events.pop_front()
+    }
+
+    /// The next change of which next hops the routes name; nothing without [`RibConfig::track_next_hops`].
+    pub fn poll_next_hop(&mut self) -> Option<NextHopUse> {
+        self.shared.next_hops.poll_use()
     }
 
     /// When [`Input::Tick`] is due: at once while work is left over, else when stale routes run out of time.

@@ -3,7 +3,7 @@
 use bgp_wire::{Asn, Community, Edit, ExtendedCommunity, LargeCommunity, Origin};
 
 use super::community::{CommunityPattern, ExtendedCommunityPattern, LargeCommunityPattern};
-use super::edits::SetNextHop;
+use super::edits::{Discard, SetNextHop};
 use super::working::{CommunityKind, Working, local_pref_of_metric, metric_of_local_pref};
 
 /// How a number changes; sums and differences stop at the ends of the range.
@@ -79,6 +79,8 @@ pub enum Action {
     Preference(u32),
     /// Tag.
     Tag(u32),
+    /// The kernel drops packets to the prefix (remotely triggered blackholing, RFC 5635).
+    Discard(Discard),
 }
 
 impl Action {
@@ -132,6 +134,7 @@ impl Action {
             Self::Weight(weight) => route.edit().kernel.weight = Some(*weight),
             Self::Preference(preference) => route.edit().kernel.preference = Some(*preference),
             Self::Tag(tag) => route.edit().kernel.tag = Some(*tag),
+            Self::Discard(how) => route.edit().kernel.discard = Some(*how),
         }
     }
 }

@@ -209,5 +209,6 @@ const fn name_of_action(action: &Action) -> &'static str {
         Action::Weight(_) => "set weight",
         Action::Preference(_) => "set preference",
         Action::Tag(_) => "set tag",
+        Action::Discard(_) => "discard",
     }
 }

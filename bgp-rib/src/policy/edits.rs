@@ -56,6 +56,19 @@ pub struct KernelTag {
     pub preference: Option<u32>,
     /// A number for the route's tag (realm).
     pub tag: Option<u32>,
+    /// Packets are dropped and not forwarded.
+    pub discard: Option<Discard>,
+}
+
+/// How the kernel drops packets to a prefix.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum Discard {
+    /// Without a word, as the BLACKHOLE community asks for (RFC 7999 §3.2).
+    Blackhole,
+    /// With ICMP host unreachable.
+    Unreachable,
+    /// With ICMP administratively prohibited.
+    Prohibit,
 }
 
 impl Edits {

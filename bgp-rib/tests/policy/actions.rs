@@ -111,8 +111,14 @@ fn next_hop_and_what_the_kernel_is_told() {
     let route = Route { metric: Some(512), ..Route::own(P) };
     let edits = evaluate(&policy, &route).edits.unwrap();
     assert_eq!(edits.next_hop, Some(SetNextHop::Own));
-    let kernel =
-        KernelTag { metric: Some(522), table: Some(7), weight: Some(3), preference: Some(200), tag: Some(9) };
+    let kernel = KernelTag {
+        metric: Some(522),
+        table: Some(7),
+        weight: Some(3),
+        preference: Some(200),
+        tag: Some(9),
+        ..KernelTag::default()
+    };
     assert_eq!(edits.kernel, kernel);
     assert!(!edits.changes_attributes());
 }

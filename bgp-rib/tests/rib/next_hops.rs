@@ -1,6 +1,8 @@
 //! Ways to next hops, as the caller tells them.
 
-use bgp_rib::{HeldBack, Ineligible, Input, PathVerdict, PeerParams, Reachability, Retain, Rung};
+use bgp_rib::{
+    HeldBack, Ineligible, Input, NextHopUse, PathVerdict, PeerParams, Reachability, Retain, RibConfig, Rung,
+};
 
 use crate::support::*;
 
@@ -81,4 +83,26 @@ fn a_peer_with_an_id_used_before_hears_routes_through_the_address_of_the_former_
     let one = lab.up(1, moved);
     lab.drain_all();
     assert_eq!(lab.view(one)[&prefix].next_hop, next_hop(1));
+}
+
+#[test]
+fn a_tracking_caller_hears_which_next_hops_come_into_use_and_go() {
+    let mut lab = Lab::with(RibConfig { track_next_hops: true, ..RibConfig::new(LOCAL_AS, router_id(254)) });
+    let (one, two) = (lab.up(1, client(1)), lab.up(2, client(2)));
+    let prefixes = [net("192.0.2.0/24"), net("198.51.100.0/24")];
+    let told = |lab: &mut Lab| std::iter::from_fn(|| lab.rib.poll_next_hop()).collect::<Vec<_>>();
+    lab.announce(one, &prefixes, next_hop(21), &attributes(&[]));
+    lab.announce(two, &prefixes, next_hop(21), &attributes(&[7]));
+    assert_eq!(told(&mut lab), [NextHopUse::Begins(address(21))]);
+    lab.announce(one, &prefixes, next_hop(22), &attributes(&[]));
+    assert_eq!(told(&mut lab), [NextHopUse::Begins(address(22))]);
+    lab.withdraw(one, &prefixes);
+    lab.withdraw(two, &prefixes);
+    lab.drain_all();
+    lab.settle();
+    let mut gone = told(&mut lab);
+    gone.sort_by_key(|used| format!("{used:?}"));
+    assert_eq!(gone, [NextHopUse::Ends(address(21)), NextHopUse::Ends(address(22))]);
+    lab.announce(one, &prefixes[..1], next_hop(21), &attributes(&[]));
+    assert_eq!(told(&mut lab), [NextHopUse::Begins(address(21))]);
 }

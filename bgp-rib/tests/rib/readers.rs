@@ -1,6 +1,9 @@
 //! Followers of the Loc-RIB that are no peers.
 
-use bgp_rib::{Event, Input, Reachability, Retain, RibConfig, RouteFilter, Rung, Source, Why};
+use bgp_rib::policy::{Action, PolicyConfig, Rule, Verdict};
+use bgp_rib::{
+    Event, Input, PeerParams, Policy, Reachability, Retain, RibConfig, RouteFilter, Rung, Source, Why,
+};
 use bgp_wire::PathAttributes;
 
 use crate::support::*;
@@ -113,4 +116,26 @@ fn pages_of_routes_add_up_to_the_table_and_filters_hold() {
     assert_eq!(count(&RouteFilter { prefix: Some(inside[0]), ..all.clone() }), 2);
     assert_eq!(count(&RouteFilter { prefix: Some(net("192.0.2.0/24")), longer: true, ..all.clone() }), 3);
     assert_eq!(count(&RouteFilter { prefix: Some(net("192.0.2.0/24")), ..all }), 0);
+}
+
+#[test]
+fn weights_that_import_policy_gives_reach_the_follower_beside_their_next_hops() {
+    let mut lab = Lab::with(RibConfig { max_paths: 4, ..RibConfig::new(LOCAL_AS, router_id(254)) });
+    let prefix = net("192.0.2.0/24");
+    let reader = lab.rib.open_reader();
+    let weighted = |n: u8, weight: u32| {
+        let rule = Rule::accept("weighted").then(Action::Weight(weight));
+        let import = Policy::compile(PolicyConfig::new("weights", Verdict::Accept).rule(rule)).unwrap();
+        PeerParams { import, ..client(n) }
+    };
+    let one = lab.up(1, client(1));
+    lab.announce(one, &[prefix], next_hop(21), &attributes(&[]));
+    let best = |lab: &mut Lab| lab.rib.poll_reader(reader, 10).unwrap().changes[0].best.clone().unwrap();
+    assert!(best(&mut lab).weights.is_empty());
+    let (two, three) = (lab.up(2, weighted(2, 3)), lab.up(3, weighted(3, 5)));
+    lab.announce(three, &[prefix], next_hop(20), &attributes(&[]));
+    lab.announce(two, &[prefix], next_hop(22), &attributes(&[]));
+    let best = best(&mut lab);
+    assert_eq!(best.next_hops, [next_hop(21), next_hop(20), next_hop(22)]);
+    assert_eq!(best.weights, [1, 5, 3]);
 }
