@@ -48,6 +48,7 @@
 //! | follow the best routes | [`Speaker::subscribe`]: the table, then changes; slow readers see the newest state |
 //! | write them to the kernel | [`Builder::kernel`] with a [`kernel::KernelConfig`] |
 //! | look | [`Speaker::status`] (waits for nobody), [`Speaker::routes`], [`Speaker::explain`], [`Speaker::events`] |
+//! | measure | `metrics::SpeakerMetrics`, with the feature `metrics`: a collector for the program's own Prometheus registry |
 //! | wait for the data path | [`Builder::hold_until_ready`], [`Speaker::ready`] |
 //! | end | [`Speaker::shutdown`] with a [`ShutdownMode`], [`Speaker::drain`] for one without loss, or drop the last handle |
 //!
@@ -88,6 +89,8 @@ mod event;
 pub mod kernel;
 mod kernel_feed;
 mod mesh;
+#[cfg(feature = "metrics")]
+pub mod metrics;
 mod originations;
 mod peer;
 mod reconcile;

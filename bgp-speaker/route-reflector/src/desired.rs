@@ -39,6 +39,7 @@ struct Identity {
     mesh_dialer: MeshDialer,
     kernel: Option<Kernel>,
     control_socket: Option<PathBuf>,
+    metrics: (Option<SocketAddr>, Option<bool>),
     log: (Option<String>, Option<LogFormat>),
 }
 
@@ -67,6 +68,7 @@ impl Desired {
                     Some(Dialer::Numeric) | None => MeshDialer::Numeric,
                 },
                 kernel: config.kernel_export.then(|| kernel(config)),
+                metrics: metrics(config),
                 control_socket: config.control_socket.as_ref().map(|path| path.get_ref().clone()),
                 log: (config.log.filter.as_ref().map(|filter| filter.get_ref().clone()), config.log.format),
             },
@@ -128,6 +130,7 @@ impl Desired {
             ("mesh.dialer", now.mesh_dialer != next.mesh_dialer),
             ("kernel-export or [kernel]", now.kernel != next.kernel),
             ("control-socket", now.control_socket != next.control_socket),
+            ("[metrics]", now.metrics != next.metrics),
             ("[log]", now.log != next.log),
         ];
         keys.iter().find(|(_, differs)| *differs).map(|(key, _)| *key)
@@ -163,6 +166,12 @@ fn kernel(config: &Config) -> Kernel {
         protocol: kernel.protocol.as_ref().map(|protocol| *protocol.get_ref()),
         metric: kernel.metric.as_ref().map(|metric| *metric.get_ref()),
     }
+}
+
+fn metrics(config: &Config) -> (Option<SocketAddr>, Option<bool>) {
+    let metrics = config.metrics.as_ref().map(Spanned::get_ref);
+    let listen = metrics.and_then(|metrics| metrics.listen.as_ref());
+    (listen.map(|listen| listen.get_ref().0), metrics.and_then(|metrics| metrics.per_peer))
 }
 
 fn peer(config: &Config, neighbor: &config::Neighbor) -> PeerConfig {

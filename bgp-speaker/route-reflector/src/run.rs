@@ -9,6 +9,7 @@ use std::time::Duration;
 use bgp_speaker::{ShutdownMode, Speaker, StartError};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use sd_notify::NotifyState;
+use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing::{error, info, warn};
 use tracing_subscriber::EnvFilter;
@@ -31,13 +32,15 @@ pub(crate) async fn run(path: &Path) -> Result<(), Failure> {
     // Signals are caught from here on: one that arrives during start-up ends the daemon in order as well.
     let mut signals = Signals::new()?;
     let socket = control_socket(&config)?;
+    let metrics = metrics_listener(&config).await?;
     let desired = Desired::of(&config);
     let speaker = desired.builder().start().await.map_err(|error| match error {
         StartError::Config(refused) => Failure::new(format_args!("{}: {refused}", path.display())),
         other => Failure::new(other),
     })?;
-    let source = Arc::new(Source::new(speaker.clone(), desired.descriptions()));
+    let source = Arc::new(Source::new(speaker.clone(), desired.descriptions(), per_peer(&config)));
     let control = tokio::spawn(serve(socket, source.clone()));
+    let measured = metrics.map(|listener| tokio::spawn(server::serve_metrics(listener, source.clone())));
     let status = speaker.status();
     info!(asn = %status.asn, router_id = %status.router_id, listen = ?status.listen, "running");
     notify(&[NotifyState::Ready]);
@@ -47,6 +50,9 @@ pub(crate) async fn run(path: &Path) -> Result<(), Failure> {
 
     notify(&[NotifyState::Stopping]);
     control.abort();
+    if let Some(measured) = measured {
+        measured.abort();
+    }
     let mode = ShutdownMode::Admin { text: "route-reflector is stopping".to_owned() };
     tokio::select! {
         () = daemon.speaker.shutdown(mode) => info!("stopped"),
@@ -181,6 +187,24 @@ fn control_socket(config: &Config) -> Result<Option<ControlSocket>, Failure> {
     let refusals: Vec<String> = refusals.iter().map(SocketError::to_string).collect();
     warn!("`status` and `routes` cannot ask this daemon: {}", refusals.join("; "));
     Ok(None)
+}
+
+/// Whether each peer has measurements of its own.
+fn per_peer(config: &Config) -> bool {
+    config.metrics.as_ref().and_then(|metrics| metrics.get_ref().per_peer).unwrap_or(true)
+}
+
+/// Where measurements are asked for over TCP, if the file names an address.
+async fn metrics_listener(config: &Config) -> Result<Option<TcpListener>, Failure> {
+    let Some(listen) = config.metrics.as_ref().and_then(|metrics| metrics.get_ref().listen.as_ref()) else {
+        return Ok(None);
+    };
+    let address = listen.get_ref().0;
+    let listener = TcpListener::bind(address).await.map_err(|error| {
+        let error = config::in_words(&error);
+        Failure::new(format_args!("[metrics]: cannot listen on {address}: {error}"))
+    })?;
+    Ok(Some(listener))
 }
 
 async fn serve(socket: Option<ControlSocket>, source: Arc<Source>) -> Infallible {

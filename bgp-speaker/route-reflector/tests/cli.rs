@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::fs;
 use std::io::{Read, Write};
-use std::net::TcpListener;
+use std::net::{TcpListener, TcpStream};
 use std::os::unix::net::{UnixDatagram, UnixStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
@@ -448,6 +448,65 @@ fn the_control_socket_speaks_http() {
     let mut answer = Vec::new();
     let _ = stream.read_to_end(&mut answer);
     assert!(!text(&answer).contains("200 OK"));
+}
+
+/// The value of a series whose name and labels are written so.
+fn series(metrics: &str, name: &str) -> Option<u64> {
+    metrics.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' ')?.parse().ok())
+}
+
+#[test]
+fn prometheus_is_told_of_sessions_routes_and_messages() {
+    let directory = Directory::new("metrics");
+    let (socket, other) = (directory.path("s"), directory.path("t"));
+    let (port, asked) = (free_port(), free_port());
+    let rest = format!(
+        "[metrics]\nlisten = \"127.0.0.1:{asked}\"\n[[neighbor]]\naddress = \"127.0.61.2\"\nasn = 65000\npassive = true\n\
+         [[route]]\nprefix = \"10.64.0.0/26\"\n[[route]]\nprefix = \"10.64.0.64/26\"\n"
+    );
+    let file = directory.write("rr.toml", &config(&format!("127.0.61.1:{port}"), &socket, &rest));
+    let _daemon = Daemon::start(&file, &socket);
+    let rest = format!(
+        "[metrics]\nper-peer = false\n[[neighbor]]\naddress = \"127.0.61.1\"\nasn = 65000\nport = {port}\n"
+    );
+    let far = config(&format!("127.0.61.2:{port}"), &other, &rest).replace("10.0.0.1", "10.0.0.2");
+    let file = directory.write("far.toml", &far);
+    let _far = Daemon::start(&file, &other);
+
+    let request = "GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n";
+    let peer = "{peer=\"127.0.61.2\",peer_as=\"65000\"}";
+    let routes = "bgp_peer_routes{peer=\"127.0.61.2\",peer_as=\"65000\",view=\"advertised\"}";
+    let begin = Instant::now();
+    let metrics = loop {
+        let metrics = http(&socket, request);
+        if series(&metrics, routes) == Some(2) || begin.elapsed() > LIMIT {
+            break metrics;
+        }
+        std::thread::sleep(Duration::from_millis(50));
+    };
+    assert!(metrics.contains("content-type: application/openmetrics-text"), "{metrics}");
+    assert!(metrics.ends_with("# EOF\n"), "{metrics}");
+    assert_eq!(series(&metrics, routes), Some(2), "{metrics}");
+    assert_eq!(series(&metrics, &format!("bgp_peer_state{peer}")), Some(6), "{metrics}");
+    assert_eq!(series(&metrics, &format!("bgp_peer_established_total{peer}")), Some(1), "{metrics}");
+    assert_eq!(series(&metrics, "bgp_rib_prefixes"), Some(2), "{metrics}");
+
+    let far = http(&other, request);
+    let class = "bgp_routes{class=\"node specific\",view=\"received\"}";
+    assert_eq!(series(&far, class), Some(2), "{far}");
+    assert!(!far.contains("127.0.61.1"), "{far}");
+
+    let mut stream = TcpStream::connect(("127.0.0.1", asked)).expect("it listens");
+    stream.set_read_timeout(Some(LIMIT)).expect("a timeout");
+    stream.write_all(request.as_bytes()).expect("it reads");
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).expect("it answers");
+    assert_eq!(series(&answer, "bgp_rib_prefixes"), Some(2), "{answer}");
+    let mut stream = TcpStream::connect(("127.0.0.1", asked)).expect("it listens");
+    stream.write_all(b"GET /status HTTP/1.1\r\nHost: x\r\n\r\n").expect("it reads");
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).expect("it answers");
+    assert!(answer.starts_with("HTTP/1.1 404"), "measurements alone are told over TCP: {answer}");
 }
 
 #[test]

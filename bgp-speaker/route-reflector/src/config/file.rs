@@ -8,8 +8,8 @@ use toml::Spanned;
 
 use super::value::{
     Address, AddressList, Asn, CommunityValue, Dialer, Family, HoldTime, Hops, Identifier, Interface,
-    ListenList, LogFormat, NextHop, PeerAddress, PeerAs, Port, Prefix, RangeLimit, RestartTime, Scope,
-    Seconds, SessionPassword, Ttl, Verdict,
+    ListenList, LogFormat, MetricsListen, NextHop, PeerAddress, PeerAs, Port, Prefix, RangeLimit,
+    RestartTime, Scope, Seconds, SessionPassword, Ttl, Verdict,
 };
 
 /// A whole file.
@@ -33,6 +33,8 @@ pub(crate) struct Config {
     pub(crate) kernel: Option<Spanned<Kernel>>,
     /// The socket that `status` and `routes` talk to.
     pub(crate) control_socket: Option<Spanned<PathBuf>>,
+    /// Measurements.
+    pub(crate) metrics: Option<Spanned<Metrics>>,
     /// Logging.
     #[serde(default)]
     pub(crate) log: Log,
@@ -59,6 +61,16 @@ pub(crate) struct Kernel {
     pub(crate) protocol: Option<Spanned<u8>>,
     /// Metric of our routes.
     pub(crate) metric: Option<Spanned<u32>>,
+}
+
+/// `[metrics]`: measurements for Prometheus; the control socket has them as well.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub(crate) struct Metrics {
+    /// Where `/metrics` is answered; only on the control socket when it is missing.
+    pub(crate) listen: Option<Spanned<MetricsListen>>,
+    /// Whether each peer has series of its own; yes when it is missing.
+    pub(crate) per_peer: Option<bool>,
 }
 
 /// `[log]`: what goes to standard error.

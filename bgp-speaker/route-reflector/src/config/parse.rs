@@ -118,6 +118,16 @@ pub(super) fn listen(text: &str) -> Result<SocketAddr, Refusal> {
     }
 }
 
+/// No port is usual enough to be left out here.
+pub(super) fn metrics_listen(text: &str) -> Result<SocketAddr, Refusal> {
+    let mend = || "write \"127.0.0.1:9179\", or \"[::1]:9179\" for IPv6".to_owned();
+    match SocketAddr::from_str(text) {
+        Ok(listen) if listen.port() == 0 => Err(("port 0 is not a port to listen on".into(), mend())),
+        Ok(listen) => Ok(listen),
+        Err(_) => Err((format!("\"{text}\" is not an address with a port"), mend())),
+    }
+}
+
 pub(super) fn prefix(text: &str) -> Result<IpNet, Refusal> {
     match IpNet::from_str(text) {
         Ok(net) if net != net.trunc() => {

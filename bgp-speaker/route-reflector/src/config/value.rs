@@ -11,8 +11,8 @@ use serde::de::{Deserialize, Deserializer, Error, SeqAccess, Visitor};
 use toml::Spanned;
 
 use super::parse::{
-    ScopedAddress, address, asn, community, hold_time, hops, identifier, interface, listen, password,
-    peer_address, port, prefix, range_limit, restart_time, seconds, ttl,
+    ScopedAddress, address, asn, community, hold_time, hops, identifier, interface, listen, metrics_listen,
+    password, peer_address, port, prefix, range_limit, restart_time, seconds, ttl,
 };
 
 /// Between the words of a refusal and its mend: `serde` errors carry one text only.
@@ -135,6 +135,11 @@ quoted!(
     /// An address with a port to listen on.
     #[derive(Copy)]
     Listen(SocketAddr), "an address with a port in quotes, such as \"10.0.0.1:179\" or \"[2001:db8::1]:179\"", listen
+);
+quoted!(
+    /// An address with a port where measurements are asked for.
+    #[derive(Copy)]
+    MetricsListen(SocketAddr), "an address with a port in quotes, such as \"127.0.0.1:9179\"", metrics_listen
 );
 quoted!(
     /// A prefix without host bits.

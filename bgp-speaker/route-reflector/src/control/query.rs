@@ -11,6 +11,8 @@ use ipnet::IpNet;
 pub(super) enum Question {
     /// `/status`.
     Status,
+    /// `/metrics`.
+    Metrics,
     /// `/routes?family=&peer=&best=&within=`.
     Routes(RoutesQuestion),
     /// `/explain?prefix=` or `/explain?address=`.
@@ -117,17 +119,19 @@ impl Question {
     pub(super) fn parse(path: &str, query: &str) -> Result<Self, Unanswerable> {
         let pairs = pairs(query)?;
         match path {
-            "/status" => match pairs.first() {
-                Some((key, _)) => Err(unknown_pair(key, "/status takes none")),
-                None => Ok(Question::Status),
-            },
+            "/status" => alone(&pairs, "/status takes none", Question::Status),
+            "/metrics" => alone(&pairs, "/metrics takes none", Question::Metrics),
             "/routes" => routes(&pairs).map(Question::Routes),
             "/explain" => explain(&pairs).map(Question::Explain),
             _ => Err(Unanswerable::Unknown(format!(
-                "there is no {path}: ask for /status, /routes?family=&peer=&best=&within=, /explain?prefix= or /explain?address="
+                "there is no {path}: ask for /status, /metrics, /routes?family=&peer=&best=&within=, /explain?prefix= or /explain?address="
             ))),
         }
     }
+}
+
+fn alone(pairs: &[(String, String)], known: &str, question: Question) -> Result<Question, Unanswerable> {
+    pairs.first().map_or(Ok(question), |(key, _)| Err(unknown_pair(key, known)))
 }
 
 fn routes(pairs: &[(String, String)]) -> Result<RoutesQuestion, Unanswerable> {
@@ -259,6 +263,7 @@ mod tests {
         assert!(matches!(Question::parse("/", ""), Err(Unanswerable::Unknown(_))));
         for (path, query) in [
             ("/status", "x=1"),
+            ("/metrics", "x=1"),
             ("/routes", "colour=red"),
             ("/routes", "peer=ten"),
             ("/routes", "best"),

@@ -1,6 +1,8 @@
-//! The daemon's end of the control socket: HTTP/1 and JSON, for `curl --unix-socket` as for our own command line.
+//! The daemon's end of the control socket: HTTP/1 and JSON, for `curl --unix-socket` as for our own command line. On the
+//! address that the configuration names for measurements, `/metrics` alone is answered.
 
 use std::convert::Infallible;
+use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,7 +17,8 @@ use hyper::service::service_fn;
 use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use serde::Serialize;
-use tokio::net::UnixStream;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 use tokio::sync::Semaphore;
 use tracing::{debug, warn};
 
@@ -38,15 +41,57 @@ const PAGE: usize = 512;
 /// A whole document, or a listing as it is made.
 type Body = UnsyncBoxBody<Bytes, SpeakerError>;
 
+/// What `/metrics` is written in.
+const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+
 /// Answers on `socket` for as long as it is polled. Clients beyond the limit wait in the socket's queue.
 pub(crate) async fn serve(socket: ControlSocket, source: Arc<Source>) -> Infallible {
+    serve_each(socket.listener(), source, answer).await
+}
+
+/// Answers whoever asks for measurements at `listener`, for as long as it is polled.
+pub(crate) async fn serve_metrics(listener: TcpListener, source: Arc<Source>) -> Infallible {
+    serve_each(&listener, source, answer_metrics).await
+}
+
+/// Where connections come from.
+trait Accept: Sync {
+    type Stream: AsyncRead + AsyncWrite + Unpin + Send + 'static;
+
+    fn next(&self) -> impl Future<Output = io::Result<Self::Stream>> + Send;
+}
+
+impl Accept for UnixListener {
+    type Stream = UnixStream;
+
+    async fn next(&self) -> io::Result<UnixStream> {
+        self.accept().await.map(|(stream, _)| stream)
+    }
+}
+
+impl Accept for TcpListener {
+    type Stream = TcpStream;
+
+    async fn next(&self) -> io::Result<TcpStream> {
+        self.accept().await.map(|(stream, _)| stream)
+    }
+}
+
+async fn serve_each<A>(
+    listener: &impl Accept,
+    source: Arc<Source>,
+    answer: impl Fn(Request<Incoming>, Arc<Source>) -> A + Copy + Send + 'static,
+) -> Infallible
+where
+    A: Future<Output = Response<Body>> + Send + 'static,
+{
     let places = Arc::new(Semaphore::new(MAX_CONNECTIONS));
     loop {
         let place = places.clone().acquire_owned().await.expect("the semaphore is never closed");
-        let stream = match socket.listener().accept().await {
-            Ok((stream, _)) => stream,
+        let stream = match listener.next().await {
+            Ok(stream) => stream,
             Err(error) => {
-                warn!(%error, "control socket: cannot accept");
+                warn!(%error, "control: cannot accept");
                 // Out of file descriptors, most likely: trying again at once would only burn the processor.
                 tokio::time::sleep(Duration::from_millis(100)).await;
                 continue;
@@ -54,40 +99,34 @@ pub(crate) async fn serve(socket: ControlSocket, source: Arc<Source>) -> Infalli
         };
         let source = source.clone();
         tokio::spawn(async move {
-            if tokio::time::timeout(MAX_LIFETIME, connection(stream, source)).await.is_err() {
-                debug!("control socket: a connection took too long");
+            let service = service_fn(move |request| {
+                let answered = answer(request, source.clone());
+                async move { Ok::<_, Infallible>(answered.await) }
+            });
+            let connection = http1::Builder::new()
+                .timer(TokioTimer::new())
+                .header_read_timeout(HEAD_TIMEOUT)
+                .max_buf_size(MAX_HEAD)
+                .keep_alive(false)
+                .serve_connection(TokioIo::new(stream), service);
+            match tokio::time::timeout(MAX_LIFETIME, connection).await {
+                Ok(Ok(())) => {}
+                Ok(Err(error)) => debug!(%error, "control: connection ended"),
+                Err(_) => debug!("control: a connection took too long"),
             }
             drop(place);
         });
     }
 }
 
-async fn connection(stream: UnixStream, source: Arc<Source>) {
-    let service = service_fn(move |request| {
-        let source = source.clone();
-        async move { Ok::<_, Infallible>(answer(&request, source).await) }
-    });
-    let outcome = http1::Builder::new()
-        .timer(TokioTimer::new())
-        .header_read_timeout(HEAD_TIMEOUT)
-        .max_buf_size(MAX_HEAD)
-        .keep_alive(false)
-        .serve_connection(TokioIo::new(stream), service)
-        .await;
-    if let Err(error) = outcome {
-        debug!(%error, "control socket: connection ended");
-    }
-}
-
-async fn answer(request: &Request<Incoming>, source: Arc<Source>) -> Response<Body> {
+async fn answer(request: Request<Incoming>, source: Arc<Source>) -> Response<Body> {
     if request.method() != Method::GET {
-        let mut response = error(StatusCode::METHOD_NOT_ALLOWED, "only GET is answered here");
-        response.headers_mut().insert(ALLOW, hyper::header::HeaderValue::from_static("GET"));
-        return response;
+        return only_get();
     }
     let question = Question::parse(request.uri().path(), request.uri().query().unwrap_or_default());
     match question {
         Ok(Question::Status) => json(StatusCode::OK, &source.status()),
+        Ok(Question::Metrics) => metrics(&source),
         Ok(Question::Explain(subject)) => match source.explain(subject).await {
             Ok(Some(explanation)) => json(StatusCode::OK, &explanation),
             Ok(None) => error(StatusCode::NOT_FOUND, &format!("there is no route to {subject}")),
@@ -96,6 +135,27 @@ async fn answer(request: &Request<Incoming>, source: Arc<Source>) -> Response<Bo
         Ok(Question::Routes(question)) => routes(source, question).await,
         Err(Unanswerable::Unknown(words)) => error(StatusCode::NOT_FOUND, &words),
         Err(Unanswerable::Pair(words)) => error(StatusCode::BAD_REQUEST, &words),
+    }
+}
+
+async fn answer_metrics(request: Request<Incoming>, source: Arc<Source>) -> Response<Body> {
+    match (request.method(), request.uri().path()) {
+        (&Method::GET, "/metrics") => metrics(&source),
+        (&Method::GET, _) => error(StatusCode::NOT_FOUND, "only /metrics is here"),
+        _ => only_get(),
+    }
+}
+
+fn only_get() -> Response<Body> {
+    let mut response = error(StatusCode::METHOD_NOT_ALLOWED, "only GET is answered here");
+    response.headers_mut().insert(ALLOW, hyper::header::HeaderValue::from_static("GET"));
+    response
+}
+
+fn metrics(source: &Source) -> Response<Body> {
+    match source.metrics() {
+        Ok(text) => respond(StatusCode::OK, OPEN_METRICS, whole(Bytes::from(text))),
+        Err(_) => error(StatusCode::INTERNAL_SERVER_ERROR, "the measurements cannot be written"),
     }
 }
 
@@ -137,8 +197,11 @@ fn lines<T: Serialize>(items: &[T]) -> Bytes {
 fn json<T: Serialize>(status: StatusCode, value: &T) -> Response<Body> {
     let mut text = serde_json::to_vec(value).expect("it is no map with strange keys");
     text.push(b'\n');
-    let body = Full::new(Bytes::from(text)).map_err(|never| match never {}).boxed_unsync();
-    respond(status, "application/json", body)
+    respond(status, "application/json", whole(Bytes::from(text)))
+}
+
+fn whole(bytes: Bytes) -> Body {
+    Full::new(bytes).map_err(|never| match never {}).boxed_unsync()
 }
 
 fn error(status: StatusCode, words: &str) -> Response<Body> {

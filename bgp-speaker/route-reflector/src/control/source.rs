@@ -1,17 +1,21 @@
 //! From the speaker's values to the answers of the control socket.
 
 use std::collections::HashMap;
+use std::fmt;
 use std::net::IpAddr;
 use std::sync::{PoisonError, RwLock};
 use std::time::Duration;
 
 use bgp_speaker::kernel::{FollowerStatus, RouteState};
+use bgp_speaker::metrics::SpeakerMetrics;
 use bgp_speaker::{
     Family, MessageCounters, NegotiatedStatus, PathExplanation, PathVerdict, PeerAs, PeerStatus,
     RouteAttributes, RouteCursor, RouteFilter, RouteInfo, Source as Learned, Speaker, SpeakerError,
 };
 use bgp_wire::AttributeBlock;
 use ipnet::IpNet;
+use prometheus_client::encoding::text::encode;
+use prometheus_client::registry::Registry;
 
 use super::answer::{Explanation, Kernel, Messages, Negotiated, Path, Peer, Status, Told};
 use super::query::{RouteFamily, RoutesQuestion, Subject};
@@ -21,12 +25,18 @@ use crate::time::rfc3339;
 #[derive(Debug)]
 pub(crate) struct Source {
     speaker: Speaker,
+    metrics: Registry,
     descriptions: RwLock<HashMap<IpAddr, String>>,
 }
 
 impl Source {
-    pub(crate) fn new(speaker: Speaker, descriptions: HashMap<IpAddr, String>) -> Self {
-        Source { speaker, descriptions: RwLock::new(descriptions) }
+    /// With measurements of each peer, or of each class of peers only.
+    pub(crate) fn new(speaker: Speaker, descriptions: HashMap<IpAddr, String>, per_peer: bool) -> Self {
+        let collector = SpeakerMetrics::new(speaker.clone());
+        let collector = if per_peer { collector } else { collector.by_class() };
+        let mut metrics = Registry::default();
+        metrics.register_collector(Box::new(collector));
+        Source { speaker, metrics, descriptions: RwLock::new(descriptions) }
     }
 
     /// New remarks, after a reload.
@@ -52,6 +62,13 @@ impl Source {
             paths: status.table.paths,
             kernel: status.kernel.as_deref().map(kernel),
         }
+    }
+
+    /// Everything that is measured, as OpenMetrics text.
+    pub(super) fn metrics(&self) -> Result<String, fmt::Error> {
+        let mut text = String::new();
+        encode(&mut text, &self.metrics)?;
+        Ok(text)
     }
 
     /// One page of the table, and where the next begins.
