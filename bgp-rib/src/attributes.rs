@@ -7,10 +7,11 @@ use bgp_wire::{AttributeBlock, Community, RouterId};
 use core::hash::BuildHasher;
 use foldhash::fast::FixedState;
 use hashbrown::HashTable;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::policy::KernelTag;
-use crate::slab::Slab;
+use crate::slab::{NONE, Slab};
 
 /// LOCAL_PREF where none was told: what everybody takes, as the RFC names no number (RFC 4271 §9.1.1).
 pub(crate) const DEFAULT_LOCAL_PREF: u32 = 100;
@@ -78,6 +79,8 @@ pub(crate) struct AttributeSet {
     /// Name in the table of next hops; `NONE` for a route of this speaker's own without one.
     pub(crate) next_hop: u32,
     references: u32,
+    /// On whose account it is: that of the peer which was the first to bring it, `NONE` for nobody's.
+    account: u32,
     pub(crate) summary: Summary,
     /// What goes with it beside its bytes; most sets have nothing of the kind.
     facts: Option<Box<Facts>>,
@@ -116,17 +119,52 @@ impl AttributeSet {
     }
 }
 
+/// What a set costs: its octets, itself, and its place in the index.
+fn cost(block: &[u8]) -> u64 {
+    (block.len() + size_of::<AttributeSet>() + 8) as u64
+}
+
 /// All sets in use, each counted by the paths that name it.
 #[derive(Debug)]
 pub(crate) struct AttributeStore {
     sets: Slab<AttributeSet>,
     index: HashTable<u32>,
     hasher: FixedState,
+    /// Octets by account; one account for each peer that has a budget.
+    accounts: BTreeMap<u32, u64>,
+    next_account: u32,
+    /// Who pays for new sets just now.
+    pub(crate) payer: u32,
 }
 
 impl AttributeStore {
     pub(crate) fn new(seed: u64) -> Self {
-        Self { sets: Slab::new(), index: HashTable::new(), hasher: FixedState::with_seed(seed) }
+        Self {
+            sets: Slab::new(),
+            index: HashTable::new(),
+            hasher: FixedState::with_seed(seed),
+            accounts: BTreeMap::new(),
+            next_account: 0,
+            payer: NONE,
+        }
+    }
+
+    /// Opens an account. Numbers come again only after 2^32 - 1 of them.
+    pub(crate) fn open_account(&mut self) -> u32 {
+        let account = self.next_account;
+        self.next_account = if account + 1 == NONE { 0 } else { account + 1 };
+        self.accounts.insert(account, 0);
+        account
+    }
+
+    /// Closes an account: what is on it is nobody's.
+    pub(crate) fn close_account(&mut self, account: u32) {
+        self.accounts.remove(&account);
+    }
+
+    /// Octets on an account.
+    pub(crate) fn account(&self, account: u32) -> u64 {
+        self.accounts.get(&account).copied().unwrap_or(0)
     }
 
     /// Names a set of a canonical block and counts one reference. The caller holds a reference on the next hop: a new set
@@ -149,7 +187,12 @@ impl AttributeStore {
         }
         let summary = Summary::of(&AttributeBlock::trusted(block));
         let facts = facts.map(Box::new);
-        let id = sets.insert(AttributeSet { block: block.into(), next_hop, references: 1, summary, facts });
+        let account = self.payer;
+        if let Some(octets) = self.accounts.get_mut(&account) {
+            *octets += cost(block);
+        }
+        let set = AttributeSet { block: block.into(), next_hop, references: 1, account, summary, facts };
+        let id = sets.insert(set);
         self.index.insert_unique(hash, id, |&id| hasher.hash_one((&*sets[id].block, sets[id].next_hop)));
         (AttributesId(id), true)
     }
@@ -170,6 +213,10 @@ impl AttributeStore {
         let hash = self.hasher.hash_one((&*set.block, next_hop));
         if let Ok(entry) = self.index.find_entry(hash, |&other| other == id.0) {
             entry.remove();
+        }
+        let (account, cost) = (self.sets[id.0].account, cost(&self.sets[id.0].block));
+        if let Some(octets) = self.accounts.get_mut(&account) {
+            *octets = octets.saturating_sub(cost);
         }
         let received = self.sets[id.0].facts.take().and_then(|facts| facts.received);
         self.sets[id.0].block = Box::default();

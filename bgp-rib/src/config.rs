@@ -5,6 +5,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use bgp_wire::{Asn, ClusterId, Codec, FamilySet, PeerKind, RouterId};
 use core::time::Duration;
 
+use crate::limits::Limits;
 use crate::policy::Policy;
 
 /// How long a peer's routes outlive its session when the peer gave no time of its own (RFC 4724 §4.2).
@@ -155,6 +156,8 @@ pub struct PeerParams {
     /// How long its routes may stay when the session ends with [`Retain::Stale`](crate::Retain::Stale), until the next is up:
     /// the peer's Restart Time (RFC 4724 §4.2). From then on End-of-RIB ends their stay, or a bound of its own.
     pub stale_time: Duration,
+    /// How much it may tell and be told.
+    pub limits: Limits,
 }
 
 impl PeerParams {
@@ -192,6 +195,7 @@ impl PeerParams {
             enhanced_refresh: false,
             graceful_restart: false,
             stale_time: STALE_TIME,
+            limits: Limits::default(),
         }
     }
 

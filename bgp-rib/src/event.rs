@@ -8,6 +8,7 @@ use bytes::Bytes;
 use ipnet::IpNet;
 
 use crate::attributes::Facts;
+use crate::limits::LimitEvent;
 use crate::policy::{Discard, KernelTag};
 use crate::{OwnerId, PeerId, PeerParams, Policy, ReaderId};
 
@@ -127,6 +128,8 @@ pub enum Event {
     PeerGone(PeerId),
     /// An origination has attributes or a next hop that no peer would take; what it would have replaced stands.
     OriginationRefused(OwnerId, IpNet),
+    /// A bound of a peer came to another level.
+    Limit(LimitEvent),
     /// A peer id is out of range and the peer was not taken.
     PeerRefused(PeerId),
 }

@@ -33,17 +33,20 @@ pub enum Ineligible {
     UnreachableNextHop,
     /// What the import policy adds to its attributes makes one longer than 65,535 octets.
     PolicyTooLong,
+    /// The peer told more than policy may let pass of it.
+    OverLimit,
 }
 
 impl Ineligible {
     /// The verdicts of import as paths keep them: 0 is none.
-    const BY_NUMBER: [Self; 6] = [
+    const BY_NUMBER: [Self; 7] = [
         Self::ImportPolicy,
         Self::AsPathLoop,
         Self::FirstAs,
         Self::OriginatorLoop,
         Self::ClusterLoop,
         Self::PolicyTooLong,
+        Self::OverLimit,
     ];
 
     pub(crate) fn from_verdict(verdict: u8) -> Option<Self> {
@@ -62,6 +65,7 @@ impl fmt::Display for Ineligible {
             Self::OwnNextHop => "next hop is an address of this speaker",
             Self::UnreachableNextHop => "next hop unreachable",
             Self::PolicyTooLong => "attributes too long behind the import policy",
+            Self::OverLimit => "the peer told more routes than are taken of it",
         })
     }
 }

@@ -82,6 +82,7 @@ mod follower;
 mod group;
 mod ids;
 mod import;
+mod limits;
 mod log;
 mod lookup;
 mod next_hop;
@@ -110,6 +111,7 @@ pub use explain::{Explanation, PathExplanation, PathVerdict, PeerExplanation};
 pub use export::HeldBack;
 pub use ids::{OwnerId, PeerId, ReaderId};
 pub use import::Ineligible;
+pub use limits::{FamilyLimits, Limit, LimitAction, LimitEvent, LimitLevel, Limited, Limits};
 pub use policy::{Discard, KernelTag, Policy};
 pub use query::{
     PageToken, PeerCounters, RouteAttributes, RouteFilter, RouteInfo, Source, TableCounters, Why,

@@ -117,6 +117,8 @@ impl<K: Key> Table<K> {
             received: peer.received,
             accepted: peer.accepted,
             stale: peer.received - peer.current,
+            refused: peer.bounds.refused,
+            over_limit: peer.bounds.over,
             advertised: self.advertised(slot),
             drained: peer.reader.as_ref().is_some_and(|reader| reader.drained(head, self.defers_end_of_rib)),
         }

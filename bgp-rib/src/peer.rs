@@ -8,6 +8,7 @@ use bgp_wire::{ClusterId, PeerKind};
 use crate::config::PeerParams;
 use crate::export::Origin;
 use crate::group::Reader;
+use crate::limits::{Bounds, LimitLevel};
 use crate::query::Source;
 use crate::slab::NONE;
 use crate::{PeerId, path::LOCAL};
@@ -30,6 +31,11 @@ pub(crate) struct Peer {
     pub(crate) stale_until: Option<Duration>,
     /// Where its routes came from, as the export rules see it.
     pub(crate) origin: Origin,
+    /// Whose account the attribute sets are on that it was the first to bring; and how full its budget of memory is.
+    pub(crate) account: u32,
+    pub(crate) memory: LimitLevel,
+    /// Some bound of it is in force.
+    pub(crate) limited: bool,
 }
 
 impl Peer {
@@ -42,7 +48,18 @@ impl Peer {
                 cluster_id: params.cluster_id.unwrap_or(cluster_id),
             },
         };
-        Self { params, up: true, told: false, renamed: false, judging: false, stale_until: None, origin }
+        Self {
+            params,
+            up: true,
+            told: false,
+            renamed: false,
+            judging: false,
+            stale_until: None,
+            origin,
+            account: NONE,
+            memory: LimitLevel::Below,
+            limited: false,
+        }
     }
 
     /// Whether routes told by this session mean something else than the same ones told by the former.
@@ -88,11 +105,13 @@ impl Peers {
         }
     }
 
-    /// All routes of all peers have been judged.
-    pub(crate) fn end_judging(&mut self) {
-        if core::mem::take(&mut self.judging) {
-            self.slots.iter_mut().flatten().for_each(|peer| peer.judging = false);
+    /// All routes of all peers have been judged; whose those were.
+    pub(crate) fn end_judging(&mut self) -> Vec<u32> {
+        if !core::mem::take(&mut self.judging) {
+            return Vec::new();
         }
+        let judged = (0..).zip(&mut self.slots).filter_map(|(slot, peer)| Some((slot, peer.as_deref_mut()?)));
+        judged.filter_map(|(slot, peer)| core::mem::take(&mut peer.judging).then_some(slot)).collect()
     }
 
     /// Slots in use, in order.
@@ -150,6 +169,8 @@ pub(crate) struct PeerTable {
     pub(crate) best: [u32; 3],
     /// Its Adj-RIB-Out: a cursor. `None` while the family is not negotiated or the session is down.
     pub(crate) reader: Option<Box<Reader>>,
+    /// How much of it is taken.
+    pub(crate) bounds: Bounds,
 }
 
 impl PeerTable {
@@ -167,6 +188,7 @@ impl PeerTable {
             refreshing: false,
             best: [0; 3],
             reader: None,
+            bounds: Bounds::none(),
         }
     }
 

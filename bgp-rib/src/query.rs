@@ -94,6 +94,10 @@ pub struct PeerCounters {
     pub accepted: u32,
     /// Of `received`, the ones that its ended session left behind.
     pub stale: u32,
+    /// Paths that were not stored for a limit, since there was room last.
+    pub refused: u32,
+    /// Of `received`, the ones that take no part for a limit.
+    pub over_limit: u32,
     /// Prefixes that it was told and that still stand. Exact whenever the peer is drained; while it is behind, prefixes
     /// that changed since it last was drained may be counted as they were or as they are. Routes that are kept from it
     /// because it is itself their next hop are counted.

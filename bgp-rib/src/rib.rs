@@ -233,6 +233,7 @@ impl Rib {
             self.reach(peer.0, &reach, &block);
         }
         self.block = block;
+        self.check_limits(peer.0);
     }
 
     fn reach(&mut self, slot: u32, reach: &Reach<'_>, block: &[u8]) {
@@ -242,6 +243,7 @@ impl Rib {
         let rules = verdict.is_none() && !peer.params.import.accepts_all();
         let verdict = verdict.map_or(0, |reason| reason as u8);
         let next_hop = self.shared.next_hops.intern(reach.next_hop);
+        self.shared.attributes.payer = peer.account;
         let attributes = self.shared.intern(block, next_hop, None);
         let shared = &mut self.shared;
         if rules {
@@ -258,6 +260,7 @@ impl Rib {
             }));
         }
         self.shared.release(attributes);
+        self.shared.attributes.payer = NONE;
     }
 
     fn originate(&mut self, owner: OwnerId, route: &Origination) {
@@ -360,6 +363,7 @@ impl Rib {
         for family in FAMILIES {
             on_table!(self, family, table => table.fall_idle(slot));
         }
+        self.check_limits(slot);
     }
 
     /// Tells idle readers of what changed since they were told last.

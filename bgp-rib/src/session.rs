@@ -9,9 +9,11 @@ use crate::config::PeerParams;
 use crate::event::{Event, Retain};
 use crate::export::GroupKey;
 use crate::group::Reader;
+use crate::limits::Bounds;
 use crate::peer::{MAX_PEERS, Peer};
 use crate::prefix::Key;
 use crate::rib::{FAMILIES, Rib, on_table};
+use crate::slab::NONE;
 use crate::table::{Shared, Table};
 
 /// How long kept routes wait for End-of-RIB once the session is up again: RFC 4724 §4.2 asks for an upper bound, and six
@@ -36,6 +38,14 @@ impl Rib {
         let former = self.shared.peers.get(slot).filter(|_| has_past);
         let is_another = former.is_some_and(|former| peer.differs_as_source(former));
         peer.renamed = is_another || (former.is_some_and(|former| former.renamed) && self.is_sweeping(slot));
+        let account =
+            self.shared.peers.get(slot).map(|former| former.account).filter(|&account| account != NONE);
+        peer.account = match (account, peer.params.limits.memory) {
+            (Some(account), _) => account,
+            (None, Some(_)) => self.shared.attributes.open_account(),
+            (None, None) => NONE,
+        };
+        let former = self.shared.peers.get(slot).filter(|_| has_past);
         let import = &peer.params.import;
         let judging = former.is_some_and(|former| former.judging || former.params.import != *import);
         peer.judging = judging;
@@ -73,6 +83,7 @@ impl Rib {
         if kept {
             self.set_deadline(slot, Some(self.now.saturating_add(INITIAL_TIME)));
         }
+        self.bound(slot);
         self.say_pending(slot);
     }
 
@@ -153,6 +164,7 @@ impl Rib {
             if left > 0 {
                 self.sweeps.remove(&slot);
                 self.say_gone(slot);
+                self.check_limits(slot);
             }
         }
     }
@@ -173,7 +185,14 @@ impl Rib {
         if down && self.received(slot) == 0 {
             self.set_deadline(slot, None);
             self.sweeps.remove(&slot);
+            if let Some(peer) = self.shared.peers.get(slot) {
+                let account = peer.account;
+                self.shared.attributes.close_account(account);
+            }
             self.shared.peers.remove(slot);
+            for family in FAMILIES {
+                on_table!(self, family, table => table.peer_mut(slot).bounds = Bounds::none());
+            }
             tracing::debug!(peer = slot, "nothing of the peer is left");
             self.events.push_back(Event::PeerGone(PeerId(slot)));
         }
@@ -238,6 +257,7 @@ impl<K: Key> Table<K> {
         let key = GroupKey::of(&peer.params, family, shared.config.cluster_id());
         let group = self.groups.join(key, &shared.config);
         let reader = Reader::new(group, peer.origin, self.log.head());
+        self.peer_mut(slot).bounds.refused = 0;
         self.log.join(reader.hold());
         self.peer_mut(slot).reader = Some(Box::new(reader));
     }

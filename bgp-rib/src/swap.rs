@@ -40,7 +40,9 @@ impl Rib {
     /// When both tables have been walked every route has been judged by the policies that are in force.
     pub(crate) fn end_judging(&mut self) {
         if self.ipv4.rescan.is_none() && self.ipv6.rescan.is_none() {
-            self.shared.peers.end_judging();
+            for slot in self.shared.peers.end_judging() {
+                self.check_limits(slot);
+            }
         }
     }
 }
@@ -105,6 +107,7 @@ impl<K: Key> Table<K> {
             let path = &self.paths[at];
             let (peer, path_id, was) = (path.peer, path.path_id, (path.attributes, path.verdict));
             let received = shared.received(path.attributes);
+            shared.attributes.payer = shared.peers.get(peer).map_or(NONE, |peer| peer.account);
             let Some(state) = shared.peers.get(peer) else { continue };
             let us = Identity { router_id: shared.config.router_id, clusters };
             let block = AttributeBlock::trusted(shared.attributes[received].bytes());
@@ -113,10 +116,12 @@ impl<K: Key> Table<K> {
                 Some(reason) => (received, reason as u8),
                 None => importer.judge(shared, K::FAMILY, prefix),
             };
+            let verdict = self.within_bounds(peer, verdict, Some(was.1));
             if was != (attributes, verdict) {
                 self.change(shared, id, at, Told { peer, path_id, attributes, verdict }, false);
             }
             importer.close(shared);
         }
+        shared.attributes.payer = NONE;
     }
 }

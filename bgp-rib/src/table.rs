@@ -260,6 +260,9 @@ impl<K: Key> Table<K> {
 
     /// A route is told: new, again, or instead of the one with the same prefix and path identifier.
     pub(crate) fn announce(&mut self, shared: &mut Shared, key: K, told: Told) {
+        if told.peer != LOCAL && self.is_full(told.peer) {
+            return self.announce_in_place(shared, key, told);
+        }
         let id = self.find_or_insert(key);
         match self.find_path(id, told.peer, told.path_id) {
             Some(path) => self.replace(shared, id, path, told),
@@ -267,7 +270,34 @@ impl<K: Key> Table<K> {
         }
     }
 
-    fn add(&mut self, shared: &mut Shared, id: u32, told: Told) {
+    /// Whether no more paths of a peer are stored.
+    fn is_full(&self, slot: u32) -> bool {
+        self.peer(slot).is_some_and(|peer| peer.current >= peer.bounds.received)
+    }
+
+    /// A route takes the place of one that stands, or is not stored.
+    fn announce_in_place(&mut self, shared: &mut Shared, key: K, told: Told) {
+        let stands = self.find(key).and_then(|id| Some((id, self.find_path(id, told.peer, told.path_id)?)));
+        match stands {
+            Some((id, path)) => self.replace(shared, id, path, told),
+            None => {
+                let refused = &mut self.peer_mut(told.peer).bounds.refused;
+                *refused = refused.saturating_add(1);
+            }
+        }
+    }
+
+    /// The verdict on a path that import lets pass, where no more may take part; `was`: the path had this verdict before.
+    pub(crate) fn within_bounds(&self, slot: u32, verdict: u8, was: Option<u8>) -> u8 {
+        let full = |peer: &PeerTable| peer.accepted >= peer.bounds.accepted;
+        if verdict == 0 && was != Some(0) && slot != LOCAL && self.peer(slot).is_some_and(full) {
+            return Ineligible::OverLimit as u8;
+        }
+        verdict
+    }
+
+    fn add(&mut self, shared: &mut Shared, id: u32, mut told: Told) {
+        told.verdict = self.within_bounds(told.peer, told.verdict, None);
         let before = self.seen(id);
         shared.attributes.retain(told.attributes, 1);
         let generation = self.peer(told.peer).map_or(0, |peer| peer.generation);
@@ -297,6 +327,7 @@ impl<K: Key> Table<K> {
             peer.received += 1;
             peer.current += 1;
             peer.accepted += u32::from(told.verdict == 0);
+            peer.bounds.over += u32::from(told.verdict == Ineligible::OverLimit as u8);
         }
         self.note_med(shared, id, told.attributes);
         self.decide(shared, id, Touched { only: Some(path), ..Touched::new(before) });
@@ -306,7 +337,8 @@ impl<K: Key> Table<K> {
         self.entries[id].med |= shared.attributes[attributes].summary.med.is_some();
     }
 
-    fn replace(&mut self, shared: &mut Shared, id: u32, path: u32, told: Told) {
+    fn replace(&mut self, shared: &mut Shared, id: u32, path: u32, mut told: Told) {
+        told.verdict = self.within_bounds(told.peer, told.verdict, Some(self.paths[path].verdict));
         let renewed = self.renew(path, told.peer);
         let was = &self.paths[path];
         let renamed = renewed && shared.peers.get(told.peer).is_some_and(|peer| peer.renamed);
@@ -319,13 +351,15 @@ impl<K: Key> Table<K> {
     pub(crate) fn change(&mut self, shared: &mut Shared, id: u32, path: u32, told: Told, renamed: bool) {
         let before = self.seen(id);
         let was = &self.paths[path];
-        let (old, was_accepted, was_multipath) = (was.attributes, was.verdict == 0, was.multipath);
+        let (old, old_verdict, was_multipath) = (was.attributes, was.verdict, was.multipath);
         shared.attributes.retain(told.attributes, 1);
         self.paths[path].attributes = told.attributes;
         self.paths[path].verdict = told.verdict;
         if told.peer != LOCAL {
             let peer = self.peer_mut(told.peer);
-            peer.accepted = peer.accepted - u32::from(was_accepted) + u32::from(told.verdict == 0);
+            peer.accepted = peer.accepted - u32::from(old_verdict == 0) + u32::from(told.verdict == 0);
+            let over = |verdict: u8| u32::from(verdict == Ineligible::OverLimit as u8);
+            peer.bounds.over = peer.bounds.over - over(old_verdict) + over(told.verdict);
         }
         let renamed = renamed.then_some(path);
         let touched = Touched { before, multipath: was_multipath, renamed, only: Some(path) };
@@ -348,12 +382,13 @@ impl<K: Key> Table<K> {
         self.unlink_from_prefix(id, path);
         let gone = &self.paths[path];
         let (slot, attributes, multipath) = (gone.peer, gone.attributes, gone.multipath);
-        let (accepted, generation) = (gone.verdict == 0, gone.generation);
+        let (verdict, generation) = (gone.verdict, gone.generation);
         if slot != LOCAL {
             self.unlink_from_peer(path);
             let peer = self.peer_mut(slot);
             peer.received -= 1;
-            peer.accepted -= u32::from(accepted);
+            peer.accepted -= u32::from(verdict == 0);
+            peer.bounds.over -= u32::from(verdict == Ineligible::OverLimit as u8);
             peer.current -= u32::from(generation == peer.generation);
         }
         self.paths.remove(path);

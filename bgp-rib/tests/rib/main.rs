@@ -4,6 +4,7 @@
 mod support;
 
 mod groups;
+mod limits;
 mod model;
 mod naive;
 mod naive_policy;
