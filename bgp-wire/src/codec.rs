@@ -2,6 +2,7 @@
 use bytes::Bytes;
 
 use crate::message::{HEADER_LEN, MAX_EXTENDED_LEN, MAX_LEN, Message, MessageType};
+use crate::update::validate;
 use crate::{Afi, Family, FamilySet, Notification, Open, RouteRefresh, Update, UpdateView};
 
 /// The peer as RFC 7606 tells peers apart: some attributes mean nothing from an external one.
@@ -158,21 +159,36 @@ impl Codec {
     // Always inlined: two calls and a test, and the view is made where it stays instead of being copied there.
     #[inline(always)]
     pub fn decode_update<'a>(&self, frame: &'a [u8]) -> Result<UpdateView<'a>, Notification> {
-        UpdateView::decode(self.update_body(frame)?, self)
+        match self.update_body(frame) {
+            Ok(body) => validate(body, self),
+            Err(notification) => Err(notification),
+        }
     }
 
     /// What stands behind the header of one whole UPDATE.
+    #[inline]
     fn update_body<'a>(&self, frame: &'a [u8]) -> Result<&'a [u8], Notification> {
-        let Some((header, body)) = frame.split_first_chunk::<HEADER_LEN>() else {
-            return Err(Notification::bad_message_length(frame));
+        if let Some((header, body)) = frame.split_first_chunk::<HEADER_LEN>() {
+            let [marker @ .., l1, l0, kind] = header;
+            let len = usize::from(u16::from_be_bytes([*l1, *l0]));
+            let fits = len == frame.len() && len >= MessageType::UPDATE.min_len() && len <= self.max_len_tx();
+            if *marker == [0xff; 16] && *kind == MessageType::UPDATE.0 && fits {
+                return Ok(body);
+            }
+        }
+        Err(self.no_update(frame))
+    }
+
+    /// What is wrong with a frame that is not one whole UPDATE.
+    #[cold]
+    fn no_update(&self, frame: &[u8]) -> Notification {
+        let Some((header, _)) = frame.split_first_chunk::<HEADER_LEN>() else {
+            return Notification::bad_message_length(frame);
         };
-        let Frame { kind, len } = self.header(header)?;
-        if kind != MessageType::UPDATE {
-            return Err(Notification::bad_message_type(kind));
+        match self.header(header) {
+            Err(notification) => notification,
+            Ok(Frame { kind, .. }) if kind != MessageType::UPDATE => Notification::bad_message_type(kind),
+            Ok(_) => Notification::bad_message_length(frame),
         }
-        if len != frame.len() {
-            return Err(Notification::bad_message_length(frame));
-        }
-        Ok(body)
     }
 }

@@ -42,7 +42,7 @@ pub(crate) fn split_reach(value: &[u8]) -> Option<MpReach<'_>> {
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Reached<'a> {
     /// The octets of the next hop; an error keeps the NLRI: they are withdrawn.
-    pub(crate) next_hop: Result<usize, FaultKind>,
+    pub(crate) next_hop: Result<u8, FaultKind>,
     pub(crate) nlri: &'a [u8],
     pub(crate) flaw: Option<Flaw>,
 }
@@ -57,7 +57,7 @@ pub(crate) fn reach(
 ) -> Result<Reached<'_>, FaultKind> {
     let parts = split_reach(value).ok_or(FaultKind::Length)?;
     let next_hop = match NextHop::decode(parts.next_hop, family, extended_next_hop) {
-        Ok(_) => Ok(parts.next_hop.len()),
+        Ok(_) => Ok(u8::try_from(parts.next_hop.len()).unwrap_or(u8::MAX)),
         Err(BadNextHop::Value) => Err(FaultKind::NextHop),
         Err(BadNextHop::Length) => return Err(FaultKind::NextHopLength),
     };

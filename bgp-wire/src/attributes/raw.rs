@@ -71,15 +71,14 @@ impl<'a> Iterator for RawAttributes<'a> {
 
     #[inline]
     fn next(&mut self) -> Option<RawAttribute<'a>> {
-        let (flags, code, (value, rest)) = match self.rest {
-            [flags, code, l1, l0, body @ ..] if flags & AttributeFlags::EXTENDED_LENGTH != 0 => {
-                (flags, code, body.split_at_checked(usize::from(u16::from_be_bytes([*l1, *l0])))?)
-            }
-            [flags, code, len, body @ ..] if flags & AttributeFlags::EXTENDED_LENGTH == 0 => {
-                (flags, code, body.split_at_checked(usize::from(*len))?)
-            }
-            _ => return None,
+        let [flags, code, len, body @ ..] = self.rest else { return None };
+        let (len, body) = if flags & AttributeFlags::EXTENDED_LENGTH == 0 {
+            (usize::from(*len), body)
+        } else {
+            let [low, body @ ..] = body else { return None };
+            (usize::from(u16::from_be_bytes([*len, *low])), body)
         };
+        let (value, rest) = body.split_at_checked(len)?;
         self.rest = rest;
         Some(RawAttribute { flags: AttributeFlags(*flags), code: AttributeCode(*code), value })
     }

@@ -1,4 +1,5 @@
 //! What one pass over an UPDATE finds out: where things are, and the verdict.
+use crate::NlriBlock;
 use crate::attributes::AttributeCode;
 use crate::nlri::NlriForm;
 use crate::reaction::{Faults, Reaction};
@@ -15,7 +16,12 @@ impl Span {
     #[inline]
     pub(super) fn of(self, body: &[u8]) -> &[u8] {
         let start = usize::from(self.start);
-        body.get(start..start.wrapping_add(usize::from(self.len))).unwrap_or_default()
+        body.get(start..self.end()).unwrap_or_default()
+    }
+
+    #[inline]
+    pub(super) fn end(self) -> usize {
+        usize::from(self.start).wrapping_add(usize::from(self.len))
     }
 }
 
@@ -34,15 +40,16 @@ pub(super) const INDEXED: usize = 16;
 /// Plain data; the view is this and the message's octets.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) struct UpdateIndex {
+    /// Between the two classic fields, which reach from the front of the body and to its end.
     pub(super) attributes: Span,
-    pub(super) withdrawn: Option<Block>,
-    pub(super) announced: Option<Block>,
+    /// How NLRI of the classic fields are written; `None` where IPv4 unicast was not negotiated: they are passed over.
+    pub(super) classic: Option<NlriForm>,
     pub(super) mp_reach: Option<Block>,
     pub(super) mp_unreach: Option<Block>,
     /// The value of NEXT_HOP, where there are classic NLRI for it.
     pub(super) next_hop: Option<[u8; 4]>,
-    /// The next hop field of MP_REACH_NLRI.
-    pub(super) mp_next_hop: Option<Span>,
+    /// The octets of the next hop field of MP_REACH_NLRI, which ends one octet before the NLRI.
+    pub(super) mp_next_hop: Option<u8>,
     /// Attributes present, by code below 64; only the first of a kind counts.
     pub(super) present: u64,
     /// Of those, the ones that were discarded.
@@ -62,28 +69,30 @@ pub(super) struct UpdateIndex {
 }
 
 impl UpdateIndex {
-    /// Of a message that has not been looked at.
+    /// The Withdrawn Routes field.
     #[inline]
-    pub(super) const fn new() -> Self {
-        Self {
-            attributes: Span { start: 0, len: 0 },
-            withdrawn: None,
-            announced: None,
-            mp_reach: None,
-            mp_unreach: None,
-            next_hop: None,
-            mp_next_hop: None,
-            present: 0,
-            discarded: 0,
-            offsets: [0; INDEXED],
-            repeated: false,
-            ascending: true,
-            four_octet_as: false,
-            withdraw: false,
-            disabled: FamilySet::empty(),
-            end_of_rib: None,
-            faults: Faults::new(),
-        }
+    pub(super) fn withdrawn<'a>(&self, body: &'a [u8]) -> Option<NlriBlock<'a>> {
+        let end = usize::from(self.attributes.start).wrapping_sub(2);
+        self.classic(body.get(2..end).unwrap_or_default())
+    }
+
+    /// The NLRI field.
+    #[inline]
+    pub(super) fn announced<'a>(&self, body: &'a [u8]) -> Option<NlriBlock<'a>> {
+        self.classic(body.get(self.attributes.end()..).unwrap_or_default())
+    }
+
+    #[inline]
+    fn classic<'a>(&self, octets: &'a [u8]) -> Option<NlriBlock<'a>> {
+        let form = self.classic.filter(|_| !octets.is_empty())?;
+        Some(NlriBlock::checked(Family::IPV4_UNICAST, form, octets))
+    }
+
+    /// The next hop field of MP_REACH_NLRI.
+    #[inline]
+    pub(super) fn mp_next_hop<'a>(&self, body: &'a [u8]) -> Option<&'a [u8]> {
+        let end = usize::from(self.mp_reach?.nlri.start).wrapping_sub(1);
+        body.get(end.wrapping_sub(usize::from(self.mp_next_hop?))..end)
     }
 
     #[inline]

@@ -10,4 +10,5 @@ mod view;
 pub use attributes::Attributes;
 pub use owned::Update;
 pub use reflect::{NotReflected, Reflection};
+pub(crate) use validate::validate;
 pub use view::{Reach, UpdateView};

@@ -16,8 +16,8 @@ pub struct Update {
 impl Update {
     /// Validates a whole frame.
     pub(crate) fn decode(frame: &Bytes, codec: &Codec) -> Result<Self, Notification> {
-        let mut index = UpdateIndex::new();
-        validate(frame.get(HEADER_LEN..).unwrap_or_default(), codec, &mut index)?;
+        let view = validate(frame.get(HEADER_LEN..).unwrap_or_default(), codec)?;
+        let index = *view.index();
         Ok(Self { frame: frame.clone(), index })
     }
 

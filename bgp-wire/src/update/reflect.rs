@@ -9,7 +9,7 @@ use crate::attributes::{
     AttributeCode, AttributeFlags, RawAttribute, RawAttributes, lasting_flags, wire_flags,
 };
 use crate::message::{HEADER_LEN, MessageType};
-use crate::{Afi, ClusterId, Codec, NextHop, PeerKind, Reaction, RouterId};
+use crate::{Afi, ClusterId, Codec, Family, NextHop, PeerKind, Reaction, RouterId};
 
 /// What a reflector says of a route that it passes on (RFC 4456 §8).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -79,9 +79,10 @@ impl UpdateView<'_> {
         let (section, index) = (self.section(), self.index());
         let (body, base) = (self.body(), usize::from(index.attributes.start));
         let splice = splice(section)?;
-        let announces = index.announced.is_some() || index.mp_reach.is_some_and(|b| b.nlri.len != 0);
+        let announces = index.announced(body).is_some() || index.mp_reach.is_some_and(|b| b.nlri.len != 0);
         if !announces {
-            let withdraws = index.withdrawn.is_some() || index.mp_unreach.is_some_and(|b| b.nlri.len != 0);
+            let withdraws =
+                index.withdrawn(body).is_some() || index.mp_unreach.is_some_and(|b| b.nlri.len != 0);
             return if withdraws { copy(body, to, out) } else { Err(NotReflected::NoRoutes) };
         }
         let clusters = splice.clusters.len().saturating_add(4);
@@ -104,29 +105,47 @@ impl UpdateView<'_> {
     }
 
     /// Whether the receiver makes of the octets what their sender meant.
+    #[inline]
     fn reads_the_same(&self, to: &Codec) -> bool {
         let index = self.index();
-        let same = |block: &Block| {
-            let form = block.form;
-            to.families.contains(block.family)
-                && to.add_path_tx.contains(block.family) == form.add_path
-                && (!block.family.has_labels() || to.multiple_labels.contains(block.family) == form.stacks)
-        };
-        let withdrawn = |block: &Block| {
-            to.families.contains(block.family) && to.add_path_tx.contains(block.family) == block.form.add_path
-        };
-        let next_hop = || match (index.mp_reach, self.mp_next_hop()) {
-            (Some(block), Some(NextHop::V6(_) | NextHop::V6WithLinkLocal(..))) => {
-                block.family.afi != Afi::IPV4 || to.extended_next_hop.contains(block.family)
+        to.peer == PeerKind::Internal
+            && to.four_octet_as == index.four_octet_as
+            && (self.has_no_classic() || self.reads_classic(to))
+            && index.mp_reach.is_none_or(|block| self.reads_reach(&block, to))
+            && index.mp_unreach.is_none_or(|block| reads_block(&block, to))
+    }
+
+    /// Whether there are no octets in the classic fields.
+    #[inline]
+    fn has_no_classic(&self) -> bool {
+        let attributes = self.index().attributes;
+        attributes.start == 4 && attributes.end() == self.body().len()
+    }
+
+    /// Routes of a family that was not negotiated were passed over, and do not go on.
+    #[inline]
+    fn reads_classic(&self, to: &Codec) -> bool {
+        let family = Family::IPV4_UNICAST;
+        let add_path = to.add_path_tx.contains(family);
+        to.families.contains(family) && self.index().classic.is_some_and(|form| form.add_path == add_path)
+    }
+
+    fn reads_reach(&self, block: &Block, to: &Codec) -> bool {
+        let family = block.family;
+        let labels = !family.has_labels() || to.multiple_labels.contains(family) == block.form.stacks;
+        let next_hop = match self.mp_next_hop() {
+            Some(NextHop::V6(_) | NextHop::V6WithLinkLocal(..)) => {
+                family.afi != Afi::IPV4 || to.extended_next_hop.contains(family)
             }
             _ => true,
         };
-        to.peer == PeerKind::Internal
-            && to.four_octet_as == index.four_octet_as
-            && index.announced.iter().chain(&index.mp_reach).all(same)
-            && index.withdrawn.iter().chain(&index.mp_unreach).all(withdrawn)
-            && next_hop()
+        labels && next_hop && reads_block(block, to)
     }
+}
+
+/// Whether the receiver reads a family, with path identifiers or without.
+fn reads_block(block: &Block, to: &Codec) -> bool {
+    to.families.contains(block.family) && to.add_path_tx.contains(block.family) == block.form.add_path
 }
 
 /// Finds the place of the added attributes; an error where an attribute is not to be copied.

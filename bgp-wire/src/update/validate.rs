@@ -1,28 +1,60 @@
 //! The one pass over an UPDATE: sections, attributes, NLRI, and the verdict of RFC 7606.
-use super::index::{Block, Span, UpdateIndex};
+use super::UpdateView;
+use super::index::{Block, INDEXED, Span, UpdateIndex};
 use crate::attributes::mp::Reached;
-use crate::attributes::{AttributeCode, Context, RawAttribute, RawAttributes, examine, mp};
+use crate::attributes::{AttributeCode, AttributeFlags, Context, RawAttribute, RawAttributes, examine, mp};
 use crate::nlri::{self, Flaw, NlriForm};
 use crate::notification::subcode::update as sub;
 use crate::parse::front16;
-use crate::reaction::{Fault, FaultKind, Reaction};
-use crate::{Afi, Codec, Family, NextHop, Notification};
+use crate::reaction::{Fault, FaultKind, Faults, Reaction};
+use crate::{Afi, Codec, Family, FamilySet, NextHop, Notification};
 
-/// Validates a message body (all behind the header) into a fresh index. The error ends the session.
-/// Not inlined, so that what calls it is, and the index is made where it stays.
+/// Validates a message body (all behind the header). The error ends the session.
+// Not inlined, so that what calls it is; and the view is made where the caller wants it, once everything is known.
 #[inline(never)]
-pub(super) fn validate(body: &[u8], codec: &Codec, index: &mut UpdateIndex) -> Result<(), Notification> {
+pub(crate) fn validate<'a>(body: &'a [u8], codec: &Codec) -> Result<UpdateView<'a>, Notification> {
     let Some(sections) = Sections::split(body) else {
         return Err(Notification::update_error(sub::MALFORMED_LIST, &[]));
     };
-    let mut pass = Pass { codec, index, seen_high: [0; 3], last_code: 0, overrun: false, mp_reaches: false };
-    pass.classic(&sections)?;
-    pass.attributes(&sections)?;
-    if pass.index.faults.reaction() != Reaction::Accept || pass.reaches() {
-        pass.conclude(&sections)?;
+    let classic = classic(codec, &sections)?;
+    let mut pass = Pass::new(codec, &sections, classic.is_some() && !sections.nlri.is_empty());
+    let seen = pass.attributes()?;
+    let mut next_hop = seen.next_hop.filter(|_| pass.announces);
+    if pass.faults.reaction() != Reaction::Accept || pass.reaches() {
+        pass.conclude(&seen, &mut next_hop)?;
     }
-    pass.index.end_of_rib = pass.end_of_rib(&sections);
-    Ok(())
+    let index = UpdateIndex {
+        attributes: Sections::span(sections.base(), sections.attributes.len()),
+        classic,
+        mp_reach: pass.mp_reach,
+        mp_unreach: pass.mp_unreach,
+        next_hop,
+        mp_next_hop: pass.mp_next_hop,
+        present: seen.present,
+        discarded: pass.discarded,
+        offsets: seen.offsets,
+        repeated: pass.repeated,
+        ascending: seen.ascending,
+        four_octet_as: codec.four_octet_as,
+        withdraw: pass.withdraw,
+        disabled: pass.disabled,
+        end_of_rib: pass.end_of_rib(&seen),
+        faults: pass.faults,
+    };
+    Ok(UpdateView::from_parts(body, index))
+}
+
+/// The classic fields: how their NLRI are written, if IPv4 unicast was negotiated. A syntax error there leaves nothing to
+/// rely on (RFC 7606 §3 (i), (j)).
+#[inline]
+fn classic(codec: &Codec, sections: &Sections<'_>) -> Result<Option<NlriForm>, Notification> {
+    let family = Family::IPV4_UNICAST;
+    let add_path = codec.add_path_rx.contains(family);
+    if nlri::check(family, add_path, sections.withdrawn) && nlri::check(family, add_path, sections.nlri) {
+        Ok(codec.families.contains(family).then_some(NlriForm { add_path, stacks: false }))
+    } else {
+        Err(Notification::update_error(sub::NETWORK_FIELD, &[]))
+    }
 }
 
 /// Octets of AS_PATH, counted with four-octet numbers, and AS4_PATH that are sure to fit one attribute when put
@@ -50,97 +82,137 @@ impl<'a> Sections<'a> {
         self.withdrawn.len().wrapping_add(4)
     }
 
-    /// A part of the body; offsets of a body fit 16 bits because the frame's length does.
+    /// A part of the body.
     #[inline]
     fn span(start: usize, len: usize) -> Span {
-        let fit = |n| u16::try_from(n).unwrap_or(u16::MAX);
-        Span { start: fit(start), len: fit(len) }
+        Span { start: low16(start), len: low16(len) }
     }
 }
 
-struct Pass<'c> {
-    codec: &'c Codec,
-    index: &'c mut UpdateIndex,
-    /// Codes from 64 on that were seen.
-    seen_high: [u64; 3],
-    last_code: u8,
-    overrun: bool,
+/// An offset or length in a body; they fit 16 bits because the frame's length does.
+#[inline]
+fn low16(n: usize) -> u16 {
+    let [b0, b1, ..] = n.to_le_bytes();
+    u16::from_le_bytes([b0, b1])
+}
+
+/// What the loop over the attributes finds out about each: apart from [`Pass`], so that it stays in registers.
+struct Seen {
+    present: u64,
+    /// The highest code so far.
+    highest: u8,
+    ascending: bool,
+    offsets: [u16; INDEXED],
+    next_hop: Option<[u8; 4]>,
+}
+
+impl Seen {
+    /// Marks a code below 64; `false` when it was there before.
+    #[inline]
+    fn first(&mut self, code: AttributeCode, at: usize) -> bool {
+        let bit = UpdateIndex::bit(code);
+        if code.0 > self.highest {
+            self.highest = code.0;
+        } else {
+            self.ascending = false;
+            if self.present & bit != 0 {
+                return false;
+            }
+        }
+        self.present |= bit;
+        if let Some(offset) = self.offsets.get_mut(usize::from(code.0)) {
+            *offset = low16(at);
+        }
+        true
+    }
+}
+
+struct Pass<'a> {
+    codec: &'a Codec,
+    sections: &'a Sections<'a>,
+    /// There are classic NLRI to announce.
+    announces: bool,
+    mp_reach: Option<Block>,
+    mp_unreach: Option<Block>,
+    mp_next_hop: Option<u8>,
     /// MP_REACH_NLRI carries NLRI, lawful or not.
     mp_reaches: bool,
+    /// Codes from 64 on that were seen.
+    seen_high: [u64; 3],
+    overrun: bool,
+    repeated: bool,
+    withdraw: bool,
+    discarded: u64,
+    disabled: FamilySet,
+    faults: Faults,
 }
 
-impl Pass<'_> {
-    /// The classic fields. A syntax error there leaves nothing to rely on (RFC 7606 §3 (i), (j)).
+impl<'a> Pass<'a> {
     #[inline]
-    fn classic(&mut self, sections: &Sections<'_>) -> Result<(), Notification> {
-        let family = Family::IPV4_UNICAST;
-        let add_path = self.codec.add_path_rx.contains(family);
-        let form = NlriForm { add_path, stacks: false };
-        let negotiated = self.codec.families.contains(family);
-        if !nlri::check(family, add_path, sections.withdrawn) || !nlri::check(family, add_path, sections.nlri)
-        {
-            return Err(Notification::update_error(sub::NETWORK_FIELD, &[]));
+    fn new(codec: &'a Codec, sections: &'a Sections<'a>, announces: bool) -> Self {
+        Self {
+            codec,
+            sections,
+            announces,
+            mp_reach: None,
+            mp_unreach: None,
+            mp_next_hop: None,
+            mp_reaches: false,
+            seen_high: [0; 3],
+            overrun: false,
+            repeated: false,
+            withdraw: false,
+            discarded: 0,
+            disabled: FamilySet::empty(),
+            faults: Faults::new(),
         }
-        let base = sections.base();
-        let block = |octets: &[u8], start| {
-            let nlri = Sections::span(start, octets.len());
-            (negotiated && !octets.is_empty()).then_some(Block { family, form, nlri })
-        };
-        self.index.four_octet_as = self.codec.four_octet_as;
-        self.index.attributes = Sections::span(base, sections.attributes.len());
-        self.index.withdrawn = block(sections.withdrawn, 2);
-        self.index.announced = block(sections.nlri, base.wrapping_add(sections.attributes.len()));
-        Ok(())
     }
 
     #[inline]
-    fn attributes(&mut self, sections: &Sections<'_>) -> Result<(), Notification> {
+    fn attributes(&mut self) -> Result<Seen, Notification> {
         let cx = Context::from(self.codec);
-        let section = sections.attributes;
+        let section = self.sections.attributes;
+        let mut seen =
+            Seen { present: 0, highest: 0, ascending: true, offsets: [0; INDEXED], next_hop: None };
         let mut attributes = RawAttributes::new(section);
         loop {
             let at = section.len().wrapping_sub(attributes.rest().len());
-            let Some(attribute) = attributes.next() else { break };
-            let code = attribute.code;
-            if !self.first_of_its_kind(code, at) {
-                self.repeated(code, at, section)?;
+            let Some(RawAttribute { flags, code, value }) = attributes.next() else { break };
+            let first = if code.0 < 64 { seen.first(code, at) } else { self.first_high(code, &mut seen) };
+            if !first {
+                self.repeats(code, at)?;
                 continue;
             }
-            match code {
-                AttributeCode::MP_REACH_NLRI => self.mp_reach(attribute, at, sections)?,
-                AttributeCode::MP_UNREACH_NLRI => self.mp_unreach(attribute, at, sections)?,
-                _ => {
-                    if let Some((kind, reaction)) = examine(attribute.flags.0, code, attribute.value, cx) {
-                        self.fault(code, kind, reaction, at, section)?;
-                    }
+            let fault = match code {
+                AttributeCode::MP_REACH_NLRI => {
+                    self.mp_reach(flags.0, value, at)?;
+                    continue;
                 }
+                AttributeCode::MP_UNREACH_NLRI => {
+                    self.mp_unreach(flags.0, value, at)?;
+                    continue;
+                }
+                AttributeCode::NEXT_HOP => {
+                    seen.next_hop = value.first_chunk().copied();
+                    examine(flags.0, code, value, cx)
+                }
+                _ => examine(flags.0, code, value, cx),
+            };
+            if let Some((kind, reaction)) = fault {
+                self.fault(code, kind, reaction, at)?;
             }
         }
         if !attributes.rest().is_empty() {
-            self.overrun(attributes.rest(), section)?;
+            self.overruns(attributes.rest())?;
         }
-        Ok(())
+        Ok(seen)
     }
 
-    /// Marks a code as seen; `false` when it was before.
-    #[inline]
-    fn first_of_its_kind(&mut self, code: AttributeCode, at: usize) -> bool {
-        self.index.ascending &= code.0 > self.last_code;
-        self.last_code = code.0;
-        let bit = UpdateIndex::bit(code);
-        if bit == 0 {
-            return self.first_high(code);
-        }
-        let first = self.index.present & bit == 0;
-        self.index.present |= bit;
-        if let Some(offset) = self.index.offsets.get_mut(usize::from(code.0)).filter(|_| first) {
-            *offset = u16::try_from(at).unwrap_or(u16::MAX);
-        }
-        first
-    }
-
-    /// The same for codes from 64 on.
-    fn first_high(&mut self, code: AttributeCode) -> bool {
+    /// Marks a code from 64 on; `false` when it was there before.
+    #[inline(never)]
+    fn first_high(&mut self, code: AttributeCode, seen: &mut Seen) -> bool {
+        seen.ascending &= code.0 > seen.highest;
+        seen.highest = seen.highest.max(code.0);
         let Some(word) = self.seen_high.get_mut(usize::from(code.0 >> 6).wrapping_sub(1)) else {
             return true;
         };
@@ -152,11 +224,11 @@ impl Pass<'_> {
 
     /// RFC 7606 §3 (g): the first stands; MP attributes must not repeat.
     #[cold]
-    fn repeated(&mut self, code: AttributeCode, at: usize, section: &[u8]) -> Result<(), Notification> {
-        self.index.repeated = true;
+    fn repeats(&mut self, code: AttributeCode, at: usize) -> Result<(), Notification> {
+        self.repeated = true;
         let mp = matches!(code, AttributeCode::MP_REACH_NLRI | AttributeCode::MP_UNREACH_NLRI);
         let reaction = if mp { Reaction::SessionReset } else { Reaction::AttributeDiscard };
-        self.note(code, FaultKind::Repeated, reaction, at, section)
+        self.note(code, FaultKind::Repeated, reaction, at)
     }
 
     /// Notes a fault of an attribute and applies its reaction.
@@ -167,14 +239,13 @@ impl Pass<'_> {
         kind: FaultKind,
         reaction: Reaction,
         at: usize,
-        section: &[u8],
     ) -> Result<(), Notification> {
         match reaction {
-            Reaction::AttributeDiscard => self.index.discarded |= UpdateIndex::bit(code),
-            Reaction::TreatAsWithdraw => self.index.withdraw = true,
+            Reaction::AttributeDiscard => self.discarded |= UpdateIndex::bit(code),
+            Reaction::TreatAsWithdraw => self.withdraw = true,
             _ => {}
         }
-        self.note(code, kind, reaction, at, section)
+        self.note(code, kind, reaction, at)
     }
 
     #[cold]
@@ -184,23 +255,26 @@ impl Pass<'_> {
         kind: FaultKind,
         reaction: Reaction,
         at: usize,
-        section: &[u8],
     ) -> Result<(), Notification> {
-        let fault = Fault { attribute, kind, reaction, at: u16::try_from(at).unwrap_or(u16::MAX) };
-        self.index.faults.push(fault);
-        if reaction == Reaction::SessionReset { Err(notification(&fault, section)) } else { Ok(()) }
+        let fault = Fault { attribute, kind, reaction, at: low16(at) };
+        self.faults.push(fault);
+        if reaction == Reaction::SessionReset {
+            Err(notification(&fault, self.sections.attributes))
+        } else {
+            Ok(())
+        }
     }
 
     /// RFC 7606 §4: the section's length holds, the attribute's does not. When it is an MP attribute that is cut
     /// short, prefixes are lost with it, and only a reset remains (§3 (j)).
     #[cold]
-    fn overrun(&mut self, rest: &[u8], section: &[u8]) -> Result<(), Notification> {
+    fn overruns(&mut self, rest: &[u8]) -> Result<(), Notification> {
         self.overrun = true;
         let code = AttributeCode(rest.get(1).copied().unwrap_or(0));
         let mp = matches!(code, AttributeCode::MP_REACH_NLRI | AttributeCode::MP_UNREACH_NLRI);
         let reaction = if mp { Reaction::SessionReset } else { Reaction::TreatAsWithdraw };
-        let at = section.len().wrapping_sub(rest.len());
-        self.fault(code, FaultKind::Overrun, reaction, at, section)
+        let at = self.sections.attributes.len().wrapping_sub(rest.len());
+        self.fault(code, FaultKind::Overrun, reaction, at)
     }
 
     /// Whether a family's MP attributes are read at all. Others are passed over (RFC 4760 §8).
@@ -213,197 +287,168 @@ impl Pass<'_> {
     #[cold]
     fn mp_fault(
         &mut self,
-        attribute: RawAttribute<'_>,
+        code: AttributeCode,
+        value: &[u8],
         kind: FaultKind,
         at: usize,
-        section: &[u8],
     ) -> Result<(), Notification> {
-        let family = mp::family(attribute.value).filter(|_| self.codec.afi_safi_disable);
+        let family = mp::family(value).filter(|_| self.codec.afi_safi_disable);
         let reaction = match family {
             Some(family) if self.codec.families.len() > 1 => {
-                self.index.disabled.insert(family);
+                self.disabled.insert(family);
                 Reaction::AfiSafiDisable
             }
             _ => Reaction::SessionReset,
         };
-        self.fault(attribute.code, kind, reaction, at, section)
+        self.fault(code, kind, reaction, at)
     }
 
-    fn mp_reach(
-        &mut self,
-        attribute: RawAttribute<'_>,
-        at: usize,
-        sections: &Sections<'_>,
-    ) -> Result<(), Notification> {
-        let (section, value) = (sections.attributes, attribute.value);
+    #[inline(never)]
+    fn mp_reach(&mut self, flags: u8, value: &[u8], at: usize) -> Result<(), Notification> {
+        let code = AttributeCode::MP_REACH_NLRI;
         let Some(family) = mp::family(value) else {
-            return self.mp_fault(attribute, FaultKind::Length, at, section);
+            return self.mp_fault(code, value, FaultKind::Length, at);
         };
         self.mp_reaches = mp::split_reach(value).is_none_or(|parts| !parts.nlri.is_empty());
         if !self.is_read(family) {
-            return self.fault(attribute.code, FaultKind::Family, Reaction::AttributeDiscard, at, section);
+            return self.fault(code, FaultKind::Family, Reaction::AttributeDiscard, at);
         }
-        if !mp::flags_are_right(attribute.flags.0) {
-            return self.mp_fault(attribute, FaultKind::Flags, at, section);
+        if !mp::flags_are_right(flags) {
+            return self.mp_fault(code, value, FaultKind::Flags, at);
         }
         let form = NlriForm {
             add_path: self.codec.add_path_rx.contains(family),
             stacks: self.codec.multiple_labels.contains(family),
         };
         let extended = family.afi == Afi::IPV4 && self.codec.extended_next_hop.contains(family);
-        match mp::reach(value, family, extended, form) {
-            Err(kind) => self.mp_fault(attribute, kind, at, section),
-            Ok(Reached { next_hop, nlri: octets, flaw }) => {
-                self.index.mp_reach = self.mp_block(family, form, octets, value, at, sections);
-                if let Some(flaw) = flaw {
-                    let reaction = match flaw {
-                        Flaw::Discard => Reaction::AttributeDiscard,
-                        Flaw::Withdraw => Reaction::TreatAsWithdraw,
-                    };
-                    self.fault(attribute.code, FaultKind::NlriInside, reaction, at, section)?;
-                }
-                // Next hop, one octet, NLRI.
-                let nlri = self.index.mp_reach.map_or(0, |block| usize::from(block.nlri.start));
-                match next_hop {
-                    Ok(len) => {
-                        self.index.mp_next_hop =
-                            Some(Sections::span(nlri.wrapping_sub(len).wrapping_sub(1), len));
-                    }
-                    Err(kind) => self.fault(attribute.code, kind, Reaction::TreatAsWithdraw, at, section)?,
-                }
+        let Reached { next_hop, nlri, flaw } = match mp::reach(value, family, extended, form) {
+            Err(kind) => return self.mp_fault(code, value, kind, at),
+            Ok(reached) => reached,
+        };
+        self.mp_reach = Some(self.mp_block(family, form, nlri.len(), flags, value.len(), at));
+        if let Some(flaw) = flaw {
+            let reaction = match flaw {
+                Flaw::Discard => Reaction::AttributeDiscard,
+                Flaw::Withdraw => Reaction::TreatAsWithdraw,
+            };
+            self.fault(code, FaultKind::NlriInside, reaction, at)?;
+        }
+        match next_hop {
+            Ok(len) => {
+                self.mp_next_hop = Some(len);
                 Ok(())
             }
+            Err(kind) => self.fault(code, kind, Reaction::TreatAsWithdraw, at),
         }
     }
 
-    fn mp_unreach(
-        &mut self,
-        attribute: RawAttribute<'_>,
-        at: usize,
-        sections: &Sections<'_>,
-    ) -> Result<(), Notification> {
-        let (section, value) = (sections.attributes, attribute.value);
+    #[inline(never)]
+    fn mp_unreach(&mut self, flags: u8, value: &[u8], at: usize) -> Result<(), Notification> {
+        let code = AttributeCode::MP_UNREACH_NLRI;
         let (Some(family), Some(octets)) = (mp::family(value), value.get(3..)) else {
-            return self.mp_fault(attribute, FaultKind::Length, at, section);
+            return self.mp_fault(code, value, FaultKind::Length, at);
         };
         if !self.is_read(family) {
-            return self.fault(attribute.code, FaultKind::Family, Reaction::AttributeDiscard, at, section);
+            return self.fault(code, FaultKind::Family, Reaction::AttributeDiscard, at);
         }
-        if !mp::flags_are_right(attribute.flags.0) {
-            return self.mp_fault(attribute, FaultKind::Flags, at, section);
+        if !mp::flags_are_right(flags) {
+            return self.mp_fault(code, value, FaultKind::Flags, at);
         }
         // A withdrawal has one label's place whatever was negotiated (RFC 8277 §2.4).
         let form = NlriForm { add_path: self.codec.add_path_rx.contains(family), stacks: false };
         match mp::unreach(family, form, octets) {
-            Err(kind) => return self.mp_fault(attribute, kind, at, section),
+            Err(kind) => return self.mp_fault(code, value, kind, at),
             Ok(None) => {}
             // It is withdrawn already, which is all that treat-as-withdraw could do.
-            Ok(Some(_)) => {
-                let discard = Reaction::AttributeDiscard;
-                self.fault(attribute.code, FaultKind::NlriInside, discard, at, section)?;
-            }
+            Ok(Some(_)) => self.fault(code, FaultKind::NlriInside, Reaction::AttributeDiscard, at)?,
         }
-        self.index.mp_unreach = self.mp_block(family, form, octets, value, at, sections);
+        self.mp_unreach = Some(self.mp_block(family, form, octets.len(), flags, value.len(), at));
         Ok(())
     }
 
-    /// The NLRI at the end of an MP attribute's value.
+    /// The NLRI at the end of an MP attribute's value, which ends where the next attribute begins.
     #[inline]
     fn mp_block(
         &self,
         family: Family,
         form: NlriForm,
-        octets: &[u8],
-        value: &[u8],
+        octets: usize,
+        flags: u8,
+        value: usize,
         at: usize,
-        sections: &Sections<'_>,
-    ) -> Option<Block> {
-        // The NLRI reach to the end of the value, which ends where the next attribute begins.
-        let header = match sections.attributes.get(at) {
-            Some(flags) if flags & 0x10 != 0 => 4,
-            _ => 3,
-        };
-        let end = sections.base().wrapping_add(at).wrapping_add(header).wrapping_add(value.len());
-        Some(Block { family, form, nlri: Sections::span(end.wrapping_sub(octets.len()), octets.len()) })
+    ) -> Block {
+        let header = if flags & AttributeFlags::EXTENDED_LENGTH != 0 { 4 } else { 3 };
+        let end = self.sections.base().wrapping_add(at).wrapping_add(header).wrapping_add(value);
+        Block { family, form, nlri: Sections::span(end.wrapping_sub(octets), octets) }
     }
 
     /// Whether there are routes to announce.
     #[inline]
     fn reaches(&self) -> bool {
-        self.index.announced.is_some() || self.index.mp_reach.is_some_and(|b| b.nlri.len != 0)
+        self.announces || self.mp_reach.is_some_and(|b| b.nlri.len != 0)
     }
 
     /// The checks that need the whole message.
     #[inline]
-    fn conclude(&mut self, sections: &Sections<'_>) -> Result<(), Notification> {
+    fn conclude(&mut self, seen: &Seen, next_hop: &mut Option<[u8; 4]>) -> Result<(), Notification> {
         if self.reaches() {
-            self.mandatory(sections)?;
+            self.mandatory(seen)?;
         }
-        if self.index.announced.is_some() {
-            self.classic_next_hop(sections)?;
+        if next_hop.is_some_and(|octets| NextHop::host4(octets.into()).is_err()) {
+            *next_hop = None;
+            let at = self.offset(AttributeCode::NEXT_HOP, seen);
+            self.fault(AttributeCode::NEXT_HOP, FaultKind::NextHop, Reaction::TreatAsWithdraw, at)?;
         }
         if !self.codec.four_octet_as {
-            self.halves_fit(sections)?;
+            self.halves_fit(seen)?;
         }
-        if self.index.faults.reaction() > Reaction::AttributeDiscard {
-            self.without_reachable_nlri(sections)?;
+        if self.faults.reaction() > Reaction::AttributeDiscard {
+            self.without_reachable_nlri(seen)?;
         }
         Ok(())
     }
 
     /// RFC 7606 §3 (d): treat-as-withdraw. Behind an overrun they may well be there.
     #[inline]
-    fn mandatory(&mut self, sections: &Sections<'_>) -> Result<(), Notification> {
+    fn mandatory(&mut self, seen: &Seen) -> Result<(), Notification> {
         const ALWAYS: u64 = 0b110;
         const NEXT_HOP: u64 = 0b1000;
-        let wanted = if self.index.announced.is_some() { ALWAYS | NEXT_HOP } else { ALWAYS };
-        let missing = wanted & !self.index.present;
+        let wanted = if self.announces { ALWAYS | NEXT_HOP } else { ALWAYS };
+        let missing = wanted & !seen.present;
         if missing == 0 || self.overrun {
             return Ok(());
         }
         for code in [AttributeCode::ORIGIN, AttributeCode::AS_PATH, AttributeCode::NEXT_HOP] {
             if missing & UpdateIndex::bit(code) != 0 {
-                self.fault(code, FaultKind::Missing, Reaction::TreatAsWithdraw, 0, sections.attributes)?;
-            }
-        }
-        Ok(())
-    }
-
-    /// The value of NEXT_HOP, which matters to classic NLRI alone (RFC 4760 §3).
-    #[inline]
-    fn classic_next_hop(&mut self, sections: &Sections<'_>) -> Result<(), Notification> {
-        let Some((at, attribute)) = self.find(AttributeCode::NEXT_HOP, sections) else { return Ok(()) };
-        let Some(octets) = attribute.value.first_chunk::<4>() else { return Ok(()) };
-        match NextHop::host4((*octets).into()) {
-            Ok(_) => self.index.next_hop = Some(*octets),
-            Err(_) => {
-                let withdraw = Reaction::TreatAsWithdraw;
-                self.fault(AttributeCode::NEXT_HOP, FaultKind::NextHop, withdraw, at, sections.attributes)?;
+                self.fault(code, FaultKind::Missing, Reaction::TreatAsWithdraw, 0)?;
             }
         }
         Ok(())
     }
 
     /// The path put together from AS_PATH and AS4_PATH must fit one attribute, or AS4_PATH is left out.
-    fn halves_fit(&mut self, sections: &Sections<'_>) -> Result<(), Notification> {
-        let Some((at, as4_path)) = self.find(AttributeCode::AS4_PATH, sections) else { return Ok(()) };
-        let as_path = self.find(AttributeCode::AS_PATH, sections).map_or(0, |(_, a)| a.value.len());
+    #[inline(never)]
+    fn halves_fit(&mut self, seen: &Seen) -> Result<(), Notification> {
+        let Some((at, as4_path)) = self.find(AttributeCode::AS4_PATH, seen) else { return Ok(()) };
+        let as_path = self.find(AttributeCode::AS_PATH, seen).map_or(0, |(_, a)| a.value.len());
         if as_path.saturating_mul(2).saturating_add(as4_path.value.len()) <= MAX_HALVES {
             return Ok(());
         }
-        let discard = Reaction::AttributeDiscard;
-        self.fault(AttributeCode::AS4_PATH, FaultKind::Length, discard, at, sections.attributes)
+        self.fault(AttributeCode::AS4_PATH, FaultKind::Length, Reaction::AttributeDiscard, at)
+    }
+
+    /// Where an attribute with a low code begins; 0 for others.
+    fn offset(&self, code: AttributeCode, seen: &Seen) -> usize {
+        seen.offsets.get(usize::from(code.0)).map_or(0, |at| usize::from(*at))
     }
 
     /// An attribute that is there and was not discarded, and where it begins.
-    #[inline]
-    fn find<'a>(&self, code: AttributeCode, sections: &Sections<'a>) -> Option<(usize, RawAttribute<'a>)> {
-        if !self.index.shows(code) {
+    fn find(&self, code: AttributeCode, seen: &Seen) -> Option<(usize, RawAttribute<'a>)> {
+        if seen.present & !self.discarded & UpdateIndex::bit(code) == 0 {
             return None;
         }
-        let section = sections.attributes;
-        let from = self.index.offsets.get(usize::from(code.0)).map_or(0, |at| usize::from(*at));
-        let mut raw = RawAttributes::new(section.get(from..)?);
+        let section = self.sections.attributes;
+        let mut raw = RawAttributes::new(section.get(self.offset(code, seen)..)?);
         loop {
             let at = section.len().wrapping_sub(raw.rest().len());
             let attribute = raw.next()?;
@@ -413,33 +458,38 @@ impl Pass<'_> {
         }
     }
 
+    /// Whether there is nothing but MP_UNREACH_NLRI.
+    #[inline]
+    fn only_unreaches(&self, seen: &Seen) -> bool {
+        seen.present == UpdateIndex::bit(AttributeCode::MP_UNREACH_NLRI)
+            && self.seen_high == [0; 3]
+            && !self.overrun
+    }
+
     /// RFC 7606 §5.2: with attributes but no reachable NLRI, the NLRI may be what was damaged,
     /// so anything stronger than discard ends the session.
     #[cold]
-    fn without_reachable_nlri(&self, sections: &Sections<'_>) -> Result<(), Notification> {
-        let reachable = !sections.nlri.is_empty() || self.mp_reaches;
-        let only_unreach = self.index.present == UpdateIndex::bit(AttributeCode::MP_UNREACH_NLRI)
-            && self.seen_high == [0; 3]
-            && !self.overrun;
-        match self.index.faults.strongest() {
-            Some(fault) if !reachable && !only_unreach => Err(notification(&fault, sections.attributes)),
+    fn without_reachable_nlri(&self, seen: &Seen) -> Result<(), Notification> {
+        let reachable = !self.sections.nlri.is_empty() || self.mp_reaches;
+        match self.faults.strongest() {
+            Some(fault) if !reachable && !self.only_unreaches(seen) => {
+                Err(notification(&fault, self.sections.attributes))
+            }
             _ => Ok(()),
         }
     }
 
     /// RFC 4724 §2: an empty UPDATE, or one with nothing but an empty MP_UNREACH_NLRI.
     #[inline]
-    fn end_of_rib(&self, sections: &Sections<'_>) -> Option<Family> {
-        if !sections.withdrawn.is_empty() || !sections.nlri.is_empty() {
+    fn end_of_rib(&self, seen: &Seen) -> Option<Family> {
+        let Sections { withdrawn, attributes, nlri } = self.sections;
+        if !withdrawn.is_empty() || !nlri.is_empty() {
             return None;
         }
-        if sections.attributes.is_empty() {
+        if attributes.is_empty() {
             return Some(Family::IPV4_UNICAST).filter(|f| self.codec.families.contains(*f));
         }
-        let only = self.index.present == UpdateIndex::bit(AttributeCode::MP_UNREACH_NLRI)
-            && self.seen_high == [0; 3]
-            && !self.overrun;
-        self.index.mp_unreach.filter(|b| only && b.nlri.len == 0).map(|b| b.family)
+        self.mp_unreach.filter(|b| b.nlri.len == 0 && self.only_unreaches(seen)).map(|b| b.family)
     }
 }
 

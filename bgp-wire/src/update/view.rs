@@ -1,6 +1,6 @@
 //! The borrowed view of an UPDATE.
-use super::index::{Block, Span, UpdateIndex};
-use super::validate::{notification, validate};
+use super::index::{Block, UpdateIndex};
+use super::validate::notification;
 use super::{Attributes, Update};
 use crate::attributes::{
     Aggregator, AsPathView, AttributeCode, ClusterList, Communities, ExtendedCommunities, LargeCommunities,
@@ -8,7 +8,7 @@ use crate::attributes::{
 };
 use crate::parse::front32;
 use crate::reaction::{Fault, Reaction};
-use crate::{Codec, Family, FamilySet, NextHop, NlriBlock, Notification, RouterId};
+use crate::{Family, FamilySet, NextHop, NlriBlock, Notification, RouterId};
 
 /// A validated UPDATE over the octets it came in. RFC 7606 is settled: what is shown is what counts, and nothing
 /// that is read from it can fail or allocates.
@@ -30,14 +30,6 @@ pub struct Reach<'a> {
 }
 
 impl<'a> UpdateView<'a> {
-    /// Validates a message body.
-    #[inline(always)]
-    pub(crate) fn decode(body: &'a [u8], codec: &Codec) -> Result<Self, Notification> {
-        let mut this = Self { body, index: UpdateIndex::new() };
-        validate(body, codec, &mut this.index)?;
-        Ok(this)
-    }
-
     #[inline]
     pub(super) const fn from_parts(body: &'a [u8], index: UpdateIndex) -> Self {
         Self { body, index }
@@ -96,7 +88,7 @@ impl<'a> UpdateView<'a> {
     /// The next hop of MP_REACH_NLRI, which was checked against what was negotiated.
     #[inline]
     pub(super) fn mp_next_hop(&self) -> Option<NextHop> {
-        let (block, octets) = (self.index.mp_reach?, self.index.mp_next_hop?.of(self.body));
+        let (block, octets) = (self.index.mp_reach?, self.index.mp_next_hop(self.body)?);
         NextHop::decode(octets, block.family, true).ok()
     }
 
@@ -104,11 +96,12 @@ impl<'a> UpdateView<'a> {
     #[inline]
     pub fn reach(&self) -> impl Iterator<Item = Reach<'a>> + use<'a> {
         let Self { body, index } = self;
-        let shown = !index.withdraw;
+        if index.withdraw {
+            return ReachBlocks { classic: None, mp: None };
+        }
         ReachBlocks {
-            body,
-            classic: index.announced.filter(|_| shown).zip(index.next_hop),
-            mp: index.mp_reach.filter(|_| shown).zip(index.mp_next_hop),
+            classic: index.announced(body).zip(index.next_hop),
+            mp: index.mp_reach.and_then(|b| b.of(body)).zip(index.mp_next_hop(body)),
         }
     }
 
@@ -117,9 +110,12 @@ impl<'a> UpdateView<'a> {
     #[inline]
     pub fn unreach(&self) -> impl Iterator<Item = NlriBlock<'a>> + use<'a> {
         let Self { body, index } = self;
-        let (announced, mp_reach) =
-            if index.withdraw { (index.announced, index.mp_reach) } else { (None, None) };
-        UnreachBlocks { body, withdrawn: index.withdrawn, mp_unreach: index.mp_unreach, announced, mp_reach }
+        let mut blocks = [index.withdrawn(body), index.mp_unreach.and_then(|b| b.of(body)), None, None];
+        if index.withdraw {
+            let [.., announced, mp_reach] = &mut blocks;
+            (*announced, *mp_reach) = (index.announced(body), index.mp_reach.and_then(|b| b.of(body)));
+        }
+        blocks.into_iter().flatten()
     }
 
     /// The attribute section, as far as attributes are shown: not after treat-as-withdraw.
@@ -229,28 +225,23 @@ impl Block {
 
 /// What [`UpdateView::reach`] goes through; each is taken once.
 struct ReachBlocks<'a> {
-    body: &'a [u8],
-    classic: Option<(Block, [u8; 4])>,
-    mp: Option<(Block, Span)>,
+    classic: Option<(NlriBlock<'a>, [u8; 4])>,
+    mp: Option<(NlriBlock<'a>, &'a [u8])>,
 }
 
 impl<'a> ReachBlocks<'a> {
     #[inline]
     fn classic(&mut self) -> Option<Reach<'a>> {
-        let (block, next_hop) = self.classic.take()?;
-        Some(Reach {
-            family: block.family,
-            next_hop: NextHop::V4(next_hop.into()),
-            nlri: block.of(self.body)?,
-        })
+        let (nlri, next_hop) = self.classic.take()?;
+        Some(Reach { family: nlri.family(), next_hop: NextHop::V4(next_hop.into()), nlri })
     }
 
     /// The next hop was checked against what was negotiated.
     #[inline]
     fn mp(&mut self) -> Option<Reach<'a>> {
-        let (block, next_hop) = self.mp.take()?;
-        let next_hop = NextHop::decode(next_hop.of(self.body), block.family, true).ok()?;
-        Some(Reach { family: block.family, next_hop, nlri: block.of(self.body)? })
+        let (nlri, next_hop) = self.mp.take()?;
+        let next_hop = NextHop::decode(next_hop, nlri.family(), true).ok()?;
+        Some(Reach { family: nlri.family(), next_hop, nlri })
     }
 }
 
@@ -260,28 +251,5 @@ impl<'a> Iterator for ReachBlocks<'a> {
     #[inline]
     fn next(&mut self) -> Option<Reach<'a>> {
         self.classic().or_else(|| self.mp())
-    }
-}
-
-/// What [`UpdateView::unreach`] goes through; each is taken once.
-struct UnreachBlocks<'a> {
-    body: &'a [u8],
-    withdrawn: Option<Block>,
-    mp_unreach: Option<Block>,
-    announced: Option<Block>,
-    mp_reach: Option<Block>,
-}
-
-impl<'a> Iterator for UnreachBlocks<'a> {
-    type Item = NlriBlock<'a>;
-
-    #[inline]
-    fn next(&mut self) -> Option<NlriBlock<'a>> {
-        let body = self.body;
-        let next = |block: &mut Option<Block>| block.take().and_then(|b| b.of(body));
-        next(&mut self.withdrawn)
-            .or_else(|| next(&mut self.mp_unreach))
-            .or_else(|| next(&mut self.announced))
-            .or_else(|| next(&mut self.mp_reach))
     }
 }
