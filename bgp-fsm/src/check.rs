@@ -2,7 +2,7 @@
 
 use core::time::Duration;
 
-use bgp_wire::{Asn, Capability, Notification, Open, PeerKind, Role, RouterId, subcode};
+use bgp_wire::{AddPathMode, Asn, Capability, Notification, Open, PeerKind, Role, RouterId, subcode};
 
 use crate::open::{hold_seconds, multiprotocol};
 use crate::{Negotiated, SessionConfig};
@@ -56,10 +56,12 @@ pub(crate) fn capabilities(config: &SessionConfig, negotiated: &Negotiated) -> R
         Capability::Multiprotocol(family) => !negotiated.families.contains(*family),
         _ => false,
     }));
+    missing.extend(missing_rows(config, negotiated));
     let needs = [
         (required.route_refresh && !negotiated.route_refresh, Capability::RouteRefresh),
         (required.extended_message && !negotiated.codec.extended_message, Capability::ExtendedMessage),
         (required.four_octet_as && !negotiated.codec.four_octet_as, Capability::FourOctetAs(config.local_as)),
+        (required.enhanced_refresh && !negotiated.enhanced_refresh, Capability::EnhancedRouteRefresh),
         (
             required.graceful_restart && negotiated.graceful_restart.is_none(),
             Capability::GracefulRestart(config.graceful_restart.clone().unwrap_or_default()),
@@ -67,6 +69,26 @@ pub(crate) fn capabilities(config: &SessionConfig, negotiated: &Negotiated) -> R
     ];
     missing.extend(needs.into_iter().filter(|(missed, _)| *missed).map(|(_, capability)| capability));
     if missing.is_empty() { Ok(()) } else { Err(Notification::unsupported_capability(&missing)) }
+}
+
+/// The same for capabilities that have a row for each family: the rows that were missed, as we announce them.
+fn missing_rows(config: &SessionConfig, negotiated: &Negotiated) -> impl Iterator<Item = Capability> {
+    let required = &config.required;
+    let codec = &negotiated.codec;
+    let agreed = |family, mode: AddPathMode| {
+        (!mode.receives() || codec.add_path_rx.contains(family))
+            && (!mode.sends() || codec.add_path_tx.contains(family))
+    };
+    let add_path = config.add_path.iter().copied();
+    let add_path: Vec<_> =
+        add_path.filter(|(f, mode)| required.add_path.contains(*f) && !agreed(*f, *mode)).collect();
+    let next_hop = config.extended_next_hop.iter().copied();
+    let next_hop: Vec<_> = next_hop
+        .filter(|(f, _)| required.extended_next_hop.contains(*f) && !codec.extended_next_hop.contains(*f))
+        .collect();
+    let add_path = (!add_path.is_empty()).then_some(Capability::AddPath(add_path));
+    let next_hop = (!next_hop.is_empty()).then_some(Capability::ExtendedNextHop(next_hop));
+    add_path.into_iter().chain(next_hop)
 }
 
 /// Whether the peer's role answers ours (RFC 9234 §4.2). Roles mean nothing between internal peers.

@@ -2,7 +2,9 @@
 
 use core::time::Duration;
 
-use bgp_wire::{AddPathMode, Afi, Asn, Capability, Family, FamilySet, GracefulRestart, Role, RouterId};
+use bgp_wire::{
+    AddPathMode, Afi, Asn, Capability, Family, FamilySet, GracefulRestart, LongLivedFamily, Role, RouterId,
+};
 
 /// Which autonomous systems the peer may say it is of (RFC 4271 §6.2, Bad Peer AS).
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -71,8 +73,14 @@ pub struct Required {
     pub route_refresh: bool,
     /// Extended messages (RFC 8654).
     pub extended_message: bool,
+    /// Enhanced route refresh (RFC 7313).
+    pub enhanced_refresh: bool,
     /// Graceful restart (RFC 4724).
     pub graceful_restart: bool,
+    /// Families in which ADD-PATH must be agreed on, in every direction that we announce (RFC 7911).
+    pub add_path: FamilySet,
+    /// Families that must be free to have a next hop of another address family (RFC 8950).
+    pub extended_next_hop: FamilySet,
 }
 
 /// Everything about one session that does not change while it runs. Share it by `Arc`.
@@ -128,6 +136,15 @@ pub struct SessionConfig {
     ///
     /// [`Session::configure`]: crate::Session::configure
     pub graceful_restart: Option<GracefulRestart>,
+    /// Long-lived graceful restart as we announce it (RFC 9494), which needs `graceful_restart` beside it. An empty list
+    /// only helps a peer that restarts. Default: neither.
+    pub long_lived: Option<Vec<LongLivedFamily>>,
+    /// The most paths of a prefix that we wish to be sent, per family with ADD-PATH
+    /// (draft-abraitis-idr-addpath-paths-limit). Default: no limit.
+    pub paths_limit: Vec<(Family, u16)>,
+    /// No session before BFD says that the peer can be reached (RFC 5882 §4.1), unless BFD is taken out of service
+    /// ([`Bfd::AdminDown`](crate::Bfd)). Default: off.
+    pub bfd_strict: bool,
     /// Our role in the relation with an external peer (RFC 9234). Default: none.
     pub role: Option<Role>,
     /// Refuse an external peer that announces no role (RFC 9234 §4.2 strict mode). Default: off.
@@ -166,6 +183,9 @@ impl SessionConfig {
                 time: 120,
                 families: Vec::new(),
             }),
+            long_lived: None,
+            paths_limit: Vec::new(),
+            bfd_strict: false,
             role: None,
             role_strict: false,
             extra_capabilities: Vec::new(),

@@ -16,6 +16,13 @@ pub enum Cause {
     HoldTimerExpired(Notification),
     /// The peer took no bytes for the SendHold time (RFC 9687); it was told so, if it reads at all.
     SendHoldTimerExpired(Notification),
+    /// BFD cannot reach the peer any more (RFC 5882); it was told so (RFC 9384), if it hears at all.
+    BfdDown {
+        /// What it was told.
+        sent: Notification,
+        /// The peer forwards no more (the C bit of RFC 5880 §4.1).
+        control_plane_independent: bool,
+    },
     /// TCP could not connect, in the words of the driver.
     ConnectFailed(Box<str>),
     /// TCP did not answer within ConnectRetryTime.
@@ -41,9 +48,10 @@ impl DownReason {
     /// The NOTIFICATION that we sent, if we sent one.
     pub fn sent(&self) -> Option<&Notification> {
         match &self.cause {
-            Cause::NotificationSent(n) | Cause::HoldTimerExpired(n) | Cause::SendHoldTimerExpired(n) => {
-                Some(n)
-            }
+            Cause::NotificationSent(n)
+            | Cause::HoldTimerExpired(n)
+            | Cause::SendHoldTimerExpired(n)
+            | Cause::BfdDown { sent: n, .. } => Some(n),
             _ => None,
         }
     }
@@ -64,6 +72,7 @@ impl fmt::Display for DownReason {
             Cause::NotificationReceived(n) => write!(f, "Received NOTIFICATION: {n}"),
             Cause::HoldTimerExpired(_) => f.write_str("Hold timer expired"),
             Cause::SendHoldTimerExpired(_) => f.write_str("Send hold timer expired"),
+            Cause::BfdDown { .. } => f.write_str("BFD cannot reach the peer"),
             Cause::ConnectFailed(why) | Cause::Closed(why) => f.write_str(why),
             Cause::ConnectTimedOut => f.write_str("Connection attempt timed out"),
             Cause::Stopped => f.write_str("Stopped"),

@@ -17,6 +17,22 @@ pub enum Stop {
     Silent,
 }
 
+/// What BFD says about the way to the peer (RFC 5880 §6.2), told from outside.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Bfd {
+    /// The peer can be reached.
+    Up,
+    /// The peer cannot be reached. It counts when BFD was [`Up`](Bfd::Up) before: a BFD session that has never been up
+    /// says nothing about the peer (RFC 5882 §3.2).
+    Down {
+        /// The peer's BFD set the C bit (RFC 5880 §4.1): it does not share the fate of the control plane, so that the peer
+        /// forwards no more, and its routes are not kept for its return (RFC 5882 §4.3.1).
+        control_plane_independent: bool,
+    },
+    /// BFD is taken out of service at either end, which says nothing about the peer (RFC 5882 §3.2).
+    AdminDown,
+}
+
 /// One thing that happened. The names are those of RFC 4271 §8.1 where it has one.
 #[derive(Debug)]
 #[non_exhaustive]
@@ -26,8 +42,8 @@ pub enum Input<'a> {
     /// ManualStop (event 2). The session stays in Idle until it is started again.
     Stop(Stop),
     /// AutomaticStop (event 8): ends what is there with this NOTIFICATION and starts again after a back-off.
-    /// So a table that is full, a changed configuration or a BFD session that is down (RFC 9384) end a session; wrapped
-    /// in a Hard Reset where the routes must not outlive it (RFC 8538 §3.1).
+    /// So a table that is full or a changed configuration end a session; wrapped in a Hard Reset where the routes must
+    /// not outlive it (RFC 8538 §3.1).
     Reset(Notification),
     /// Time has passed: fire what is due. Harmless when nothing is.
     Tick,
@@ -52,4 +68,6 @@ pub enum Input<'a> {
     WriteBlocked(ConnId),
     /// The socket took bytes again: SendHold stops.
     WriteProgress(ConnId),
+    /// News of BFD; the state is remembered from then on. Down ends what is there with Cease / BFD Down (RFC 9384).
+    Bfd(Bfd),
 }

@@ -97,6 +97,14 @@
 //! takes no more bytes says [`Input::WriteBlocked`], and [`Input::WriteProgress`] when it does again: a peer that
 //! never reads is ended by SendHold (RFC 9687). A session that is up and idle has two running timers and holds no buffer.
 //!
+//! # BFD
+//!
+//! [`Input::Bfd`] brings what a BFD session with the peer says (RFC 5882). Up and then Down ends the session with Cease /
+//! BFD Down (RFC 9384) at once. Whether the peer's routes are kept then follows from BFD's C bit (RFC 5882 §4.3): with it
+//! the peer forwards no more, and even what was kept before is to go ([`Event::ForwardingLost`]); without it, BFD and the
+//! peer's BGP have died together, which graceful restart is made for. AdminDown says nothing about the peer. With
+//! [`SessionConfig::bfd_strict`] there is no session before BFD is up.
+//!
 //! # Failure
 //!
 //! After a failure the session waits in Idle, longer each time, jittered and capped ([`IdleHold`]); time in
@@ -135,7 +143,7 @@ mod timer;
 pub use config::{IdleHold, PeerAs, Required, SessionConfig};
 pub use counters::Counters;
 pub use down::{Cause, DownReason};
-pub use input::{ConnId, Input, Stop};
+pub use input::{Bfd, ConnId, Input, Stop};
 pub use mistake::Mistake;
 pub use negotiate::Negotiated;
 pub use output::{Event, Output};

@@ -3,7 +3,7 @@
 use core::fmt;
 use core::time::Duration;
 
-use bgp_wire::{Asn, Family, RouterId};
+use bgp_wire::{Asn, Family, FamilySet, RouterId};
 
 use crate::{PeerAs, SessionConfig};
 
@@ -29,6 +29,12 @@ pub enum Mistake {
     AddPathFamily(Family),
     /// A required family that the session does not announce.
     RequiredFamily(Family),
+    /// ADD-PATH or an extended next hop that is required in a family but not announced for it.
+    RequiredRow(Family),
+    /// Long-lived graceful restart without graceful restart (RFC 9494 §3.1).
+    LongLivedAlone,
+    /// A long-lived stale time that the capability cannot carry (RFC 9494 §3.1).
+    StaleTime(u32),
 }
 
 impl fmt::Display for Mistake {
@@ -61,6 +67,15 @@ impl fmt::Display for Mistake {
             Self::RequiredFamily(family) => {
                 write!(f, "{family} is required of the peer but not among the families")
             }
+            Self::RequiredRow(family) => {
+                write!(f, "a capability is required of the peer for {family} that is not announced for {family}")
+            }
+            Self::LongLivedAlone => f.write_str(
+                "long-lived graceful restart needs graceful restart: turn that on, a restart time of 0 s will do",
+            ),
+            Self::StaleTime(time) => {
+                write!(f, "a long-lived stale time of {time} s is too long: use at most 16777215 s")
+            }
         }
     }
 }
@@ -69,6 +84,8 @@ impl core::error::Error for Mistake {}
 
 /// The restart time has twelve bits (RFC 4724 §3).
 const MAX_RESTART_TIME: u16 = 0x0fff;
+/// The long-lived stale time has 24 bits (RFC 9494 §3.1).
+const MAX_STALE_TIME: u32 = 0x00ff_ffff;
 
 impl SessionConfig {
     /// Looks for mistakes. A session runs with any configuration, but not as one with a mistake means it.
@@ -95,6 +112,13 @@ impl SessionConfig {
         if let Some(restart) = self.graceful_restart.as_ref().filter(|gr| gr.time > MAX_RESTART_TIME) {
             return Err(Mistake::RestartTime(restart.time));
         }
+        if self.long_lived.is_some() && self.graceful_restart.is_none() {
+            return Err(Mistake::LongLivedAlone);
+        }
+        let mut long_lived = self.long_lived.iter().flatten();
+        if let Some(row) = long_lived.find(|row| row.stale_time > MAX_STALE_TIME) {
+            return Err(Mistake::StaleTime(row.stale_time));
+        }
         self.check_families()
     }
 
@@ -103,17 +127,21 @@ impl SessionConfig {
         if let Some(family) = self.add_path.iter().map(|(family, _)| *family).find(missing) {
             return Err(Mistake::AddPathFamily(family));
         }
-        self.required
-            .families
-            .iter()
-            .find(missing)
-            .map_or(Ok(()), |family| Err(Mistake::RequiredFamily(family)))
+        if let Some(family) = self.required.families.iter().find(missing) {
+            return Err(Mistake::RequiredFamily(family));
+        }
+        let add_path: FamilySet = self.add_path.iter().map(|(family, _)| *family).collect();
+        let next_hop: FamilySet = self.extended_next_hop.iter().map(|(family, _)| *family).collect();
+        let unannounced = |required: FamilySet, row: FamilySet| required.iter().find(|f| !row.contains(*f));
+        unannounced(self.required.add_path, add_path)
+            .or_else(|| unannounced(self.required.extended_next_hop, next_hop))
+            .map_or(Ok(()), |family| Err(Mistake::RequiredRow(family)))
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use bgp_wire::{AddPathMode, FamilySet, GracefulRestart};
+    use bgp_wire::{AddPathMode, GracefulRestart, LongLivedFamily};
 
     use super::*;
     use crate::Required;
@@ -127,6 +155,8 @@ mod tests {
         let v6 = Family::IPV6_UNICAST;
         let seconds = Duration::from_secs;
         let required = Required { families: FamilySet::of(&[v6]), ..Required::default() };
+        let rows = Required { add_path: FamilySet::of(&[v6]), ..Required::default() };
+        let long = LongLivedFamily { family: v6, forwarding: false, stale_time: 1 << 24 };
         let large = Asn(4_200_000_000);
         let restart = GracefulRestart { time: 4096, ..GracefulRestart::default() };
         let cases = [
@@ -141,6 +171,12 @@ mod tests {
             (SessionConfig { graceful_restart: Some(restart), ..good() }, Mistake::RestartTime(4096)),
             (SessionConfig { add_path: vec![(v6, AddPathMode::BOTH)], ..good() }, Mistake::AddPathFamily(v6)),
             (SessionConfig { required, ..good() }, Mistake::RequiredFamily(v6)),
+            (SessionConfig { required: rows, ..good() }, Mistake::RequiredRow(v6)),
+            (
+                SessionConfig { long_lived: Some(vec![]), graceful_restart: None, ..good() },
+                Mistake::LongLivedAlone,
+            ),
+            (SessionConfig { long_lived: Some(vec![long]), ..good() }, Mistake::StaleTime(1 << 24)),
         ];
         for (config, mistake) in cases {
             assert_eq!(config.check(), Err(mistake));

@@ -3,8 +3,8 @@
 use core::time::Duration;
 
 use bgp_wire::{
-    AddPathMode, Afi, Asn, Capability, Codec, Family, FamilySet, GracefulRestart, Notification, Open,
-    PeerKind, Role, RouterId,
+    AddPathMode, Afi, Asn, Capability, Codec, Family, FamilySet, GracefulRestart, LongLivedFamily,
+    Notification, Open, PeerKind, Role, RouterId,
 };
 
 use crate::{SessionConfig, check};
@@ -41,6 +41,13 @@ pub struct Negotiated {
     pub notification_restart: bool,
     /// Families whose routes are kept, stale, when this session ends in a way that permits it.
     pub retained: FamilySet,
+    /// What the peer said about long-lived graceful restart in the families in use, when we do it too and both do
+    /// graceful restart (RFC 9494): how long its routes may stay once the restart time is over, and whether it has kept
+    /// forwarding. `None`: not agreed on, and no stale route may be sent to it. Each family is there once.
+    pub long_lived: Option<Vec<LongLivedFamily>>,
+    /// The most paths of a prefix that the peer wishes to be sent, in the families in which we send it several
+    /// (draft-abraitis-idr-addpath-paths-limit). Each family is there once; zero is never in it.
+    pub paths_limit: Vec<(Family, u16)>,
     /// The peer's role (RFC 9234).
     pub peer_role: Option<Role>,
 }
@@ -72,8 +79,11 @@ fn agree(config: &SessionConfig, open: &Open, kind: PeerKind, hold_time: Duratio
     };
     let restart = config.graceful_restart.as_ref().and(peer.graceful_restart);
     let restartable = restart.iter().flat_map(|gr| &gr.families).map(|(family, _)| *family);
+    let long_lived = config.long_lived.as_ref().and(restart).and(peer.long_lived(families));
     let route_refresh = config.route_refresh && peer.has(&Capability::RouteRefresh);
     Negotiated {
+        paths_limit: peer.paths_limit(codec.add_path_tx),
+        long_lived,
         codec,
         local_as: config.local_as,
         peer_as: open.asn(),
@@ -137,6 +147,28 @@ impl<'a> Announced<'a> {
     fn add_path(&self) -> impl Iterator<Item = (Family, AddPathMode)> {
         let rows = |c: &'a Capability| if let Capability::AddPath(rows) = c { Some(rows) } else { None };
         self.open.capabilities.iter().filter_map(rows).flatten().copied()
+    }
+
+    /// The last row of a family counts, as with graceful restart.
+    fn long_lived(&self, families: FamilySet) -> Option<Vec<LongLivedFamily>> {
+        let rows = |c: &'a Capability| match c {
+            Capability::LongLivedGracefulRestart(rows) => Some(rows),
+            _ => None,
+        };
+        let mut announced = self.open.capabilities.iter().filter_map(rows).peekable();
+        announced.peek()?;
+        let last: Vec<&LongLivedFamily> = announced.flatten().collect();
+        let of = |family| last.iter().rev().find(|row| row.family == family).map(|row| **row);
+        Some(families.iter().filter_map(of).collect())
+    }
+
+    /// The first row of a family counts; a limit of zero is none.
+    fn paths_limit(&self, families: FamilySet) -> Vec<(Family, u16)> {
+        let rows = |c: &'a Capability| if let Capability::PathsLimit(rows) = c { Some(rows) } else { None };
+        let all: Vec<(Family, u16)> =
+            self.open.capabilities.iter().filter_map(rows).flatten().copied().collect();
+        let of = |family| all.iter().find(|(f, _)| *f == family).filter(|(_, limit)| *limit > 0).copied();
+        families.iter().filter_map(of).collect()
     }
 
     fn extended_next_hop(&self) -> impl Iterator<Item = (Family, Afi)> {

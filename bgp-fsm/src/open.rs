@@ -50,7 +50,14 @@ fn capabilities(config: &SessionConfig) -> Vec<Capability> {
     if !config.add_path.is_empty() {
         out.push(Capability::AddPath(config.add_path.clone()));
     }
-    out.extend(config.graceful_restart.clone().map(Capability::GracefulRestart));
+    if !config.paths_limit.is_empty() {
+        out.push(Capability::PathsLimit(config.paths_limit.clone()));
+    }
+    if let Some(restart) = &config.graceful_restart {
+        out.push(Capability::GracefulRestart(restart.clone()));
+        // It means nothing without the other (RFC 9494 §3.1).
+        out.extend(config.long_lived.clone().map(Capability::LongLivedGracefulRestart));
+    }
     out.extend(config.role.map(Capability::Role));
     out.extend(config.extra_capabilities.iter().cloned());
     out

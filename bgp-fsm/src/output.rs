@@ -42,6 +42,9 @@ pub enum Event {
     Refresh(RouteRefresh),
     /// The session was up and is no more.
     Down(DownReason),
+    /// The peer forwards no more (RFC 5882 §4.3.1): what is kept for its return after an earlier
+    /// [`Event::Down`](Event::Down) is to go.
+    ForwardingLost,
     /// A connection ended before the session was up on it.
     AttemptFailed(DownReason),
 }

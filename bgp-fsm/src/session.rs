@@ -1,5 +1,6 @@
 //! The door: one session, its inputs and outputs.
 
+mod bfd;
 mod connecting;
 mod ending;
 #[cfg(test)]
@@ -20,7 +21,7 @@ use crate::jitter::Jitter;
 use crate::reach::{Idle, Reach};
 use crate::states::{Phase, Received};
 use crate::timer::Timers;
-use crate::{ConnId, Counters, DownReason, Event, Input, Negotiated, Output, SessionConfig, State};
+use crate::{Bfd, ConnId, Counters, DownReason, Event, Input, Negotiated, Output, SessionConfig, State};
 
 /// One BGP session with one peer.
 ///
@@ -34,6 +35,8 @@ pub struct Session {
     connections: Connections,
     damping: Damping,
     jitter: Jitter,
+    /// What BFD said last, if there is BFD.
+    bfd: Option<Bfd>,
     /// The state that was last told.
     state: State,
     outputs: VecDeque<Output>,
@@ -54,6 +57,7 @@ impl Session {
             connections: Connections::default(),
             damping: Damping::default(),
             jitter: Jitter::new(seed),
+            bfd: None,
             state: State::Idle,
             outputs: VecDeque::new(),
             last_error: None,
@@ -82,6 +86,7 @@ impl Session {
             Input::InputPending(id) => self.input_pending(now, id),
             Input::WriteBlocked(id) => self.write_blocked(now, id),
             Input::WriteProgress(id) => self.write_progress(id),
+            Input::Bfd(state) => self.bfd_changed(now, state),
         }
         self.tell_state();
     }

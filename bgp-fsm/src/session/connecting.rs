@@ -25,7 +25,9 @@ impl Session {
     /// To Connect, or if passive to Active.
     pub(super) fn leave_idle(&mut self, now: Duration) {
         self.timers.stop(Timer::IdleHold);
-        if self.config.passive {
+        if self.waits_for_bfd() {
+            self.reach = Reach::Idle(Idle { started: true, open: false });
+        } else if self.config.passive {
             self.reach = Reach::Active(Active);
         } else {
             self.dial(now);
@@ -111,6 +113,7 @@ impl Session {
     /// TcpConnectionConfirmed (event 17). In Idle it counts as an AutomaticStart, unless the peer is held off.
     pub(super) fn accepted(&mut self, now: Duration, id: ConnId) {
         let slots_in_use = match self.reach {
+            _ if self.waits_for_bfd() => MAX_CONNECTIONS,
             Reach::Idle(Idle { open: false, .. }) => MAX_CONNECTIONS,
             Reach::Connect(_) => self.connections.len() + 1,
             Reach::Idle(_) | Reach::Active(_) => self.connections.len(),

@@ -9,6 +9,7 @@ use crate::collision::Progress;
 use crate::connection::Connection;
 use crate::reach::{Idle, Reach};
 use crate::session::Session;
+use crate::session::opening::Restarted;
 use crate::states::{Next, Phase};
 use crate::timer::Timers;
 use crate::{Cause, ConnId, DownReason, Event, Negotiated, Output, Stop};
@@ -34,12 +35,15 @@ impl Session {
         self.start_idle_hold(now, false);
     }
 
-    fn end_all(&mut self, now: Option<Duration>, cause: impl Fn(&Connection) -> Cause) {
+    /// Ends every connection and attempt; whether the peer is expected back.
+    pub(super) fn end_all(&mut self, now: Option<Duration>, cause: impl Fn(&Connection) -> Cause) -> bool {
         self.abort_dial();
+        let mut expected = false;
         while let Some(conn) = self.connections.first() {
             let (id, cause) = (conn.id, cause(conn));
-            self.finish(now, id, cause);
+            expected |= self.finish(now, id, cause);
         }
+        expected
     }
 
     /// TcpConnectionFails (event 18).
@@ -80,11 +84,16 @@ impl Session {
     /// The connection beside `id` has to go: it lost the collision, or the peer has restarted.
     pub(super) fn give_way(&mut self, now: Duration, id: ConnId) {
         let Some(other) = self.connections.sibling(id).map(|other| other.id) else { return };
-        if self.restarted(now, id) {
-            self.finish(Some(now), other, Cause::Superseded);
+        if self.restarted(now, id) == Restarted::Yes {
+            self.supersede(now, other);
         } else {
             self.lose(now, other);
         }
+    }
+
+    /// The peer has begun anew on another connection: nothing is said on this one (RFC 4724 §5).
+    pub(super) fn supersede(&mut self, now: Duration, id: ConnId) {
+        self.finish(Some(now), id, Cause::Superseded);
     }
 
     /// Says what there is to say on a connection, closes it and tells of it. `now` counts towards forgiveness.
@@ -137,7 +146,7 @@ impl Session {
 
 /// A NOTIFICATION that is to end the session for good: where the peer keeps routes over others, a Hard Reset
 /// (RFC 8538 §3.1).
-fn for_good(conn: &Connection, notification: &Notification) -> Notification {
+pub(super) fn for_good(conn: &Connection, notification: &Notification) -> Notification {
     let wrap = conn.phase.negotiated().is_some_and(|negotiated| negotiated.notification_restart);
     if wrap && !is_hard_reset(notification) {
         Notification::cease_hard_reset(notification)
@@ -160,7 +169,10 @@ fn retain(conn: &Connection, cause: &Cause) -> bool {
         | Cause::NotificationReceived(n)
         | Cause::HoldTimerExpired(n)
         | Cause::SendHoldTimerExpired(n) => negotiated.notification_restart && !is_hard_reset(n),
+        // RFC 5882 §4.3: the routes are worth what the peer's forwarding is, whatever became of the peer's BGP.
+        Cause::BfdDown { control_plane_independent, .. } => !control_plane_independent,
         Cause::ConnectFailed(_) | Cause::ConnectTimedOut | Cause::Stopped => false,
     };
-    permitted && !negotiated.retained.is_empty()
+    let long_lived = negotiated.long_lived.iter().flatten().any(|row| row.stale_time > 0);
+    permitted && (!negotiated.retained.is_empty() || long_lived)
 }

@@ -518,6 +518,29 @@ fn a_pair_in_which_a_new_open_replaces_the_session_recovers() {
 }
 
 #[test]
+fn sessions_of_graceful_restart_come_up_in_every_order_and_stay_up() {
+    both_come_up_and_stay_up([restartable(1), restartable(2)]);
+}
+
+#[test]
+fn a_pair_of_graceful_restart_recovers_from_a_fault_at_any_moment() {
+    both_recover([restartable(1), restartable(2)], 1);
+}
+
+#[test]
+fn a_pair_with_delayed_opens_recovers_from_a_fault_at_any_moment() {
+    both_recover([delayed(1), config(2)], 1);
+    both_recover([delayed(1), delayed(2)], 1);
+}
+
+#[test]
+fn a_passive_pair_of_graceful_restart_recovers_from_two_faults_at_any_moments() {
+    let graceful = |id| SessionConfig { passive: true, ..restartable(id) };
+    both_recover([graceful(1), restartable(2)], 2);
+    both_recover([restartable(1), graceful(2)], 2);
+}
+
+#[test]
 fn a_pair_that_resolves_collisions_even_when_established_recovers() {
     let detecting = |id| SessionConfig { collision_detect_established: true, ..config(id) };
     both_recover([detecting(1), detecting(2)], 1);

@@ -3,11 +3,20 @@
 use core::time::Duration;
 use std::sync::Arc;
 
-use crate::collision::{Progress, Verdict, preferred, resolve};
+use crate::collision::{Opener, Progress, Verdict, preferred, resolve};
 use crate::session::Session;
 use crate::states::{Established, OpenConfirm, OpenSent, Phase, Received, Step};
 use crate::timer::Timer;
 use crate::{ConnId, Event, Negotiated, Output, open};
+
+/// What a new OPEN says about the Established session.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Restarted {
+    Yes,
+    /// The peer's next step on the new connection tells.
+    Perhaps,
+    No,
+}
 
 impl Session {
     pub(super) fn received(&mut self, now: Duration, id: ConnId, received: Received<'_>) {
@@ -75,8 +84,10 @@ impl Session {
         let (Some(this), Some(other)) = (self.connections.get(id), self.connections.sibling(id)) else {
             return Verdict::KeepBoth;
         };
-        if self.restarted(now, id) {
-            return Verdict::CloseOther;
+        match self.restarted(now, id) {
+            Restarted::Yes => return Verdict::CloseOther,
+            Restarted::Perhaps => return Verdict::KeepBoth,
+            Restarted::No => {}
         }
         #[cfg(test)]
         if self.by_the_letter && other.phase.progress() < Progress::OpenConfirm {
@@ -95,22 +106,31 @@ impl Session {
     }
 
     /// Whether the OPEN on `id` says that a peer of graceful restart has lost the Established session (RFC 4724 §5).
-    /// An attempt that is older than the session can surface late, out of the listener's backlog; it is a collision
-    /// and no restart. Attempts last no longer than ConnectRetryTime, and ours stands in for the peer's.
-    pub(super) fn restarted(&self, now: Duration, id: ConnId) -> bool {
-        self.connections.sibling(id).is_some_and(|other| match &other.phase {
-            Phase::Established(state) => {
-                let lasted = now.saturating_sub(state.since);
-                state.negotiated.graceful_restart.is_some() && lasted >= self.config.connect_retry
-            }
-            _ => false,
-        })
+    ///
+    /// A second connection of the peer's own does: a speaker that is up does not dial. Beside the one that we opened,
+    /// an attempt of the peer that is older than the session can surface late, out of the listener's backlog; it is a
+    /// collision and no restart. Attempts last no longer than ConnectRetryTime, and ours stands in for the peer's. Within
+    /// it both are kept until the peer shows which it means: by its KEEPALIVE on the new one, or by closing that.
+    pub(super) fn restarted(&self, now: Duration, id: ConnId) -> Restarted {
+        let Some(other) = self.connections.sibling(id) else { return Restarted::No };
+        let Phase::Established(state) = &other.phase else { return Restarted::No };
+        if state.negotiated.graceful_restart.is_none() {
+            return Restarted::No;
+        }
+        let lasted = now.saturating_sub(state.since);
+        if other.opener == Opener::Peer || lasted >= self.config.connect_retry {
+            Restarted::Yes
+        } else {
+            Restarted::Perhaps
+        }
     }
 
     /// The peer has confirmed (event 26 in OpenConfirm): to Established, alone.
     fn establish(&mut self, now: Duration, id: ConnId) {
-        if let Some(other) = self.connections.sibling(id).map(|other| other.id) {
-            self.lose(now, other);
+        match self.connections.sibling(id).map(|other| (other.id, other.phase.progress())) {
+            Some((other, Progress::Established)) => self.supersede(now, other),
+            Some((other, _)) => self.lose(now, other),
+            None => {}
         }
         let Some(conn) = self.connections.get_mut(id) else { return };
         let Phase::OpenConfirm(OpenConfirm { negotiated }) = &conn.phase else { return };

@@ -158,10 +158,36 @@ fn a_restarted_peer_is_recognised_on_a_second_connection_of_its_own() {
 }
 
 #[test]
-fn a_late_attempt_from_before_the_session_is_a_collision_and_no_restart() {
+fn a_peer_that_dialled_the_session_and_dials_again_has_restarted_however_soon() {
+    let mut bench = Bench::active(config());
+    bench.feed(Input::Accepted(ConnId(7)));
+    bench.open(ConnId(7), restarting_open(LOW_ID, true));
+    bench.keepalive(ConnId(7));
+    bench.feed(Input::Accepted(ConnId(8)));
+    let done = bench.open(ConnId(8), restarting_open(LOW_ID, true));
+    let reason = done.down().expect("the old session is down");
+    assert_eq!((&reason.cause, reason.retain, done.code()), (&Cause::Superseded, true, None));
+}
+
+#[test]
+fn a_peer_that_confirms_a_new_connection_right_after_the_session_came_up_has_restarted() {
     let mut bench = Bench::established(config(), restarting_open(LOW_ID, true));
     bench.feed(Input::Accepted(IN));
     let done = bench.open(IN, restarting_open(LOW_ID, true));
-    assert_eq!((done.code(), done.closed()), (Some((6, 7)), vec![IN]));
+    assert_eq!((done.messages(), done.closed()), (vec![(IN, Message::KeepAlive)], vec![]));
+    assert_eq!(bench.session.established(), Some(OUT), "nothing is decided yet");
+    let done = bench.keepalive(IN);
+    let reason = done.down().expect("the old session is down");
+    assert_eq!((&reason.cause, reason.retain, done.code()), (&Cause::Superseded, true, None));
+    assert_eq!((done.closed(), bench.session.established()), (vec![OUT], Some(IN)));
+}
+
+#[test]
+fn a_late_attempt_from_before_the_session_is_a_collision_and_no_restart() {
+    let mut bench = Bench::established(config(), restarting_open(LOW_ID, true));
+    bench.feed(Input::Accepted(IN));
+    bench.open(IN, restarting_open(LOW_ID, true));
+    let done = bench.message(IN, &Message::Notification(Notification::cease_collision()));
+    assert_eq!((done.code(), done.closed(), done.down()), (None, vec![IN], None));
     assert_eq!(bench.session.established(), Some(OUT));
 }

@@ -1,5 +1,6 @@
 //! Protocol stories of one session, or two, in virtual time.
 
+mod bfd;
 mod collision;
 mod ending;
 mod matrix;

@@ -4,7 +4,7 @@ use core::fmt::Write as _;
 use core::time::Duration;
 
 use crate::support::{Bench, Done, HIGH_ID, IN, LOW_ID, OUT, config, peer_open, seconds};
-use bgp_fsm::{ConnId, Event, Input, Output, SessionConfig, Stop};
+use bgp_fsm::{Bfd, ConnId, Event, Input, Output, SessionConfig, Stop};
 use bgp_wire::{Codec, Family, Message, Notification, Open, RouteRefresh, subcode};
 use bytes::Bytes;
 
@@ -33,6 +33,11 @@ const ROWS: &[Row] = &[
         bench.message(OUT, &Message::Notification(Notification::cease_rejected()));
         bench.feed(Input::Accepted(IN));
         bench.message(IN, &Message::Notification(Notification::cease_rejected()));
+        bench
+    }),
+    ("Idle, waiting for BFD", || {
+        let mut bench = Bench::new(SessionConfig { bfd_strict: true, ..config() });
+        bench.feed(Input::Start);
         bench
     }),
     ("Connect", || Bench::connecting(config())),
@@ -76,6 +81,13 @@ const ROWS: &[Row] = &[
         bench.feed(Input::Accepted(IN));
         bench
     }),
+    ("Established, graceful restart, beside an OPEN soon after", || {
+        let open = || crate::support::restarting_open(LOW_ID, true);
+        let mut bench = Bench::established(config(), open());
+        bench.feed(Input::Accepted(IN));
+        bench.open(IN, open());
+        bench.on(IN)
+    }),
     ("Established, graceful restart", || {
         Bench::established(config(), crate::support::restarting_open(LOW_ID, true))
     }),
@@ -90,6 +102,12 @@ fn message(bench: &mut Bench, message: &Message) -> Done {
 fn late_tick(bench: &mut Bench, time: Duration) -> Done {
     bench.now += time;
     bench.feed(Input::Tick)
+}
+
+fn bfd_goes_down(bench: &mut Bench, control_plane_independent: bool) -> Done {
+    let mut done = bench.feed(Input::Bfd(Bfd::Up));
+    done.0.extend(bench.feed(Input::Bfd(Bfd::Down { control_plane_independent })).0);
+    done
 }
 
 const COLUMNS: &[Column] = &[
@@ -133,6 +151,8 @@ const COLUMNS: &[Column] = &[
         let id = subject(b);
         b.feed(Input::InputPending(id))
     }),
+    ("BFD goes down", |b| bfd_goes_down(b, false)),
+    ("BFD goes down, forwarding lost", |b| bfd_goes_down(b, true)),
     ("SendHoldTimer expires", |b| {
         let id = subject(b);
         b.feed(Input::WriteBlocked(id));
@@ -158,6 +178,7 @@ fn act(output: &Output) -> Option<String> {
             }
         }
         Output::Event(Event::AttemptFailed(_)) => "failed".into(),
+        Output::Event(Event::ForwardingLost) => "forwarding lost".into(),
         other => panic!("not in the table: {other:?}"),
     })
 }

@@ -1,8 +1,10 @@
 //! What two OPENs agree on.
 
-use crate::support::{Bench, LOW_ID, config, peer_open, restarting_open, seconds};
-use bgp_fsm::{PeerAs, SessionConfig};
-use bgp_wire::{AddPathMode, Afi, Asn, Capability, Family, FamilySet, Open, PeerKind};
+use crate::support::{Bench, LOW_ID, OUT, config, peer_open, restarting_open, seconds};
+use bgp_fsm::{Input, PeerAs, SessionConfig};
+use bgp_wire::{
+    AddPathMode, Afi, Asn, Capability, Family, FamilySet, LongLivedFamily, Message, Open, PeerKind,
+};
 
 const V4: Family = Family::IPV4_UNICAST;
 const V6: Family = Family::IPV6_UNICAST;
@@ -156,4 +158,86 @@ fn the_peer_is_internal_when_it_is_of_our_as() {
         (PeerKind::External, Asn(4_200_000_000))
     );
     assert_eq!(bench.negotiated().codec.peer, PeerKind::External);
+}
+
+fn long(family: Family, forwarding: bool, stale_time: u32) -> LongLivedFamily {
+    LongLivedFamily { family, forwarding, stale_time }
+}
+
+fn long_lived(rows: &[LongLivedFamily]) -> Open {
+    let mut open = restarting_open(LOW_ID, true);
+    open.capabilities.push(Capability::LongLivedGracefulRestart(rows.to_vec()));
+    open
+}
+
+#[test]
+fn long_lived_restart_is_of_the_families_in_use_and_the_last_row_counts() {
+    let ours = SessionConfig { long_lived: Some(vec![]), ..both() };
+    let bench =
+        Bench::established(ours, long_lived(&[long(V4, false, 5), long(V6, true, 9), long(V4, true, 3600)]));
+    assert_eq!(bench.negotiated().long_lived, Some(vec![long(V4, true, 3600)]));
+}
+
+#[test]
+fn long_lived_restart_needs_both_sides_and_graceful_restart_at_both() {
+    let ours = || SessionConfig { long_lived: Some(vec![long(V4, true, 60)]), ..config() };
+    let theirs = || long_lived(&[long(V4, true, 60)]);
+    assert!(Bench::established(ours(), theirs()).negotiated().long_lived.is_some());
+    assert!(Bench::established(config(), theirs()).negotiated().long_lived.is_none());
+    assert!(Bench::established(ours(), restarting_open(LOW_ID, true)).negotiated().long_lived.is_none());
+    let mut alone = theirs();
+    alone.capabilities.retain(|c| !matches!(c, Capability::GracefulRestart(_)));
+    assert!(Bench::established(ours(), alone).negotiated().long_lived.is_none());
+    let without = SessionConfig { graceful_restart: None, ..ours() };
+    assert!(Bench::established(without, theirs()).negotiated().long_lived.is_none());
+}
+
+#[test]
+fn long_lived_restart_alone_keeps_routes_too() {
+    let ours = SessionConfig { long_lived: Some(vec![]), ..config() };
+    let retains = |stale_time| {
+        let mut open = long_lived(&[long(V4, true, stale_time)]);
+        for capability in &mut open.capabilities {
+            if let Capability::GracefulRestart(restart) = capability {
+                restart.families.clear();
+            }
+        }
+        let mut bench = Bench::established(ours.clone(), open);
+        bench.feed(Input::Closed(OUT, "gone")).down().map(|reason| reason.retain)
+    };
+    assert_eq!((retains(3600), retains(0)), (Some(true), Some(false)));
+}
+
+#[test]
+fn our_open_never_says_long_lived_without_graceful_restart() {
+    let said = |graceful_restart| {
+        let config = SessionConfig { long_lived: Some(vec![]), graceful_restart, ..config() };
+        let messages = Bench::connecting(config).feed(Input::Connected(OUT)).messages();
+        let Some((_, Message::Open(open))) = messages.first() else { panic!("no OPEN") };
+        open.capabilities.iter().any(|c| matches!(c, Capability::LongLivedGracefulRestart(_)))
+    };
+    assert!(said(config().graceful_restart));
+    assert!(!said(None));
+}
+
+#[test]
+fn a_limit_of_paths_holds_where_we_send_several() {
+    let config = SessionConfig {
+        add_path: vec![(V4, AddPathMode::SEND), (V6, AddPathMode::RECEIVE)],
+        paths_limit: vec![(V6, 4)],
+        ..both()
+    };
+    let open = |rows: &[(Family, u16)]| {
+        with(vec![
+            Capability::Multiprotocol(V4),
+            Capability::Multiprotocol(V6),
+            Capability::AddPath(vec![(V4, AddPathMode::BOTH), (V6, AddPathMode::BOTH)]),
+            Capability::PathsLimit(rows.to_vec()),
+        ])
+    };
+    let limits = |rows: &[(Family, u16)]| {
+        Bench::established(config.clone(), open(rows)).negotiated().paths_limit.clone()
+    };
+    assert_eq!(limits(&[(V6, 3), (V4, 2), (V4, 7)]), [(V4, 2)]);
+    assert_eq!(limits(&[(V4, 0)]), []);
 }

@@ -5,7 +5,8 @@ use std::sync::Arc;
 use crate::support::{Bench, HIGH_ID, IN, LOCAL_ID, LOW_ID, OUT, config, peer_open, seconds};
 use bgp_fsm::{Input, PeerAs, Required, SessionConfig, State};
 use bgp_wire::{
-    Asn, Capability, Family, FamilySet, GracefulRestart, Message, Notification, Open, Role, RouterId,
+    AddPathMode, Afi, Asn, Capability, Family, FamilySet, GracefulRestart, Message, Notification, Open, Role,
+    RouterId,
 };
 
 /// The code with which an OPEN is refused, or `None` when it is accepted.
@@ -181,12 +182,37 @@ fn every_requirement_that_is_met_lets_the_session_come_up() {
         route_refresh: true,
         extended_message: true,
         graceful_restart: true,
+        ..Required::default()
     };
     let strict = || SessionConfig { required: required.clone(), ..config() };
     let mut open = crate::support::restarting_open(LOW_ID, true);
     assert_eq!(refusal(strict(), open.clone()), Some((2, 7)));
     open.capabilities.push(Capability::ExtendedMessage);
     assert_eq!(refusal(strict(), open), None);
+}
+
+#[test]
+fn what_is_required_per_family_is_refused_with_the_rows_that_were_missed() {
+    let v4 = Family::IPV4_UNICAST;
+    let only = FamilySet::of(&[v4]);
+    let required =
+        Required { add_path: only, extended_next_hop: only, enhanced_refresh: true, ..Required::default() };
+    let config = || SessionConfig {
+        required: required.clone(),
+        add_path: vec![(v4, AddPathMode::BOTH)],
+        extended_next_hop: vec![(v4, Afi::IPV6)],
+        ..config()
+    };
+    let add_path = |mode| Capability::AddPath(vec![(v4, mode)]);
+    let next_hop = Capability::ExtendedNextHop(vec![(v4, Afi::IPV6)]);
+    let mut open = peer_open(LOW_ID);
+    open.capabilities.push(add_path(AddPathMode::SEND));
+    let missed = [add_path(AddPathMode::BOTH), next_hop.clone(), Capability::EnhancedRouteRefresh];
+    let done = Bench::open_sent(config()).open(OUT, open);
+    assert_eq!(done.notification(), Some(Notification::unsupported_capability(&missed)));
+    let mut open = peer_open(LOW_ID);
+    open.capabilities.extend([add_path(AddPathMode::BOTH), next_hop, Capability::EnhancedRouteRefresh]);
+    assert_eq!(refusal(config(), open), None);
 }
 
 fn with_roles(roles: &[Role]) -> Open {
