@@ -2,7 +2,7 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use bgp_wire::{Asn, ClusterId, Codec, FamilySet, PeerKind, RouterId};
+use bgp_wire::{Asn, ClusterId, Codec, FamilySet, LongLivedFamily, PeerKind, RouterId};
 use core::time::Duration;
 
 use crate::limits::Limits;
@@ -158,6 +158,11 @@ pub struct PeerParams {
     pub stale_time: Duration,
     /// How much it may tell and be told.
     pub limits: Limits,
+    /// Long-lived graceful restart as the peer announced it, in the families in use and each there once (RFC 9494): how
+    /// long its routes may stay once `stale_time` is over, or at once in a family that is not in `retained`; and whether
+    /// it has kept forwarding, without which what was kept so goes as this session takes over. `None`: it was not
+    /// agreed on, and the peer is to be sent no route that is stale so.
+    pub long_lived: Option<Vec<LongLivedFamily>>,
 }
 
 impl PeerParams {
@@ -196,6 +201,7 @@ impl PeerParams {
             graceful_restart: false,
             stale_time: STALE_TIME,
             limits: Limits::default(),
+            long_lived: None,
         }
     }
 

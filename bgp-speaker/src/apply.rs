@@ -161,6 +161,12 @@ fn compare_session(reasons: &mut Reasons, old: &SessionConfig, new: &SessionConf
     reasons.compare(ChangeClass::None, "passive", &old.passive, &new.passive);
     reasons.compare(ChangeClass::None, "connect-retry time", &old.connect_retry, &new.connect_retry);
     reasons.compare(ChangeClass::None, "idle-hold time", &old.idle_hold, &new.idle_hold);
+    reasons.compare(ChangeClass::None, "delay-open time", &old.delay_open, &new.delay_open);
+    reasons.compare(ChangeClass::None, "open-hold time", &old.open_hold_time, &new.open_hold_time);
+    reasons.compare(ChangeClass::None, "send-hold time", &old.send_hold, &new.send_hold);
+    reasons.compare(ChangeClass::None, "strict BFD", &old.bfd_strict, &new.bfd_strict);
+    let (was, is) = (old.collision_detect_established, new.collision_detect_established);
+    reasons.compare(ChangeClass::None, "collision detection when established", &was, &is);
     reasons.compare(ChangeClass::Soft, "keepalive interval", &old.keepalive, &new.keepalive);
     reasons.compare(ChangeClass::Hard, "families", &old.families, &new.families);
     if old.hold_time != new.hold_time {
@@ -176,9 +182,27 @@ fn compare_session(reasons: &mut Reasons, old: &SessionConfig, new: &SessionConf
     let restart = |config: &SessionConfig| config.graceful_restart.as_ref().map(|restart| restart.time);
     reasons.compare(ChangeClass::Hard, "graceful restart", &restart(old), &restart(new));
     reasons.compare(ChangeClass::Hard, "message size", &old.extended_message, &new.extended_message);
+    // Its families follow from those of the session as well.
+    let stale_time = |config: &SessionConfig| {
+        config.long_lived.as_ref().map(|rows| rows.first().map_or(0, |row| row.stale_time))
+    };
+    let what = "long-lived graceful restart";
+    reasons.compare(ChangeClass::Hard, what, &stale_time(old), &stale_time(new));
+    reasons.compare(ChangeClass::Hard, "required capabilities", &old.required, &new.required);
+    let role = |config: &SessionConfig| (config.role, config.role_strict);
+    reasons.compare(ChangeClass::Hard, "role", &role(old), &role(new));
     let mut rest = old.clone();
     rest.peer_as = new.peer_as.clone();
     rest.passive = new.passive;
+    rest.delay_open = new.delay_open;
+    rest.open_hold_time = new.open_hold_time;
+    rest.send_hold = new.send_hold;
+    rest.bfd_strict = new.bfd_strict;
+    rest.collision_detect_established = new.collision_detect_established;
+    rest.long_lived.clone_from(&new.long_lived);
+    rest.required = new.required.clone();
+    rest.role = new.role;
+    rest.role_strict = new.role_strict;
     rest.connect_retry = new.connect_retry;
     rest.idle_hold = new.idle_hold;
     rest.keepalive = new.keepalive;
@@ -253,5 +277,11 @@ fn differs_elsewhere(old: &PeerConfig, new: &PeerConfig) -> bool {
     to.allow_own_as = from.allow_own_as;
     to.graceful_restart = from.graceful_restart;
     to.extended_message = from.extended_message;
+    to.long_lived = from.long_lived;
+    to.required = from.required.clone();
+    to.role = from.role;
+    to.role_strict = from.role_strict;
+    to.bfd_strict = from.bfd_strict;
+    to.collision_detect_established = from.collision_detect_established;
     rest != *new
 }

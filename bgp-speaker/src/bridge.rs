@@ -56,6 +56,7 @@ pub(crate) fn up(negotiated: &Negotiated, options: &SessionOptions, local: IpAdd
     params.retained = negotiated.retained;
     params.graceful_restart = negotiated.graceful_restart.is_some();
     // What was kept of a former session stays only where the peer says that it forwards on (RFC 4724 §4.2).
+    params.long_lived.clone_from(&negotiated.long_lived);
     params.keep_stale = FamilySet::empty();
     if let Some(restart) = &negotiated.graceful_restart {
         params.stale_time = Duration::from_secs(u64::from(restart.time));
@@ -64,6 +65,11 @@ pub(crate) fn up(negotiated: &Negotiated, options: &SessionOptions, local: IpAdd
         }
     }
     ToRib::Up(Box::new(params))
+}
+
+/// The peer forwards no more: nothing is kept of a session that has ended (RFC 5882 §4.3.1).
+pub(crate) fn forwarding_lost() -> ToRib {
+    ToRib::Down(Retain::Nothing)
 }
 
 /// A session that was up ended.

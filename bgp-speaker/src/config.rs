@@ -3,9 +3,9 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::time::Duration;
 
-use bgp_fsm::PeerAs;
+use bgp_fsm::{PeerAs, Required};
 use bgp_rib::{NextHopMode, Policy};
-use bgp_wire::{Asn, Family, FamilySet};
+use bgp_wire::{Asn, Family, FamilySet, Role};
 use ipnet::IpNet;
 
 use crate::error::SpeakerError;
@@ -63,6 +63,15 @@ pub struct Timers {
     pub idle_hold_min: Duration,
     /// Longest pause after failures. Default 30 s.
     pub idle_hold_max: Duration,
+    /// Time in Established that makes up for one failure. Default 60 s.
+    pub idle_hold_forgive: Duration,
+    /// How long a connection may take until the peer's OPEN is there. Default 240 s (RFC 4271 §8.2.2).
+    pub open_hold: Duration,
+    /// Wait this long for the peer's OPEN before sending ours (DelayOpen, RFC 4271 §8.1.1). Default: no wait.
+    pub delay_open: Option<Duration>,
+    /// How long a peer may take nothing of what we have for it (RFC 9687); zero turns it off. Default: 8 minutes, or twice
+    /// the hold time if that is longer.
+    pub send_hold: Option<Duration>,
 }
 
 impl Default for Timers {
@@ -73,6 +82,10 @@ impl Default for Timers {
             connect_retry: Duration::from_secs(5),
             idle_hold_min: Duration::from_secs(1),
             idle_hold_max: Duration::from_secs(30),
+            idle_hold_forgive: Duration::from_secs(60),
+            open_hold: Duration::from_secs(240),
+            delay_open: None,
+            send_hold: None,
         }
     }
 }
@@ -122,6 +135,22 @@ pub struct SessionOptions {
     pub graceful_restart: Option<Duration>,
     /// Offer messages of up to 65535 octets (RFC 8654). Default `true`.
     pub extended_message: bool,
+    /// Long-lived stale time that we advertise for every family (RFC 9494); zero only keeps what peers wish to have kept.
+    /// It needs `graceful_restart`; at most 16777215 s. Default: off.
+    pub long_lived: Option<Duration>,
+    /// What the peer must announce; without it the session is refused with OPEN Message Error / Unsupported Capability
+    /// (RFC 5492). Default: nothing but a family in common.
+    pub required: Required,
+    /// Our role in the relation with an eBGP peer (RFC 9234). Default: none.
+    pub role: Option<Role>,
+    /// Refuse an eBGP peer that announces no role (RFC 9234 §4.2). Default `false`.
+    pub role_strict: bool,
+    /// No session before [`Speaker::bfd`](crate::Speaker::bfd) says that the peer can be reached (RFC 5882 §4.1). Default
+    /// `false`.
+    pub bfd_strict: bool,
+    /// Let collision resolution end a session that is up (RFC 4271 §8.1.1, CollisionDetectEstablishedState). Default
+    /// `false`.
+    pub collision_detect_established: bool,
 }
 
 impl Default for SessionOptions {
@@ -145,6 +174,12 @@ impl Default for SessionOptions {
             allow_own_as: 0,
             graceful_restart: Some(Duration::from_secs(120)),
             extended_message: true,
+            long_lived: None,
+            required: Required::default(),
+            role: None,
+            role_strict: false,
+            bfd_strict: false,
+            collision_detect_established: false,
         }
     }
 }
@@ -324,6 +359,12 @@ impl SessionOptions {
         if let Some(family) = families.find(|f| !CARRIED.contains(f)) {
             return Err(SpeakerError::UnsupportedFamily { peer, family });
         }
+        if self.long_lived.is_some() && self.graceful_restart.is_none() {
+            return Err(SpeakerError::LongLivedAlone(peer));
+        }
+        if let Some(family) = self.required.families.iter().find(|f| !self.offered_families().contains(*f)) {
+            return Err(SpeakerError::RequiredFamily { peer, family });
+        }
         if self.route_reflector_client && never_internal(peer_as, local_as) {
             return Err(SpeakerError::ExternalClient(peer));
         }
@@ -372,6 +413,8 @@ impl Timers {
             ("connect-retry time", self.connect_retry),
             ("shortest idle-hold time", self.idle_hold_min),
             ("longest idle-hold time", self.idle_hold_max),
+            ("idle-hold forgiveness", self.idle_hold_forgive),
+            ("open-hold time", self.open_hold),
         ] {
             if timer.is_zero() {
                 return Err(SpeakerError::ZeroTimer(name));

@@ -68,6 +68,15 @@ pub enum SpeakerError {
     NoInterface(IpAddr),
     /// A peer without an address family exchanges no routes.
     NoFamilies(IpAddr),
+    /// Long-lived graceful restart builds on graceful restart (RFC 9494 §3.1).
+    LongLivedAlone(IpAddr),
+    /// What is required of the peer must be offered to it.
+    RequiredFamily {
+        /// The peer.
+        peer: IpAddr,
+        /// The family that is required and not offered.
+        family: Family,
+    },
     /// The tables hold no routes of this family.
     UnsupportedFamily {
         /// The peer.
@@ -150,6 +159,14 @@ impl fmt::Display for SpeakerError {
             Self::NoFamilies(peer) => {
                 write!(f, "peer {peer} has no address family: leave the list out or name one")
             }
+            Self::LongLivedAlone(peer) => write!(
+                f,
+                "peer {peer} has long-lived graceful restart without graceful restart: turn that on as well"
+            ),
+            Self::RequiredFamily { peer, family } => write!(
+                f,
+                "peer {peer} is required to have {family}, which is not offered to it: add it to the families"
+            ),
             Self::UnsupportedFamily { peer, family } => write!(
                 f,
                 "peer {peer} cannot have {family}: this speaker carries ipv4-unicast and ipv6-unicast; use one or both"

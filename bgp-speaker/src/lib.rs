@@ -107,13 +107,13 @@ mod subscription;
 mod supervisor;
 mod tcp;
 
-pub use bgp_fsm::{PeerAs, State};
+pub use bgp_fsm::{Bfd, PeerAs, Required, State};
 pub use bgp_rib::policy;
 pub use bgp_rib::{
     Best, HeldBack, Ineligible, NextHopMode, OwnerId, PathExplanation, PathVerdict, Policy,
     ReaderBatch as RouteBatch, RouteAttributes, RouteChange, RouteInfo, Rung, Source, Why,
 };
-pub use bgp_wire::{Asn, ClusterId, Community, Family, FamilySet, NextHop, RouterId};
+pub use bgp_wire::{Asn, ClusterId, Community, Family, FamilySet, NextHop, Role, RouterId};
 pub use builder::Builder;
 pub use config::{
     BGP_PORT, MAX_ORIGINATED_PER_CALL, MIN_HOLD_TIME, PeerClass, PeerConfig, RangeConfig, SessionOptions,

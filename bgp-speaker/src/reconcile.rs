@@ -199,7 +199,10 @@ impl Supervisor {
             }
             None => {
                 self.remove(address);
-                self.add(config, origin);
+                let mailbox = self.add(config, origin);
+                if let Some(state) = cell.bfd() {
+                    mailbox.tell_bfd(state);
+                }
             }
         }
         Some(Change { subject: Subject::Peer(address), class: step.class, why: step.why? })

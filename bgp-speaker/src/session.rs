@@ -3,13 +3,15 @@
 use std::time::Duration;
 
 use bgp_fsm::{IdleHold, SessionConfig};
-use bgp_wire::GracefulRestart;
+use bgp_wire::{GracefulRestart, LongLivedFamily};
 
 use crate::config::PeerConfig;
 use crate::shared::Shared;
 
 /// RFC 4724 §3 gives the restart time twelve bits.
 const MAX_RESTART_TIME: Duration = Duration::from_secs(4095);
+/// RFC 9494 §3.1 gives the long-lived stale time 24 bits.
+const MAX_STALE_TIME: Duration = Duration::from_secs(0x00ff_ffff);
 
 /// `restarting` is for the next OPEN; where forwarding state is kept, every OPEN says so.
 pub(crate) fn config(shared: &Shared, peer: &PeerConfig, restarting: bool) -> SessionConfig {
@@ -23,8 +25,16 @@ pub(crate) fn config(shared: &Shared, peer: &PeerConfig, restarting: bool) -> Se
     config.idle_hold = IdleHold {
         min: options.timers.idle_hold_min,
         max: options.timers.idle_hold_max.max(options.timers.idle_hold_min),
-        ..IdleHold::default()
+        forgive: options.timers.idle_hold_forgive,
     };
+    config.open_hold_time = options.timers.open_hold;
+    config.delay_open = options.timers.delay_open;
+    config.send_hold = options.timers.send_hold;
+    config.collision_detect_established = options.collision_detect_established;
+    config.required = options.required.clone();
+    config.role = options.role;
+    config.role_strict = options.role_strict;
+    config.bfd_strict = options.bfd_strict;
     config.families = options.offered_families();
     config.extended_message = options.extended_message;
     config.graceful_restart = options.graceful_restart.map(|time| GracefulRestart {
@@ -32,6 +42,11 @@ pub(crate) fn config(shared: &Shared, peer: &PeerConfig, restarting: bool) -> Se
         notification: true,
         time: u16::try_from(time.min(MAX_RESTART_TIME).as_secs()).unwrap_or_default(),
         families: config.families.iter().map(|family| (family, shared.forwarding_preserved)).collect(),
+    });
+    config.long_lived = options.long_lived.map(|time| {
+        let stale_time = u32::try_from(time.min(MAX_STALE_TIME).as_secs()).unwrap_or_default();
+        let forwarding = shared.forwarding_preserved;
+        config.families.iter().map(|family| LongLivedFamily { family, forwarding, stale_time }).collect()
     });
     config
 }

@@ -4,6 +4,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use bgp_fsm::Bfd;
 use bgp_rib::OwnerId;
 use bgp_wire::{Asn, RouterId};
 use ipnet::IpNet;
@@ -98,6 +99,16 @@ impl Speaker {
     /// There is no such peer.
     pub async fn remove_peer(&self, address: IpAddr) -> Result<(), SpeakerError> {
         self.call(|reply| Command::RemovePeer(address, reply)).await?
+    }
+
+    /// Brings what BFD says about the way to a peer, from a BFD that runs elsewhere. [`Bfd::Up`] and then [`Bfd::Down`] ends
+    /// the session at once with Cease / BFD Down (RFC 9384); what is kept of the peer's routes follows from
+    /// `control_plane_independent` (RFC 5882 §4.3). What was said last is remembered for as long as the peer is there.
+    ///
+    /// # Errors
+    /// There is no such peer.
+    pub async fn bfd(&self, peer: IpAddr, state: Bfd) -> Result<(), SpeakerError> {
+        self.call(|reply| Command::Bfd(peer, state, reply)).await?
     }
 
     /// Accepts peers from a range of addresses.

@@ -4,7 +4,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use bgp_fsm::{PeerAs, State};
+use bgp_fsm::{Bfd, PeerAs, State};
 use bgp_wire::{Asn, ClusterId, FamilySet, RouterId};
 
 use crate::config::PeerClass;
@@ -85,6 +85,8 @@ pub struct PeerStatus {
     pub sent: MessageCounters,
     /// Routes.
     pub prefixes: PrefixCounters,
+    /// What BFD said last, if it was told.
+    pub bfd: Option<Bfd>,
 }
 
 /// What both ends agreed on.

@@ -7,7 +7,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
-use bgp_fsm::Stop;
+use bgp_fsm::{Bfd, Stop};
 use bgp_wire::Notification;
 use ipnet::IpNet;
 use tokio::net::TcpStream;
@@ -42,6 +42,7 @@ pub(crate) enum Command {
     PeerPassword(IpAddr, Option<Secret>, oneshot::Sender<Result<(), SpeakerError>>),
     RangePassword(IpNet, Option<Secret>, oneshot::Sender<Result<(), SpeakerError>>),
     MeshPassword(Option<Secret>, oneshot::Sender<()>),
+    Bfd(IpAddr, Bfd, oneshot::Sender<Result<(), SpeakerError>>),
     Apply(Box<Wanted>, oneshot::Sender<Vec<Change>>),
     Shutdown(ShutdownMode, oneshot::Sender<()>),
 }
@@ -205,6 +206,10 @@ impl Supervisor {
             Command::MeshPassword(secret, reply) => {
                 self.set_mesh_password(secret.as_ref());
                 let _ = reply.send(());
+            }
+            Command::Bfd(address, state, reply) => {
+                let told = self.peers.get(&address).map(|entry| entry.mailbox.tell_bfd(state));
+                let _ = reply.send(told.ok_or(SpeakerError::UnknownPeer(address)));
             }
             // Taken by the loop that calls this.
             Command::Shutdown(..) => {}

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
 
-use bgp_fsm::State;
+use bgp_fsm::{Bfd, State};
 use bgp_rib::{PeerId, Policy};
 use bgp_wire::{Asn, Family, FamilySet, MessageType, PeerKind, RouterId};
 
@@ -27,6 +27,8 @@ pub(crate) struct PeerCell {
     pub(crate) sent: MessageCells,
     session: Mutex<SessionCell>,
     prefixes: Mutex<PrefixCounters>,
+    /// What BFD said last.
+    bfd: Mutex<Option<Bfd>>,
 }
 
 /// Counters that one task adds to and others read.
@@ -91,6 +93,7 @@ impl PeerCell {
                 told: FamilySet::empty(),
             }),
             prefixes: Mutex::default(),
+            bfd: Mutex::default(),
         }
     }
 
@@ -186,6 +189,14 @@ impl PeerCell {
         news
     }
 
+    pub(crate) fn bfd(&self) -> Option<Bfd> {
+        *lock(&self.bfd)
+    }
+
+    pub(crate) fn set_bfd(&self, state: Bfd) {
+        *lock(&self.bfd) = Some(state);
+    }
+
     pub(crate) fn set_prefixes(&self, counters: PrefixCounters) {
         *lock(&self.prefixes) = counters;
     }
@@ -215,11 +226,15 @@ impl PeerCell {
             received: self.received.snapshot(),
             sent: self.sent.snapshot(),
             prefixes: *lock(&self.prefixes),
+            bfd: self.bfd(),
         }
     }
 
     fn info(&self, session: &SessionCell) -> String {
         let mut info = session.state.to_string();
+        if session.state == State::Idle && self.waits_for_bfd() {
+            info.push_str("; waits for BFD, which this peer's configuration makes a condition");
+        }
         for words in [&session.note, &session.last_error].into_iter().flatten() {
             info.push_str("; ");
             info.push_str(words);
@@ -230,6 +245,10 @@ impl PeerCell {
             info.push_str(held);
         }
         info
+    }
+
+    fn waits_for_bfd(&self) -> bool {
+        self.config().options.bfd_strict && !matches!(self.bfd(), Some(Bfd::Up | Bfd::AdminDown))
     }
 
     /// Which direction has no policy, so that RFC 8212 lets nothing pass.

@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
 use std::task::Context;
 
-use bgp_fsm::Stop;
+use bgp_fsm::{Bfd, Stop};
 use bytes::Bytes;
 use futures::task::AtomicWaker;
 use tokio::net::TcpStream;
@@ -25,6 +25,10 @@ const SPEAKER_OCTETS: usize = 16 * 1024 * 1024;
 const SMALL_PEER_OCTETS: usize = 4096;
 /// Accepted connections that may wait for the task: RFC 4271 §6.8 knows of one; one more covers a peer that gave the first up.
 const ACCEPTED: usize = 2;
+
+/// News of BFD that may wait for the task. Which of them it is that ended a session does not matter to it: what is missed
+/// beyond this is another Up between two Downs.
+const BFD_NEWS: usize = 4;
 
 /// What the supervisor wants of a peer's task.
 #[derive(Debug)]
@@ -66,6 +70,7 @@ struct State {
     // For the peer's task.
     order: Option<Order>,
     reconfigured: Option<Depth>,
+    bfd: VecDeque<Bfd>,
     accepted: VecDeque<TcpStream>,
     transmit: Option<Vec<Bytes>>,
     // For the table's task.
@@ -107,6 +112,10 @@ impl Mailbox {
     /// The configuration in the cell has changed.
     pub(crate) fn take_reconfigured(&self) -> Option<Depth> {
         lock(&self.state).reconfigured.take()
+    }
+
+    pub(crate) fn take_bfd(&self) -> Option<Bfd> {
+        lock(&self.state).bfd.pop_front()
     }
 
     pub(crate) fn take_accepted(&self) -> Option<TcpStream> {
@@ -196,6 +205,18 @@ impl Mailbox {
     pub(crate) fn reconfigure(&self, depth: Depth) {
         let mut state = lock(&self.state);
         state.reconfigured = state.reconfigured.max(Some(depth));
+        drop(state);
+        self.waker.wake();
+    }
+
+    /// Tells what BFD says; the last word is never lost.
+    pub(crate) fn tell_bfd(&self, bfd: Bfd) {
+        self.cell.set_bfd(bfd);
+        let mut state = lock(&self.state);
+        if state.bfd.len() >= BFD_NEWS {
+            state.bfd.pop_back();
+        }
+        state.bfd.push_back(bfd);
         drop(state);
         self.waker.wake();
     }

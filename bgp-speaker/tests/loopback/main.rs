@@ -3,9 +3,11 @@
 #![allow(clippy::unwrap_used, unreachable_pub, reason = "a test that cannot go on says so by panicking")]
 
 mod apply;
+mod bfd;
 mod lifecycle;
 mod mesh;
 mod misbehaviour;
+mod reconnect;
 mod reflector;
 mod restart;
 mod scripted;

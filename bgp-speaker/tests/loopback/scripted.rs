@@ -4,8 +4,8 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use bgp_speaker::{Asn, Family, NextHop, RouterId};
 use bgp_wire::{
-    AsPath, Capability, Codec, Message, Notification, Open, PathAttributes, PathId, PeerKind, announce,
-    keepalive,
+    AsPath, Capability, Codec, GracefulRestart, Message, Notification, Open, PathAttributes, PathId,
+    PeerKind, announce, keepalive,
 };
 use bytes::{Bytes, BytesMut};
 use ipnet::Ipv4Net;
@@ -87,9 +87,32 @@ impl Scripted {
         self.send(&octets).await;
     }
 
+    /// The same with graceful restart, NOTIFICATIONs included, and this capability beside it.
+    pub async fn send_graceful_open(&mut self, asn: Asn, router_id: Ipv4Addr, also: Option<Capability>) {
+        let mut open = Open::new(asn, 90, RouterId::from(router_id));
+        let families = vec![(Family::IPV4_UNICAST, true)];
+        let restart = GracefulRestart { restarting: false, notification: true, time: 60, families };
+        open.capabilities
+            .extend([Capability::Multiprotocol(Family::IPV4_UNICAST), Capability::GracefulRestart(restart)]);
+        open.capabilities.extend(also);
+        let mut octets = BytesMut::new();
+        open.encode(&mut octets);
+        self.send(&octets).await;
+    }
+
     /// Goes through the whole opening.
     pub async fn establish(&mut self, asn: Asn, router_id: Ipv4Addr, hold_time: u16) {
         self.send_open(asn, router_id, hold_time).await;
+        self.confirm().await;
+    }
+
+    /// The same with graceful restart.
+    pub async fn establish_graceful(&mut self, asn: Asn, router_id: Ipv4Addr) {
+        self.send_graceful_open(asn, router_id, None).await;
+        self.confirm().await;
+    }
+
+    async fn confirm(&mut self) {
         self.open().await;
         self.send(keepalive()).await;
         loop {

@@ -70,8 +70,8 @@ pub(crate) struct PeerTask {
     restarting: bool,
     /// Until when its routes are kept for its return.
     kept_until: Option<Duration>,
-    /// How long the peer may take to return, as it said itself (RFC 4724 §3).
-    restart_time: Duration,
+    /// How long its routes are kept for its return, as it said itself (RFC 4724 §3, RFC 9494 §3.1).
+    keep_time: Duration,
     faults: FaultLog,
 }
 
@@ -98,7 +98,7 @@ impl PeerTask {
             stopping: false,
             restarting,
             kept_until: None,
-            restart_time: Duration::ZERO,
+            keep_time: Duration::ZERO,
             faults: FaultLog::default(),
         }
     }
@@ -162,9 +162,13 @@ impl PeerTask {
                 self.up = None;
                 self.mailbox.end(bridge::down(&reason));
                 if reason.retain {
-                    self.kept_until = self.shared.now().checked_add(self.restart_time);
+                    self.kept_until = self.shared.now().checked_add(self.keep_time);
                 }
                 self.ended(&reason);
+            }
+            bgp_fsm::Event::ForwardingLost => {
+                self.kept_until = None;
+                self.mailbox.end(bridge::forwarding_lost());
             }
             // A second connection that came to nothing is no news of a session that is up.
             bgp_fsm::Event::AttemptFailed(reason) if self.up.is_none() => self.ended(&reason),
@@ -194,7 +198,9 @@ impl PeerTask {
         self.up = Some(conn);
         self.kept_until = None;
         let restart = negotiated.graceful_restart.as_ref();
-        self.restart_time = restart.map_or(Duration::ZERO, |r| Duration::from_secs(u64::from(r.time)));
+        let long_lived = negotiated.long_lived.iter().flatten().map(|row| row.stale_time).max();
+        let keep_seconds = restart.map_or(0, |r| u64::from(r.time)) + long_lived.map_or(0, u64::from);
+        self.keep_time = Duration::from_secs(keep_seconds);
         self.cell.up(UpCell {
             asn: negotiated.peer_as,
             router_id: negotiated.peer_router_id,
@@ -248,6 +254,14 @@ impl PeerTask {
                 self.dial = None;
                 self.handle(Input::Start);
             }
+        }
+        true
+    }
+
+    fn take_bfd(&mut self) -> bool {
+        let Some(state) = self.mailbox.take_bfd() else { return false };
+        if !self.stopping {
+            self.handle(Input::Bfd(state));
         }
         true
     }
@@ -337,6 +351,7 @@ impl Future for PeerTask {
         for _ in 0..ROUNDS {
             let mut progress = this.take_orders();
             progress |= this.take_configuration();
+            progress |= this.take_bfd();
             progress |= this.poll_dial(cx);
             progress |= this.take_accepted();
             progress |= this.poll_reads(cx);
