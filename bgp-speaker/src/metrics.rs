@@ -102,9 +102,7 @@ impl Writer<'_> {
 
     fn gauges(&mut self, name: &str, help: &str, values: Counted) -> fmt::Result {
         let mut family = self.encoder.encode_descriptor(name, help, None, MetricType::Gauge)?;
-        values
-            .into_iter()
-            .try_for_each(|(labels, value)| gauge(value).encode(family.encode_family(&labels)?))
+        values.into_iter().try_for_each(|(labels, value)| gauge(value).encode(family.encode_family(&labels)?))
     }
 
     /// The encoder adds `_total` to the name, here and below.
@@ -165,11 +163,7 @@ fn each_peer(out: &mut Writer<'_>, status: &Status) -> fmt::Result {
         "How long the session has been in its state",
         of_all(|peer| peer.in_state.as_secs()),
     )?;
-    out.counters(
-        "bgp_peer_established",
-        "Times that the session came up",
-        of_all(|peer| peer.established),
-    )?;
+    out.counters("bgp_peer_established", "Times that the session came up", of_all(|peer| peer.established))?;
     let routes = status.peers.iter().flat_map(|peer| views(name(peer), peer.prefixes)).collect();
     out.gauges("bgp_peer_routes", "Routes of a peer: received, accepted, advertised", routes)
 }

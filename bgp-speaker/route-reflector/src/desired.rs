@@ -7,13 +7,13 @@ use std::time::Duration;
 
 use bgp_speaker::kernel::KernelConfig;
 use bgp_speaker::{
-    ApplyReport, Asn, Builder, ClusterId, Family, FamilySet, MeshDialer, MeshNode, NextHopMode, OwnerId,
-    PeerAs, PeerClass, PeerConfig, Policy, RangeConfig, Route, RouterId, Secret, SessionOptions, Speaker,
-    SpeakerError, Timers,
+    ApplyReport, Asn, Builder, ClusterId, FamilySet, MeshDialer, MeshNode, NextHopMode, OwnerId, PeerAs,
+    PeerClass, PeerConfig, RangeConfig, Route, RouterId, Secret, SessionOptions, Speaker, SpeakerError,
+    Timers,
 };
 use toml::Spanned;
 
-use crate::config::{self, Config, Dialer, LogFormat, NextHop, Scope, SessionKeys, Verdict};
+use crate::config::{self, Config, Dialer, LogFormat, NextHop, Scope, SessionKeys};
 
 /// The configuration file owns what it originates; nothing else does in this program.
 const OWNER: OwnerId = OwnerId(0);
@@ -80,6 +80,8 @@ impl Desired {
                     timers: hold_time
                         .map_or_else(Timers::default, |hold_time| Timers { hold_time, ..Timers::default() }),
                     password: secret(mesh.password.as_ref(), mesh.password_file.as_ref()),
+                    import: mesh.import.as_ref().map(|name| config.policies.get(name.get_ref())),
+                    export: mesh.export.as_ref().map(|name| config.policies.get(name.get_ref())),
                     ..SessionOptions::default()
                 }),
                 routes: BTreeMap::from([(OWNER, config.route.iter().map(route).collect())]),
@@ -216,8 +218,8 @@ fn session(config: &Config, keys: SessionKeys<'_>) -> SessionOptions {
         source: keys.local_address.map(|address| address.get_ref().0),
         route_reflector_client: keys.is_client(),
         families: keys.families.map(|families| family_set(families.get_ref())),
-        import: keys.import.map(policy),
-        export: keys.export.map(policy),
+        import: keys.import.map(|name| config.policies.get(name.get_ref())),
+        export: keys.export.map(|name| config.policies.get(name.get_ref())),
         ..SessionOptions::default()
     };
     if let Some(hold) = keys.hold_time.or(config.hold_time) {
@@ -301,26 +303,16 @@ fn peer_as(rule: config::PeerAs) -> PeerAs {
     }
 }
 
-fn policy(verdict: Verdict) -> Policy {
-    match verdict {
-        Verdict::Accept => Policy::accept_all(),
-        Verdict::Reject => Policy::reject_all(),
-    }
-}
-
 fn family_set(families: &[config::Family]) -> FamilySet {
-    let mut set = FamilySet::default();
-    for family in families {
-        set.insert(match family {
-            config::Family::Ipv4Unicast => Family::IPV4_UNICAST,
-            config::Family::Ipv6Unicast => Family::IPV6_UNICAST,
-        });
-    }
-    set
+    families.iter().map(|family| family.code()).collect()
 }
 
 #[cfg(test)]
 mod tests {
+    use bgp_speaker::policy::{RouteSource, RouteView};
+    use bgp_speaker::{Community, Family, Policy};
+    use bgp_wire::{AsPath, AttributeBlock, PathAttributes, PeerKind};
+
     use super::*;
 
     fn desired(rest: &str) -> Desired {
@@ -394,5 +386,57 @@ mod tests {
         );
         assert_eq!(before.needs_restart(&desired("cluster-id = \"10.0.0.9\"\n")), Some("cluster-id"));
         assert_eq!(before.needs_restart(&desired("[log]\nformat = \"json\"\n")), Some("[log]"));
+    }
+
+    /// What a policy of the file makes of a route with these attributes.
+    fn judged(policy: &Policy, prefix: &str, attributes: &PathAttributes) -> Option<PathAttributes> {
+        let mut block = Vec::new();
+        attributes.encode_block(&mut block).expect("they fit");
+        let block = AttributeBlock::parse(&block).expect("they were just written");
+        let route = RouteView {
+            source: RouteSource::Peer {
+                kind: PeerKind::External,
+                client: false,
+                address: "10.0.0.253".parse().expect("an address"),
+            },
+            peer: PeerKind::External,
+            ..RouteView::new(prefix.parse().expect("a prefix"), block, OwnerId(0))
+        };
+        let outcome = policy.evaluate(&route);
+        let mut edited = block.as_bytes().to_vec();
+        if let Some(edits) = &outcome.edits {
+            edited.clear();
+            edits.apply(block, &mut edited).expect("they fit");
+        }
+        let edited = AttributeBlock::parse(&edited).expect("edits keep attributes lawful");
+        outcome.is_accepted().then(|| PathAttributes::from_block(edited))
+    }
+
+    #[test]
+    fn the_policies_of_the_example_judge_as_its_remarks_say() {
+        let config = config::parse(include_str!("../example.toml")).expect("valid");
+        let desired = Desired::of(&config);
+        let peer =
+            desired.speaker.peers.iter().find(|p| p.address.to_string() == "10.0.0.253").expect("there");
+        let (import, export) = (peer.options.import.clone(), peer.options.export.clone());
+        let (import, export) = (import.expect("named"), export.expect("named"));
+        let path = |asns: &[u32]| PathAttributes {
+            as_path: AsPath::sequence(asns.iter().copied().map(Asn)),
+            ..PathAttributes::default()
+        };
+        let taken = judged(&import, "10.9.0.0/24", &path(&[65100, 64512, 65009])).expect("it passes");
+        assert_eq!(taken.local_pref, Some(200));
+        assert_eq!(taken.large_communities.len(), 1);
+        assert_eq!(judged(&import, "10.9.0.0/24", &path(&[65100, 1, 65009])), None, "another path");
+        assert_eq!(judged(&import, "0.0.0.0/0", &path(&[65100, 65009])), None, "the default route");
+        assert_eq!(judged(&import, "10.9.0.1/32", &path(&[65100, 65009])), None, "a host route");
+        let marked =
+            PathAttributes { communities: vec![Community::new(65100, 666)], ..path(&[65100, 65009]) };
+        assert_eq!(judged(&import, "10.9.0.0/24", &marked), None, "a community that it must not have");
+        assert!(judged(&export, "10.64.3.0/26", &path(&[65100])).is_some());
+        assert_eq!(judged(&export, "10.64.3.7/32", &path(&[65100])), None, "longer than the pools' blocks");
+        let line = import.rules().first().and_then(|rule| rule.line).expect("a line");
+        let text = include_str!("../example.toml").lines().nth(line as usize - 1).expect("in the file");
+        assert!(text.starts_with("[[policy.rule]]"), "rules know their lines");
     }
 }

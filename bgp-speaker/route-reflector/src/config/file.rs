@@ -6,10 +6,12 @@ use std::path::PathBuf;
 use serde::Deserialize;
 use toml::Spanned;
 
+use super::compile::Policies;
+use super::policy::{PolicyTable, PrefixSetTable};
 use super::value::{
     Address, AddressList, Asn, CommunityValue, Dialer, Family, HoldTime, Hops, Identifier, Interface,
     ListenList, LogFormat, MetricsListen, NextHop, PeerAddress, PeerAs, Port, Prefix, RangeLimit,
-    RestartTime, Scope, Seconds, SessionPassword, Ttl, Verdict,
+    RestartTime, Scope, Seconds, SessionPassword, Ttl,
 };
 
 /// A whole file.
@@ -49,6 +51,28 @@ pub(crate) struct Config {
     pub(crate) route: Vec<StaticRoute>,
     /// A full mesh of nodes.
     pub(crate) mesh: Option<Spanned<Mesh>>,
+    /// Prefixes under a name.
+    #[serde(default)]
+    pub(crate) prefix_set: Vec<PrefixSetTable>,
+    /// Rules over routes.
+    #[serde(default)]
+    pub(crate) policy: Vec<PolicyTable>,
+    /// What they come to.
+    #[serde(skip)]
+    pub(crate) policies: Policies,
+}
+
+impl Config {
+    /// Every policy that a session names, with its place.
+    pub(super) fn policy_names(&self) -> impl Iterator<Item = &Spanned<String>> {
+        let neighbors = self.neighbor.iter().map(Neighbor::session);
+        let sessions = neighbors.chain(self.neighbor_range.iter().map(NeighborRange::session));
+        let mesh = self.mesh.iter().map(Spanned::get_ref);
+        sessions
+            .map(|keys| (keys.import, keys.export))
+            .chain(mesh.map(|mesh| (mesh.import.as_ref(), mesh.export.as_ref())))
+            .flat_map(|(import, export)| import.into_iter().chain(export))
+    }
 }
 
 /// `[kernel]`, with `kernel-export = true`.
@@ -105,10 +129,10 @@ macro_rules! peer_table {
             pub(crate) hold_time: Option<HoldTime>,
             /// Time between keepalives; a third of the hold time when missing.
             pub(crate) keepalive_interval: Option<Spanned<Seconds>>,
-            /// What to take (RFC 8212: nothing from an external peer when missing).
-            pub(crate) import: Option<Verdict>,
-            /// What to tell (RFC 8212: nothing to an external peer when missing).
-            pub(crate) export: Option<Verdict>,
+            /// What to take: a policy's name, `accept` or `reject` (RFC 8212: nothing from an external peer when missing).
+            pub(crate) import: Option<Spanned<String>>,
+            /// What to tell, likewise (RFC 8212: nothing to an external peer when missing).
+            pub(crate) export: Option<Spanned<String>>,
             /// Next hop of what is told.
             pub(crate) next_hop: Option<NextHop>,
             /// Our IPv4 next hop on a session over IPv6.
@@ -146,8 +170,8 @@ macro_rules! peer_table {
                     families: self.families.as_ref(),
                     hold_time: self.hold_time,
                     keepalive_interval: self.keepalive_interval.as_ref(),
-                    import: self.import,
-                    export: self.export,
+                    import: self.import.as_ref(),
+                    export: self.export.as_ref(),
                     next_hop: self.next_hop,
                     next_hop_ipv4: self.next_hop_ipv4.as_ref(),
                     next_hop_ipv6: self.next_hop_ipv6.as_ref(),
@@ -176,8 +200,8 @@ pub(crate) struct SessionKeys<'a> {
     pub(crate) families: Option<&'a Spanned<Vec<Family>>>,
     pub(crate) hold_time: Option<HoldTime>,
     pub(crate) keepalive_interval: Option<&'a Spanned<Seconds>>,
-    pub(crate) import: Option<Verdict>,
-    pub(crate) export: Option<Verdict>,
+    pub(crate) import: Option<&'a Spanned<String>>,
+    pub(crate) export: Option<&'a Spanned<String>>,
     pub(crate) next_hop: Option<NextHop>,
     pub(crate) next_hop_ipv4: Option<&'a Spanned<Address>>,
     pub(crate) next_hop_ipv6: Option<&'a Spanned<Address>>,
@@ -259,6 +283,10 @@ pub(crate) struct Mesh {
     pub(crate) local: Spanned<Address>,
     /// Which node of a pair dials.
     pub(crate) dialer: Option<Dialer>,
+    /// What to take from the other nodes: a policy's name, `accept` or `reject`; everything when missing.
+    pub(crate) import: Option<Spanned<String>>,
+    /// What to tell them, likewise.
+    pub(crate) export: Option<Spanned<String>>,
     /// Password of all sessions of the mesh.
     pub(crate) password: Option<Spanned<SessionPassword>>,
     /// A file with the password.

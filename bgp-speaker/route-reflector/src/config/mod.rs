@@ -1,9 +1,12 @@
 //! The configuration file: TOML, strict, and every fault with its place and its mend.
 
 mod check;
+mod compile;
 mod diagnostic;
 mod file;
 mod parse;
+mod pattern;
+mod policy;
 mod secret;
 mod suggest;
 mod summary;
@@ -16,7 +19,7 @@ use std::path::Path;
 
 pub(crate) use self::diagnostic::{ConfigError, Diagnostic, in_words};
 pub(crate) use self::file::{Config, Mesh, MeshNode, Neighbor, NeighborRange, SessionKeys, StaticRoute};
-pub(crate) use self::value::{Dialer, Family, LogFormat, NextHop, PeerAs, Scope, SessionPassword, Verdict};
+pub(crate) use self::value::{Dialer, Family, LogFormat, NextHop, PeerAs, Scope, SessionPassword};
 
 /// A thousand bytes for each of ten thousand neighbors, and room to spare: more is some other file.
 const MAX_FILE: u64 = 64 << 20;
@@ -60,13 +63,14 @@ pub(crate) fn parse(source: &str) -> Result<Config, Diagnostic> {
             "begin with the two keys that are always needed: asn = 65000 and router-id = \"10.0.0.1\"",
         ));
     }
-    let config = toml::from_str(source).map_err(|error| {
+    let mut config: Config = toml::from_str(source).map_err(|error| {
         // What the value itself says against a password does not repeat it; what TOML says may.
         let place = error.span().filter(|_| !error.message().contains(value::MEND));
         let hidden = place.and_then(|at| secret::unreadable(source, &at));
         hidden.unwrap_or_else(|| toml_error::diagnose(source, &error))
     })?;
     check::check(&config)?;
+    config.policies = compile::policies(&config, source)?;
     Ok(config)
 }
 

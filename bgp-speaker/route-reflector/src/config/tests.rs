@@ -31,7 +31,7 @@ const PEER: &str = "[[neighbor]]\naddress = \"10.0.0.2\"\nasn = 65000\n";
 #[test]
 fn a_full_file_is_accepted() {
     let config = parse(include_str!("../../example.toml")).expect("the example is valid");
-    assert_eq!(config.neighbor.len(), 3);
+    assert_eq!(config.neighbor.len(), 4);
 }
 
 #[test]
@@ -117,7 +117,7 @@ fn values_out_of_range_are_refused_with_their_rfc() {
         &fault(&format!("{PEER}hold-time = 9\nkeepalive-interval = 9\n")),
         &["rr.toml:8:22", "write at most 3"],
     );
-    says(&fault(&format!("{PEER}import = \"acept\"\n")), &["did you mean `accept`?"]);
+    says(&fault(&format!("{PEER}import = \"acept\"\n")), &["did you mean \"accept\"?"]);
     says(&fault(&format!("{PEER}families = []\n")), &["exchanges no routes"]);
 }
 
@@ -343,4 +343,41 @@ fn a_damaged_file_is_accepted_or_told_and_never_a_panic() {
             }
         }
     }
+}
+
+const POLICY: &str = "[[policy]]\nname = \"p\"\ndefault = \"reject\"\n[[policy.rule]]\nthen = \"accept\"\n";
+
+#[test]
+fn what_is_wrong_with_a_policy_is_shown_at_its_rule() {
+    let unknown = format!("{PEER}import = \"q\"\n{POLICY}");
+    says(&fault(&unknown), &["there is no policy \"q\"", "rr.toml:7:10", "write \"p\""]);
+    let unknown = format!("{PEER}export = \"to-the-fabric\"\n{POLICY}");
+    says(&fault(&unknown), &["there is no policy \"to-the-fabric\"", "add a [[policy]] with this name"]);
+    says(
+        &fault(&format!("{POLICY}{POLICY}")),
+        &["two policies have the name \"p\"", "rr.toml:10:8", "the first one"],
+    );
+    says(&fault(&POLICY.replace("\"p\"", "\"accept\"")), &["\"accept\" is a policy already"]);
+    says(&fault(&POLICY.replace("default", "defualt")), &["did you mean `default`?"]);
+    says(&fault("[[policy]]\nname = \"p\"\n"), &["`default` is missing", "default = \"reject\""]);
+    let sets = "[[prefix-set]]\nname = \"pools\"\nprefixes = [\"10.0.0.0/8\"]\n";
+    let rule = format!("{sets}{POLICY}match = {{ any = [{{ prefix-set = [\"pool\"] }}] }}\n");
+    says(&fault(&rule), &["there is no prefix set \"pool\"", "rr.toml:12:34", "write \"pools\""]);
+    for (key, parts) in [
+        ("match.prefix = [\"10.0.0.0/8 le 33\"]", ["rr.toml:9:17", "lengths go from 8 to 32"]),
+        ("match.prefix = [\"10.0.0.1/8\"]", ["has bits set beyond its length", "write \"10.0.0.0/8\""]),
+        ("match.as-path = [\"^65001 (\"]", ["rr.toml:9:18", "AS numbers stand for themselves"]),
+        ("match.communities = [\"65000\"]", ["not a pattern over communities", "65000:*"]),
+        ("match.local-pref = \"200-100\"", ["ends before it begins", "write \"100-200\""]),
+        ("match.colour = 1", ["unknown key `colour`", "as-path-length"]),
+        ("set.med = \"10+\"", ["not a change of a number", "\"+10\""]),
+        ("set.next-hop = \"me\"", ["\"me\" is no next hop", "\"self\""]),
+        ("set.extended-communities = [\"rt:1\"]", ["not an extended community", "rt:65000:100"]),
+        ("set.prepend = [0]", ["AS 0 is reserved", "64512 to 65534"]),
+        ("match.source = []", ["rr.toml:7:1", "the list is empty"]),
+    ] {
+        says(&fault(&format!("{POLICY}{key}\n")), &parts);
+    }
+    let rejecting = POLICY.replace("then = \"accept\"", "then = \"reject\"\nset.med = 1");
+    says(&fault(&rejecting), &["a rule that rejects changes nothing", "rr.toml:7:1"]);
 }

@@ -5,7 +5,9 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::ops::Range;
 use std::str::FromStr;
 
+use bgp_speaker::policy::{RpkiState, SourceKind};
 use bgp_speaker::{Community, Password};
+use bgp_wire::{Origin, PeerKind};
 use ipnet::IpNet;
 use serde::de::{Deserialize, Deserializer, Error, SeqAccess, Visitor};
 use toml::Spanned;
@@ -18,7 +20,7 @@ use super::parse::{
 /// Between the words of a refusal and its mend: `serde` errors carry one text only.
 pub(crate) const MEND: char = '\n';
 
-fn refuse<E: Error>(what: impl fmt::Display, mend: impl fmt::Display) -> E {
+pub(super) fn refuse<E: Error>(what: impl fmt::Display, mend: impl fmt::Display) -> E {
     E::custom(format_args!("{what}{MEND}{mend}"))
 }
 
@@ -46,6 +48,8 @@ macro_rules! quoted {
         }
     };
 }
+
+pub(super) use quoted;
 
 /// One of a few words.
 macro_rules! keyword {
@@ -162,6 +166,63 @@ keyword!(
     }, "\"accept\" or \"reject\" in quotes"
 );
 keyword!(
+    /// How a rule of a policy ends.
+    Outcome {
+        /// The route passes.
+        Accept = "accept",
+        /// The route does not pass.
+        Reject = "reject",
+        /// The next rule has its say.
+        Continue = "continue",
+    }, "\"accept\", \"reject\" or \"continue\" in quotes"
+);
+keyword!(
+    /// Where a route came from.
+    SourceWord {
+        /// This speaker.
+        Local = "local",
+        /// A peer of another AS.
+        External = "external",
+        /// A peer of our AS, client or not.
+        Internal = "internal",
+        /// A client of this reflector.
+        Client = "client",
+    }, "\"local\", \"external\", \"internal\" or \"client\" in quotes"
+);
+keyword!(
+    /// On which side of the border a session's peer is.
+    PeerSide {
+        /// Of our AS.
+        Internal = "internal",
+        /// Of another AS.
+        External = "external",
+    }, "\"internal\" or \"external\" in quotes"
+);
+keyword!(
+    /// ORIGIN.
+    OriginWord {
+        /// IGP.
+        Igp = "igp",
+        /// EGP.
+        Egp = "egp",
+        /// INCOMPLETE.
+        Incomplete = "incomplete",
+    }, "\"igp\", \"egp\" or \"incomplete\" in quotes"
+);
+keyword!(
+    /// What origin validation made of a route (RFC 6811).
+    Validity {
+        /// Nobody looked.
+        Unknown = "unknown",
+        /// No authorisation covers it.
+        NotFound = "not-found",
+        /// One matches.
+        Valid = "valid",
+        /// None matches.
+        Invalid = "invalid",
+    }, "\"valid\", \"invalid\", \"not-found\" or \"unknown\" in quotes"
+);
+keyword!(
     /// An address family of routes.
     Family {
         /// IPv4 unicast.
@@ -208,6 +269,57 @@ keyword!(
         Json = "json",
     }, "\"text\" or \"json\" in quotes"
 );
+
+impl Family {
+    /// The family as messages have it.
+    pub(crate) const fn code(self) -> bgp_speaker::Family {
+        match self {
+            Family::Ipv4Unicast => bgp_speaker::Family::IPV4_UNICAST,
+            Family::Ipv6Unicast => bgp_speaker::Family::IPV6_UNICAST,
+        }
+    }
+}
+
+impl From<SourceWord> for SourceKind {
+    fn from(word: SourceWord) -> Self {
+        match word {
+            SourceWord::Local => Self::Local,
+            SourceWord::External => Self::External,
+            SourceWord::Internal => Self::Internal,
+            SourceWord::Client => Self::Client,
+        }
+    }
+}
+
+impl From<PeerSide> for PeerKind {
+    fn from(side: PeerSide) -> Self {
+        match side {
+            PeerSide::Internal => Self::Internal,
+            PeerSide::External => Self::External,
+        }
+    }
+}
+
+impl From<OriginWord> for Origin {
+    fn from(word: OriginWord) -> Self {
+        match word {
+            OriginWord::Igp => Self::Igp,
+            OriginWord::Egp => Self::Egp,
+            OriginWord::Incomplete => Self::Incomplete,
+        }
+    }
+}
+
+impl From<Validity> for RpkiState {
+    fn from(word: Validity) -> Self {
+        match word {
+            Validity::Unknown => Self::Unknown,
+            Validity::NotFound => Self::NotFound,
+            Validity::Valid => Self::Valid,
+            Validity::Invalid => Self::Invalid,
+        }
+    }
+}
 
 number!(
     /// An AS number (RFC 6793).
