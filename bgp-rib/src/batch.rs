@@ -412,17 +412,23 @@ fn to_bytes<K: Key>(
     let Some(&Item { attributes, source, edits: name, .. }) = run.first() else { return Ok(()) };
     let edits = edits.get(name);
     block.clear();
-    let next_hop = export::next_hop(shared, &group.key, K::FAMILY, (attributes, source), edits)?;
+    let next_hop = export::next_hop(shared, &group.key, table.family, (attributes, source), edits)?;
     export::write(shared, &group.key, (attributes, source), edits, block)?;
-    let keys = run.iter().map(|item| table.entries[item.id].key);
-    pack::announce(out, &group.key.codec, &next_hop, block, keys);
+    let keys = run.iter().map(|item| table.told_nlri(item.id));
+    pack::announce(out, &group.key.codec, table.family, &next_hop, block, keys);
     Ok(())
 }
 
 impl<K: Key> Table<K> {
+    /// The NLRI that the readers of a prefix are told: the best path's.
+    fn told_nlri(&self, id: u32) -> &K {
+        let entry = &self.entries[id];
+        if K::VARIES && entry.paths != NONE { self.nlri(entry.paths) } else { &entry.key }
+    }
+
     /// A path on its way out.
     pub(crate) fn outbound(&self, path: &Path) -> Outbound {
-        let destination = (K::FAMILY, self.entries[path.prefix].key.to_net());
+        let destination = (self.family, self.entries[path.prefix].key.prefix());
         let Path { attributes, peer: source, path_id, .. } = *path;
         Outbound { attributes, source, path_id, destination }
     }
@@ -438,7 +444,8 @@ fn withdraw<K: Key>(table: &Table<K>, draft: &mut Draft, writer: &mut Writer) ->
         if matches!(audience, Audience::Only(_)) {
             common.get_or_insert(start);
         }
-        pack::withdraw(out, &writer.codec, run.iter().map(|&(_, id)| table.entries[id].key));
+        let keys = run.iter().map(|&(_, id)| &table.entries[id].key);
+        pack::withdraw(out, &writer.codec, table.family, keys);
         writer.close(start, out.len(), audience, 0);
     }
     common.unwrap_or(out.len())

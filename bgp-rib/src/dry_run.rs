@@ -2,22 +2,22 @@
 
 use bgp_wire::{Family, NextHop};
 use bytes::Bytes;
-use ipnet::IpNet;
 
 use crate::export::GroupKey;
 use crate::lookup::LOOKED_AT;
 use crate::policy::KernelTag;
 use crate::prefix::Key;
-use crate::rib::Rib;
+use crate::nlri::Destination;
+use crate::rib::{Rib, in_table};
 use crate::slab::NONE;
 use crate::table::{Shared, State, Table};
 use crate::{HeldBack, PageToken, PeerId, Policy, RouteAttributes};
 
-/// A prefix of which a peer would be told something else.
+/// A destination of which a peer would be told something else.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct ExportChange {
-    /// The destination.
-    pub prefix: IpNet,
+    /// Where it leads.
+    pub destination: Destination,
     /// What it is told by the policy in force, or why nothing. Attributes are as they go out.
     pub now: Result<RouteAttributes, HeldBack>,
     /// What it would be told, or why nothing.
@@ -36,11 +36,8 @@ impl Rib {
         from: PageToken,
         limit: usize,
     ) -> (Vec<ExportChange>, Option<PageToken>) {
-        match family {
-            Family::IPV4_UNICAST => self.ipv4.dry_run(&self.shared, peer.0, export, from, limit),
-            Family::IPV6_UNICAST => self.ipv6.dry_run(&self.shared, peer.0, export, from, limit),
-            _ => (Vec::new(), None),
-        }
+        in_table!(self, family, table => table.dry_run(&self.shared, peer.0, export, from, limit))
+            .unwrap_or_default()
     }
 }
 
@@ -68,8 +65,8 @@ impl<K: Key> Table<K> {
             let now = self.told_by(shared, &group.key, id, slot);
             let then = self.told_by(shared, &then, id, slot);
             if now != then && (now.is_ok() || then.is_ok()) {
-                let prefix = self.entries[id].key.to_net();
-                changes.push(ExportChange { prefix, now: now.map(shown), then: then.map(shown) });
+                let destination = self.entries[id].key.destination();
+                changes.push(ExportChange { destination, now: now.map(shown), then: then.map(shown) });
             }
         }
         (changes, (end < self.entries.bound()).then_some(PageToken(end)))

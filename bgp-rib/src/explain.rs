@@ -7,17 +7,18 @@ use crate::batch;
 use crate::decision::Ladder;
 use crate::export::{self, GroupKey};
 use crate::group::Reader;
+use crate::nlri::Destination;
 use crate::path::Path;
 use crate::prefix::Key;
-use crate::rib::Rib;
+use crate::rib::{Rib, in_table};
 use crate::table::{Shared, Table};
 use crate::{HeldBack, Ineligible, PeerId, RouteAttributes, Rung, Source};
 
-/// Everything there is to say about one prefix; made by the code that decides and exports.
+/// Everything there is to say about one destination; made by the code that decides and exports.
 #[derive(Clone, Debug)]
 pub struct Explanation {
-    /// The destination.
-    pub prefix: IpNet,
+    /// Where they lead.
+    pub destination: Destination,
     /// Its paths, the best first.
     pub paths: Vec<PathExplanation>,
     /// What each peer of the family hears of it.
@@ -70,19 +71,18 @@ pub struct PeerExplanation {
 }
 
 impl Rib {
-    /// Everything there is to say about a prefix; `None` where no peer and no owner ever told it.
+    /// Everything there is to say about a destination; `None` where no peer and no owner ever told it.
     #[must_use]
-    pub fn explain(&self, prefix: IpNet) -> Option<Explanation> {
-        match prefix {
-            IpNet::V4(net) => self.ipv4.explain(&self.shared, net.trunc()),
-            IpNet::V6(net) => self.ipv6.explain(&self.shared, net.trunc()),
-        }
+    pub fn explain(&self, destination: impl Into<Destination>) -> Option<Explanation> {
+        let destination = destination.into();
+        in_table!(self, destination.family(), table => table.explain(&self.shared, &destination)).flatten()
     }
 }
 
 impl<K: Key> Table<K> {
-    fn explain(&self, shared: &Shared, key: K) -> Option<Explanation> {
-        let id = self.find(key)?;
+    fn explain(&self, shared: &Shared, destination: &Destination) -> Option<Explanation> {
+        let key = K::of(destination)?;
+        let id = self.find(&key)?;
         let mut ladder = Ladder::default();
         let best = self.climb(shared, &mut ladder, id);
         let mut paths: Vec<PathExplanation> =
@@ -94,7 +94,7 @@ impl<K: Key> Table<K> {
         });
         let readers = (0..).zip(&self.peers).filter_map(|(slot, peer)| Some((slot, peer.reader.as_deref()?)));
         let peers = readers.map(|(slot, reader)| self.explain_peer(shared, id, slot, reader)).collect();
-        Some(Explanation { prefix: key.to_net(), paths, peers })
+        Some(Explanation { destination: self.entries[id].key.destination(), paths, peers })
     }
 
     fn explain_path(
@@ -120,7 +120,7 @@ impl<K: Key> Table<K> {
             path_id: PathId(path.path_id),
             attributes: shared.show(path.attributes),
             received: shared.show_received(path.attributes),
-            policy: shared.import_rule(path, (K::FAMILY, self.entries[path.prefix].key.to_net())),
+            policy: shared.import_rule(path, (self.family, self.entries[path.prefix].key.prefix())),
             verdict,
             stale: self.is_stale(path),
         }
@@ -170,7 +170,7 @@ impl<K: Key> Table<K> {
 
 impl Shared {
     /// What in the import policy of its peer speaks of a path, in words.
-    fn import_rule(&self, path: &Path, destination: (Family, IpNet)) -> Option<String> {
+    fn import_rule(&self, path: &Path, destination: (Family, Option<IpNet>)) -> Option<String> {
         let peer = self.peers.get(path.peer)?;
         let received = self.received(path.attributes);
         let session = (peer.params.kind, peer.params.local_as);

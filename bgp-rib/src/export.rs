@@ -131,7 +131,7 @@ pub(crate) struct Outbound {
     pub(crate) attributes: AttributesId,
     pub(crate) source: u32,
     pub(crate) path_id: u32,
-    pub(crate) destination: (Family, IpNet),
+    pub(crate) destination: (Family, Option<IpNet>),
 }
 
 /// What a group is told of a route.

@@ -64,7 +64,7 @@ impl<K: Key> Table<K> {
             }
             let best = self.best_of(shared, &mut ladder, id);
             if best.is_some() || position >= place.birth {
-                changes.push(RouteChange { prefix: self.entries[id].key.to_net(), best });
+                changes.extend(self.entries[id].key.prefix().map(|prefix| RouteChange { prefix, best }));
                 room -= 1;
             }
         }

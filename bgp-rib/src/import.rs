@@ -129,7 +129,7 @@ impl Importer {
     }
 
     /// The set that takes part in the decision, and the verdict.
-    pub(crate) fn judge(&mut self, shared: &mut Shared, family: Family, prefix: IpNet) -> (AttributesId, u8) {
+    pub(crate) fn judge(&mut self, shared: &mut Shared, family: Family, prefix: Option<IpNet>) -> (AttributesId, u8) {
         if let Some(last) = self.last.as_ref().filter(|last| last.for_all) {
             return (last.attributes, last.verdict);
         }
@@ -179,13 +179,12 @@ impl Shared {
         source: u32,
         path_id: u32,
         (peer, local_as): (PeerKind, Asn),
-        (family, prefix): (Family, IpNet),
+        (family, prefix): (Family, Option<IpNet>),
     ) -> RouteView<'_> {
         let set = &self.attributes[attributes];
         let facts = set.facts();
         let kernel = facts.map_or(KernelTag::default(), |facts| facts.kernel);
         RouteView {
-            family,
             metric: kernel.metric,
             tag: kernel.tag.unwrap_or(0),
             interface: facts.and_then(|facts| facts.interface.as_deref()),
@@ -193,7 +192,7 @@ impl Shared {
             source: self.route_source(source, path_id),
             peer,
             local_as,
-            ..RouteView::new(prefix, set.block(), OwnerId(path_id))
+            ..RouteView::of(family, prefix, set.block(), OwnerId(path_id))
         }
     }
 

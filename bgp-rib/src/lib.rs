@@ -87,6 +87,7 @@ mod log;
 mod lookup;
 mod next_hop;
 mod next_hops;
+mod nlri;
 mod pack;
 mod path;
 mod peer;
@@ -112,6 +113,7 @@ pub use export::HeldBack;
 pub use ids::{OwnerId, PeerId, ReaderId};
 pub use import::Ineligible;
 pub use limits::{FamilyLimits, Limit, LimitAction, LimitEvent, LimitLevel, Limited, Limits};
+pub use nlri::{Destination, RouteNlri};
 pub use policy::{Discard, KernelTag, Policy};
 pub use query::{
     PageToken, PeerCounters, RouteAttributes, RouteFilter, RouteInfo, Source, TableCounters, Why,

@@ -9,7 +9,7 @@ use crate::group::Group;
 use crate::path::Path;
 use crate::prefix::Key;
 use crate::query::{PageToken, PeerCounters, RouteFilter, RouteInfo, TableCounters};
-use crate::rib::Rib;
+use crate::rib::{Rib, in_table};
 use crate::select::scope_index;
 use crate::slab::NONE;
 use crate::table::{Shared, State, Table};
@@ -27,32 +27,22 @@ impl Rib {
         from: PageToken,
         limit: usize,
     ) -> (Vec<RouteInfo>, Option<PageToken>) {
-        match filter.family {
-            Family::IPV4_UNICAST => self.ipv4.routes(&self.shared, filter, from, limit),
-            Family::IPV6_UNICAST => self.ipv6.routes(&self.shared, filter, from, limit),
-            _ => (Vec::new(), None),
-        }
+        in_table!(self, filter.family, table => table.routes(&self.shared, filter, from, limit))
+            .unwrap_or_default()
     }
 
     /// How many routes a peer told and was told in a family.
     #[must_use]
     pub fn peer_counters(&self, peer: PeerId, family: Family) -> PeerCounters {
-        match family {
-            Family::IPV4_UNICAST => self.ipv4.peer_counters(peer.0),
-            Family::IPV6_UNICAST => self.ipv6.peer_counters(peer.0),
-            _ => PeerCounters::default(),
-        }
+        in_table!(self, family, table => table.peer_counters(peer.0)).unwrap_or_default()
     }
 
     /// How much there is in the table of a family.
     #[must_use]
     pub fn table_counters(&self, family: Family) -> TableCounters {
-        let sets = self.shared.attributes.len();
-        match family {
-            Family::IPV4_UNICAST => TableCounters { attribute_sets: sets, ..self.ipv4.counters() },
-            Family::IPV6_UNICAST => TableCounters { attribute_sets: sets, ..self.ipv6.counters() },
-            _ => TableCounters::default(),
-        }
+        let attribute_sets = self.shared.attributes.len();
+        let counters = in_table!(self, family, table => table.counters());
+        counters.map_or(TableCounters::default(), |counters| TableCounters { attribute_sets, ..counters })
     }
 }
 
@@ -66,10 +56,13 @@ impl<K: Key> Table<K> {
     ) -> (Vec<RouteInfo>, Option<PageToken>) {
         let mut found = Vec::new();
         if let Some(prefix) = filter.prefix.filter(|_| !filter.longer) {
-            if let Some(id) = K::from_net(prefix).and_then(|key| self.find(key)) {
-                self.show(shared, filter, id, &mut found);
+            // Elsewhere many routes have one prefix, each behind a distinguisher of its own.
+            if let Some(key) = K::of(&prefix.into()) {
+                if let Some(id) = self.find(&key) {
+                    self.show(shared, filter, id, &mut found);
+                }
+                return (found, None);
             }
-            return (found, None);
         }
         let end = from.0.saturating_add(LOOKED_AT).min(self.entries.bound());
         for id in from.0..end {
@@ -77,7 +70,10 @@ impl<K: Key> Table<K> {
                 return (found, Some(PageToken(id)));
             }
             let entry = &self.entries[id];
-            let within = |prefix: IpNet| prefix.contains(&entry.key.to_net());
+            let within = |within: IpNet| {
+                let prefix = entry.key.prefix();
+                prefix.is_some_and(|p| p == within || (filter.longer && within.contains(&p)))
+            };
             if entry.state != State::Free && filter.prefix.is_none_or(within) {
                 self.show(shared, filter, id, &mut found);
             }
@@ -93,7 +89,7 @@ impl<K: Key> Table<K> {
                 continue;
             }
             found.push(RouteInfo {
-                prefix: entry.key.to_net(),
+                destination: self.nlri(at).destination(),
                 source: shared.peers.source(path.peer, path.path_id),
                 path_id: PathId(path.path_id),
                 attributes: shared.show(path.attributes),

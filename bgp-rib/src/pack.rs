@@ -15,14 +15,15 @@ pub(crate) const MAX_NLRI: usize = 4 + 1 + 16;
 const BEST: PathId = PathId(1);
 
 /// Appends messages that announce `keys` with one attribute block.
-pub(crate) fn announce<K: Key>(
+pub(crate) fn announce<'a, K: Key + 'a>(
     out: &mut BytesMut,
     codec: &Codec,
+    family: Family,
     next_hop: &NextHop,
     block: &[u8],
-    keys: impl Iterator<Item = K>,
+    keys: impl Iterator<Item = &'a K>,
 ) {
-    let packed = bgp_wire::announce(out, codec, K::FAMILY, next_hop, block, keys.map(|key| (BEST, key)));
+    let packed = bgp_wire::announce(out, codec, family, next_hop, block, keys.map(|key| (BEST, key)));
     debug_assert_eq!(
         (packed.too_large, packed.refused),
         (0, 0),
@@ -31,8 +32,13 @@ pub(crate) fn announce<K: Key>(
 }
 
 /// Appends messages that withdraw `keys`.
-pub(crate) fn withdraw<K: Key>(out: &mut BytesMut, codec: &Codec, keys: impl Iterator<Item = K>) {
-    bgp_wire::withdraw(out, codec, K::FAMILY, keys.map(|key| (BEST, key)));
+pub(crate) fn withdraw<'a, K: Key + 'a>(
+    out: &mut BytesMut,
+    codec: &Codec,
+    family: Family,
+    keys: impl Iterator<Item = &'a K>,
+) {
+    bgp_wire::withdraw(out, codec, family, keys.map(|key| (BEST, key)));
 }
 
 /// Appends End-of-RIB (RFC 4724 §2).

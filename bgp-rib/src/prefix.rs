@@ -3,58 +3,93 @@
 use core::fmt::Debug;
 use core::hash::Hash;
 
-use bgp_wire::{Family, NlriBlock, PathId, WriteNlri};
+use bgp_wire::{NlriBlock, PathId, WriteNlri};
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 
+use crate::nlri::{self, Destination, RouteNlri};
+
 /// The NLRI of one family, small enough to stand in every entry.
-pub(crate) trait Key: Copy + Eq + Hash + Debug + WriteNlri {
-    /// The family whose table it keys.
-    const FAMILY: Family;
+pub(crate) trait Key: Clone + Eq + Hash + Debug + WriteNlri {
+    /// Whether NLRI with equal keys may differ, in labels and what else is only told with a route.
+    const VARIES: bool;
 
-    /// As callers see it.
-    fn to_net(self) -> IpNet;
+    /// Where it leads, as callers see it.
+    fn destination(&self) -> Destination;
 
-    /// From what callers give; `None` for a prefix of another family.
-    fn from_net(net: IpNet) -> Option<Self>;
+    /// The prefix, in families that have one.
+    fn prefix(&self) -> Option<IpNet>;
+
+    /// From what callers give; `None` for another kind.
+    fn of(destination: &Destination) -> Option<Self>;
+
+    /// Whether all of it is the same, not only what makes the route.
+    fn is_same(&self, other: &Self) -> bool;
 
     /// Reads a block of NLRI of this family.
     fn read(block: &NlriBlock<'_>, each: impl FnMut(PathId, Self));
 }
 
-impl Key for Ipv4Net {
-    const FAMILY: Family = Family::IPV4_UNICAST;
+macro_rules! plain {
+    ($net:ty, $variant:ident, $read:ident) => {
+        impl Key for $net {
+            const VARIES: bool = false;
 
-    fn to_net(self) -> IpNet {
-        IpNet::V4(self)
-    }
+            #[inline]
+            fn destination(&self) -> Destination {
+                Destination::Prefix(IpNet::$variant(*self))
+            }
 
-    fn from_net(net: IpNet) -> Option<Self> {
-        match net {
-            IpNet::V4(net) => Some(net.trunc()),
-            IpNet::V6(_) => None,
+            #[inline]
+            fn prefix(&self) -> Option<IpNet> {
+                Some(IpNet::$variant(*self))
+            }
+
+            fn of(destination: &Destination) -> Option<Self> {
+                match destination {
+                    Destination::Prefix(IpNet::$variant(net)) => Some(net.trunc()),
+                    _ => None,
+                }
+            }
+
+            #[inline]
+            fn is_same(&self, other: &Self) -> bool {
+                self == other
+            }
+
+            #[inline]
+            fn read(block: &NlriBlock<'_>, mut each: impl FnMut(PathId, Self)) {
+                block.$read().for_each(|(path, net)| each(path, net));
+            }
         }
-    }
-
-    fn read(block: &NlriBlock<'_>, mut each: impl FnMut(PathId, Self)) {
-        block.ipv4().for_each(|(path, net)| each(path, net));
-    }
+    };
 }
 
-impl Key for Ipv6Net {
-    const FAMILY: Family = Family::IPV6_UNICAST;
+plain!(Ipv4Net, V4, ipv4);
+plain!(Ipv6Net, V6, ipv6);
 
-    fn to_net(self) -> IpNet {
-        IpNet::V6(self)
+impl Key for RouteNlri {
+    const VARIES: bool = true;
+
+    fn destination(&self) -> Destination {
+        Destination::Nlri(self.clone())
     }
 
-    fn from_net(net: IpNet) -> Option<Self> {
-        match net {
-            IpNet::V6(net) => Some(net.trunc()),
-            IpNet::V4(_) => None,
+    fn prefix(&self) -> Option<IpNet> {
+        Self::prefix(self)
+    }
+
+    fn of(destination: &Destination) -> Option<Self> {
+        match destination {
+            Destination::Nlri(nlri) => Some(nlri.clone()),
+            Destination::Prefix(_) => None,
         }
     }
 
-    fn read(block: &NlriBlock<'_>, mut each: impl FnMut(PathId, Self)) {
-        block.ipv6().for_each(|(path, net)| each(path, net));
+    fn is_same(&self, other: &Self) -> bool {
+        Self::is_same(self, other)
+    }
+
+    fn read(block: &NlriBlock<'_>, each: impl FnMut(PathId, Self)) {
+        nlri::read(block, each);
     }
 }

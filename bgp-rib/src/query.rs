@@ -5,6 +5,7 @@ use bytes::Bytes;
 use ipnet::IpNet;
 use std::net::IpAddr;
 
+use crate::nlri::Destination;
 use crate::policy::KernelTag;
 use crate::{Ineligible, OwnerId, PeerId, Rung};
 
@@ -42,7 +43,7 @@ pub struct RouteAttributes {
 pub struct RouteFilter {
     /// Of which family.
     pub family: Family,
-    /// Only this prefix.
+    /// Only this prefix, behind whatever labels and distinguisher; none in families without prefixes.
     pub prefix: Option<IpNet>,
     /// With `prefix`: also everything inside it.
     pub longer: bool,
@@ -64,11 +65,11 @@ impl RouteFilter {
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct PageToken(pub(crate) u32);
 
-/// One path of one prefix, as the tables hold it.
+/// One path of one destination, as the tables hold it.
 #[derive(Clone, Debug)]
 pub struct RouteInfo {
-    /// The destination.
-    pub prefix: IpNet,
+    /// Where it leads.
+    pub destination: Destination,
     /// Who told it.
     pub source: Source,
     /// The ADD-PATH identifier that it was received with (RFC 7911 §3).

@@ -43,12 +43,12 @@ impl<K: Key> Table<K> {
     /// End-of-RIB the message is to be ignored: routes that were kept from the former session would lose their stay.
     pub(crate) fn begin_refresh(&mut self, slot: u32) {
         if self.is_far_behind(slot) {
-            tracing::warn!(peer = slot, family = %K::FAMILY, "a flood of BoRRs: ignored until old routes are swept");
+            tracing::warn!(peer = slot, family = %self.family, "a flood of BoRRs: ignored until old routes are swept");
             return;
         }
         let peer = self.peer_mut(slot);
         if peer.initial {
-            tracing::warn!(peer = slot, family = %K::FAMILY, "BoRR before End-of-RIB: ignored");
+            tracing::warn!(peer = slot, family = %self.family, "BoRR before End-of-RIB: ignored");
             return;
         }
         peer.begin_generation();

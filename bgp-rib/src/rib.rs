@@ -4,7 +4,9 @@ use core::time::Duration;
 use std::collections::{BTreeSet, VecDeque};
 use std::net::IpAddr;
 
-use bgp_wire::{AttributeBlock, ClusterId, Family, NlriBlock, Reach, RefreshKind, RouteRefresh, UpdateView};
+use bgp_wire::{
+    AttributeBlock, ClusterId, Family, FamilySet, NlriBlock, Reach, RefreshKind, RouteRefresh, UpdateView,
+};
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 
 use crate::attributes::AttributeStore;
@@ -15,6 +17,7 @@ use crate::event::{Event, Input, NextHopUse, Origination, Reachability, Transmit
 use crate::follower::Place;
 use crate::import::{self, Identity, Importer};
 use crate::next_hops::NextHopTable;
+use crate::nlri::RouteNlri;
 use crate::path::LOCAL;
 use crate::peer::Peers;
 use crate::prefix::Key;
@@ -23,9 +26,6 @@ use crate::slab::NONE;
 use crate::table::{Shared, Table, Told};
 use crate::transmit::Progress;
 use crate::{OwnerId, PeerId, ReaderId};
-
-/// The families that have a table.
-pub(crate) const FAMILIES: [Family; 2] = [Family::IPV4_UNICAST, Family::IPV6_UNICAST];
 
 /// Runs an expression on the table of a family, if it has one.
 macro_rules! on_table {
@@ -39,11 +39,56 @@ macro_rules! on_table {
                 let $table = &mut $rib.ipv6;
                 Some($body)
             }
-            _ => None,
+            family => $rib.further.iter_mut().find(|table| table.family == family).map(|$table| $body),
         }
     };
 }
 pub(crate) use on_table;
+
+/// The same for an expression that only looks.
+macro_rules! in_table {
+    ($rib:expr, $family:expr, $table:ident => $body:expr) => {
+        match $family {
+            Family::IPV4_UNICAST => {
+                let $table = &$rib.ipv4;
+                Some($body)
+            }
+            Family::IPV6_UNICAST => {
+                let $table = &$rib.ipv6;
+                Some($body)
+            }
+            family => $rib.further.iter().find(|table| table.family == family).map(|$table| $body),
+        }
+    };
+}
+pub(crate) use in_table;
+
+/// Runs a statement on every table.
+macro_rules! each_table {
+    ($rib:expr, $table:ident => $body:expr) => {{
+        let $table = &mut $rib.ipv4;
+        $body;
+        let $table = &mut $rib.ipv6;
+        $body;
+        for $table in &mut $rib.further {
+            $body;
+        }
+    }};
+}
+pub(crate) use each_table;
+
+/// Whether something holds for any table.
+macro_rules! any_table {
+    ($rib:expr, $table:ident => $body:expr) => {{
+        let ipv4 = {
+            let $table = &$rib.ipv4;
+            $body
+        };
+        let $table = &$rib.ipv6;
+        ipv4 || $body || $rib.further.iter().any(|$table| $body)
+    }};
+}
+pub(crate) use any_table;
 
 /// A follower of the Loc-RIB.
 #[derive(Debug)]
@@ -61,6 +106,8 @@ pub struct Rib {
     pub(crate) shared: Shared,
     pub(crate) ipv4: Table<Ipv4Net>,
     pub(crate) ipv6: Table<Ipv6Net>,
+    /// The other families, made with the first peer that has one.
+    pub(crate) further: Vec<Table<RouteNlri>>,
     /// Every cluster that this speaker reflects for.
     pub(crate) clusters: Vec<ClusterId>,
     pub(crate) now: Duration,
@@ -69,8 +116,6 @@ pub struct Rib {
     pub(crate) deadlines: BTreeSet<(Duration, u32)>,
     /// Peers with paths to be swept.
     pub(crate) sweeps: BTreeSet<u32>,
-    /// Heads of the logs when idle readers were last told.
-    woken: [u64; 2],
     followers: Vec<Option<Follower>>,
     draft: Draft,
     block: Vec<u8>,
@@ -82,8 +127,9 @@ impl Rib {
     pub fn new(config: RibConfig) -> Self {
         let clusters = vec![config.cluster_id()];
         Self {
-            ipv4: Table::new(&config),
-            ipv6: Table::new(&config),
+            ipv4: Table::new(Family::IPV4_UNICAST, &config),
+            ipv6: Table::new(Family::IPV6_UNICAST, &config),
+            further: Vec::new(),
             shared: Shared {
                 peers: Peers::default(),
                 attributes: AttributeStore::new(config.seed),
@@ -96,7 +142,6 @@ impl Rib {
             events: VecDeque::new(),
             deadlines: BTreeSet::new(),
             sweeps: BTreeSet::new(),
-            woken: [0; 2],
             followers: Vec::new(),
             draft: Draft::default(),
             block: Vec::new(),
@@ -144,8 +189,8 @@ impl Rib {
     /// When [`Input::Tick`] is due: at once while work is left over, else when stale routes run out of time.
     #[must_use]
     pub fn poll_timeout(&self) -> Option<Duration> {
-        let rescanning = self.ipv4.rescan.is_some() || self.ipv6.rescan.is_some();
-        if !self.sweeps.is_empty() || rescanning || self.ipv4.reapable() || self.ipv6.reapable() {
+        let busy = any_table!(self, table => table.rescan.is_some() || table.reapable());
+        if !self.sweeps.is_empty() || busy {
             return Some(self.now);
         }
         self.deadlines.first().map(|&(at, _)| at)
@@ -156,16 +201,16 @@ impl Rib {
     pub fn poll_transmit(&mut self, peer: PeerId, budget: usize) -> Option<Transmit> {
         self.shared.peers.up(peer.0)?;
         let mut chunks = Vec::new();
-        let mut progress = [Progress::Drained; 2];
-        let open = usize::from(self.ipv4.has_more(peer.0)) + usize::from(self.ipv6.has_more(peer.0));
+        let mut open = 0;
+        each_table!(self, table => open += usize::from(table.has_more(peer.0)));
         let share = budget / open.max(1);
-        for (family, progress) in FAMILIES.into_iter().zip(&mut progress) {
-            let (shared, draft) = (&self.shared, &mut self.draft);
-            let done =
-                on_table!(self, family, table => table.transmit(shared, draft, peer.0, share, &mut chunks));
-            *progress = done.unwrap_or(Progress::Drained);
-        }
-        if chunks.is_empty() && progress == [Progress::Drained; 2] {
+        let mut drained = true;
+        let (shared, draft) = (&self.shared, &mut self.draft);
+        each_table!(self, table => {
+            let progress = table.transmit(shared, draft, peer.0, share, &mut chunks);
+            drained &= progress == Progress::Drained;
+        });
+        if chunks.is_empty() && drained {
             self.fall_idle(peer.0);
             return None;
         }
@@ -249,7 +294,7 @@ impl Rib {
         if rules {
             let mut importer = Importer::new(slot, attributes);
             on_table!(self, reach.family, table => each(table, &reach.nlri, |table, path_id, key| {
-                let (attributes, verdict) = importer.judge(shared, reach.family, key.to_net());
+                let (attributes, verdict) = importer.judge(shared, reach.family, key.prefix());
                 table.announce(shared, key, Told { peer: slot, path_id, attributes, verdict });
             }));
             importer.close(shared);
@@ -284,8 +329,8 @@ impl Rib {
 
     fn withdraw(&mut self, owner: OwnerId, prefix: IpNet) {
         match prefix {
-            IpNet::V4(net) => self.ipv4.withdraw(&mut self.shared, net.trunc(), LOCAL, owner.0),
-            IpNet::V6(net) => self.ipv6.withdraw(&mut self.shared, net.trunc(), LOCAL, owner.0),
+            IpNet::V4(net) => self.ipv4.withdraw(&mut self.shared, &net.trunc(), LOCAL, owner.0),
+            IpNet::V6(net) => self.ipv6.withdraw(&mut self.shared, &net.trunc(), LOCAL, owner.0),
         }
     }
 
@@ -296,8 +341,7 @@ impl Rib {
     }
 
     pub(crate) fn begin_rescan(&mut self) {
-        self.ipv4.begin_rescan();
-        self.ipv6.begin_rescan();
+        each_table!(self, table => table.begin_rescan());
     }
 
     fn refresh(&mut self, peer: PeerId, refresh: RouteRefresh) {
@@ -324,6 +368,22 @@ impl Rib {
         }
     }
 
+    /// The families that have a table.
+    pub(crate) fn families(&self) -> FamilySet {
+        let plain = [Family::IPV4_UNICAST, Family::IPV6_UNICAST];
+        plain.into_iter().chain(self.further.iter().map(|table| table.family)).collect()
+    }
+
+    /// Makes the tables that a peer's families ask for.
+    pub(crate) fn open_tables(&mut self, families: FamilySet) {
+        let there = self.families();
+        for family in families.iter().filter(|&family| !there.contains(family)) {
+            let mut table = Table::new(family, &self.shared.config);
+            table.defers_end_of_rib = self.ipv4.defers_end_of_rib;
+            self.further.push(table);
+        }
+    }
+
     pub(crate) fn told_everything(&mut self, slot: u32, family: Family) {
         let sweep = on_table!(self, family, table => table.told_everything(slot));
         self.sweep_if(slot, sweep);
@@ -340,11 +400,9 @@ impl Rib {
         let turn = self.shared.config.turn.max(1);
         self.expire();
         self.sweep(turn as usize);
-        self.ipv4.continue_rescan(&mut self.shared, &self.clusters, turn);
-        self.ipv6.continue_rescan(&mut self.shared, &self.clusters, turn);
+        each_table!(self, table => table.continue_rescan(&mut self.shared, &self.clusters, turn));
         self.end_judging();
-        self.ipv4.reap(turn as usize);
-        self.ipv6.reap(turn as usize);
+        each_table!(self, table => table.reap(turn as usize));
     }
 
     /// Says of a peer once that there is something to read.
@@ -360,25 +418,20 @@ impl Rib {
         if let Some(peer) = self.shared.peers.get_mut(slot) {
             peer.told = false;
         }
-        for family in FAMILIES {
-            on_table!(self, family, table => table.fall_idle(slot));
-        }
+        each_table!(self, table => table.fall_idle(slot));
         self.check_limits(slot);
     }
 
     /// Tells idle readers of what changed since they were told last.
     fn wake(&mut self) {
-        let heads = [self.ipv4.log.head(), self.ipv6.log.head()];
-        for (at, family) in FAMILIES.into_iter().enumerate() {
-            if heads[at] == self.woken[at] {
-                continue;
+        let mut idle = Vec::new();
+        each_table!(self, table => {
+            let head = table.log.head();
+            if core::mem::replace(&mut table.woken, head) != head {
+                table.take_idle(&mut idle);
             }
-            self.woken[at] = heads[at];
-            let idle = on_table!(self, family, table => table.take_idle()).unwrap_or_default();
-            for slot in idle {
-                self.say_pending(slot);
-            }
-        }
+        });
+        idle.into_iter().for_each(|slot| self.say_pending(slot));
         let heads = [self.ipv4.followed().head(), self.ipv6.followed().head()];
         for (id, follower) in (0..).zip(&mut self.followers) {
             let Some(follower) = follower.as_mut().filter(|follower| !follower.told) else { continue };
@@ -395,7 +448,7 @@ fn each<K: Key>(table: &mut Table<K>, nlri: &NlriBlock<'_>, mut then: impl FnMut
 }
 
 fn unreach<K: Key>(table: &mut Table<K>, shared: &mut Shared, slot: u32, block: &NlriBlock<'_>) {
-    K::read(block, |path_id, key| table.withdraw(shared, key, slot, path_id.0));
+    K::read(block, |path_id, key| table.withdraw(shared, &key, slot, path_id.0));
 }
 
 impl<K: Key> Table<K> {
@@ -413,14 +466,14 @@ impl<K: Key> Table<K> {
         }
     }
 
-    fn take_idle(&mut self) -> Vec<u32> {
-        let idle: Vec<u32> =
-            self.groups.iter_mut().flat_map(|group| core::mem::take(&mut group.idle)).collect();
-        for &slot in &idle {
+    /// Appends the members that were idle.
+    fn take_idle(&mut self, idle: &mut Vec<u32>) {
+        let first = idle.len();
+        self.groups.iter_mut().for_each(|group| idle.append(&mut group.idle));
+        for &slot in &idle[first..] {
             if let Some(reader) = self.reader_mut(slot) {
                 reader.listed = false;
             }
         }
-        idle
     }
 }

@@ -12,7 +12,7 @@ use crate::group::Reader;
 use crate::limits::Bounds;
 use crate::peer::{MAX_PEERS, Peer};
 use crate::prefix::Key;
-use crate::rib::{FAMILIES, Rib, on_table};
+use crate::rib::{Rib, any_table, each_table, in_table, on_table};
 use crate::slab::NONE;
 use crate::table::{Shared, Table};
 
@@ -34,7 +34,7 @@ impl Rib {
         }
         let slot = id.0;
         let mut peer = Peer::new(params, self.shared.config.cluster_id());
-        let has_past = self.received(slot) > 0;
+        let has_past = self.has_routes(slot);
         let former = self.shared.peers.get(slot).filter(|_| has_past);
         let is_another = former.is_some_and(|former| peer.differs_as_source(former));
         peer.renamed = is_another || (former.is_some_and(|former| former.renamed) && self.is_sweeping(slot));
@@ -50,10 +50,11 @@ impl Rib {
         let judging = former.is_some_and(|former| former.judging || former.params.import != *import);
         peer.judging = judging;
         let families = peer.params.families;
+        self.open_tables(families);
         // Who comes back as another is not the one whose routes were kept.
         let keep = if is_another { FamilySet::empty() } else { peer.params.keep_stale };
         let met = self.meet_addresses(slot, &peer.params);
-        if met || has_past || self.ipv4.groups.have_rules() || self.ipv6.groups.have_rules() {
+        if met || has_past || any_table!(self, table => table.groups.have_rules()) {
             self.clear_caches();
         }
         tracing::debug!(peer = slot, address = %peer.params.peer_address, has_past, is_another, "peer up");
@@ -69,7 +70,7 @@ impl Rib {
             self.begin_rescan();
         }
         let mut kept = false;
-        for family in FAMILIES {
+        for family in self.families().iter() {
             if !families.contains(family) || !keep.contains(family) {
                 self.told_everything(slot, family);
             }
@@ -98,13 +99,13 @@ impl Rib {
             if params.cluster_id.is_some() {
                 self.gather_clusters();
             }
-            for family in FAMILIES {
-                on_table!(self, family, table => table.leave(slot));
-                on_table!(self, family, table => table.age(slot, &mut self.shared));
-            }
+            each_table!(self, table => {
+                table.leave(slot);
+                table.age(slot, &mut self.shared);
+            });
         }
         let deadline = (retain == Retain::Stale).then(|| self.now.saturating_add(stale_time));
-        for family in FAMILIES {
+        for family in self.families().iter() {
             if retain == Retain::Nothing || !params.retained.contains(family) {
                 self.told_everything(slot, family);
             }
@@ -120,7 +121,7 @@ impl Rib {
     pub(crate) fn end_of_rib(&mut self, slot: u32, family: Family) {
         let sweep = on_table!(self, family, table => table.end_initial(slot));
         self.sweep_if(slot, sweep);
-        if !FAMILIES.into_iter().any(|family| self.is_initial(slot, family)) {
+        if !any_table!(self, table => table.is_initial(slot)) {
             self.set_deadline(slot, None);
         }
         self.events.push_back(Event::EndOfRib(PeerId(slot), family));
@@ -128,14 +129,10 @@ impl Rib {
 
     /// End-of-RIB is held back, or becomes due to all that wait for it.
     pub(crate) fn defer_end_of_rib(&mut self, defers: bool) {
-        (self.ipv4.defers_end_of_rib, self.ipv6.defers_end_of_rib) = (defers, defers);
-        let has_more = |slot: &u32| self.ipv4.has_more(*slot) || self.ipv6.has_more(*slot);
+        each_table!(self, table => table.defers_end_of_rib = defers);
+        let has_more = |slot: &u32| any_table!(self, table => table.has_more(*slot));
         let waiting: Vec<u32> = self.shared.peers.slots().filter(has_more).collect();
         waiting.into_iter().for_each(|slot| self.say_pending(slot));
-    }
-
-    fn is_initial(&mut self, slot: u32, family: Family) -> bool {
-        on_table!(self, family, table => table.peer(slot).is_some_and(|peer| peer.initial)) == Some(true)
     }
 
     /// Stale routes whose time is over are to be swept.
@@ -145,9 +142,9 @@ impl Rib {
             let Some(peer) = self.shared.peers.get_mut(slot) else { continue };
             peer.stale_until = None;
             let up = peer.up;
-            for family in FAMILIES {
+            for family in self.families().iter() {
                 // Of a session that is up it is over for what its predecessor left, and for nothing else.
-                if !up || self.is_initial(slot, family) {
+                if !up || in_table!(self, family, table => table.is_initial(slot)) == Some(true) {
                     self.told_everything(slot, family);
                 }
             }
@@ -159,8 +156,7 @@ impl Rib {
         let mut left = turn;
         while left > 0 {
             let Some(slot) = self.sweeps.first().copied() else { return };
-            left = self.ipv4.sweep(&mut self.shared, slot, left);
-            left = self.ipv6.sweep(&mut self.shared, slot, left);
+            each_table!(self, table => left = table.sweep(&mut self.shared, slot, left));
             if left > 0 {
                 self.sweeps.remove(&slot);
                 self.say_gone(slot);
@@ -169,20 +165,18 @@ impl Rib {
         }
     }
 
-    /// Paths of a peer in all tables.
-    fn received(&self, slot: u32) -> u32 {
-        self.ipv4.peer(slot).map_or(0, |peer| peer.received)
-            + self.ipv6.peer(slot).map_or(0, |peer| peer.received)
+    /// Whether any table has paths of a peer.
+    fn has_routes(&self, slot: u32) -> bool {
+        any_table!(self, table => table.peer(slot).is_some_and(|peer| peer.received > 0))
     }
 
     fn is_sweeping(&self, slot: u32) -> bool {
-        self.ipv4.peer(slot).is_some_and(|peer| peer.sweeping)
-            || self.ipv6.peer(slot).is_some_and(|peer| peer.sweeping)
+        any_table!(self, table => table.peer(slot).is_some_and(|peer| peer.sweeping))
     }
 
     fn say_gone(&mut self, slot: u32) {
         let down = self.shared.peers.get(slot).is_some_and(|peer| !peer.up);
-        if down && self.received(slot) == 0 {
+        if down && !self.has_routes(slot) {
             self.set_deadline(slot, None);
             self.sweeps.remove(&slot);
             if let Some(peer) = self.shared.peers.get(slot) {
@@ -233,8 +227,7 @@ impl Rib {
 
     /// Audiences of cached batches may be wrong from here on: who is whose next hop, or what an id stands for.
     fn clear_caches(&mut self) {
-        self.ipv4.groups.clear_caches();
-        self.ipv6.groups.clear_caches();
+        each_table!(self, table => table.groups.clear_caches());
     }
 
     /// The clusters that this speaker reflects for: its own and those of single sessions.
@@ -250,11 +243,15 @@ impl Rib {
 }
 
 impl<K: Key> Table<K> {
+    /// Whether the peer has still to say End-of-RIB.
+    fn is_initial(&self, slot: u32) -> bool {
+        self.peer(slot).is_some_and(|peer| peer.initial)
+    }
+
     /// A session that is up begins to read.
     fn join(&mut self, shared: &Shared, slot: u32) {
         let Some(peer) = shared.peers.up(slot) else { return };
-        let family: Family = K::FAMILY;
-        let key = GroupKey::of(&peer.params, family, shared.config.cluster_id());
+        let key = GroupKey::of(&peer.params, self.family, shared.config.cluster_id());
         let group = self.groups.join(key, &shared.config);
         let reader = Reader::new(group, peer.origin, self.log.head());
         self.peer_mut(slot).bounds.refused = 0;

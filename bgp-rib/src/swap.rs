@@ -4,7 +4,7 @@
 //! was told, and hears what the rules of its new group say differently; peers that change together share the bytes. An
 //! import policy has the peer's routes judged anew from what was received, in bounded turns.
 
-use bgp_wire::{AttributeBlock, ClusterId, Family};
+use bgp_wire::{AttributeBlock, ClusterId};
 use bytes::Bytes;
 
 use crate::batch::{Draft, Mode};
@@ -12,7 +12,7 @@ use crate::export::GroupKey;
 use crate::group::SwapWalk;
 use crate::import::{self, Identity, Importer};
 use crate::prefix::Key;
-use crate::rib::{FAMILIES, Rib, on_table};
+use crate::rib::{Rib, any_table, each_table};
 use crate::slab::NONE;
 use crate::table::{Shared, Table, Told};
 use crate::{PeerId, Policy};
@@ -29,17 +29,14 @@ impl Rib {
         let Some(state) = self.shared.peers.get_mut(peer.0) else { return };
         if let Some(export) = export.filter(|export| *export != state.params.export) {
             state.params.export = export;
-            for family in FAMILIES {
-                let shared = &self.shared;
-                on_table!(self, family, table => table.regroup(shared, peer.0));
-            }
+            each_table!(self, table => table.regroup(&self.shared, peer.0));
             self.say_pending(peer.0);
         }
     }
 
-    /// When both tables have been walked every route has been judged by the policies that are in force.
+    /// When all tables have been walked every route has been judged by the policies that are in force.
     pub(crate) fn end_judging(&mut self) {
-        if self.ipv4.rescan.is_none() && self.ipv6.rescan.is_none() {
+        if !any_table!(self, table => table.rescan.is_some()) {
             for slot in self.shared.peers.end_judging() {
                 self.check_limits(slot);
             }
@@ -52,7 +49,7 @@ impl<K: Key> Table<K> {
     fn regroup(&mut self, shared: &Shared, slot: u32) {
         let Some(peer) = shared.peers.up(slot) else { return };
         let Some(former) = self.reader(slot).map(|reader| reader.group) else { return };
-        let key = GroupKey::of(&peer.params, K::FAMILY, shared.config.cluster_id());
+        let key = GroupKey::of(&peer.params, self.family, shared.config.cluster_id());
         let index = self.groups.join(key, &shared.config);
         let told = self.groups.get_mut(former).map(|group| {
             group.idle.retain(|&other| other != slot);
@@ -102,7 +99,7 @@ impl<K: Key> Table<K> {
         let judging = |slot| shared.peers.get(slot).is_some_and(|peer| peer.judging);
         let paths: Vec<u32> =
             self.paths_of(id).filter(|(_, path)| judging(path.peer)).map(|(at, _)| at).collect();
-        let prefix = self.entries[id].key.to_net();
+        let prefix = self.entries[id].key.prefix();
         for at in paths {
             let path = &self.paths[at];
             let (peer, path_id, was) = (path.peer, path.path_id, (path.attributes, path.verdict));
@@ -114,7 +111,7 @@ impl<K: Key> Table<K> {
             let mut importer = Importer::new(peer, received);
             let (attributes, verdict) = match import::judge(&state.params, &us, &block) {
                 Some(reason) => (received, reason as u8),
-                None => importer.judge(shared, K::FAMILY, prefix),
+                None => importer.judge(shared, self.family, prefix),
             };
             let verdict = self.within_bounds(peer, verdict, Some(was.1));
             if was != (attributes, verdict) {

@@ -2,9 +2,9 @@
 
 use core::hash::BuildHasher;
 use foldhash::fast::FixedState;
-use hashbrown::HashTable;
+use hashbrown::{HashMap, HashTable};
 
-use bgp_wire::{NextHop, PeerKind};
+use bgp_wire::{Family, NextHop, PeerKind};
 
 use crate::attributes::{AttributeStore, AttributesId, Facts};
 use crate::config::RibConfig;
@@ -93,7 +93,8 @@ pub(crate) enum State {
 pub(crate) struct Seen {
     pub(crate) attributes: AttributesId,
     pub(crate) peer: u32,
-    /// Whose route it is, of those of this speaker's own: policies and followers know owners. 0 for peers' routes.
+    /// Whose route it is, of those of this speaker's own: policies and followers know owners. 0 for peers' routes; where
+    /// NLRI vary, the path identifier, as each path has its own.
     pub(crate) owner: u32,
 }
 
@@ -104,7 +105,7 @@ pub(crate) struct Touched {
     pub(crate) before: Option<Seen>,
     /// A path of its multipath set went or changed.
     pub(crate) multipath: bool,
-    /// This path means something else now although it looks the same: its source came back as another.
+    /// This path means something else now although it looks the same: its source came back as another, or labels changed.
     pub(crate) renamed: Option<u32>,
     /// The only path that came or changed.
     pub(crate) only: Option<u32>,
@@ -128,10 +129,13 @@ pub(crate) struct Told {
 /// One family's Adj-RIBs-In, Loc-RIB and Adj-RIBs-Out.
 #[derive(Debug)]
 pub(crate) struct Table<K> {
+    pub(crate) family: Family,
     index: Vec<HashTable<u32>>,
     hasher: FixedState,
     pub(crate) entries: Slab<Entry<K>>,
     pub(crate) paths: Slab<Path>,
+    /// NLRI of paths that differ from the one of the entry in what is no key.
+    variants: HashMap<u32, K, FixedState>,
     /// Changes of best paths.
     pub(crate) log: Log,
     /// Changes of multipath sets, where followers want them.
@@ -147,15 +151,19 @@ pub(crate) struct Table<K> {
     /// The next prefix to decide anew after a next hop changed, and whether one changed again meanwhile.
     pub(crate) rescan: Option<u32>,
     pub(crate) rescan_again: bool,
+    /// Head of the log when idle readers were last told.
+    pub(crate) woken: u64,
 }
 
 impl<K: Key> Table<K> {
-    pub(crate) fn new(config: &RibConfig) -> Self {
+    pub(crate) fn new(family: Family, config: &RibConfig) -> Self {
         Self {
+            family,
             index: (0..SHARDS).map(|_| HashTable::new()).collect(),
             hasher: FixedState::with_seed(config.seed),
             entries: Slab::new(),
             paths: Slab::new(),
+            variants: HashMap::with_hasher(FixedState::with_seed(config.seed)),
             log: Log::new(),
             multipath: (config.max_paths > 1).then(Log::new),
             peers: Vec::new(),
@@ -165,6 +173,7 @@ impl<K: Key> Table<K> {
             reaped: [0; 2],
             rescan: None,
             rescan_again: false,
+            woken: 0,
         }
     }
 
@@ -182,21 +191,43 @@ impl<K: Key> Table<K> {
     }
 
     /// The name of a prefix.
-    pub(crate) fn find(&self, key: K) -> Option<u32> {
+    pub(crate) fn find(&self, key: &K) -> Option<u32> {
         let hash = self.hasher.hash_one(key);
-        self.index[shard(hash)].find(hash, |&id| self.entries[id].key == key).copied()
+        self.index[shard(hash)].find(hash, |&id| self.entries[id].key == *key).copied()
     }
 
-    fn find_or_insert(&mut self, key: K) -> u32 {
+    fn find_or_insert(&mut self, key: &K) -> u32 {
         let hash = self.hasher.hash_one(key);
         let (entries, hasher) = (&mut self.entries, &self.hasher);
         let index = &mut self.index[shard(hash)];
-        if let Some(&id) = index.find(hash, |&id| entries[id].key == key) {
+        if let Some(&id) = index.find(hash, |&id| entries[id].key == *key) {
             return id;
         }
+        let key = key.clone();
         let id = entries.insert(Entry { paths: NONE, sole: NONE, key, state: State::NoBest, med: false });
-        index.insert_unique(hash, id, |&id| hasher.hash_one(entries[id].key));
+        index.insert_unique(hash, id, |&id| hasher.hash_one(&entries[id].key));
         id
+    }
+
+    /// The NLRI of a path, with what is only told with it.
+    pub(crate) fn nlri(&self, at: u32) -> &K {
+        let entry = || &self.entries[self.paths[at].prefix].key;
+        if K::VARIES { self.variants.get(&at).unwrap_or_else(entry) } else { entry() }
+    }
+
+    /// A path is told with this NLRI; whether it had another. The entry takes that of its only path.
+    fn put_nlri(&mut self, id: u32, at: u32, key: K) -> bool {
+        if self.nlri(at).is_same(&key) {
+            return false;
+        }
+        let alone = self.entries[id].paths == at && self.paths[at].next == NONE;
+        if alone || self.entries[id].key.is_same(&key) {
+            self.variants.remove(&at);
+            self.entries[id].key = key;
+        } else {
+            self.variants.insert(at, key);
+        }
+        true
     }
 
     /// Forgets a prefix that has no path and of which no reader has still to hear.
@@ -207,7 +238,7 @@ impl<K: Key> Table<K> {
         if entry.state != State::NoBest || entry.paths != NONE || logged {
             return;
         }
-        let hash = self.hasher.hash_one(entry.key);
+        let hash = self.hasher.hash_one(&entry.key);
         if let Ok(found) = self.index[shard(hash)].find_entry(hash, |&other| other == id) {
             found.remove();
         }
@@ -248,7 +279,7 @@ impl<K: Key> Table<K> {
     /// What a reader of the best path sees.
     pub(crate) fn seen(&self, id: u32) -> Option<Seen> {
         let seen = |path: &Path| {
-            let owner = if path.peer == LOCAL { path.path_id } else { 0 };
+            let owner = if K::VARIES || path.peer == LOCAL { path.path_id } else { 0 };
             Seen { attributes: path.attributes, peer: path.peer, owner }
         };
         self.best_path(id).map(seen)
@@ -263,10 +294,10 @@ impl<K: Key> Table<K> {
         if told.peer != LOCAL && self.is_full(told.peer) {
             return self.announce_in_place(shared, key, told);
         }
-        let id = self.find_or_insert(key);
+        let id = self.find_or_insert(&key);
         match self.find_path(id, told.peer, told.path_id) {
-            Some(path) => self.replace(shared, id, path, told),
-            None => self.add(shared, id, told),
+            Some(path) => self.replace(shared, id, path, key, told),
+            None => self.add(shared, id, key, told),
         }
     }
 
@@ -277,9 +308,9 @@ impl<K: Key> Table<K> {
 
     /// A route takes the place of one that stands, or is not stored.
     fn announce_in_place(&mut self, shared: &mut Shared, key: K, told: Told) {
-        let stands = self.find(key).and_then(|id| Some((id, self.find_path(id, told.peer, told.path_id)?)));
+        let stands = self.find(&key).and_then(|id| Some((id, self.find_path(id, told.peer, told.path_id)?)));
         match stands {
-            Some((id, path)) => self.replace(shared, id, path, told),
+            Some((id, path)) => self.replace(shared, id, path, key, told),
             None => {
                 let refused = &mut self.peer_mut(told.peer).bounds.refused;
                 *refused = refused.saturating_add(1);
@@ -298,6 +329,7 @@ impl<K: Key> Table<K> {
 
     fn add(&mut self, shared: &mut Shared, id: u32, mut told: Told) {
         told.verdict = self.within_bounds(told.peer, told.verdict, None);
+    fn add(&mut self, shared: &mut Shared, id: u32, key: K, told: Told) {
         let before = self.seen(id);
         shared.attributes.retain(told.attributes, 1);
         let generation = self.peer(told.peer).map_or(0, |peer| peer.generation);
@@ -321,6 +353,9 @@ impl<K: Key> Table<K> {
             self.paths[path].next = self.paths[first].next;
             self.paths[first].next = path;
         }
+        if K::VARIES {
+            self.put_nlri(id, path, key);
+        }
         if told.peer != LOCAL {
             self.link_newest(path);
             let peer = self.peer_mut(told.peer);
@@ -337,11 +372,13 @@ impl<K: Key> Table<K> {
         self.entries[id].med |= shared.attributes[attributes].summary.med.is_some();
     }
 
-    fn replace(&mut self, shared: &mut Shared, id: u32, path: u32, mut told: Told) {
+    fn replace(&mut self, shared: &mut Shared, id: u32, path: u32, key: K, mut told: Told) {
         told.verdict = self.within_bounds(told.peer, told.verdict, Some(self.paths[path].verdict));
         let renewed = self.renew(path, told.peer);
+        let varied = K::VARIES && self.put_nlri(id, path, key);
         let was = &self.paths[path];
-        let renamed = renewed && shared.peers.get(told.peer).is_some_and(|peer| peer.renamed);
+        let renamed =
+            varied || (renewed && shared.peers.get(told.peer).is_some_and(|peer| peer.renamed));
         if was.attributes != told.attributes || was.verdict != told.verdict || renamed {
             self.change(shared, id, path, told, renamed);
         }
@@ -369,7 +406,7 @@ impl<K: Key> Table<K> {
     }
 
     /// A route is told no more.
-    pub(crate) fn withdraw(&mut self, shared: &mut Shared, key: K, peer: u32, path_id: u32) {
+    pub(crate) fn withdraw(&mut self, shared: &mut Shared, key: &K, peer: u32, path_id: u32) {
         let Some(id) = self.find(key) else { return };
         if let Some(path) = self.find_path(id, peer, path_id) {
             self.remove_path(shared, path);
@@ -390,6 +427,9 @@ impl<K: Key> Table<K> {
             peer.accepted -= u32::from(verdict == 0);
             peer.bounds.over -= u32::from(verdict == Ineligible::OverLimit as u8);
             peer.current -= u32::from(generation == peer.generation);
+        }
+        if K::VARIES {
+            self.variants.remove(&path);
         }
         self.paths.remove(path);
         self.decide(shared, id, Touched { multipath, only: Some(NONE), ..Touched::new(before) });
@@ -512,11 +552,13 @@ mod tests {
 
     use super::*;
     use crate::attributes::AttributeSet;
+    use crate::nlri::RouteNlri;
 
     #[test]
     fn what_a_prefix_a_path_and_a_set_of_attributes_cost() {
         assert_eq!(size_of::<Entry<Ipv4Net>>(), 16);
         assert_eq!(size_of::<Entry<Ipv6Net>>(), 28);
+        assert_eq!(size_of::<Entry<RouteNlri>>(), 48);
         assert_eq!(size_of::<Path>(), 32);
         assert!(size_of::<AttributeSet>() <= 64);
     }

@@ -128,7 +128,7 @@ impl<K: Key> Table<K> {
         {
             reader.end_of_rib = EndOfRib::Sent;
             let mut out = BytesMut::new();
-            pack::end_of_rib(&mut out, K::FAMILY);
+            pack::end_of_rib(&mut out, self.family);
             chunks.push(out.freeze());
         }
     }
@@ -141,7 +141,7 @@ impl<K: Key> Table<K> {
         let Some(mut walk) = reader.refresh.filter(|_| !reader.refresh_waits()) else { return };
         if !walk.begun {
             (walk.begun, walk.end) = (true, cursor);
-            bracket(K::FAMILY, RefreshKind::BEGIN, walk.bracketed, chunks);
+            bracket(self.family, RefreshKind::BEGIN, walk.bracketed, chunks);
         }
         if walk.cursor < walk.end {
             walk.cursor =
@@ -152,7 +152,7 @@ impl<K: Key> Table<K> {
         }
         let mut refresh = Some(walk);
         if walk.finish.is_some_and(|at| cursor >= at) {
-            bracket(K::FAMILY, RefreshKind::END, walk.bracketed, chunks);
+            bracket(self.family, RefreshKind::END, walk.bracketed, chunks);
             refresh = walk.again.then(|| RefreshWalk::new(walk.bracketed));
         }
         if let Some(reader) = self.reader_mut(slot) {

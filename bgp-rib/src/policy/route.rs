@@ -40,9 +40,20 @@ impl<'a> RouteView<'a> {
     #[must_use]
     pub fn new(prefix: IpNet, attributes: AttributeBlock<'a>, owner: OwnerId) -> Self {
         let family = if let IpNet::V4(_) = prefix { Family::IPV4_UNICAST } else { Family::IPV6_UNICAST };
+        Self::of(family, Some(prefix), attributes, owner)
+    }
+
+    /// The same in any family, with the prefix where it has one.
+    #[must_use]
+    pub fn of(
+        family: Family,
+        prefix: Option<IpNet>,
+        attributes: AttributeBlock<'a>,
+        owner: OwnerId,
+    ) -> Self {
         Self {
             family,
-            prefix: Some(prefix),
+            prefix,
             attributes,
             next_hop: None,
             source: RouteSource::Local(owner),

@@ -90,6 +90,21 @@ impl<'a> NlriBlock<'a> {
     }
 }
 
+impl<'a> Nlri<'a> {
+    /// The octets as one NLRI, without a path identifier; labels are one, or go on to the bottom of the stack
+    /// (RFC 8277 §2.1). `None` where they are not exactly that.
+    #[must_use]
+    pub fn parse(family: Family, multiple_labels: bool, octets: &'a [u8]) -> Option<Self> {
+        let form = NlriForm { add_path: false, stacks: multiple_labels };
+        if judge(family, form, octets) != Judgement::Good {
+            return None;
+        }
+        let mut all = NlriBlock::checked(family, form, octets).iter();
+        let (_, one) = all.next()?;
+        all.next().is_none().then_some(one)
+    }
+}
+
 impl<'a> IntoIterator for NlriBlock<'a> {
     type Item = (PathId, Nlri<'a>);
     type IntoIter = NlriIter<'a>;
@@ -168,7 +183,7 @@ impl<'a> Shaped<'a> {
 
     fn read(&self, one: &'a [u8]) -> Option<Nlri<'a>> {
         if self.shape.is_opaque() {
-            Some(Nlri::Opaque(OpaqueNlri::new(self.family, one)))
+            Some(Nlri::Opaque(OpaqueNlri::trusted(self.family, one)))
         } else if self.shape.is_labeled() {
             read_labeled(self.family, self.form.stacks, one).map(Nlri::Labeled)
         } else if self.shape.is_vpn() {

@@ -25,7 +25,9 @@ impl<'a> OpaqueNlri<'a> {
         (rest.is_empty() && shape.flaw(one).is_none()).then_some(Self { family, octets: one })
     }
 
-    pub(super) const fn new(family: Family, octets: &'a [u8]) -> Self {
+    /// Over octets that were once one NLRI of the family. On other octets nothing panics, but what is read is of no use.
+    #[must_use]
+    pub const fn trusted(family: Family, octets: &'a [u8]) -> Self {
         Self { family, octets }
     }
 
@@ -108,6 +110,12 @@ impl<'a> NlriKey<'a> {
             *part = stretch;
         }
         Self { parts }
+    }
+
+    /// The stretches of octets, some of them empty.
+    #[must_use]
+    pub const fn stretches(&self) -> &[&'a [u8]] {
+        &self.parts
     }
 
     /// The octets in a row.
