@@ -5,9 +5,9 @@ use bytes::Bytes;
 
 use crate::export::GroupKey;
 use crate::lookup::LOOKED_AT;
+use crate::nlri::Destination;
 use crate::policy::KernelTag;
 use crate::prefix::Key;
-use crate::nlri::Destination;
 use crate::rib::{Rib, in_table};
 use crate::slab::NONE;
 use crate::table::{Shared, State, Table};

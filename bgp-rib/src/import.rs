@@ -129,7 +129,12 @@ impl Importer {
     }
 
     /// The set that takes part in the decision, and the verdict.
-    pub(crate) fn judge(&mut self, shared: &mut Shared, family: Family, prefix: Option<IpNet>) -> (AttributesId, u8) {
+    pub(crate) fn judge(
+        &mut self,
+        shared: &mut Shared,
+        family: Family,
+        prefix: Option<IpNet>,
+    ) -> (AttributesId, u8) {
         if let Some(last) = self.last.as_ref().filter(|last| last.for_all) {
             return (last.attributes, last.verdict);
         }

@@ -16,7 +16,7 @@ use crate::PeerId;
 use crate::event::Event;
 use crate::path::Path;
 use crate::prefix::Key;
-use crate::rib::{FAMILIES, Rib, on_table};
+use crate::rib::{Rib, each_table};
 use crate::table::Table;
 
 /// What a path costs beside its attributes: itself, and its share of prefix, index and log.
@@ -204,9 +204,7 @@ impl Rib {
     pub(crate) fn bound(&mut self, slot: u32) {
         let Some(peer) = self.shared.peers.get(slot) else { return };
         let limits = peer.params.limits.clone();
-        for family in FAMILIES {
-            on_table!(self, family, table => table.bound(slot, limits.of(family)));
-        }
+        each_table!(self, table => table.bound(slot, limits.of(table.family)));
         self.check_limits(slot);
     }
 
@@ -219,11 +217,10 @@ impl Rib {
         let (limits, open) = (peer.params.limits.clone(), peer.memory != LimitLevel::Exceeded);
         let mut changed = Vec::new();
         let mut readmits = false;
-        for family in FAMILIES {
-            let bounds = limits.of(family);
-            readmits |= on_table!(self, family, table => table.check_limits(slot, bounds, open, &mut changed))
-                == Some(true);
-        }
+        each_table!(self, table => {
+            let bounds = limits.of(table.family);
+            readmits |= table.check_limits(slot, bounds, open, &mut changed);
+        });
         self.check_memory(slot, limits.memory, &mut changed);
         let any = !limits.is_empty();
         if let Some(peer) = self.shared.peers.get_mut(slot) {
@@ -254,12 +251,10 @@ impl Rib {
         peer.memory = level;
         let closed = limit.keeps_out() && level == LimitLevel::Exceeded;
         let limits = peer.params.limits.clone();
-        for family in FAMILIES {
-            on_table!(self, family, table => table.close(slot, limits.of(family), closed));
-        }
+        each_table!(self, table => table.close(slot, limits.of(table.family), closed));
         if level != was {
-            let held_out =
-                FAMILIES.into_iter().map(|family| self.peer_counters(PeerId(slot), family).refused).sum();
+            let refused = |family| self.peer_counters(PeerId(slot), family).refused;
+            let held_out = self.families().iter().map(refused).sum();
             let (peer, what) = (PeerId(slot), Limited::Memory);
             changed.push(LimitEvent { peer, family: None, what, level, count, limit, held_out });
         }
@@ -269,8 +264,8 @@ impl Rib {
     #[must_use]
     pub fn peer_memory(&self, peer: PeerId) -> u64 {
         let Some(state) = self.shared.peers.get(peer.0) else { return 0 };
-        let paths: u64 =
-            FAMILIES.into_iter().map(|family| u64::from(self.peer_counters(peer, family).received)).sum();
+        let received = |family| u64::from(self.peer_counters(peer, family).received);
+        let paths: u64 = self.families().iter().map(received).sum();
         paths * PATH_COST + self.shared.attributes.account(state.account)
     }
 }
@@ -316,7 +311,7 @@ impl<K: Key> Table<K> {
             let still = *level == LimitLevel::Exceeded && !limit.has_room(count);
             let now = limit.level(count, held_out > 0 || still);
             if core::mem::replace(level, now) != now {
-                let family = Some(K::FAMILY);
+                let family = Some(self.family);
                 changed.push(LimitEvent {
                     peer: PeerId(slot),
                     family,

@@ -68,7 +68,9 @@ impl RouteNlri {
         let labels = match nlri {
             Nlri::Labeled(prefix) => prefix.labels.as_bytes().len(),
             Nlri::Vpn(prefix) => prefix.labels.as_bytes().len(),
-            Nlri::Opaque(opaque) => return Self { family, labels: 0, octets: Octets::new(opaque.as_bytes()) },
+            Nlri::Opaque(opaque) => {
+                return Self { family, labels: 0, octets: Octets::new(opaque.as_bytes()) };
+            }
             _ => 0,
         };
         scratch.clear();

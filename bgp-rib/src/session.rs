@@ -184,9 +184,7 @@ impl Rib {
                 self.shared.attributes.close_account(account);
             }
             self.shared.peers.remove(slot);
-            for family in FAMILIES {
-                on_table!(self, family, table => table.peer_mut(slot).bounds = Bounds::none());
-            }
+            each_table!(self, table => table.peer_mut(slot).bounds = Bounds::none());
             tracing::debug!(peer = slot, "nothing of the peer is left");
             self.events.push_back(Event::PeerGone(PeerId(slot)));
         }

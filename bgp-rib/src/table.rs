@@ -327,9 +327,8 @@ impl<K: Key> Table<K> {
         verdict
     }
 
-    fn add(&mut self, shared: &mut Shared, id: u32, mut told: Told) {
+    fn add(&mut self, shared: &mut Shared, id: u32, key: K, mut told: Told) {
         told.verdict = self.within_bounds(told.peer, told.verdict, None);
-    fn add(&mut self, shared: &mut Shared, id: u32, key: K, told: Told) {
         let before = self.seen(id);
         shared.attributes.retain(told.attributes, 1);
         let generation = self.peer(told.peer).map_or(0, |peer| peer.generation);
@@ -377,8 +376,7 @@ impl<K: Key> Table<K> {
         let renewed = self.renew(path, told.peer);
         let varied = K::VARIES && self.put_nlri(id, path, key);
         let was = &self.paths[path];
-        let renamed =
-            varied || (renewed && shared.peers.get(told.peer).is_some_and(|peer| peer.renamed));
+        let renamed = varied || (renewed && shared.peers.get(told.peer).is_some_and(|peer| peer.renamed));
         if was.attributes != told.attributes || was.verdict != told.verdict || renamed {
             self.change(shared, id, path, told, renamed);
         }

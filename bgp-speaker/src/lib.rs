@@ -110,7 +110,7 @@ mod tcp;
 pub use bgp_fsm::{Bfd, PeerAs, Required, State};
 pub use bgp_rib::policy;
 pub use bgp_rib::{
-    Best, HeldBack, Ineligible, NextHopMode, OwnerId, PathExplanation, PathVerdict, Policy,
+    Best, Destination, HeldBack, Ineligible, NextHopMode, OwnerId, PathExplanation, PathVerdict, Policy,
     ReaderBatch as RouteBatch, RouteAttributes, RouteChange, RouteInfo, Rung, Source, Why,
 };
 pub use bgp_wire::{Asn, ClusterId, Community, Family, FamilySet, NextHop, Role, RouterId};

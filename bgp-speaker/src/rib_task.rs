@@ -597,7 +597,7 @@ impl RibTask {
             Some(slot.cell.address)
         };
         let peers = told.peers.into_iter().filter_map(|p| Some((address(p.peer)?, p.verdict)));
-        Some(Explanation { prefix: told.prefix, paths: told.paths, peers: peers.collect() })
+        Some(Explanation { destination: told.destination, paths: told.paths, peers: peers.collect() })
     }
 
     // Counters.

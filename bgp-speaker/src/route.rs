@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use bgp_rib::{HeldBack, PageToken, PathExplanation, RouteInfo};
+use bgp_rib::{Destination, HeldBack, PageToken, PathExplanation, RouteInfo};
 use bgp_wire::{Community, Family, NextHop};
 use ipnet::IpNet;
 
@@ -111,11 +111,11 @@ pub struct RouteCursor {
     pub(crate) token: PageToken,
 }
 
-/// Everything there is to say about one prefix.
+/// Everything there is to say about one destination.
 #[derive(Debug, Clone)]
 pub struct Explanation {
-    /// The prefix.
-    pub prefix: IpNet,
+    /// Where the paths lead.
+    pub destination: Destination,
     /// Its paths, the best first, each with what became of it.
     pub paths: Vec<PathExplanation>,
     /// For each peer that is up: the next hop that it is told, or the rule that holds the route back.

@@ -45,12 +45,7 @@ impl<'a> RouteView<'a> {
 
     /// The same in any family, with the prefix where it has one.
     #[must_use]
-    pub fn of(
-        family: Family,
-        prefix: Option<IpNet>,
-        attributes: AttributeBlock<'a>,
-        owner: OwnerId,
-    ) -> Self {
+    pub fn of(family: Family, prefix: Option<IpNet>, attributes: AttributeBlock<'a>, owner: OwnerId) -> Self {
         Self {
             family,
             prefix,

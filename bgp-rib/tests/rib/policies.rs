@@ -328,7 +328,8 @@ fn a_dry_run_says_what_a_swap_then_does_and_sends_nothing() {
         changes.extend(more);
         page = next;
     }
-    let changed: Vec<_> = changes.iter().map(|change| (change.prefix, change.then.is_ok())).collect();
+    let changed: Vec<_> =
+        changes.iter().map(|change| (change.destination.prefix().unwrap(), change.then.is_ok())).collect();
     assert_eq!(changed, [(told[0], false), (told[1], true)]);
     assert_eq!(changes[0].then, Err(HeldBack::ExportPolicy));
     lab.drain_all();

@@ -138,7 +138,7 @@ pub async fn prefixes(speaker: &Speaker) -> BTreeSet<IpNet> {
     let (mut all, mut from) = (BTreeSet::new(), None);
     loop {
         let page = speaker.routes(filter.clone(), from, 1000).await.expect("the speaker runs");
-        all.extend(page.routes.iter().map(|r| r.prefix));
+        all.extend(page.routes.iter().filter_map(|r| r.destination.prefix()));
         from = page.next;
         if from.is_none() {
             return all;

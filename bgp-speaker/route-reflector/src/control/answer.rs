@@ -2,7 +2,6 @@
 
 use std::net::{IpAddr, SocketAddr};
 
-use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 
 /// `GET /status`.
@@ -134,7 +133,7 @@ impl Messages {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) struct Path {
-    pub(crate) prefix: IpNet,
+    pub(crate) prefix: String,
     pub(crate) best: bool,
     /// Its source has gone and may come back (RFC 4724).
     pub(crate) stale: bool,
@@ -158,7 +157,7 @@ pub(crate) struct Path {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) struct Explanation {
-    pub(crate) prefix: IpNet,
+    pub(crate) prefix: String,
     /// The best one first.
     pub(crate) paths: Vec<Path>,
     pub(crate) peers: Vec<Told>,

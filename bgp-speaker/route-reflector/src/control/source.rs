@@ -9,11 +9,10 @@ use std::time::Duration;
 use bgp_speaker::kernel::{FollowerStatus, RouteState};
 use bgp_speaker::metrics::SpeakerMetrics;
 use bgp_speaker::{
-    Family, MessageCounters, NegotiatedStatus, PathExplanation, PathVerdict, PeerAs, PeerStatus,
+    Destination, Family, MessageCounters, NegotiatedStatus, PathExplanation, PathVerdict, PeerAs, PeerStatus,
     RouteAttributes, RouteCursor, RouteFilter, RouteInfo, Source as Learned, Speaker, SpeakerError,
 };
 use bgp_wire::AttributeBlock;
-use ipnet::IpNet;
 use prometheus_client::encoding::text::encode;
 use prometheus_client::registry::Registry;
 
@@ -112,7 +111,7 @@ fn explanation(told: &bgp_speaker::Explanation) -> Explanation {
             Err(rule) => rule.to_string(),
         },
     });
-    Explanation { prefix: told.prefix, paths: explained(told), peers: peers.collect() }
+    Explanation { prefix: told.destination.to_string(), paths: explained(told), peers: peers.collect() }
 }
 
 /// The cluster of a reflector: its router id where none was configured (RFC 4456 §7).
@@ -203,7 +202,15 @@ fn listed(route: &RouteInfo) -> Path {
         (false, Some(why)) => format!("not eligible: {why}"),
         (false, None) => "not best".to_owned(),
     };
-    path(route.prefix, &route.source, route.path_id.0, &route.attributes, route.best, route.stale, reason)
+    path(
+        &route.destination,
+        &route.source,
+        route.path_id.0,
+        &route.attributes,
+        route.best,
+        route.stale,
+        reason,
+    )
 }
 
 fn explained(told: &bgp_speaker::Explanation) -> Vec<Path> {
@@ -223,7 +230,7 @@ fn explained(told: &bgp_speaker::Explanation) -> Vec<Path> {
     let path = |from: &PathExplanation| {
         let best = matches!(from.verdict, PathVerdict::Best);
         path(
-            told.prefix,
+            &told.destination,
             &from.source,
             from.path_id.0,
             &from.attributes,
@@ -236,7 +243,7 @@ fn explained(told: &bgp_speaker::Explanation) -> Vec<Path> {
 }
 
 fn path(
-    prefix: IpNet,
+    destination: &Destination,
     source: &Learned,
     path_id: u32,
     attributes: &RouteAttributes,
@@ -250,7 +257,7 @@ fn path(
     };
     let block = AttributeBlock::parse(&attributes.block).expect("the table keeps canonical blocks only");
     Path {
-        prefix,
+        prefix: destination.to_string(),
         best,
         stale,
         from,

@@ -61,7 +61,8 @@ async fn rows(out: &mut impl Write, mut lines: Lines) -> Result<(), Failure> {
         let done = next.is_none();
         if let Some(path) = next {
             paths += 1;
-            if last.replace(path.prefix) != Some(path.prefix) {
+            if last.as_ref() != Some(&path.prefix) {
+                last = Some(path.prefix.clone());
                 prefixes += 1;
             }
             batch.push(path);
@@ -136,7 +137,7 @@ fn row(path: &Path) -> Vec<String> {
     };
     vec![
         mark.to_owned(),
-        path.prefix.to_string(),
+        path.prefix.clone(),
         or_dash(path.next_hop.as_ref()),
         path.from.map_or_else(|| "here".to_owned(), |from| from.to_string()),
         or_dash(path.local_pref),
