@@ -3,7 +3,8 @@ use core::fmt;
 
 use crate::attributes::{
     Aggregator, AsPathView, AttributeCode, ClusterList, Communities, Context, ExtendedCommunities,
-    Ipv6ExtendedCommunities, LargeCommunities, Origin, RawAttribute, RawAttributes, aigp_metric, examine,
+    Ipv6ExtendedCommunities, LargeCommunities, Origin, RawAttribute, RawAttributes, aigp_metric,
+    canonical_flags, examine,
 };
 use crate::parse::front32;
 use crate::{Asn, PeerKind, RouterId};
@@ -42,13 +43,18 @@ const fn is_elsewhere(code: AttributeCode) -> bool {
 }
 
 impl<'a> AttributeBlock<'a> {
-    /// Checks that the octets are a canonical block.
+    /// Checks that the octets are a canonical block: flags and lengths in the one form that they have there, too.
     pub fn parse(bytes: &'a [u8]) -> Result<Self, NotCanonical> {
         let cx = Context { peer: PeerKind::Internal, four_octet_as: true };
         let mut raw = RawAttributes::new(bytes);
         let mut last = None;
         for RawAttribute { flags, code, value } in raw.by_ref() {
-            if last >= Some(code) || is_elsewhere(code) || examine(flags.0, code, value, cx).is_some() {
+            let form = flags.0 == canonical_flags(flags.0, code, value.len());
+            if last >= Some(code)
+                || is_elsewhere(code)
+                || !form
+                || examine(flags.0, code, value, cx).is_some()
+            {
                 return Err(NotCanonical { attribute: code });
             }
             last = Some(code);

@@ -129,8 +129,13 @@ impl Codec {
                 Notification::bad_message_length(header)
             });
         }
+        let least = match kind {
+            // A demarcation that is too short has an error of its own, and its subtype tells it (RFC 7313 §5).
+            MessageType::ROUTE_REFRESH if self.enhanced_refresh => HEADER_LEN,
+            _ => kind.min_len(),
+        };
         let most = if kind == MessageType::KEEPALIVE { HEADER_LEN } else { self.max_len_rx(kind) };
-        if len < kind.min_len() || len > most {
+        if len < least || len > most {
             return Err(Notification::bad_message_length(header));
         }
         Ok(Frame { kind, len })

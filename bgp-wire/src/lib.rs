@@ -78,10 +78,16 @@
 //!   caller can do that.
 //! - Confederation segments from an external peer are malformed (RFC 5065 §5); AS_SETs are accepted (RFC 9774 is policy).
 //! - LOCAL_PREF, ORIGINATOR_ID and CLUSTER_LIST from an external peer are discarded unread, whatever their flags.
-//! - MP attributes of a family that was not negotiated are passed over; the fault list says so.
+//! - MP attributes of a family that was not negotiated are passed over (RFC 4760 §6), whatever is in them; the fault list
+//!   says so.
+//! - What the standard itself says to pass over is an attribute discard as well, but [`Fault::is_malformed`] tells it from
+//!   what the sender did wrong: an operator need not hear of it.
+//! - TUNNEL_ENCAPSULATION and PREFIX_SID stay within an AS (RFC 9012 §11, RFC 8669 §5), in both directions.
+//! - NEXT_HOP in 0.0.0.0/8, multicast or broadcast is no host's; 127.0.0.0/8 and 240.0.0.0/4 are let through.
 //! - An UPDATE from an internal peer without LOCAL_PREF is accepted.
 //! - A flow specification that has its end but is malformed inside (RFC 8955 §4.2), an unknown component included, is
-//!   treated as withdrawn; a BGP-LS NLRI like that is left out alone (RFC 9552 §8.2.2).
+//!   treated as withdrawn, and so is a segment routing policy of a wrong length (RFC 9830 §5); a BGP-LS NLRI like that is
+//!   left out alone (RFC 9552 §8.2.2).
 //! - Unknown types of EVPN and other typed NLRI are shown by their octets, for a reflector to pass on (RFC 7606 §5.4).
 //!
 //! # RFCs and where they are

@@ -108,7 +108,7 @@ const MAX_CAPABILITIES: usize = MAX_LEN - 29 - 6;
 fn write_parameters(out: &mut BytesMut, list: &[u8]) {
     match u8::try_from(list.len()) {
         Ok(0) => out.put_u8(0),
-        Ok(len) if len <= EXTENDED - 3 => out.put_slice(&[len + 2, CAPABILITIES, len]),
+        Ok(len) if len <= EXTENDED - 2 => out.put_slice(&[len + 2, CAPABILITIES, len]),
         _ => {
             let len = u16::try_from(list.len()).unwrap_or(0);
             out.put_slice(&[EXTENDED, EXTENDED]);

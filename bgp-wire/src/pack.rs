@@ -1,10 +1,10 @@
 //! UPDATE messages going out: as many NLRI in each as its size allows, attributes encoded once.
 use bytes::{BufMut, BytesMut};
 
-use crate::attributes::{AttributeCode, RawAttributes, mp, next_hop};
+use crate::attributes::{AsPathView, AttributeCode, RawAttributes, mp, next_hop};
 use crate::message::patch_len;
 use crate::nlri::WriteNlri;
-use crate::{Afi, Codec, Family, HEADER_LEN, MessageType, NextHop, PathId, Safi};
+use crate::{Afi, Codec, Family, HEADER_LEN, MessageType, NextHop, PathId, PeerKind, Safi};
 
 /// What became of the routes given to [`announce`] or [`withdraw`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -15,7 +15,8 @@ pub struct Packed {
     pub routes: usize,
     /// Routes left out because not even one of them fits a message with its attributes.
     pub too_large: usize,
-    /// Routes left out because the peer would refuse them: of another family, or with a next hop the family cannot have.
+    /// Routes left out because the peer would refuse them: of another family, with a next hop the family cannot have, or
+    /// with attributes that lack ORIGIN or AS_PATH, or take confederation segments outside.
     pub refused: usize,
 }
 
@@ -35,7 +36,8 @@ pub fn announce<P: WriteNlri>(
         NextHop::V4(_) if family == Family::IPV4_UNICAST => Form::Classic,
         _ => Form::MpReach,
     };
-    let lawful = next_hop.is_sendable() && next_hop_fits(codec, family, next_hop);
+    let lawful =
+        next_hop.is_sendable() && next_hop_fits(codec, family, next_hop) && path_fits(codec, attributes);
     let message = Draft { codec, family, form, next_hop: Some(next_hop), attributes };
     message.fill(out, nlri, lawful)
 }
@@ -63,6 +65,24 @@ pub fn end_of_rib(out: &mut BytesMut, family: Family) {
             put_family(out, family);
         }
     });
+}
+
+/// Whether ORIGIN and AS_PATH are there, and no confederation segments for somebody outside (RFC 5065 §4.1).
+#[inline]
+fn path_fits(codec: &Codec, attributes: &[u8]) -> bool {
+    let mut origin = false;
+    for attribute in RawAttributes::new(attributes) {
+        match attribute.code {
+            AttributeCode::ORIGIN => origin = true,
+            AttributeCode::AS_PATH => {
+                let path = AsPathView::new(attribute.value, codec.four_octet_as);
+                let inside = codec.peer == PeerKind::Internal;
+                return origin && (inside || !path.segments().any(|s| s.kind.is_confederation()));
+            }
+            _ => {}
+        }
+    }
+    false
 }
 
 /// Whether the family may have such a next hop on this session (RFC 8950).

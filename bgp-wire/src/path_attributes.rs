@@ -1,7 +1,8 @@
 //! Path attributes as owned values, for those who make routes.
 use crate::attributes::{
-    Aggregator, AsPath, AttributeCode, AttributeFlags, Community, ExtendedCommunity, LargeCommunity, Origin,
-    RawAttribute, lasting_flags, push_attribute, push_header, push_values, push_word, wire_flags,
+    Aggregator, AsPath, AttributeCode, AttributeFlags, Community, ExtendedCommunity, LargeCommunities,
+    LargeCommunity, Origin, RawAttribute, RawAttributes, lasting_flags, push_attribute, push_header,
+    push_values, push_word, wire_flags,
 };
 use crate::parse::front32;
 use crate::{Asn, AttributeBlock, ClusterId, NotCanonical, RouterId};
@@ -89,7 +90,7 @@ pub struct PathAttributes {
     pub cluster_list: Vec<ClusterId>,
     /// EXTENDED_COMMUNITIES.
     pub extended_communities: Vec<ExtendedCommunity>,
-    /// LARGE_COMMUNITIES.
+    /// LARGE_COMMUNITIES; equal ones are sent once.
     pub large_communities: Vec<LargeCommunity>,
     /// ONLY_TO_CUSTOMER.
     pub only_to_customer: Option<Asn>,
@@ -249,10 +250,28 @@ impl PathAttributes {
                 list(out, flags, code, &self.extended_communities, |c| c.0)
             }
             AttributeCode::LARGE_COMMUNITIES => {
-                list(out, flags, code, &self.large_communities, LargeCommunity::octets)
+                let start = out.len();
+                let fits = list(out, flags, code, &self.large_communities, LargeCommunity::octets);
+                if self.large_communities.len() > 1 {
+                    once_each(out, start, flags);
+                }
+                fits
             }
             _ => word(out, self.only_to_customer.map(|asn| asn.0)),
         }
+    }
+}
+
+/// Takes out of the LARGE_COMMUNITIES behind `start` what is there more than once (RFC 8092 §3).
+fn once_each(out: &mut Vec<u8>, start: usize, flags: u8) {
+    let code = AttributeCode::LARGE_COMMUNITIES;
+    let value = RawAttributes::new(out.get(start..).unwrap_or_default()).next().map_or(&[][..], |a| a.value);
+    let communities = LargeCommunities::new(value);
+    if communities.has_duplicates() {
+        let mut unique = Vec::with_capacity(value.len());
+        communities.append_unique(&mut unique);
+        out.truncate(start);
+        push_attribute(out, flags, code, &unique);
     }
 }
 

@@ -112,6 +112,14 @@ pub struct Fault {
 }
 
 impl Fault {
+    /// Whether the sender did wrong. Otherwise the standard itself says to pass over what was sent: an attribute that
+    /// means nothing from this kind of peer (RFC 7606 §7.5, §7.9, §7.10), or routes of a family that is not spoken here
+    /// (RFC 4760 §6).
+    #[must_use]
+    pub const fn is_malformed(&self) -> bool {
+        !matches!(self.kind, FaultKind::NotExpected | FaultKind::Family)
+    }
+
     /// The UPDATE Message Error subcode of RFC 4271 §6.3.
     #[must_use]
     pub const fn subcode(&self) -> u8 {
@@ -168,22 +176,36 @@ pub(crate) struct Faults {
     list: [Option<Fault>; MAX_FAULTS],
     len: u8,
     reaction: Reaction,
+    malformed: bool,
 }
 
 impl Faults {
     pub(crate) const fn new() -> Self {
-        Self { list: [None; MAX_FAULTS], len: 0, reaction: Reaction::Accept }
+        Self { list: [None; MAX_FAULTS], len: 0, reaction: Reaction::Accept, malformed: false }
     }
 
     #[cold]
     pub(crate) fn push(&mut self, fault: Fault) {
+        let outdone = self.is_outdone(&fault);
         if let Some(slot) = self.list.get_mut(usize::from(self.len)) {
             *slot = Some(fault);
             self.len = self.len.saturating_add(1);
-        } else if let Some(last) = self.list.last_mut().filter(|_| fault.reaction > self.reaction) {
+        } else if let Some(last) = self.list.last_mut().filter(|_| outdone) {
             *last = Some(fault);
         }
         self.reaction = self.reaction.max(fault.reaction);
+        self.malformed |= fault.is_malformed();
+    }
+
+    /// Whether a fault says more than all that are listed.
+    const fn is_outdone(&self, fault: &Fault) -> bool {
+        fault.reaction as u8 > self.reaction as u8 || (fault.is_malformed() && !self.malformed)
+    }
+
+    /// Whether one of them is the sender's doing.
+    #[inline]
+    pub(crate) const fn malformed(&self) -> bool {
+        self.malformed
     }
 
     /// The strongest; of equally strong ones the first.

@@ -40,14 +40,13 @@ impl RouteRefresh {
     /// Reads the whole message. A demarcation has its length only where both speak enhanced refresh (RFC 7313 §5).
     pub(crate) fn decode(frame: &[u8], codec: &Codec) -> Result<Self, Notification> {
         let body = frame.get(HEADER_LEN..).unwrap_or_default();
-        let (rest, this) = fields(body).map_err(|_| Notification::bad_message_length(frame))?;
         let demarcation =
-            codec.enhanced_refresh && matches!(this.kind, RefreshKind::BEGIN | RefreshKind::END);
-        if demarcation && !rest.is_empty() {
+            matches!(body.get(2).copied().map(RefreshKind), Some(RefreshKind::BEGIN | RefreshKind::END));
+        if codec.enhanced_refresh && demarcation && body.len() != FIELDS {
             // RFC 7313 §5: the whole message is the data.
             return Err(Notification::invalid_refresh_length(frame));
         }
-        Ok(this)
+        fields(body).map(|(_, this)| this).map_err(|_| Notification::bad_message_length(frame))
     }
 
     /// Appends the whole message.
@@ -59,6 +58,9 @@ impl RouteRefresh {
         });
     }
 }
+
+/// Octets of a message without ORF entries.
+const FIELDS: usize = 4;
 
 fn fields(body: &[u8]) -> Parsed<'_, RouteRefresh> {
     let (rest, (afi, kind, safi)) = (be_u16, be_u8, be_u8).parse(body)?;

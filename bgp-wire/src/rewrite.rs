@@ -50,8 +50,8 @@ pub struct Rewrite {
     pub cluster_list: ClusterEdit,
     /// ONLY_TO_CUSTOMER.
     pub only_to_customer: Edit<Asn>,
-    /// Leave behind what stays within an AS: AIGP (RFC 7311 §3.3), PREFIX_SID (RFC 8669 §5), and the extended communities
-    /// of both kinds that are not transitive (RFC 4360 §6).
+    /// Leave behind what stays within an AS: AIGP (RFC 7311 §3.3), PREFIX_SID (RFC 8669 §5), TUNNEL_ENCAPSULATION
+    /// (RFC 9012 §11), and the extended communities of both kinds that are not transitive (RFC 4360 §6).
     pub leaves_as: bool,
     /// The peer reads AS numbers of two octets: AS_TRANS, AS4_PATH and AS4_AGGREGATOR where needed (RFC 6793 §4.2.2).
     pub two_octet_as: bool,
@@ -202,6 +202,7 @@ impl Rewrite {
         set.insert_if(AttributeCode::IPV6_EXTENDED_COMMUNITIES, self.leaves_as);
         set.insert_if(AttributeCode::AIGP, self.leaves_as);
         set.insert_if(AttributeCode::PREFIX_SID, self.leaves_as);
+        set.insert_if(AttributeCode::TUNNEL_ENCAPSULATION, self.leaves_as);
         set
     }
 
@@ -252,7 +253,7 @@ impl Rewrite {
             AttributeCode::IPV6_EXTENDED_COMMUNITIES => {
                 received.is_none_or(|a| push_transitive::<20>(out, flags, code, a.value))
             }
-            AttributeCode::AIGP | AttributeCode::PREFIX_SID => true,
+            AttributeCode::AIGP | AttributeCode::PREFIX_SID | AttributeCode::TUNNEL_ENCAPSULATION => true,
             _ => word(out, self.only_to_customer.map(|asn| asn.0)),
         };
         if fits { Ok(()) } else { Err(TooLong { attribute: code }) }

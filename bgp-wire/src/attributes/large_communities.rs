@@ -1,5 +1,6 @@
 //! LARGE_COMMUNITIES (RFC 8092; errors §6: treat-as-withdraw).
 use core::fmt;
+use std::collections::BTreeSet;
 
 use super::list::value_list;
 use super::{Context, Row, multiple};
@@ -15,6 +16,33 @@ pub(crate) fn check(value: &[u8], _: Context) -> Result<(), FaultKind> {
 value_list! {
     /// Large communities, in the order received.
     LargeCommunities of LargeCommunity, 12, LargeCommunity::decode
+}
+
+/// Lists up to this long, which nearly all are, are looked through for each of their values; longer ones are put in order.
+const SHORT: usize = 16;
+
+impl LargeCommunities<'_> {
+    /// Whether a value is there twice. That must not be sent, and is silently mended on receipt (RFC 8092 §3).
+    #[inline]
+    pub(crate) fn has_duplicates(&self) -> bool {
+        match self.0.as_chunks::<12>().0 {
+            [] | [_] => false,
+            values if values.len() <= SHORT => {
+                values.iter().enumerate().any(|(at, value)| values.iter().take(at).any(|v| v == value))
+            }
+            values => values.iter().collect::<BTreeSet<_>>().len() < values.len(),
+        }
+    }
+
+    /// Appends each value once, where it stands first.
+    pub(crate) fn append_unique(&self, out: &mut Vec<u8>) {
+        let mut seen = BTreeSet::new();
+        for value in self.0.as_chunks::<12>().0 {
+            if seen.insert(value) {
+                out.extend_from_slice(value);
+            }
+        }
+    }
 }
 
 /// A large community; shown as `65000:1:2` (RFC 8092 §5).

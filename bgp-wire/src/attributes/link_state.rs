@@ -6,5 +6,10 @@ pub(crate) const ROW: Row = Row::OPTIONAL.discard();
 
 #[inline(always)]
 pub(crate) fn check(value: &[u8], _: Context) -> Result<(), FaultKind> {
-    if tlv::all(value, tlv::tlv16, |_, _| true) { Ok(()) } else { Err(FaultKind::Length) }
+    // RFC 7606 §4: nothing says that it may be empty.
+    if !value.is_empty() && tlv::all(value, tlv::tlv16, |_, _| true) {
+        Ok(())
+    } else {
+        Err(FaultKind::Length)
+    }
 }

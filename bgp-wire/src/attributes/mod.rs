@@ -46,5 +46,7 @@ pub use raw::{AttributeFlags, RawAttribute};
 pub(crate) use aigp::metric as aigp_metric;
 pub(crate) use as_path::{SegmentWriter, merge_as4_path};
 pub(crate) use raw::RawAttributes;
-pub(crate) use row::{Context, Row, Source, exactly, examine, lasting_flags, multiple, wire_flags};
+pub(crate) use row::{
+    Context, Row, Source, canonical_flags, exactly, examine, lasting_flags, multiple, wire_flags,
+};
 pub(crate) use write::{patched_attribute, push_attribute, push_header, push_values, push_word};

@@ -7,9 +7,15 @@ pub(crate) const ROW: Row = Row { source: Source::InternalPeers, ..Row::OPTIONAL
 
 /// The Label-Index TLV (RFC 8669 §3.1).
 const LABEL_INDEX: u8 = 1;
+/// The Originator SRGB TLV: flags, then ranges of six octets (RFC 8669 §3.2).
+const ORIGINATOR_SRGB: u8 = 3;
 
 #[inline(always)]
 pub(crate) fn check(value: &[u8], _: Context) -> Result<(), FaultKind> {
-    let good = |kind, index: &[u8]| kind != LABEL_INDEX || index.len() == 7;
+    let good = |kind, value: &[u8]| match kind {
+        LABEL_INDEX => value.len() == 7,
+        ORIGINATOR_SRGB => value.len() >= 8 && value.len() % 6 == 2,
+        _ => true,
+    };
     if !value.is_empty() && tlv::all(value, tlv::tlv8, good) { Ok(()) } else { Err(FaultKind::Length) }
 }

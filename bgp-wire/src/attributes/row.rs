@@ -154,6 +154,14 @@ pub(crate) const fn lasting_flags(flags: u8, code: AttributeCode) -> u8 {
     flags & if own & both == both { both | AttributeFlags::PARTIAL } else { both }
 }
 
+/// The one flags octet that an attribute of so many octets has in a canonical block: what lasts, and the shortest length
+/// field.
+#[inline]
+pub(crate) const fn canonical_flags(flags: u8, code: AttributeCode, len: usize) -> u8 {
+    let long = if len > u8::MAX as usize { AttributeFlags::EXTENDED_LENGTH } else { 0 };
+    lasting_flags(flags, code) | long
+}
+
 /// RFC 4271 §6.3: a well-known attribute must be known. RFC 7606 leaves that as it was.
 const fn unknown(flags: u8) -> Option<(FaultKind, Reaction)> {
     if flags & OPTIONAL == 0 { Some((FaultKind::UnknownWellKnown, Reaction::SessionReset)) } else { None }

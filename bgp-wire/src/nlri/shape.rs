@@ -19,6 +19,8 @@ enum End {
     Bits,
     /// So many octets, then a length field of so many octets that counts the octets behind it.
     Length { before: usize, width: usize },
+    /// One octet of length, then one that says how many octets the key has behind the type (RFC 9871 §2.9.2).
+    Car,
     /// One octet of length, or two from 240 on (RFC 8955 §4.1).
     FlowSpec,
 }
@@ -36,6 +38,8 @@ enum Inside {
     Opaque,
     /// The order and form of the components, behind so many octets (RFC 8955).
     FlowSpec { before: usize, ipv6: bool },
+    /// That there are so many bits (RFC 9830 §2.1).
+    Exactly(u8),
     /// That the TLVs, behind so many octets, are whole (RFC 9552).
     LinkState(usize),
 }
@@ -100,8 +104,10 @@ impl Shape {
             (25, 70) => keyed(length(1, 1), Key::Evpn),
             (16388, 71 | 80) => link_state_nlri(0),
             (16388, 72) => link_state_nlri(8),
-            (1 | 2, 73) => bits(Inside::Opaque),
-            (1 | 2, 83 | 84) => keyed(length(0, 1), Key::Car),
+            // Distinguisher, color, endpoint (RFC 9830 §2.1).
+            (1, 73) => bits(Inside::Exactly(96)),
+            (2, 73) => bits(Inside::Exactly(192)),
+            (1 | 2, 83 | 84) => Self { end: End::Car, inside: Inside::Opaque, key: Key::Car },
             // Architecture, type of two octets, length (draft-ietf-bess-mup-safi §3.1).
             (1 | 2, 85) => keyed(length(3, 1), Key::Mup),
             (1 | 2, 133) => flow(Inside::FlowSpec { before: 0, ipv6: family.afi.0 == 2 }),
@@ -133,6 +139,7 @@ impl Shape {
             End::Length { before, .. } => {
                 (before.checked_add(2)?, usize::from(front16(octets.get(before..)?)?))
             }
+            End::Car => (1, car_length(octets)?),
             End::FlowSpec => flowspec::length(octets)?,
         };
         octets.split_at_checked(header.checked_add(len)?)
@@ -144,6 +151,8 @@ impl Shape {
             Inside::FlowSpec { before, ipv6 } => {
                 (!flowspec::is_whole(one, before, ipv6)).then_some(Flaw::Withdraw)
             }
+            // Its end is known, so it can be withdrawn (RFC 9830 §5).
+            Inside::Exactly(bits) => (one.first() != Some(&bits)).then_some(Flaw::Withdraw),
             Inside::LinkState(before) => (!link_state::is_whole(one, before)).then_some(Flaw::Discard),
             _ => None,
         }
@@ -194,6 +203,12 @@ fn evpn_key(one: &[u8]) -> Option<NlriKey<'_>> {
         [8] => NlriKey::of(&[kind, value.split_last_chunk::<6>()?.0]),
         _ => NlriKey::of(&[kind, value]),
     })
+}
+
+/// The length, where the key fits it: it is relied upon to withdraw what is malformed (RFC 9871 §2.11).
+fn car_length(octets: &[u8]) -> Option<usize> {
+    let [len, key, ..] = octets else { return None };
+    (usize::from(*len) >= usize::from(*key).saturating_add(2)).then_some(usize::from(*len))
 }
 
 /// Length, length of the key, type, key; what follows are TLVs (RFC 9871 §2.9.2).

@@ -2,8 +2,9 @@
 use super::UpdateView;
 use crate::Asn;
 use crate::attributes::{
-    Aggregator, AsPathView, AttributeCode, AttributeFlags, RawAttribute, RawAttributes, SegmentWriter,
-    lasting_flags, merge_as4_path, patched_attribute, push_attribute, wire_flags,
+    Aggregator, AsPathView, AttributeCode, AttributeFlags, LargeCommunities, RawAttribute, RawAttributes,
+    SegmentWriter, canonical_flags, lasting_flags, merge_as4_path, patched_attribute, push_attribute,
+    wire_flags,
 };
 
 impl UpdateView<'_> {
@@ -12,7 +13,7 @@ impl UpdateView<'_> {
     /// Codes ascend, each at most once; NEXT_HOP and the MP attributes are left out; AS numbers have four octets,
     /// AS4_PATH and AS4_AGGREGATOR merged in (RFC 6793 §4.2.3); lengths are in their shortest form; unknown optional
     /// transitive attributes have Partial set, unknown non-transitive ones are gone (RFC 4271 §5); Partial is nowhere that
-    /// it must not be (RFC 4271 §4.3).
+    /// it must not be (RFC 4271 §4.3); of equal large communities one is left (RFC 8092 §3).
     pub fn canonical_attributes(&self, out: &mut Vec<u8>) {
         if self.index().ascending { self.canonical_runs(out) } else { self.canonical_sorted(out) }
     }
@@ -43,15 +44,14 @@ impl UpdateView<'_> {
     #[inline]
     fn stays(&self, attribute: &RawAttribute<'_>) -> bool {
         let RawAttribute { flags, code, value } = attribute;
-        let long = value.len() > usize::from(u8::MAX);
-        let form = if long { AttributeFlags::EXTENDED_LENGTH } else { 0 };
         let known = match *code {
             AttributeCode::NEXT_HOP | AttributeCode::MP_REACH_NLRI | AttributeCode::MP_UNREACH_NLRI => false,
             AttributeCode::AS_PATH | AttributeCode::AGGREGATOR => self.index().four_octet_as,
             AttributeCode::AS4_PATH | AttributeCode::AS4_AGGREGATOR => false,
+            AttributeCode::LARGE_COMMUNITIES => !LargeCommunities::new(value).has_duplicates(),
             _ => wire_flags(*code).is_some(),
         };
-        known && lasting_flags(flags.0, *code) | form == flags.0 && self.index().shows_or_high(*code)
+        known && canonical_flags(flags.0, *code, value.len()) == flags.0 && self.index().shows_or_high(*code)
     }
 
     /// The same for attributes that came out of order: 256 codes are few enough for a table.
@@ -80,6 +80,11 @@ impl UpdateView<'_> {
             AttributeCode::AS_PATH if !self.index().four_octet_as => return self.merged_path(out),
             AttributeCode::AGGREGATOR if !self.index().four_octet_as => {
                 return self.merged_aggregator(flags, out);
+            }
+            AttributeCode::LARGE_COMMUNITIES => {
+                let flags = lasting_flags(flags.0, code);
+                patched_attribute(out, flags, code, |out| LargeCommunities::new(value).append_unique(out));
+                return;
             }
             // A malformed value inside is no reason to keep the unused bits.
             _ if wire_flags(code).is_some() => lasting_flags(flags.0, code),

@@ -6,7 +6,7 @@ use bytes::BytesMut;
 use super::UpdateView;
 use super::index::Block;
 use crate::attributes::{
-    AttributeCode, AttributeFlags, RawAttribute, RawAttributes, lasting_flags, wire_flags,
+    AttributeCode, AttributeFlags, LargeCommunities, RawAttribute, RawAttributes, lasting_flags, wire_flags,
 };
 use crate::message::{HEADER_LEN, MessageType};
 use crate::{Afi, ClusterId, Codec, Family, NextHop, PeerKind, Reaction, RouterId};
@@ -27,6 +27,8 @@ pub struct Reflection {
 pub enum NotReflected {
     /// It has faults, so that what it shows is less than its octets.
     Faulty,
+    /// It has the same large community twice, which must not be sent (RFC 8092 §3).
+    Redundant,
     /// It has attributes that are unknown, which are to be marked or left out (RFC 4271 §5).
     Unknown,
     /// An attribute has flag bits that must be 0 when sent (RFC 4271 §4.3).
@@ -43,6 +45,7 @@ impl fmt::Display for NotReflected {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Faulty => "the message has faults: rebuild it from what it shows",
+            Self::Redundant => "a large community is there twice: rebuild the message",
             Self::Unknown => "unknown attributes are to be marked: rebuild the message",
             Self::Flags => "flag bits are to be cleared: rebuild the message",
             Self::Form => "the receiver reads another form: rebuild the message",
@@ -170,6 +173,9 @@ fn splice(section: &[u8]) -> Result<Splice<'_>, NotReflected> {
             AttributeCode::CLUSTER_LIST => {
                 place = Some((at, end));
                 found.clusters = value;
+            }
+            AttributeCode::LARGE_COMMUNITIES if LargeCommunities::new(value).has_duplicates() => {
+                return Err(NotReflected::Redundant);
             }
             _ if code > AttributeCode::CLUSTER_LIST => place = place.or(Some((at, at))),
             _ => {}

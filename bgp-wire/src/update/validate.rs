@@ -309,7 +309,7 @@ impl<'a> Pass<'a> {
         let Some(family) = mp::family(value) else {
             return self.mp_fault(code, value, FaultKind::Length, at);
         };
-        self.mp_reaches = mp::split_reach(value).is_none_or(|parts| !parts.nlri.is_empty());
+        self.mp_reaches = mp::split_reach(value).is_some_and(|parts| !parts.nlri.is_empty());
         if !self.is_read(family) {
             return self.fault(code, FaultKind::Family, Reaction::AttributeDiscard, at);
         }

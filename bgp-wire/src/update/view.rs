@@ -60,6 +60,14 @@ impl<'a> UpdateView<'a> {
         self.index.reaction()
     }
 
+    /// Whether the sender did wrong, as opposed to sending what the standard says to pass over: see
+    /// [`Fault::is_malformed`].
+    #[inline]
+    #[must_use]
+    pub const fn is_malformed(&self) -> bool {
+        self.index.faults.malformed()
+    }
+
     /// The faults, in the order found; of many, the first few.
     pub fn faults(&self) -> impl Iterator<Item = Fault> + use<> {
         self.index.faults.iter()

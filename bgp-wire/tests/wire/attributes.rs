@@ -233,3 +233,45 @@ fn a_block_out_of_order_or_with_a_next_hop_is_not_canonical() {
     // Unchecked, damaged octets read as absent.
     assert_eq!(AttributeBlock::trusted(&[0x80, 4, 3, 0, 0, 0]).med(), None);
 }
+
+/// RFC 8092 §3.
+#[test]
+fn equal_large_communities_are_left_once() {
+    let codec = Codec { extended_message: true, ..external() };
+    let (one, two) = ([1u8; 12], [2u8; 12]);
+    let several =
+        |n: u32| (0..n).flat_map(|i| [[0; 4], [0; 4], i.to_be_bytes()].concat()).collect::<Vec<_>>();
+    for (received, left) in [
+        ([one, two, one, one, two].concat(), [one, two].concat()),
+        ([several(400), several(300)].concat(), several(400)),
+        ([several(20), vec![]].concat(), several(20)),
+    ] {
+        let mut attributes = mandatory();
+        attributes.push(attribute(0xe0, 32, &received));
+        let block = canonical(&codec, &attributes);
+        let block = AttributeBlock::parse(&block).unwrap();
+        let attribute = block.get(AttributeCode::LARGE_COMMUNITIES).unwrap();
+        assert_eq!((attribute.value, attribute.flags.is_partial()), (&left[..], true));
+        // The same out of order, and from values.
+        attributes.reverse();
+        assert_eq!(canonical(&codec, &attributes), block.as_bytes());
+        let mut values = PathAttributes::from_block(block);
+        values.large_communities.extend_from_within(..);
+        let mut encoded = vec![];
+        values.encode_block(&mut encoded).unwrap();
+        assert_eq!(encoded, block.as_bytes());
+    }
+}
+
+#[test]
+fn a_block_has_one_form() {
+    let parsed = |attribute: &[u8]| AttributeBlock::parse(attribute).map(|_| ());
+    let refused = |code| Err(NotCanonical { attribute: AttributeCode(code) });
+    assert_eq!(parsed(&[0x40, 1, 1, 0]), Ok(()));
+    assert_eq!(parsed(&[0x60, 1, 1, 0]), refused(1), "Partial on a well-known attribute");
+    assert_eq!(parsed(&[0xa0, 4, 4, 0, 0, 0, 1]), refused(4), "Partial on a non-transitive attribute");
+    assert_eq!(parsed(&[0xe0, 8, 4, 0, 0, 0, 1]), Ok(()));
+    assert_eq!(parsed(&[0x41, 1, 1, 0]), refused(1), "unused bits");
+    assert_eq!(parsed(&[0x50, 1, 0, 1, 0]), refused(1), "a longer length field than needed");
+    assert_eq!(parsed(&[&[0xd0, 8, 1, 4][..], &[1; 260]].concat()), Ok(()));
+}

@@ -107,11 +107,15 @@ fn label_stacks_are_read_to_their_bottom_where_negotiated() {
     // A peer that reads one label is not sent two.
     let mut out = BytesMut::new();
     let next_hop = NextHop::V4([10, 0, 0, 1].into());
-    let packed = announce(&mut out, &session(family), family, &next_hop, &[], [(PathId(0), prefix)]);
+    let packed =
+        announce(&mut out, &session(family), family, &next_hop, &attributes(), [(PathId(0), prefix)]);
     assert_eq!((packed.routes, packed.refused), (0, 1));
     let unclosed = LabeledPrefix { labels: LabelStack::EMPTY, ..prefix };
-    assert_eq!(announce(&mut out, &codec, family, &next_hop, &[], [(PathId(0), unclosed)]).refused, 1);
-    let packed = announce(&mut out, &codec, family, &next_hop, &[], [(PathId(0), prefix)]);
+    assert_eq!(
+        announce(&mut out, &codec, family, &next_hop, &attributes(), [(PathId(0), unclosed)]).refused,
+        1
+    );
+    let packed = announce(&mut out, &codec, family, &next_hop, &attributes(), [(PathId(0), prefix)]);
     assert_eq!(packed.routes, 1);
 }
 
@@ -371,4 +375,23 @@ fn a_malformed_link_state_nlri_is_left_out_alone() {
     assert_eq!(outcome, Reaction::AttributeDiscard);
     assert_eq!(texts, [node.replace(' ', "")]);
     bad(family, "0001 000e 02 0000000000000000 0100 0000", Reaction::AfiSafiDisable);
+}
+
+#[test]
+fn a_color_aware_route_must_hold_its_key() {
+    let family = Family::IPV4_CAR;
+    good(family, "0b 08 01 18 0a0000 00000064 05", "0b0801180a00000000006405");
+    bad(family, "0b 0a 01 18 0a0000 00000064 05", Reaction::AfiSafiDisable);
+    bad(family, "01 00", Reaction::AfiSafiDisable);
+    bad(family, "02 00 01 01", Reaction::AfiSafiDisable);
+}
+
+#[test]
+fn a_segment_routing_policy_of_another_length_is_treated_as_withdrawn() {
+    let short = "40 00000001 00000064";
+    assert_eq!(shown(Family::IPV4_SR_POLICY, short), (Reaction::TreatAsWithdraw, vec![]));
+    let four = "60 00000001 00000064 0a000001";
+    assert_eq!(shown(Family::IPV6_SR_POLICY, four), (Reaction::TreatAsWithdraw, vec![]));
+    let six = "c0 00000001 00000064 20010db8000000000000000000000001";
+    good(Family::IPV6_SR_POLICY, six, &six.replace(' ', ""));
 }

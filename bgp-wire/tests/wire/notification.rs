@@ -120,3 +120,17 @@ fn without_enhanced_refresh_the_reserved_octet_is_no_error() {
         assert_eq!(refresh.family, Family::IPV4_UNICAST);
     }
 }
+
+#[test]
+fn a_demarcation_that_is_too_short_has_its_own_error() {
+    let enhanced = Codec { enhanced_refresh: true, ..external() };
+    let error = |codec: &Codec, body: &str| {
+        let m = message(5, &hex(body));
+        let n = codec.decode(&Bytes::from(m.clone())).unwrap_err();
+        (n.code.0, n.subcode, n.data == m)
+    };
+    assert_eq!(error(&enhanced, "0001 01"), (7, 1, true));
+    assert_eq!(error(&enhanced, "0001 00"), (1, 2, false), "a request is a message like others");
+    assert_eq!(error(&enhanced, "0001"), (1, 2, false));
+    assert_eq!(error(&external(), "0001 01"), (1, 2, false));
+}

@@ -145,3 +145,18 @@ fn a_role_is_one_octet() {
     let open = decode(&message(1, &hex("04 fde8 005a 0a000001 05  02 03 09 01 03"))).unwrap();
     assert_eq!(open.capabilities, [Capability::Role(Role::CUSTOMER)]);
 }
+
+/// RFC 9072 §2: the extended format is for what does not fit 255 octets.
+#[test]
+fn as_many_capabilities_as_one_octet_counts_go_out_in_the_old_format() {
+    let with = |octets: usize| {
+        let mut open = Open::new(Asn(65000), 90, RouterId(1));
+        let value = vec![7; octets - 2].into();
+        open.capabilities = vec![Capability::Unknown { code: CapabilityCode(222), value }];
+        let bytes = encode(&open);
+        assert_eq!(decode(&bytes).unwrap(), open);
+        (bytes[28], bytes[29])
+    };
+    assert_eq!(with(253), (255, 2));
+    assert_eq!(with(254), (255, 255));
+}

@@ -161,3 +161,20 @@ fn no_routes_make_no_message() {
     );
     assert!(out.is_empty());
 }
+
+#[test]
+fn attributes_that_no_peer_takes_are_refused() {
+    let refused = |codec: &Codec, attributes: &[u8]| {
+        let mut out = BytesMut::new();
+        let packed = announce(&mut out, codec, Family::IPV4_UNICAST, &V4, attributes, nets(2));
+        assert_eq!(out.is_empty(), packed.routes == 0);
+        packed.refused
+    };
+    assert_eq!(refused(&external(), &[]), 2);
+    assert_eq!(refused(&external(), &hex("40 01 01 00")), 2);
+    assert_eq!(refused(&external(), &hex("40 02 00")), 2);
+    // Member ASes of a confederation are told within it (RFC 5065 §4.1).
+    let path = hex("40 01 01 00  40 02 0c 02 01 0000fde9 03 01 0000fde8");
+    assert_eq!(refused(&external(), &path), 2);
+    assert_eq!(refused(&crate::build::internal(), &path), 0);
+}

@@ -122,3 +122,13 @@ fn an_owned_copy_of_a_view_is_the_message() {
     assert_eq!(owned.as_bytes(), &frame);
     assert!(owned.view().reach().eq(internal().decode_update(&frame).unwrap().reach()));
 }
+
+#[test]
+fn a_large_community_that_is_there_twice_is_not_sent_twice() {
+    let with = |value: &[u8]| {
+        let received = update(&[], &[&mandatory()[..], &[attribute(0xc0, 32, value)]].concat(), &NET);
+        reflected(&internal(), &internal(), &received)
+    };
+    assert_eq!(with(&[1; 24]), Err(NotReflected::Redundant));
+    assert!(with(&[[1; 12], [2; 12]].concat()).is_ok());
+}

@@ -98,6 +98,7 @@ fn what_belongs_to_an_as_stays_in_it() {
     let mut from = PathAttributes {
         extended_communities: vec![bandwidth, target, bandwidth],
         other: vec![
+            other(0xc0, AttributeCode::TUNNEL_ENCAPSULATION, &[0, 8, 0, 1, 1]),
             other(0xc0, ipv6_communities, &[ipv6(0x40), ipv6(0x00)].concat()),
             other(0x80, aigp, &[1, 0, 11, 0, 0, 0, 0, 0, 0, 0, 9]),
             other(0xc0, sid, &[1, 0, 7, 0, 0, 0, 0, 0, 0, 9]),
@@ -160,7 +161,7 @@ fn through_two_octet_peer(from: &PathAttributes, prepend: Option<(Asn, u8)>) -> 
     let how = Rewrite { prepend, two_octet_as: true, ..Rewrite::default() };
     let mut out = Vec::new();
     rewrite(AttributeBlock::parse(&block(from)).unwrap(), &how, &mut out).unwrap();
-    let codec = Codec { four_octet_as: false, ..crate::build::internal() };
+    let codec = Codec { four_octet_as: false, extended_message: true, ..crate::build::internal() };
     let frame = update(&[], &[out, next_hop()], &NET);
     let view = codec.decode_update(&frame).unwrap();
     assert_eq!(view.outcome().to_string(), "accept");
@@ -199,4 +200,53 @@ fn a_list_that_would_not_fit_its_length_field_is_reported() {
     let result = rewrite(AttributeBlock::parse(&bytes).unwrap(), &how, &mut out);
     assert_eq!(result, Err(TooLong { attribute: AttributeCode::CLUSTER_LIST }));
     assert!(out.is_empty());
+}
+
+/// Paths around the 255 numbers of a segment, with numbers that need four octets: each form has whole segments, and the
+/// two put together are the path.
+#[test]
+fn long_paths_reach_a_two_octet_peer_whole() {
+    let large = |n: u32| (0..n).map(|i| Asn(if i % 3 == 0 { 4_200_000_000 + i } else { 64_512 + i }));
+    for length in [1, 254, 255, 256, 509, 510, 511, 512] {
+        for times in [0, 1, 2, 255] {
+            let from =
+                PathAttributes { as_path: AsPath::sequence(large(length)), ..PathAttributes::default() };
+            let (back, codes) = through_two_octet_peer(&from, Some((Asn(4_200_100_000), times)));
+            let path: Vec<_> = back.as_path.segments.iter().flat_map(|s| s.asns.clone()).collect();
+            let own = std::iter::repeat_n(Asn(4_200_100_000), times.into());
+            assert!(path.into_iter().eq(own.chain(large(length))), "{length} {times}");
+            assert!(codes.contains(&17));
+        }
+    }
+}
+
+#[test]
+fn sets_and_confederations_reach_a_two_octet_peer_as_they_are() {
+    let segment = |kind, asns: &[u32]| PathSegment { kind, asns: asns.iter().copied().map(Asn).collect() };
+    use SegmentKind::{ConfedSequence, ConfedSet, Sequence, Set};
+    for segments in [
+        vec![segment(Set, &[4_200_000_000, 1])],
+        vec![segment(ConfedSequence, &[64_512]), segment(Sequence, &[4_200_000_000, 2])],
+        vec![
+            segment(ConfedSet, &[64_512, 64_513]),
+            segment(Set, &[4_200_000_000, 2]),
+            segment(Sequence, &[3]),
+        ],
+        vec![
+            segment(Sequence, &[1, 4_200_000_000]),
+            segment(Set, &[2, 3]),
+            segment(Sequence, &[4_200_000_009]),
+        ],
+    ] {
+        let from = PathAttributes { as_path: AsPath { segments }, ..PathAttributes::default() };
+        assert_eq!(through_two_octet_peer(&from, None).0, from);
+    }
+}
+
+#[test]
+fn a_confederation_segment_at_the_front_gets_a_sequence_in_its_place() {
+    let confed = PathSegment { kind: SegmentKind::ConfedSequence, asns: vec![Asn(64_512); 255] };
+    let from = PathAttributes { as_path: AsPath { segments: vec![confed] }, ..PathAttributes::default() };
+    let to = rewritten(&from, &Rewrite { prepend: Some((Asn(65000), 2)), ..Rewrite::default() });
+    assert_eq!(to.as_path, AsPath::sequence([Asn(65000), Asn(65000)]));
 }

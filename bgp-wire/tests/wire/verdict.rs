@@ -54,6 +54,9 @@ fn rows() -> Vec<Row> {
         both("NEXT_HOP, 0.0.0.0", a(0x40, 3, &[0, 0, 0, 0]), WITHDRAW),
         both("NEXT_HOP, multicast", a(0x40, 3, &[224, 0, 0, 5]), WITHDRAW),
         both("NEXT_HOP, broadcast", a(0x40, 3, &[255; 4]), WITHDRAW),
+        both("NEXT_HOP, this network", a(0x40, 3, &[0, 0, 0, 1]), WITHDRAW),
+        both("NEXT_HOP, optional", a(0xc0, 3, &[10, 0, 0, 1]), WITHDRAW),
+        both("NEXT_HOP, loopback is a host", a(0x40, 3, &[127, 0, 0, 1]), ACCEPT),
         both("MULTI_EXIT_DISC, length", a(0x80, 4, &[0; 3]), WITHDRAW),
         both("MULTI_EXIT_DISC, transitive", a(0xc0, 4, &[0; 4]), WITHDRAW),
         ("LOCAL_PREF", a(0x40, 5, &[0; 4]), DISCARD, ACCEPT),
@@ -64,6 +67,13 @@ fn rows() -> Vec<Row> {
         both("AGGREGATOR", a(0xc0, 7, &[0, 0, 0, 1, 10, 0, 0, 1]), ACCEPT),
         both("AGGREGATOR, two-octet form", a(0xc0, 7, &[0, 1, 10, 0, 0, 1]), DISCARD),
         both("AGGREGATOR, AS 0", a(0xc0, 7, &[0, 0, 0, 0, 10, 0, 0, 1]), DISCARD),
+        both("COMMUNITIES with two octets of length", [&[0xd0, 8, 0, 4][..], &[0; 4]].concat(), ACCEPT),
+        both(
+            "COMMUNITIES with two octets of length, wrong",
+            [&[0xd0, 8, 0, 5][..], &[0; 5]].concat(),
+            WITHDRAW,
+        ),
+        both("COMMUNITIES, unused flags", a(0xcf & !0x10, 8, &[0; 4]), ACCEPT),
         both("COMMUNITIES, empty", a(0xc0, 8, &[]), WITHDRAW),
         both("COMMUNITIES, length", a(0xc0, 8, &[0; 6]), WITHDRAW),
         both("COMMUNITIES, not transitive", a(0x80, 8, &[0; 4]), WITHDRAW),
@@ -77,18 +87,39 @@ fn rows() -> Vec<Row> {
         both("AS4_PATH between four-octet speakers", a(0xc0, 17, &[2, 1, 0, 0, 0, 1]), DISCARD),
         both("AS4_AGGREGATOR between four-octet speakers", a(0xc0, 18, &[0; 8]), DISCARD),
         both("PMSI_TUNNEL, length", a(0xc0, 22, &[0; 4]), WITHDRAW),
-        both("TUNNEL_ENCAPSULATION, cut short", a(0xc0, 23, &[0, 8, 0, 5, 1]), WITHDRAW),
+        ("TUNNEL_ENCAPSULATION", a(0xc0, 23, &[0, 8, 0, 1, 1]), DISCARD, ACCEPT),
+        ("TUNNEL_ENCAPSULATION, cut short", a(0xc0, 23, &[0, 8, 0, 5, 1]), DISCARD, WITHDRAW),
+        ("TUNNEL_ENCAPSULATION, empty", a(0xc0, 23, &[]), DISCARD, WITHDRAW),
         both("IPv6 extended communities, length", a(0xc0, 25, &[0; 21]), WITHDRAW),
         ("AIGP", a(0x80, 26, &[1, 0, 11, 0, 0, 0, 0, 0, 0, 0, 9]), DISCARD, ACCEPT),
+        both("AIGP, empty", a(0x80, 26, &[]), DISCARD),
+        ("AIGP, another TLV only", a(0x80, 26, &[9, 0, 3]), DISCARD, ACCEPT),
         both("AIGP, length", a(0x80, 26, &[1, 0, 10, 0, 0, 0, 0, 0, 0, 9]), DISCARD),
         both("AIGP, TLV length below its header", a(0x80, 26, &[9, 0, 2]), DISCARD),
         both("AIGP, transitive", a(0xc0, 26, &[1, 0, 11, 0, 0, 0, 0, 0, 0, 0, 9]), DISCARD),
+        both("BGP-LS, empty", a(0x80, 29, &[]), DISCARD),
+        both("BGP-LS, transitive", a(0xc0, 29, &[4, 0, 0, 1, 1]), WITHDRAW),
         both("BGP-LS, cut short", a(0x80, 29, &[4, 0, 0, 5, 1]), DISCARD),
+        both("LARGE_COMMUNITIES, empty", a(0xc0, 32, &[]), WITHDRAW),
+        both("LARGE_COMMUNITIES, twice the same", a(0xc0, 32, &[1; 24]), ACCEPT),
         both("LARGE_COMMUNITIES, length", a(0xc0, 32, &[0; 13]), WITHDRAW),
         both("ONLY_TO_CUSTOMER", a(0xc0, 35, &[0, 0, 0, 1]), ACCEPT),
+        both("ONLY_TO_CUSTOMER, empty", a(0xc0, 35, &[]), WITHDRAW),
+        both("ONLY_TO_CUSTOMER, not transitive", a(0x80, 35, &[0, 0, 0, 1]), WITHDRAW),
         both("ONLY_TO_CUSTOMER, length", a(0xc0, 35, &[0, 0, 1]), WITHDRAW),
         ("PREFIX_SID", a(0xc0, 40, &[1, 0, 7, 0, 0, 0, 0, 0, 0, 9]), DISCARD, ACCEPT),
+        (
+            "PREFIX_SID, label index of another length",
+            a(0xc0, 40, &[1, 0, 6, 0, 0, 0, 0, 0, 9]),
+            DISCARD,
+            DISCARD,
+        ),
+        ("PREFIX_SID, SRGB", a(0xc0, 40, &[3, 0, 8, 0, 0, 0, 1, 0, 0, 0, 9]), DISCARD, ACCEPT),
+        ("PREFIX_SID, SRGB without a range", a(0xc0, 40, &[3, 0, 2, 0, 0]), DISCARD, DISCARD),
+        ("PREFIX_SID, unknown TLV", a(0xc0, 40, &[77, 0, 1, 5]), DISCARD, ACCEPT),
         both("PREFIX_SID, cut short", a(0xc0, 40, &[1, 0, 7, 0]), DISCARD),
+        both("ATTR_SET, origin AS alone", a(0xc0, 128, &[0, 0, 0, 1]), ACCEPT),
+        both("ATTR_SET, origin AS cut short", a(0xc0, 128, &[0, 0, 0]), WITHDRAW),
         both("ATTR_SET, attribute cut short", a(0xc0, 128, &[0, 0, 0, 1, 0x40, 1, 2, 0]), WITHDRAW),
         both("unknown, optional", a(0xc0, 99, &[1]), ACCEPT),
         both("unknown, optional non-transitive", a(0x80, 99, &[]), ACCEPT),
@@ -354,4 +385,97 @@ fn malformed_as4_attributes_are_discarded() {
     ] {
         assert_eq!(verdict(&codec, &frame(bad)), DISCARD);
     }
+}
+
+/// RFC 7606 §5.2: whether routes are announced must be seen, not guessed.
+#[test]
+fn an_mp_reach_whose_routes_are_not_found_reaches_nothing() {
+    let bad = attribute(0x40, 1, &[9]);
+    let one = Codec { families: FamilySet::of(&[Family::IPV4_UNICAST]), ..external() };
+    // The next hop of an unknown family runs past the attribute.
+    let lost = attribute(0x80, 14, &[0, 77, 1, 200, 1, 2, 3]);
+    assert_eq!(verdict(&one, &update(&[], &[bad.clone(), lost], &[])), "reset 3/6 [40, 01, 01, 09]");
+    // Its routes are seen, though not read.
+    let seen = attribute(0x80, 14, &[0, 77, 1, 1, 9, 0, 8, 10]);
+    assert_eq!(verdict(&one, &update(&[], &[bad, seen], &[])), WITHDRAW);
+    // Nor is a family given up for an attribute that does not hold together.
+    let disabling = Codec { afi_safi_disable: true, ..external() };
+    let lost = attribute(0x80, 14, &[0, 2, 1, 200, 1, 2, 3]);
+    assert!(
+        verdict(&disabling, &update(&[], &[origin(), as_path(&[1]), lost], &[])).starts_with("reset 3/9")
+    );
+}
+
+#[test]
+fn what_the_standard_passes_over_is_not_malformed() {
+    let malformed = |codec: &Codec, extra: &[Vec<u8>]| {
+        let frame = update(&[], &[&mandatory()[..], extra].concat(), &NET);
+        let view = codec.decode_update(&frame).unwrap();
+        assert_eq!(view.is_malformed(), view.faults().any(|f| f.is_malformed()));
+        view.is_malformed()
+    };
+    let local_pref = attribute(0x40, 5, &[0, 0, 0, 100]);
+    let everyday = [
+        local_pref.clone(),
+        attribute(0x80, 9, &[1; 4]),
+        attribute(0x80, 10, &[1; 4]),
+        attribute(0xc0, 17, &[2, 1, 0, 0, 0, 1]),
+        attribute(0x80, 26, &[1, 0, 11, 0, 0, 0, 0, 0, 0, 0, 9]),
+        attribute(0xc0, 40, &[1, 0, 7, 0, 0, 0, 0, 0, 0, 9]),
+    ];
+    assert!(!malformed(&external(), &[]));
+    assert!(!malformed(&external(), &everyday));
+    let four = Codec { families: FamilySet::of(&[Family::IPV4_UNICAST]), ..external() };
+    assert!(!malformed(&four, &[mp_reach(0x80, &NET6)]));
+    // Behind more of these than are listed, a mild but real fault is still told.
+    let late = [&everyday[..], &[attribute(0xc0, 18, &[0; 8]), attribute(0x40, 6, &[1])]].concat();
+    assert!(malformed(&external(), &late));
+    assert!(malformed(&external(), &[local_pref.clone(), local_pref]));
+    assert!(malformed(&external(), &[attribute(0xc0, 7, &[1])]));
+}
+
+#[test]
+fn both_fields_may_speak_of_ipv4_and_of_one_prefix_twice() {
+    let value = [&[0, 1, 1, 4, 10, 0, 0, 2, 0][..], &[16, 172, 16]].concat();
+    let mut attributes = mandatory();
+    attributes.push(attribute(0x80, 14, &value));
+    attributes.push(attribute(0x80, 15, &[0, 1, 1, 24, 198, 51, 100]));
+    let frame = update(&NET, &attributes, &NET);
+    let view = external().decode_update(&frame).unwrap();
+    assert_eq!(view.outcome(), Reaction::Accept);
+    let hops: Vec<_> = view.reach().map(|r| r.next_hop.to_string()).collect();
+    assert_eq!(hops, ["10.0.0.1", "10.0.0.2"]);
+    let (announced, withdrawn) = routes(&view);
+    assert_eq!(announced, ["192.0.2.0/24", "172.16.0.0/16"]);
+    assert_eq!(withdrawn, ["192.0.2.0/24", "198.51.100.0/24"]);
+}
+
+#[test]
+fn every_form_of_end_of_rib_is_one_and_nothing_else_is() {
+    let end = |frame: &[u8]| external().decode_update(frame).unwrap().end_of_rib();
+    assert_eq!(end(&update(&[], &[], &[])), Some(Family::IPV4_UNICAST));
+    assert_eq!(end(&update(&[], &[attribute(0x80, 15, &[0, 1, 1])], &[])), Some(Family::IPV4_UNICAST));
+    assert_eq!(end(&update(&[], &[attribute(0x80, 15, &[0, 2, 1])], &[])), Some(Family::IPV6_UNICAST));
+    assert_eq!(end(&update(&[], &[vec![0x90, 15, 0, 3, 0, 2, 1]], &[])), Some(Family::IPV6_UNICAST));
+    assert_eq!(end(&update(&[], &[attribute(0x80, 15, &[0, 25, 70])], &[])), None, "not negotiated");
+    assert_eq!(end(&update(&NET, &[attribute(0x80, 15, &[0, 2, 1])], &[])), None);
+    assert_eq!(end(&update(&[], &[mp_unreach(&NET6)], &[])), None);
+    assert_eq!(end(&update(&[], &[origin(), mp_unreach(&[])], &[])), None);
+    assert_eq!(end(&update(&[], &mandatory(), &[])), None);
+    let six = Codec { families: FamilySet::of(&[Family::IPV6_UNICAST]), ..external() };
+    assert_eq!(six.decode_update(&update(&[], &[], &[])).unwrap().end_of_rib(), None);
+}
+
+#[test]
+fn path_identifiers_are_read_in_withdrawals_too() {
+    let both = FamilySet::of(&[Family::IPV4_UNICAST, Family::IPV6_UNICAST]);
+    let codec = Codec { add_path_rx: both, ..external() };
+    let frame =
+        update(&[0, 0, 0, 7, 24, 192, 0, 2], &[mp_unreach(&[&[0, 0, 0, 9][..], &NET6].concat())], &[]);
+    let view = codec.decode_update(&frame).unwrap();
+    let ids: Vec<_> = view.unreach().flat_map(|b| b.iter()).map(|(id, n)| (id.0, n.to_string())).collect();
+    assert_eq!(ids, [(7, "192.0.2.0/24".to_owned()), (9, "2001:db8::/32".to_owned())]);
+    // An identifier without a prefix is no route.
+    assert_eq!(verdict(&codec, &update(&[0, 0, 0, 7], &[], &[])), "reset 3/10 []");
+    assert!(verdict(&codec, &update(&[], &[mp_unreach(&[0, 0, 0, 9])], &[])).starts_with("reset 3/9"));
 }

@@ -4,7 +4,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bgp_fsm::{ConnId, Input};
-use bgp_wire::{Codec, Message, MessageType, Reaction, Update};
+use bgp_wire::{Codec, Fault, Message, MessageType, Reaction, Update};
 use bytes::{Buf, Bytes};
 
 use super::PeerTask;
@@ -103,8 +103,14 @@ impl PeerTask {
             return;
         }
         let view = update.view();
-        if view.outcome() > Reaction::Accept {
-            self.tell_faults(view.faults().map(|f| f.to_string()).collect::<Vec<_>>().join("; "));
+        if view.is_malformed() {
+            let faults = view.faults().filter(Fault::is_malformed).map(|f| f.to_string());
+            self.tell_faults(faults.collect::<Vec<_>>().join("; "));
+        } else if view.outcome() > Reaction::Accept {
+            // What the standard says to pass over is everyday, and none of the operator's business.
+            let peer = self.cell.address;
+            let ignored = || view.faults().map(|f| f.to_string()).collect::<Vec<_>>().join("; ");
+            tracing::trace!(%peer, ignored = ignored(), "parts of an UPDATE passed over");
         }
         self.batch.push(ToRib::Update(update));
         self.batch_octets += octets;
