@@ -5,6 +5,8 @@
 //! | port, passive, waits between attempts, range limit, class name | with the next connection, or in `status` | none |
 //! | AS rule, source address | not at all where the session that is up satisfies the new one | none |
 //! | keepalive interval | with the next keepalive | soft |
+//! | TCP user timeout | at once | soft |
+//! | open-hold and send-hold time | when the timer starts next | none |
 //! | password, for another one | with the next segment | soft |
 //! | hold time | not at all where the negotiated one stays the same (RFC 4271 §4.2: the smaller counts) | none |
 //! | anything in our OPEN: families, restart time, message size, a hold time that would count | with a new session | hard |
@@ -151,6 +153,8 @@ fn compare_way(
         let class = if suits { ChangeClass::None } else { ChangeClass::Hard };
         reasons.add(class, "source address");
     }
+    let user_timeout = |config: &PeerConfig| config.options.timers.tcp_user_timeout;
+    reasons.compare(ChangeClass::Soft, "TCP user timeout", &user_timeout(old), &user_timeout(new));
     reasons.compare(ChangeClass::Soft, "password", &old.options.password, &new.options.password);
     let ttl = |config: &PeerConfig| config.options.ttl_for(&config.peer_as, config.class, shared.asn);
     reasons.compare(ChangeClass::Hard, "TTL", &ttl(old), &ttl(new));

@@ -15,6 +15,11 @@ use crate::tcp::Secret;
 pub const BGP_PORT: u16 = 179;
 /// The shortest hold time besides "off" (RFC 4271 §4.2).
 pub const MIN_HOLD_TIME: Duration = Duration::from_secs(3);
+/// The shortest SendHold time unless another is chosen (RFC 9687).
+const MIN_SEND_HOLD: Duration = Duration::from_secs(480);
+/// What TCP waits longer than SendHold, which begins to count later: TCP from the moment that the peer's window closes,
+/// SendHold from when our own buffer is full as well, which a table on its way does within seconds.
+const AFTER_SEND_HOLD: Duration = Duration::from_secs(60);
 /// Originations of one call are held in memory twice while they go to the table; a million is a full table with room to spare.
 pub const MAX_ORIGINATED_PER_CALL: usize = 1_000_000;
 /// The families that the tables hold.
@@ -72,6 +77,11 @@ pub struct Timers {
     /// How long a peer may take nothing of what we have for it (RFC 9687); zero turns it off. Default: 8 minutes, or twice
     /// the hold time if that is longer.
     pub send_hold: Option<Duration>,
+    /// How long sent octets may stay unacknowledged, or untaken by a peer that acknowledges and does not read, before TCP gives
+    /// the connection up (`TCP_USER_TIMEOUT`, RFC 5482). A shorter time than the default finds a path that carries nothing
+    /// one way before the hold time does, and gives up a peer that does not read before `send_hold` does. Default: a minute
+    /// longer than `send_hold`, which therefore has the first word.
+    pub tcp_user_timeout: Option<Duration>,
 }
 
 impl Default for Timers {
@@ -86,6 +96,7 @@ impl Default for Timers {
             open_hold: Duration::from_secs(240),
             delay_open: None,
             send_hold: None,
+            tcp_user_timeout: None,
         }
     }
 }
@@ -399,6 +410,19 @@ fn never_internal(rule: &PeerAs, local_as: Asn) -> bool {
 }
 
 impl Timers {
+    /// How long the peer of a session with this negotiated hold time may take no octet; zero is for ever (RFC 9687).
+    pub(crate) fn send_hold_for(&self, hold_time: Duration) -> Duration {
+        self.send_hold.unwrap_or_else(|| hold_time.saturating_mul(2).max(MIN_SEND_HOLD))
+    }
+
+    /// When TCP gives up a connection that carries nothing to the peer; `None` is when the system does by itself.
+    pub(crate) fn user_timeout_for(&self, hold_time: Duration) -> Option<Duration> {
+        self.tcp_user_timeout.or_else(|| {
+            let send_hold = self.send_hold_for(hold_time);
+            (!send_hold.is_zero()).then(|| send_hold.saturating_add(AFTER_SEND_HOLD))
+        })
+    }
+
     pub(crate) fn check(&self) -> Result<(), SpeakerError> {
         let hold = self.hold_time;
         if !hold.is_zero() && (hold < MIN_HOLD_TIME || hold > Duration::from_secs(u64::from(u16::MAX))) {
@@ -415,6 +439,7 @@ impl Timers {
             ("longest idle-hold time", self.idle_hold_max),
             ("idle-hold forgiveness", self.idle_hold_forgive),
             ("open-hold time", self.open_hold),
+            ("TCP user timeout", self.tcp_user_timeout.unwrap_or(Duration::MAX)),
         ] {
             if timer.is_zero() {
                 return Err(SpeakerError::ZeroTimer(name));

@@ -16,6 +16,8 @@ const BACKLOG: i32 = 4096;
 const TOS_NETWORK_CONTROL: u32 = 0xC0;
 /// The shortest time that unacknowledged data may be outstanding: TCP's own retransmissions need a few attempts.
 const MIN_USER_TIMEOUT: Duration = Duration::from_secs(3);
+/// The kernel counts milliseconds in 31 bits, and refuses more.
+const MAX_USER_TIMEOUT: Duration = Duration::from_millis(i32::MAX as u64);
 
 /// How one peer is reached.
 #[derive(Debug, Clone)]
@@ -74,8 +76,9 @@ fn prepare(socket: &SockRef<'_>, remote: SocketAddr, ttl: u8) -> io::Result<()> 
     }
 }
 
-/// Lets TCP itself give a connection up when the peer has acknowledged nothing for the hold time.
-pub(crate) fn set_user_timeout(stream: &TcpStream, hold_time: Duration) -> io::Result<()> {
-    let timeout = (!hold_time.is_zero()).then(|| hold_time.max(MIN_USER_TIMEOUT));
+/// Lets TCP itself give a connection up when the peer has taken nothing for this time. Zero-window probes that the peer
+/// answers do not extend it on Linux, so that it ends a peer that does not read as well as one that has vanished.
+pub(crate) fn set_user_timeout(stream: &TcpStream, timeout: Option<Duration>) -> io::Result<()> {
+    let timeout = timeout.map(|timeout| timeout.clamp(MIN_USER_TIMEOUT, MAX_USER_TIMEOUT));
     SockRef::from(stream).set_tcp_user_timeout(timeout)
 }

@@ -225,8 +225,10 @@ fn session(config: &Config, keys: SessionKeys<'_>) -> SessionOptions {
     if let Some(hold) = keys.hold_time.or(config.hold_time) {
         options.timers.hold_time = Duration::from_secs(hold.0.into());
     }
-    options.timers.keepalive =
-        keys.keepalive_interval.map(|time| Duration::from_secs(time.get_ref().0.into()));
+    let seconds = |time: &Spanned<config::Seconds>| Duration::from_secs(time.get_ref().0.into());
+    options.timers.keepalive = keys.keepalive_interval.map(seconds);
+    options.timers.send_hold = keys.send_hold_time.map(seconds);
+    options.timers.tcp_user_timeout = keys.tcp_user_timeout.map(seconds);
     options.next_hop = match keys.next_hop {
         Some(NextHop::Auto) | None => NextHopMode::Auto,
         Some(NextHop::Unchanged) => NextHopMode::Unchanged,
@@ -328,7 +330,7 @@ mod tests {
     fn every_key_of_a_session_reaches_its_peer() {
         let keys = "port = 1179\npassive = true\nroute-reflector-client = true\nlocal-as = 65000\n\
                     local-address = \"10.0.0.7\"\nfamilies = [\"ipv4-unicast\", \"ipv6-unicast\"]\nkeepalive-interval = 4\n\
-                    connect-retry = 7\nimport = \"reject\"\nexport = \"accept\"\nnext-hop = \"self\"\n\
+                    send-hold-time = 40\ntcp-user-timeout = 20\nconnect-retry = 7\nimport = \"reject\"\nexport = \"accept\"\nnext-hop = \"self\"\n\
                     next-hop-ipv6 = \"2001:db8::1\"\nttl = 3\npassword = \"s3cret\"\n\
                     interface = \"eth0\"\nallow-own-as = 2\nrestart-time = 60\nextended-message = false";
         let desired = desired(&neighbor(2, keys));
@@ -348,6 +350,8 @@ mod tests {
                     hold_time: Duration::from_secs(30),
                     keepalive: Some(Duration::from_secs(4)),
                     connect_retry: Duration::from_secs(7),
+                    send_hold: Some(Duration::from_secs(40)),
+                    tcp_user_timeout: Some(Duration::from_secs(20)),
                     ..Timers::default()
                 },
                 import: Some(Policy::reject_all()),

@@ -1,6 +1,12 @@
 //! Strangers, and peers that do not keep to the protocol: each gets the reaction that the RFC asks for, and nobody else
 //! notices.
 
+mod crowd;
+mod floods;
+mod framing;
+mod opening;
+mod pace;
+
 use std::net::Ipv4Addr;
 use std::time::Duration;
 

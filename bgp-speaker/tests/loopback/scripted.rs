@@ -100,6 +100,17 @@ impl Scripted {
         self.send(&octets).await;
     }
 
+    /// Goes through the whole opening, as a peer that may ask for routes again (RFC 2918).
+    pub async fn establish_refreshing(&mut self, asn: Asn, router_id: Ipv4Addr, hold_time: u16) {
+        let mut open = Open::new(asn, hold_time, RouterId::from(router_id));
+        open.capabilities.push(Capability::Multiprotocol(Family::IPV4_UNICAST));
+        open.capabilities.push(Capability::RouteRefresh);
+        let mut octets = BytesMut::new();
+        open.encode(&mut octets);
+        octets.extend_from_slice(keepalive());
+        self.send(&octets).await;
+    }
+
     /// Goes through the whole opening.
     pub async fn establish(&mut self, asn: Asn, router_id: Ipv4Addr, hold_time: u16) {
         self.send_open(asn, router_id, hold_time).await;

@@ -129,6 +129,10 @@ macro_rules! peer_table {
             pub(crate) hold_time: Option<HoldTime>,
             /// Time between keepalives; a third of the hold time when missing.
             pub(crate) keepalive_interval: Option<Spanned<Seconds>>,
+            /// How long the peer may take nothing (RFC 9687).
+            pub(crate) send_hold_time: Option<Spanned<Seconds>>,
+            /// How long TCP waits for acknowledgements (RFC 5482).
+            pub(crate) tcp_user_timeout: Option<Spanned<Seconds>>,
             /// What to take: a policy's name, `accept` or `reject` (RFC 8212: nothing from an external peer when missing).
             pub(crate) import: Option<Spanned<String>>,
             /// What to tell, likewise (RFC 8212: nothing to an external peer when missing).
@@ -170,6 +174,8 @@ macro_rules! peer_table {
                     families: self.families.as_ref(),
                     hold_time: self.hold_time,
                     keepalive_interval: self.keepalive_interval.as_ref(),
+                    send_hold_time: self.send_hold_time.as_ref(),
+                    tcp_user_timeout: self.tcp_user_timeout.as_ref(),
                     import: self.import.as_ref(),
                     export: self.export.as_ref(),
                     next_hop: self.next_hop,
@@ -200,6 +206,8 @@ pub(crate) struct SessionKeys<'a> {
     pub(crate) families: Option<&'a Spanned<Vec<Family>>>,
     pub(crate) hold_time: Option<HoldTime>,
     pub(crate) keepalive_interval: Option<&'a Spanned<Seconds>>,
+    pub(crate) send_hold_time: Option<&'a Spanned<Seconds>>,
+    pub(crate) tcp_user_timeout: Option<&'a Spanned<Seconds>>,
     pub(crate) import: Option<&'a Spanned<String>>,
     pub(crate) export: Option<&'a Spanned<String>>,
     pub(crate) next_hop: Option<NextHop>,

@@ -191,8 +191,7 @@ impl PeerTask {
     fn established(&mut self, conn: ConnId, negotiated: &Negotiated) {
         let Some(connection) = self.connections.iter_mut().find(|c| c.id == conn) else { return };
         connection.codec = negotiated.codec;
-        // Not every system knows this option; the hold timer finds a dead peer without it.
-        let _ = socket::set_user_timeout(&connection.stream, negotiated.hold_time);
+        set_user_timeout(connection, &self.cell.config(), negotiated.hold_time);
         let (local, remote) = (connection.local, connection.remote);
         let peer = self.cell.address;
         self.up = Some(conn);
@@ -243,6 +242,12 @@ impl PeerTask {
         self.way.guard.key = key;
         self.configure(&config);
         self.cell.set_keepalive(config.options.timers.keepalive);
+        let hold_time = self.session.negotiated().map(|negotiated| negotiated.hold_time);
+        if let Some(hold_time) = hold_time
+            && let Some(connection) = self.connections.iter().find(|c| self.up == Some(c.id))
+        {
+            set_user_timeout(connection, &config, hold_time);
+        }
         if self.stopping {
             return true;
         }
@@ -378,6 +383,11 @@ impl Drop for PeerTask {
         self.cell.state_changed(State::Idle);
         self.mailbox.retire();
     }
+}
+
+fn set_user_timeout(connection: &Connection, config: &PeerConfig, hold_time: Duration) {
+    // Not every system knows this option; hold and send-hold timers find a dead peer without it.
+    let _ = socket::set_user_timeout(&connection.stream, config.options.timers.user_timeout_for(hold_time));
 }
 
 /// How a peer with this configuration is reached.
