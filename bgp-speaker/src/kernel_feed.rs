@@ -3,19 +3,24 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use bgp_rib::policy::Discard;
 use bgp_rib::{Best, ReaderBatch, RouteChange, Source};
-use bgp_wire::NextHop;
 use ipnet::IpNet;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, MissedTickBehavior, interval};
 
+use crate::config::is_link_local;
 use crate::event::Event;
-use crate::kernel::{FibChange, FibNextHop, FibNotice, FibRoute, FollowerGone, FollowerHandle};
+use crate::kernel::{
+    Device, FibAction, FibChange, FibNextHop, FibNotice, FibRoute, FollowerGone, FollowerHandle,
+};
 use crate::shared::Shared;
 use crate::subscription::Subscription;
 
 /// How often it is looked whether every peer has told its table, while routes of a former process may still be swept.
 const LOOK: Duration = Duration::from_millis(250);
+/// What `rtnh_hops` can express.
+const MAX_WEIGHT: u32 = 256;
 
 pub(crate) struct KernelFeed {
     pub(crate) shared: Arc<Shared>,
@@ -67,31 +72,44 @@ impl KernelFeed {
         (self.shared.all_told() && self.routes.is_drained()) || Instant::now() >= cap
     }
 
+    fn change(&self, change: &RouteChange) -> FibChange {
+        let route = change.best.as_ref().and_then(|best| route(&self.shared, change.prefix, best));
+        route.map_or(FibChange::Remove(change.prefix), FibChange::Set)
+    }
+
     async fn write(&self, batch: ReaderBatch) -> Result<(), FollowerGone> {
-        let changes: Vec<FibChange> = batch.changes.iter().map(change).collect();
+        let changes: Vec<FibChange> = batch.changes.iter().map(|change| self.change(change)).collect();
         if changes.is_empty() { Ok(()) } else { self.follower.update(changes).await }
     }
 }
 
-fn change(change: &RouteChange) -> FibChange {
-    let route = change.best.as_ref().and_then(|best| route(change.prefix, best));
-    route.map_or(FibChange::Remove(change.prefix), FibChange::Set)
+/// The kernel's form of a route. What this node originates is its own business, and the kernel has it already, unless the
+/// originator says what the kernel shall do with it.
+fn route(shared: &Shared, prefix: IpNet, best: &Best) -> Option<FibRoute> {
+    let tag = &best.attributes.kernel;
+    let action = match tag.discard {
+        Some(Discard::Blackhole) => FibAction::Blackhole,
+        Some(Discard::Unreachable) => FibAction::Unreachable,
+        Some(Discard::Prohibit) => FibAction::Prohibit,
+        None if matches!(best.source, Source::Local(_)) || best.next_hops.is_empty() => return None,
+        None => FibAction::Unicast(next_hops(shared, best)),
+    };
+    Some(FibRoute { prefix, table: tag.table, metric: tag.metric, action })
 }
 
-/// The kernel's form of a learned route. What this node originates is its own business: the kernel has it already.
-fn route(prefix: IpNet, best: &Best) -> Option<FibRoute> {
-    if matches!(best.source, Source::Local(_)) {
-        return None;
-    }
-    let next_hops: Vec<FibNextHop> = best.next_hops.iter().map(next_hop).collect();
-    (!next_hops.is_empty()).then(|| FibRoute::unicast(prefix, next_hops))
-}
-
-fn next_hop(next_hop: &NextHop) -> FibNextHop {
-    match *next_hop {
-        NextHop::V4(address) => FibNextHop::new(address.into()),
-        // The global address leads there without naming an interface.
-        NextHop::V6(address) | NextHop::V6WithLinkLocal(address, _) => FibNextHop::new(address.into()),
-        NextHop::Opaque(_) => FibNextHop::new(next_hop.address()),
-    }
+fn next_hops(shared: &Shared, best: &Best) -> Arc<[FibNextHop]> {
+    let weights = best.weights.iter().copied().chain(std::iter::repeat(1));
+    let source = if let Source::Peer { address, .. } = best.source { Some(address) } else { None };
+    let hops = best.next_hops.iter().zip(weights).map(|(next_hop, weight)| {
+        // A global address leads there without naming an interface.
+        let mut hop = FibNextHop::new(next_hop.address());
+        hop.weight = u16::try_from(weight.clamp(1, MAX_WEIGHT)).unwrap_or(1);
+        if is_link_local(hop.gateway) {
+            // Its own address is what a neighbour on a link tells (RFC 2545 §3); if not, who told it is there.
+            let name = shared.interface_to(hop.gateway).or_else(|| shared.interface_to(source?));
+            hop.device = name.as_deref().map(Device::from);
+        }
+        hop
+    });
+    hops.collect()
 }

@@ -91,6 +91,7 @@ mod kernel_feed;
 mod mesh;
 #[cfg(feature = "metrics")]
 pub mod metrics;
+mod next_hops;
 mod originations;
 mod peer;
 mod reconcile;

@@ -18,6 +18,8 @@ use crate::desired::Change;
 use crate::door::{Door, Work};
 use crate::error::SpeakerError;
 use crate::event::Event;
+use crate::kernel::NextHopWatch;
+use crate::next_hops::NextHops;
 use crate::originations::{Difference, Originations};
 use crate::peer::{Deposit, Mailbox, PeerCell};
 use crate::route::{Explanation, Route, RouteCursor, RouteFilter, RoutePage};
@@ -158,6 +160,8 @@ pub(crate) struct RibTask {
     /// Until it is lifted, peers are told nothing.
     barrier: Barrier,
     recovery: Recovery,
+    /// Where the kernel's tables tell the ways to next hops.
+    next_hops: Option<NextHops>,
 }
 
 /// What a restart means for our End-of-RIB: peers forward by our former routes until they hear it (RFC 4724 §4.1).
@@ -195,7 +199,13 @@ enum Job {
 type Reply = Option<oneshot::Sender<()>>;
 
 impl RibTask {
-    pub(crate) fn new(rib: Rib, shared: Arc<Shared>, door: Arc<Door>, barrier: Barrier) -> (Self, RibClient) {
+    pub(crate) fn new(
+        rib: Rib,
+        shared: Arc<Shared>,
+        door: Arc<Door>,
+        barrier: Barrier,
+        next_hops: Option<NextHops>,
+    ) -> (Self, RibClient) {
         let (sender, queries) = mpsc::channel(WAITING);
         let client = RibClient { queries: sender, door: door.clone(), originations: Arc::default() };
         let task = Self {
@@ -212,6 +222,7 @@ impl RibTask {
             table_changed: false,
             barrier,
             recovery: Recovery::Unknown,
+            next_hops,
         };
         (task, client)
     }
@@ -225,8 +236,10 @@ impl RibTask {
             }
             let until = self.shared.instant(self.next_timeout());
             let door = self.door.clone();
+            let ways = self.next_hops.as_ref().map(NextHops::watch);
             tokio::select! {
                 () = door.ring() => {}
+                () = news(ways.as_ref()) => {}
                 Some(query) = self.queries.recv() => self.query(query),
                 () = tokio::time::sleep_until(until) => {}
             }
@@ -248,6 +261,7 @@ impl RibTask {
         }
         self.work_on_job();
         let now = self.shared.now();
+        self.look_after_next_hops(now);
         if self.barrier.expire(now) {
             self.barrier_lifted();
         }
@@ -263,6 +277,13 @@ impl RibTask {
         self.copy_counters(now);
         let overdue = self.rib.poll_timeout().is_some_and(|due| due <= now);
         overdue || !self.again.is_empty() || !self.jobs.is_empty() || !self.door.is_empty()
+    }
+
+    fn look_after_next_hops(&mut self, now: Duration) {
+        if let Some(next_hops) = &mut self.next_hops {
+            next_hops.after(&mut self.rib, now);
+            self.table_changed |= next_hops.take_answers(&mut self.rib, now);
+        }
     }
 
     fn next_timeout(&self) -> Duration {
@@ -332,7 +353,14 @@ impl RibTask {
         self.meet(mailbox);
         for (session, input) in visit.inputs {
             self.note(peer, session, &input);
-            input.apply(&mut self.rib, self.shared.now(), peer);
+            let now = self.shared.now();
+            if let (Some(next_hops), ToRib::Update(update)) = (&mut self.next_hops, &input) {
+                next_hops.before(&mut self.rib, now, update);
+            }
+            input.apply(&mut self.rib, now, peer);
+            if let Some(next_hops) = &mut self.next_hops {
+                next_hops.after(&mut self.rib, now);
+            }
         }
         self.table_changed = true;
         self.counters_changed(peer);
@@ -671,6 +699,14 @@ impl Slot {
     }
 }
 
+/// Waits until the way to a next hop has changed; for ever where nobody says.
+async fn news(ways: Option<&NextHopWatch>) {
+    match ways {
+        Some(ways) => ways.changed().await,
+        None => std::future::pending().await,
+    }
+}
+
 fn origination(route: Route) -> Origination {
     let attributes = PathAttributes {
         local_pref: route.local_pref,
@@ -682,5 +718,12 @@ fn origination(route: Route) -> Origination {
         IpAddr::V4(address) => NextHop::V4(address),
         IpAddr::V6(address) => NextHop::V6(address),
     });
-    Origination { next_hop, attributes, ..Origination::new(route.prefix) }
+    Origination {
+        next_hop,
+        attributes,
+        metric: route.metric,
+        interface: route.interface,
+        discard: route.discard,
+        ..Origination::new(route.prefix)
+    }
 }

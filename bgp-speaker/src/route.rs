@@ -1,7 +1,9 @@
 //! Routes as the caller sees them: what it originates, and what it asks for.
 
 use std::net::IpAddr;
+use std::sync::Arc;
 
+use bgp_rib::policy::Discard;
 use bgp_rib::{Destination, HeldBack, PageToken, PathExplanation, RouteInfo};
 use bgp_wire::{Community, Family, NextHop};
 use ipnet::IpNet;
@@ -21,6 +23,13 @@ pub struct Route {
     pub med: Option<u32>,
     /// COMMUNITIES (RFC 1997).
     pub communities: Vec<Community>,
+    /// The metric that it has outside BGP: for policies, and of its kernel route if `discard` makes one.
+    pub metric: Option<u32>,
+    /// The interface that it leaves by, for policies.
+    pub interface: Option<Arc<str>>,
+    /// What the kernel export makes of packets that no more specific route takes, as for the address block of a node;
+    /// `None` leaves the kernel as it is.
+    pub discard: Option<Discard>,
 }
 
 impl Route {
@@ -32,7 +41,24 @@ impl Route {
             local_pref: None,
             med: None,
             communities: Vec::new(),
+            metric: None,
+            interface: None,
+            discard: None,
         }
+    }
+
+    /// The same route, with a kernel route that drops its packets in this way.
+    #[must_use]
+    pub fn discard(mut self, discard: Discard) -> Self {
+        self.discard = Some(discard);
+        self
+    }
+
+    /// The same route with this metric outside BGP.
+    #[must_use]
+    pub fn metric(mut self, metric: u32) -> Self {
+        self.metric = Some(metric);
+        self
     }
 
     /// The same route with this next hop.

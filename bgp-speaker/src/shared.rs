@@ -180,6 +180,12 @@ impl Shared {
         lock(&self.peers).get(&address).map(|c| c.id)
     }
 
+    /// The interface that the peer of this address is configured to be behind.
+    pub(crate) fn interface_to(&self, address: IpAddr) -> Option<String> {
+        let cell = lock(&self.peers).get(&address).cloned()?;
+        cell.config().options.interface.clone()
+    }
+
     pub(crate) fn count_stranger(&self) {
         self.strangers.fetch_add(1, Ordering::Relaxed);
     }

@@ -20,6 +20,7 @@ use crate::door::Door;
 use crate::error::StartError;
 use crate::kernel::{FibError, FollowerHandle, Netlink};
 use crate::kernel_feed::KernelFeed;
+use crate::next_hops::NextHops;
 use crate::rib_task::{RibClient, RibTask};
 use crate::shared::{Identity, Shared};
 use crate::socket;
@@ -55,15 +56,21 @@ pub(crate) async fn start(
     }));
     let wanted = Wanted::of(&builder.desired, &shared)?;
     check_routes(&builder.desired)?;
-    let follower = builder.kernel.map(open_kernel).transpose().map_err(StartError::Kernel)?;
+    let tracked = builder.kernel.as_ref().filter(|kernel| kernel.config.track_next_hops);
+    let via_default = tracked.map(|kernel| kernel.config.resolve_via_default);
+    let mut follower = builder.kernel.map(open_kernel).transpose().map_err(StartError::Kernel)?;
+    let next_hops = follower.as_mut().zip(via_default).map(|(follower, via_default)| {
+        NextHops::new(follower.next_hops(), follower.take_probe(), via_default)
+    });
 
     let mut config = RibConfig::new(builder.asn, builder.router_id);
     config.cluster_id = builder.cluster_id;
     config.max_paths = builder.max_paths;
     config.seed = seed;
+    config.track_next_hops = next_hops.is_some();
     let door = Arc::new(Door::default());
     let barrier = Barrier::new(builder.hold_until_ready, builder.sweep_after);
-    let (task, rib) = RibTask::new(Rib::new(config), shared.clone(), door.clone(), barrier);
+    let (task, rib) = RibTask::new(Rib::new(config), shared.clone(), door.clone(), barrier, next_hops);
     let rib_task = tokio::spawn(task.run());
     let kernel = follower.map(|mut follower| {
         shared.set_kernel(follower.watch());

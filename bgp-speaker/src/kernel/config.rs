@@ -15,6 +15,9 @@ use super::route::Device;
 pub struct KernelConfig {
     /// Routing table; default 254 (main).
     pub table: u32,
+    /// Further tables that routes may ask for ([`FibRoute::table`](super::FibRoute::table), policy's `set table`); default
+    /// none. In them, too, every route with `protocol` is ours.
+    pub tables: Vec<u32>,
     /// Origin that marks our routes (`proto` in `ip route`); default 186 (RTPROT_BGP). In `table`, every route with
     /// this number is ours: no two programs may share it.
     pub protocol: u8,
@@ -27,6 +30,9 @@ pub struct KernelConfig {
     pub next_hop: Option<NextHopHook>,
     /// Whether a next hop may be reached through the default route; default yes (a node behind its top-of-rack switch).
     pub resolve_via_default: bool,
+    /// Whether the decision process hears of ways to next hops: routes without one are neither used nor passed on, and of
+    /// equal ones the nearest wins (RFC 4271 §9.1.2.1); default yes.
+    pub track_next_hops: bool,
     /// How long events are gathered before the table is compared; default 100 ms: a link that flaps sends several.
     pub debounce: Duration,
     /// How often the kernel's table is compared without any event; default 5 min, `None` = never.
@@ -37,11 +43,13 @@ impl Default for KernelConfig {
     fn default() -> Self {
         Self {
             table: 254,
+            tables: Vec::new(),
             protocol: 186,
             metric: 186,
             keep_routes_at_exit: true,
             next_hop: None,
             resolve_via_default: true,
+            track_next_hops: true,
             debounce: Duration::from_millis(100),
             verify_interval: Some(Duration::from_secs(300)),
         }
@@ -53,10 +61,17 @@ impl KernelConfig {
     pub fn check(&self) -> Result<(), ConfigError> {
         match self {
             Self { protocol: 0..=4, .. } => Err(ConfigError::Protocol(self.protocol)),
-            Self { table: 0 | 255, .. } => Err(ConfigError::Table(self.table)),
             Self { metric: 0, .. } => Err(ConfigError::Metric),
-            _ => Ok(()),
+            _ => match self.own_tables().find(|table| matches!(table, 0 | 255)) {
+                Some(table) => Err(ConfigError::Table(table)),
+                None => Ok(()),
+            },
         }
+    }
+
+    /// Every table in which routes of ours may stand; `table` first.
+    pub(super) fn own_tables(&self) -> impl Iterator<Item = u32> + '_ {
+        std::iter::once(self.table).chain(self.tables.iter().copied().filter(|table| *table != self.table))
     }
 }
 
@@ -138,6 +153,7 @@ mod tests {
         };
         assert_eq!(with(|c| c.protocol = 4), Err(ConfigError::Protocol(4)));
         assert_eq!(with(|c| c.table = 255), Err(ConfigError::Table(255)));
+        assert_eq!(with(|c| c.tables = vec![100, 0]), Err(ConfigError::Table(0)));
         assert_eq!(with(|c| c.metric = 0), Err(ConfigError::Metric));
     }
 }

@@ -41,10 +41,21 @@ pub trait Fib: Send {
     /// Ends a [`Fib::wait`] from another thread, the present one or the next.
     fn waker(&self) -> Waker;
 
+    /// A second way to ask for next hops, for another thread than the one that writes; `None` = there is none.
+    fn probe(&self) -> Option<Box<dyn Probe>> {
+        None
+    }
+
     /// How many operations one [`Fib::write`] takes well.
     fn batch(&self) -> usize {
         256
     }
+}
+
+/// Answers how packets to a next hop leave this host; an answer takes microseconds.
+pub trait Probe: Send + Sync {
+    /// As [`Fib::lookup`].
+    fn lookup(&mut self, gateway: IpAddr) -> Result<Lookup, FibError>;
 }
 
 /// One write.
@@ -103,6 +114,8 @@ pub enum Lookup {
         legs: Vec<KernelHop>,
         /// Its destination.
         prefix: IpNet,
+        /// Its metric.
+        metric: u32,
         /// Whether it is one of ours.
         ours: bool,
     },
@@ -214,7 +227,7 @@ impl Fib for NoFib {
 
     fn lookup(&mut self, gateway: IpAddr) -> Result<Lookup, FibError> {
         let leg = KernelHop { gateway: None, device: 0, onlink: false, weight: 1 };
-        Ok(Lookup::Route { legs: vec![leg], prefix: gateway.into(), ours: false })
+        Ok(Lookup::Route { legs: vec![leg], prefix: gateway.into(), metric: 0, ours: false })
     }
 
     fn device_index(&mut self, _: &str) -> Result<Option<u32>, FibError> {

@@ -2,6 +2,7 @@
 //!
 //! Everything here runs in bounded turns with `now` as an argument; the thread around it is in `handle`.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use ipnet::IpNet;
@@ -10,15 +11,18 @@ use tokio::sync::mpsc;
 use super::config::KernelConfig;
 use super::error::{FibError, RouteError, errno};
 use super::fib::{DumpScope, Fib, FibEvent, FibOp};
-use super::resolver::{Resolver, Target};
+use super::next_hops::Board;
+use super::resolver::{Changed, Resolver, Target};
 use super::route::{FibAction, FibChange, RouteKey};
 use super::status::{FibNotice, FollowerStatus, ResyncReason, RouteReport, RouteState};
-use super::table::{Installed, Step, Table, taken};
+use super::table::{Installed, Slot, Step, Table, taken};
 
 /// Events taken per turn: a flood of them must not keep writes waiting for more than about a millisecond.
 const EVENTS_PER_TURN: usize = 1024;
 /// Prefixes looked at per turn, written or not: bounds a turn in which nothing needs a write.
 const STEPS_PER_TURN: usize = 4096;
+/// Next hops looked up again per turn: some milliseconds, and writes go on in between.
+const LOOKUPS_PER_TURN: usize = 256;
 /// First and longest wait before refused routes are tried again. Links, addresses and routes that change try them
 /// at once, so the timer only serves causes without an event (memory, permissions).
 const RETRY_FIRST: Duration = Duration::from_secs(1);
@@ -55,6 +59,7 @@ pub(super) struct Follower {
     resolver: Resolver,
     status: FollowerStatus,
     notices: mpsc::Sender<FibNotice>,
+    board: Arc<Board>,
     resync: Option<Resync>,
     /// Nothing is written until the kernel's table was read (again).
     blocked: bool,
@@ -71,7 +76,12 @@ pub(super) struct Follower {
 }
 
 impl Follower {
-    pub(super) fn new(config: KernelConfig, fib: Box<dyn Fib>, notices: mpsc::Sender<FibNotice>) -> Self {
+    pub(super) fn new(
+        config: KernelConfig,
+        fib: Box<dyn Fib>,
+        notices: mpsc::Sender<FibNotice>,
+        board: Arc<Board>,
+    ) -> Self {
         let start = Resync { at: Duration::ZERO, scope: DumpScope::All, reason: ResyncReason::Start };
         Self {
             config,
@@ -80,6 +90,7 @@ impl Follower {
             resolver: Resolver::default(),
             status: FollowerStatus::default(),
             notices,
+            board,
             resync: Some(start),
             blocked: true,
             refresh_at: None,
@@ -96,11 +107,12 @@ impl Follower {
     }
 
     pub(super) fn apply(&mut self, changes: Vec<FibChange>) {
+        let default = Slot { table: self.config.table, metric: self.config.metric };
         for change in changes {
             match change {
                 FibChange::Set(mut route) => {
                     route.prefix = route.prefix.trunc();
-                    self.table.set(route, self.config.metric);
+                    self.table.set(route, default);
                 }
                 FibChange::Remove(prefix) => self.table.unset(&prefix.trunc()),
             }
@@ -136,6 +148,7 @@ impl Follower {
     pub(super) fn status(&self) -> FollowerStatus {
         let mut status = self.status.clone();
         status.routes = self.table.counts();
+        (status.next_hops, status.unreachable_next_hops) = self.resolver.counts();
         status
     }
 
@@ -147,6 +160,7 @@ impl Follower {
     pub(super) fn turn(&mut self, now: Duration) -> Turn {
         self.renew_log_budget(now);
         let mut busy = self.hear(now);
+        self.take_requests(now);
         self.run_timers(now);
         // What is heard decides about conflicts, so nothing is written past unheard events.
         if !busy && !self.blocked {
@@ -213,6 +227,20 @@ impl Follower {
         }
     }
 
+    /// Next hops that somebody outside asks for are looked up in this turn.
+    fn take_requests(&mut self, now: Duration) {
+        let asked = self.board.take_asked();
+        if asked.is_empty() {
+            return;
+        }
+        let resolver = &mut self.resolver;
+        let known = asked.into_iter().filter_map(|(at, watched)| Some((at, resolver.watch(at, watched)?)));
+        self.board.answer(known);
+        if self.resolver.is_marked() {
+            self.refresh_at = Some(now);
+        }
+    }
+
     fn schedule_refresh(&mut self, now: Duration) {
         self.refresh_at.get_or_insert(now + self.config.debounce);
     }
@@ -246,37 +274,34 @@ impl Follower {
 
     fn event(&mut self, now: Duration, event: FibEvent) {
         match event {
-            FibEvent::Link { index, name } => {
-                if self.resolver.uses(index, name.as_deref()) {
-                    self.topology(now);
-                }
-            }
-            FibEvent::Address { index } => {
-                if self.resolver.uses(index, None) {
-                    self.topology(now);
-                }
-            }
+            FibEvent::Link { index, name } => self.link(now, index, name.as_deref()),
+            FibEvent::Address { index } => self.link(now, index, None),
             FibEvent::Route { key, protocol, our_table, removed } => {
                 if our_table && protocol == self.config.protocol {
                     self.schedule_resync(now, DumpScope::Own, ResyncReason::Interference);
                 } else if our_table {
                     self.foreign(now, key, protocol, removed);
                 }
-                if self.resolver.covers(&key.prefix) {
+                if self.resolver.mark_inside(&key.prefix) {
                     self.schedule_refresh(now);
                 }
             }
         }
     }
 
-    fn topology(&mut self, now: Duration) {
-        self.schedule_resync(now, DumpScope::Own, ResyncReason::Topology);
-        self.schedule_refresh(now);
-        self.retry_wait = RETRY_FIRST;
+    fn link(&mut self, now: Duration, index: u32, name: Option<&str>) {
+        if self.resolver.uses(index, name) {
+            self.schedule_resync(now, DumpScope::Own, ResyncReason::Topology);
+            self.retry_wait = RETRY_FIRST;
+            self.retry_at = self.retry_at.map(|at| at.min(now + self.config.debounce));
+        }
+        if self.resolver.mark_link(index, name) {
+            self.schedule_refresh(now);
+        }
     }
 
     fn foreign(&mut self, now: Duration, key: RouteKey, protocol: u8, removed: bool) {
-        let Some(entry) = self.table.get_mut(&key.prefix).filter(|entry| entry.holds_key(key.metric)) else {
+        let Some(entry) = self.table.get_mut(&key.prefix).filter(|entry| entry.holds(key.into())) else {
             return;
         };
         let ours_there = entry.installed.is_some();
@@ -337,6 +362,11 @@ impl Follower {
             self.last_foreign_dump = Some(now);
         }
         self.blocked = false;
+        if !matches!(resync.reason, ResyncReason::Topology | ResyncReason::Interference) {
+            // What leads to next hops may have changed unheard as well.
+            self.resolver.mark_all();
+            self.refresh_at = Some(now);
+        }
         self.status.following = true;
         self.status.resyncs += 1;
         let repaired = if starting { 0 } else { differing + vanished };
@@ -348,10 +378,19 @@ impl Follower {
 
     fn resolve_again(&mut self, now: Duration) {
         let Self { resolver, fib, table, config, .. } = self;
-        let changed = match resolver.refresh(fib.as_mut(), table, config) {
-            Ok(changed) => changed,
-            Err(error) => return self.broken(now, &error),
-        };
+        let mut changed = Changed::default();
+        let outcome = resolver.refresh(fib.as_mut(), table, config, LOOKUPS_PER_TURN, &mut changed);
+        if self.resolver.is_marked() {
+            self.refresh_at = Some(now);
+        }
+        self.board.answer(std::mem::take(&mut changed.ways));
+        if let Err(error) = outcome {
+            self.broken(now, &error);
+        }
+        let refused = self.table.counts().get(RouteState::Refused);
+        if !changed.names && changed.gateways.is_empty() && refused == 0 {
+            return;
+        }
         let hooked = self.config.next_hop.is_some();
         self.table.enqueue_where(|entry| {
             if entry.state() == RouteState::Refused {
@@ -393,6 +432,10 @@ impl Follower {
     fn step(&mut self, prefix: IpNet) -> Result<Option<FibOp>, FibError> {
         let Some(entry) = self.table.get(&prefix) else { return Ok(None) };
         let target = match entry.desired.clone() {
+            Some(desired) if !self.config.own_tables().any(|table| table == desired.slot.table) => {
+                let text = format!("table {} is not one of the kernel export's tables", desired.slot.table);
+                Target::Unresolved(RouteError::new(errno::EINVAL, text))
+            }
             Some(desired) => {
                 self.resolver.target(self.fib.as_mut(), &self.table, &self.config, prefix, &desired)?
             }
@@ -466,20 +509,20 @@ impl Follower {
             FibOp::Replace(..) => self.status.replaced += 1,
             FibOp::Delete(_) | FibOp::DeleteLegs(..) => self.status.removed += 1,
         }
-        if self.resolver.covers(&key.prefix) {
+        if self.resolver.mark_inside(&key.prefix) {
             self.schedule_refresh(now);
         }
         let Some(entry) = self.table.get_mut(&key.prefix) else { return };
         match operation {
             FibOp::Add(key, action) | FibOp::Replace(key, action) => {
-                entry.installed = Some(Installed { metric: key.metric, action: action.clone() });
+                entry.installed = Some(Installed { slot: (*key).into(), action: action.clone() });
                 entry.adoptable = false;
                 if entry.others.is_empty() {
                     return self.rest(key.prefix, RouteState::Installed, None);
                 }
             }
             FibOp::Delete(key) | FibOp::DeleteLegs(key, _) => {
-                entry.removed(key.metric);
+                entry.removed((*key).into());
                 if entry.desired.is_none() && entry.installed.is_none() && entry.others.is_empty() {
                     return self.table.forget(&key.prefix);
                 }

@@ -12,8 +12,9 @@ use tokio::sync::{mpsc, oneshot, watch};
 
 use super::config::KernelConfig;
 use super::error::FibError;
-use super::fib::{Fib, Waker};
+use super::fib::{Fib, Probe, Waker};
 use super::follower::{Follower, Turn};
+use super::next_hops::{Board, NextHopWatch};
 use super::route::FibChange;
 use super::status::{FibNotice, FollowerStatus, RouteReport};
 
@@ -57,6 +58,8 @@ pub struct FollowerHandle {
     commands: FollowerSender,
     status: watch::Receiver<Arc<FollowerStatus>>,
     notices: Option<mpsc::Receiver<FibNotice>>,
+    probe: Option<Box<dyn Probe>>,
+    next_hops: NextHopWatch,
     stop: Arc<AtomicBool>,
     thread: Option<JoinHandle<()>>,
 }
@@ -136,14 +139,18 @@ impl FollowerHandle {
         let stop = Arc::new(AtomicBool::new(false));
         let waker = fib.waker();
         let keep = config.keep_routes_at_exit;
-        let follower = Follower::new(config, fib, notify);
+        let probe = fib.probe();
+        let board = Arc::<Board>::default();
+        let next_hops = NextHopWatch::new(board.clone(), waker.clone());
+        let follower = Follower::new(config, fib, notify, board);
         let run = Run { follower, inbox, publish, stop: stop.clone(), keep, start: Instant::now() };
         let thread = std::thread::Builder::new()
             .name("kernel-routes".into())
             .spawn(move || run.run())
             .map_err(|error: io::Error| FibError::Io("starting the kernel follower's thread", error))?;
         let commands = FollowerSender { commands, waker };
-        Ok(Self { commands, status, notices: Some(notices), stop, thread: Some(thread) })
+        let notices = Some(notices);
+        Ok(Self { commands, status, notices, probe, next_hops, stop, thread: Some(thread) })
     }
 
     /// A sender for another task.
@@ -164,6 +171,16 @@ impl FollowerHandle {
     /// The notices, once.
     pub fn take_notices(&mut self) -> Option<mpsc::Receiver<FibNotice>> {
         self.notices.take()
+    }
+
+    /// Where the ways to next hops are told.
+    pub fn next_hops(&self) -> NextHopWatch {
+        self.next_hops.clone()
+    }
+
+    /// A way to ask for next hops at once, if the table has one; given once.
+    pub fn take_probe(&mut self) -> Option<Box<dyn Probe>> {
+        self.probe.take()
     }
 
     /// Ends the follower without blocking the caller's thread.

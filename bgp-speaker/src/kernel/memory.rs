@@ -8,7 +8,7 @@ use std::time::Duration;
 use ipnet::IpNet;
 
 use super::error::{FibError, RouteError, errno};
-use super::fib::{DumpScope, Fib, FibEvent, FibOp, Found, Lookup, Signal, Waker};
+use super::fib::{DumpScope, Fib, FibEvent, FibOp, Found, Lookup, Probe, Signal, Waker};
 use super::route::{KernelAction, KernelHop, RouteKey};
 
 /// A forwarding table in memory. Clones are views of the same table, so a test keeps one and gives one away.
@@ -23,7 +23,7 @@ pub struct MemoryFib {
 struct State {
     routes: BTreeMap<RouteKey, Vec<(u8, KernelAction)>>,
     links: HashMap<String, u32>,
-    next_hops: BTreeMap<IpNet, KernelHop>,
+    next_hops: BTreeMap<IpNet, (u32, KernelHop)>,
     events: VecDeque<Result<FibEvent, ()>>,
     refusals: HashMap<IpNet, RouteError>,
     fail_write_after: Option<usize>,
@@ -43,15 +43,15 @@ impl MemoryFib {
     /// A connected network on interface `device`.
     pub fn connect(&self, network: IpNet, device: u32) {
         let leg = KernelHop { gateway: None, device, onlink: false, weight: 1 };
-        self.state().next_hops.insert(network, leg);
+        self.state().next_hops.insert(network, (0, leg));
         self.tell(FibEvent::Address { index: device });
         self.tell_route(network, false);
     }
 
-    /// A route of the system towards next hops.
-    pub fn lead(&self, network: IpNet, gateway: IpAddr, device: u32) {
+    /// A route of the system towards next hops, at this metric.
+    pub fn lead(&self, network: IpNet, gateway: IpAddr, device: u32, metric: u32) {
         let leg = KernelHop { gateway: Some(gateway), device, onlink: false, weight: 1 };
-        self.state().next_hops.insert(network, leg);
+        self.state().next_hops.insert(network, (metric, leg));
         self.tell_route(network, false);
     }
 
@@ -59,7 +59,7 @@ impl MemoryFib {
     /// used it, as Linux does when a link goes down.
     pub fn disconnect(&self, network: IpNet) {
         let mut state = self.state();
-        let Some(gone) = state.next_hops.remove(&network) else { return };
+        let Some((_, gone)) = state.next_hops.remove(&network) else { return };
         state.routes.retain(|_, held| {
             held.retain(|(_, action)| match action {
                 KernelAction::Unicast(legs) => !legs.iter().all(|leg| leg.device == gone.device),
@@ -69,6 +69,7 @@ impl MemoryFib {
         });
         drop(state);
         self.tell(FibEvent::Link { index: gone.device, name: None });
+        self.tell_route(network, true);
     }
 
     /// Gives an interface name an index.
@@ -133,12 +134,31 @@ impl MemoryFib {
     }
 
     fn tell_route(&self, prefix: IpNet, removed: bool) {
-        let key = RouteKey { prefix, metric: 0 };
+        let key = RouteKey { prefix, table: 254, metric: 0 };
         self.tell(FibEvent::Route { key, protocol: 2, our_table: false, removed });
     }
 }
 
 impl State {
+    fn lookup(&self, gateway: IpAddr) -> Lookup {
+        let system =
+            self.next_hops.iter().map(|(prefix, (metric, leg))| (*prefix, vec![*leg], *metric, false));
+        let ours = self.routes.iter().flat_map(|(key, held)| {
+            held.iter().filter_map(move |(_, action)| match action {
+                KernelAction::Unicast(legs) => Some((key.prefix, legs.to_vec(), key.metric, true)),
+                _ => None,
+            })
+        });
+        let best = system
+            .chain(ours)
+            .filter(|(prefix, ..)| prefix.contains(&gateway))
+            .max_by_key(|(prefix, ..)| prefix.prefix_len());
+        match best {
+            Some((prefix, legs, metric, ours)) => Lookup::Route { legs, prefix, metric, ours },
+            None => Lookup::Unreachable(RouteError::new(errno::ENETUNREACH, "")),
+        }
+    }
+
     fn apply(&mut self, protocol: u8, operation: &FibOp) -> Result<(), RouteError> {
         if let Some(error) = self.refusals.get(&operation.key().prefix) {
             return Err(error.clone());
@@ -163,8 +183,16 @@ impl State {
                 }
             }
         }
-        self.routes.retain(|_, held| !held.is_empty());
+        if self.routes.get(&operation.key()).is_some_and(Vec::is_empty) {
+            self.routes.remove(&operation.key());
+        }
         Ok(())
+    }
+}
+
+impl Probe for MemoryFib {
+    fn lookup(&mut self, gateway: IpAddr) -> Result<Lookup, FibError> {
+        Ok(self.state().lookup(gateway))
     }
 }
 
@@ -196,22 +224,11 @@ impl Fib for MemoryFib {
     }
 
     fn lookup(&mut self, gateway: IpAddr) -> Result<Lookup, FibError> {
-        let state = self.state();
-        let system = state.next_hops.iter().map(|(prefix, leg)| (*prefix, vec![*leg], false));
-        let ours = state.routes.iter().flat_map(|(key, held)| {
-            held.iter().filter_map(move |(_, action)| match action {
-                KernelAction::Unicast(legs) => Some((key.prefix, legs.to_vec(), true)),
-                _ => None,
-            })
-        });
-        let best = system
-            .chain(ours)
-            .filter(|(prefix, ..)| prefix.contains(&gateway))
-            .max_by_key(|(prefix, ..)| prefix.prefix_len());
-        Ok(match best {
-            Some((prefix, legs, ours)) => Lookup::Route { legs, prefix, ours },
-            None => Lookup::Unreachable(RouteError::new(errno::ENETUNREACH, "")),
-        })
+        Ok(self.state().lookup(gateway))
+    }
+
+    fn probe(&self) -> Option<Box<dyn Probe>> {
+        Some(Box::new(self.clone()))
     }
 
     fn device_index(&mut self, name: &str) -> Result<Option<u32>, FibError> {

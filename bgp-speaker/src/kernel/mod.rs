@@ -51,6 +51,7 @@ mod handle;
 mod memory;
 #[cfg_attr(not(target_os = "linux"), path = "unsupported.rs")]
 mod netlink;
+mod next_hops;
 mod resolver;
 mod route;
 mod status;
@@ -61,10 +62,12 @@ mod stories;
 
 pub use config::{KernelConfig, NextHopAction, NextHopHook, NextHopQuery};
 pub use error::{ConfigError, FibError, RouteError};
-pub use fib::{DumpScope, Fib, FibEvent, FibOp, Found, Lookup, NoFib, Waker};
+pub use fib::{DumpScope, Fib, FibEvent, FibOp, Found, Lookup, NoFib, Probe, Waker};
 pub use handle::{FollowerGone, FollowerHandle, FollowerSender, MAX_PAGE};
 pub use memory::MemoryFib;
 pub use netlink::Netlink;
+pub use next_hops::NextHopWatch;
+pub use resolver::NextHopWay;
 pub use route::{
     Device, FibAction, FibChange, FibNextHop, FibRoute, KernelAction, KernelHop, MAX_LEGS, RouteKey,
 };

@@ -2,9 +2,13 @@
 //!
 //! A next hop without a device is looked up in the kernel (RTM_GETROUTE) once for all routes that use it. It may
 //! be on the link, or behind a route of another protocol, or behind a route of ours that is itself not recursive:
-//! one level, as in BIRD, so that resolution cannot go in circles.
+//! one level, as in BIRD, so that resolution cannot go in circles. What is watched from outside (the decision process)
+//! is looked up in the same way, once for both.
+//!
+//! Work is in proportion to the change: a route event marks the next hops inside its prefix, a link event those that
+//! leave through it or have no way, and [`Resolver::refresh`] looks so many of the marked up at a time.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -31,6 +35,7 @@ enum Resolution {
     Legs {
         legs: Vec<KernelHop>,
         recursive: bool,
+        cost: u32,
     },
     Unreachable(RouteError),
 }
@@ -41,8 +46,50 @@ pub(super) struct Changed {
     pub(super) gateways: HashSet<IpAddr>,
     /// An interface name means another index now.
     pub(super) names: bool,
+    /// What those who watch next hops are to hear.
+    pub(super) ways: Vec<(IpAddr, NextHopWay)>,
 }
 
+/// The way to a next hop.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum NextHopWay {
+    /// There is one.
+    Reachable {
+        /// Interior cost: 0 on a connected network, else the metric of the route that leads there, at least 1.
+        cost: u32,
+        /// The interface, where there is just one.
+        device: Option<u32>,
+    },
+    /// There is none.
+    Unreachable(RouteError),
+}
+
+impl Resolution {
+    fn way(&self) -> NextHopWay {
+        match self {
+            Self::Unreachable(error) => NextHopWay::Unreachable(error.clone()),
+            Self::Legs { legs, cost, .. } => {
+                let mut devices = legs.iter().map(|leg| leg.device);
+                let first = devices.next();
+                let device = first.filter(|first| devices.all(|other| other == *first));
+                NextHopWay::Reachable { cost: *cost, device }
+            }
+        }
+    }
+}
+
+impl NextHopWay {
+    /// What a lookup says of the way to `gateway`, as far as it can be told without knowing our own routes.
+    pub(crate) fn of(gateway: IpAddr, lookup: Lookup, via_default: bool) -> Self {
+        match legs_of(gateway, lookup, via_default) {
+            Ok((resolution, _)) => resolution.way(),
+            Err(error) => Self::Unreachable(error),
+        }
+    }
+}
+
+/// Below this many next hops none is dropped for want of use: 1024 are some 100 KiB.
+const TRACKED_KEPT: usize = 1024;
 /// Below this many leg sets the interner is not swept: 4096 sets are under 1 MiB.
 const LEG_SETS_KEPT: usize = 4096;
 
@@ -50,7 +97,13 @@ const LEG_SETS_KEPT: usize = 4096;
 #[derive(Debug, Default)]
 pub(super) struct Resolver {
     tracked: BTreeMap<IpAddr, Resolution>,
+    /// Those of which somebody outside hears.
+    watched: BTreeSet<IpAddr>,
+    /// Those that have to be looked up again, or for the first time.
+    marked: BTreeSet<IpAddr>,
     names: HashMap<Arc<str>, Option<u32>>,
+    names_marked: bool,
+    drop_at: usize,
     devices: HashSet<u32>,
     legs: HashSet<Arc<[KernelHop]>, RandomState>,
     sweep_at: usize,
@@ -76,7 +129,7 @@ impl Resolver {
         let mut legs = Vec::with_capacity(hops.len());
         let (mut recursive, mut fault) = (false, None);
         for hop in hops.iter() {
-            let Some(hop) = Self::asked(config, prefix, desired.metric, hop) else { continue };
+            let Some(hop) = Self::asked(config, prefix, desired.slot.metric, hop) else { continue };
             if prefix.addr().is_ipv6() && hop.gateway.is_ipv4() {
                 fault = Some(RouteError::new(
                     errno::EAFNOSUPPORT,
@@ -103,7 +156,7 @@ impl Resolver {
                     ));
                 }
                 None => match self.track(fib, table, config, hop.gateway)? {
-                    Resolution::Legs { legs: towards, recursive: through } => {
+                    Resolution::Legs { legs: towards, recursive: through, .. } => {
                         recursive |= through;
                         legs.extend(towards.iter().map(|leg| leg_towards(&hop, leg, towards.len())));
                     }
@@ -180,50 +233,122 @@ impl Resolver {
         KernelAction::Unicast(legs)
     }
 
-    /// Looks up everything again. Next hops that no desired route uses any more are dropped first.
+    /// Looks up again what is marked, at most `limit` next hops, and notes what changed, also of a way that then fails.
     pub(super) fn refresh(
         &mut self,
         fib: &mut dyn Fib,
         table: &Table,
         config: &KernelConfig,
-    ) -> Result<Changed, FibError> {
+        limit: usize,
+        changed: &mut Changed,
+    ) -> Result<(), FibError> {
         self.drop_unused(table);
-        let mut changed = Changed::default();
-        for (gateway, known) in &mut self.tracked {
-            let now = resolve(fib, table, config, *gateway, Some(known))?;
-            if *known != now {
-                *known = now;
-                changed.gateways.insert(*gateway);
+        if self.names_marked {
+            for (name, known) in &mut self.names {
+                let now = fib.device_index(name)?;
+                if *known != now {
+                    *known = now;
+                    changed.names = true;
+                    self.devices.extend(now);
+                }
             }
+            self.names_marked = false;
         }
-        let resolutions: Vec<Resolution> = self.tracked.values().cloned().collect();
-        for resolution in &resolutions {
-            self.note_devices(resolution);
-        }
-        for (name, known) in &mut self.names {
-            let now = fib.device_index(name)?;
-            if *known != now {
-                *known = now;
-                changed.names = true;
-                self.devices.extend(now);
+        for _ in 0..limit {
+            let Some(gateway) = self.marked.first().copied() else { break };
+            let known = self.tracked.get(&gateway);
+            let watched = self.watched.contains(&gateway);
+            if known.is_none() && !watched {
+                self.marked.remove(&gateway);
+                continue;
             }
+            let now = resolve(fib, table, config, gateway, known)?;
+            self.marked.remove(&gateway);
+            if known == Some(&now) {
+                continue;
+            }
+            if watched {
+                changed.ways.push((gateway, now.way()));
+            }
+            if known.is_some() {
+                changed.gateways.insert(gateway);
+            }
+            self.note_devices(&now);
+            self.tracked.insert(gateway, now);
         }
-        Ok(changed)
+        Ok(())
+    }
+
+    /// Whether [`Resolver::refresh`] has something to do.
+    pub(super) fn is_marked(&self) -> bool {
+        self.names_marked || !self.marked.is_empty()
     }
 
     fn drop_unused(&mut self, table: &Table) {
+        if self.tracked.len() < self.drop_at.max(TRACKED_KEPT) {
+            return;
+        }
         let mut used = HashSet::with_capacity(self.tracked.len());
         for desired in table.entries().filter_map(|(_, entry)| entry.desired.as_ref()) {
             if let FibAction::Unicast(hops) = &desired.action {
                 used.extend(hops.iter().map(|hop| hop.gateway));
             }
         }
-        self.tracked.retain(|gateway, _| used.contains(gateway));
+        let watched = &self.watched;
+        self.tracked.retain(|gateway, _| used.contains(gateway) || watched.contains(gateway));
+        self.drop_at = self.tracked.len() * 2;
     }
 
-    /// Whether a route for `prefix` may carry a next hop in use.
-    pub(super) fn covers(&self, prefix: &IpNet) -> bool {
-        self.tracked.range(prefix.network()..=prefix.broadcast()).next().is_some()
+    /// Somebody outside wants to hear of this next hop, or no longer. What is known is told at once.
+    pub(super) fn watch(&mut self, gateway: IpAddr, watched: bool) -> Option<NextHopWay> {
+        if !watched {
+            self.watched.remove(&gateway);
+            return None;
+        }
+        self.watched.insert(gateway);
+        let known = self.tracked.get(&gateway).map(Resolution::way);
+        if known.is_none() {
+            self.marked.insert(gateway);
+        }
+        known
+    }
+
+    /// How many next hops are looked after, and how many of them have no way.
+    pub(super) fn counts(&self) -> (usize, usize) {
+        let lost = self.tracked.values().filter(|known| matches!(known, Resolution::Unreachable(_)));
+        (self.tracked.len(), lost.count())
+    }
+
+    /// Marks everything: news may have been missed.
+    pub(super) fn mark_all(&mut self) {
+        self.marked.extend(self.tracked.keys().copied());
+        self.names_marked = true;
+    }
+
+    /// A route for `prefix` changed; whether it may carry a next hop that is looked after.
+    pub(super) fn mark_inside(&mut self, prefix: &IpNet) -> bool {
+        let before = self.marked.len();
+        let mut any = false;
+        for (gateway, _) in self.tracked.range(prefix.network()..=prefix.broadcast()) {
+            any = true;
+            self.marked.insert(*gateway);
+        }
+        any || self.marked.len() > before
+    }
+
+    /// A link or its addresses changed; whether a next hop or a name may mean something else now.
+    pub(super) fn mark_link(&mut self, index: u32, name: Option<&str>) -> bool {
+        self.names_marked |= name.is_some_and(|name| self.names.contains_key(name));
+        for (gateway, known) in &self.tracked {
+            let concerned = match known {
+                Resolution::Legs { legs, .. } => legs.iter().any(|leg| leg.device == index),
+                Resolution::Unreachable(_) => true,
+            };
+            if concerned {
+                self.marked.insert(*gateway);
+            }
+        }
+        self.is_marked()
     }
 
     /// Whether routes leave through this interface.
@@ -261,22 +386,39 @@ fn resolve(
     gateway: IpAddr,
     known: Option<&Resolution>,
 ) -> Result<Resolution, FibError> {
-    let (legs, prefix, ours) = match fib.lookup(gateway)? {
-        Lookup::Route { legs, prefix, ours } => (legs, prefix, ours),
-        Lookup::Unreachable(error) => return Ok(Resolution::Unreachable(error)),
+    let (resolution, through) = match legs_of(gateway, fib.lookup(gateway)?, config.resolve_via_default) {
+        Ok(found) => found,
+        Err(error) => return Ok(Resolution::Unreachable(error)),
     };
-    let unreachable = |text| Ok(Resolution::Unreachable(RouteError::new(errno::ENETUNREACH, text)));
-    if prefix.prefix_len() == 0 && !config.resolve_via_default {
-        return unreachable(format!("only the default route leads to next hop {gateway}"));
+    let Some(prefix) = through.filter(|prefix| table.get(prefix).is_some_and(|entry| entry.recursive)) else {
+        return Ok(resolution);
+    };
+    if let Some(known @ Resolution::Legs { .. }) = known {
+        return Ok(known.clone());
     }
-    if ours && table.get(&prefix).is_some_and(|entry| entry.recursive) {
-        return match known {
-            Some(known @ Resolution::Legs { .. }) => Ok(known.clone()),
-            _ => unreachable(format!(
-                "next hop {gateway} is only reached through {prefix}, a BGP route whose own next hop is recursive"
-            )),
-        };
+    Ok(Resolution::Unreachable(RouteError::new(
+        errno::ENETUNREACH,
+        format!(
+            "next hop {gateway} is only reached through {prefix}, a BGP route whose own next hop is recursive"
+        ),
+    )))
+}
+
+/// What a lookup comes to, and the route of ours that it goes through, if it is one.
+fn legs_of(
+    gateway: IpAddr,
+    lookup: Lookup,
+    via_default: bool,
+) -> Result<(Resolution, Option<IpNet>), RouteError> {
+    let (legs, prefix, metric, ours) = match lookup {
+        Lookup::Route { legs, prefix, metric, ours } => (legs, prefix, metric, ours),
+        Lookup::Unreachable(error) => return Err(error),
+    };
+    if prefix.prefix_len() == 0 && !via_default {
+        let text = format!("only the default route leads to next hop {gateway}");
+        return Err(RouteError::new(errno::ENETUNREACH, text));
     }
     let recursive = legs.iter().any(|leg| leg.gateway.is_some());
-    Ok(Resolution::Legs { legs, recursive })
+    let cost = if recursive { metric.max(1) } else { 0 };
+    Ok((Resolution::Legs { legs, recursive, cost }, ours.then_some(prefix)))
 }

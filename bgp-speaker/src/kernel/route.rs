@@ -78,6 +78,9 @@ pub enum FibAction {
 pub struct FibRoute {
     /// Destination.
     pub prefix: IpNet,
+    /// Table of this route; `None` = [`KernelConfig::table`](super::KernelConfig::table). Another one has to be among
+    /// [`KernelConfig::tables`](super::KernelConfig::tables).
+    pub table: Option<u32>,
     /// Metric of this route; `None` = [`KernelConfig::metric`](super::KernelConfig::metric).
     pub metric: Option<u32>,
     /// What to do with its packets.
@@ -85,9 +88,14 @@ pub struct FibRoute {
 }
 
 impl FibRoute {
+    /// A route in the configured table with the configured metric.
+    pub fn new(prefix: IpNet, action: FibAction) -> Self {
+        Self { prefix, table: None, metric: None, action }
+    }
+
     /// A route over these next hops.
     pub fn unicast(prefix: IpNet, next_hops: impl IntoIterator<Item = FibNextHop>) -> Self {
-        Self { prefix, metric: None, action: FibAction::Unicast(next_hops.into_iter().collect()) }
+        Self::new(prefix, FibAction::Unicast(next_hops.into_iter().collect()))
     }
 
     /// A route over one gateway.
@@ -97,7 +105,7 @@ impl FibRoute {
 
     /// A route that drops silently.
     pub fn blackhole(prefix: IpNet) -> Self {
-        Self { prefix, metric: None, action: FibAction::Blackhole }
+        Self::new(prefix, FibAction::Blackhole)
     }
 }
 
@@ -110,18 +118,20 @@ pub enum FibChange {
     Remove(IpNet),
 }
 
-/// What tells one route of a table from another, apart from who owns it.
+/// What tells one route from another, apart from who owns it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct RouteKey {
     /// Destination.
     pub prefix: IpNet,
+    /// Routing table.
+    pub table: u32,
     /// Metric (RTA_PRIORITY); lower wins.
     pub metric: u32,
 }
 
 impl fmt::Display for RouteKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} metric {}", self.prefix, self.metric)
+        write!(f, "{} table {} metric {}", self.prefix, self.table, self.metric)
     }
 }
 

@@ -110,6 +110,10 @@ pub struct FollowerStatus {
     pub overruns: u64,
     /// Routes of ours that a comparison found missing or changed.
     pub repaired: u64,
+    /// Next hops that are looked after.
+    pub next_hops: usize,
+    /// How many of them have no way.
+    pub unreachable_next_hops: usize,
     /// Notices that found their queue full.
     pub notices_lost: u64,
     /// The last thing that went wrong, in words.
@@ -124,6 +128,8 @@ pub struct RouteReport {
     pub prefix: IpNet,
     /// Where it stands.
     pub state: RouteState,
+    /// Table in which it is wanted, or found.
+    pub table: Option<u32>,
     /// Metric under which it is wanted, or found.
     pub metric: Option<u32>,
     /// What is wanted.

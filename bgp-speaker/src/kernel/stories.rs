@@ -27,7 +27,8 @@ impl Story {
     fn over(fib: MemoryFib, config: KernelConfig) -> Self {
         let config = KernelConfig { verify_interval: None, ..config };
         let (sender, notices) = mpsc::channel(64);
-        let follower = Follower::new(config, Box::new(fib.clone()), sender);
+        let board = std::sync::Arc::<next_hops::Board>::default();
+        let follower = Follower::new(config, Box::new(fib.clone()), sender, board.clone());
         fib.connect(net("10.0.0.0/24"), 2);
         let mut story = Self { fib, follower, notices, now: Duration::ZERO };
         story.settle();
@@ -77,7 +78,7 @@ fn net(text: &str) -> IpNet {
 }
 
 fn key(prefix: &str) -> RouteKey {
-    RouteKey { prefix: net(prefix), metric: KernelConfig::default().metric }
+    RouteKey { prefix: net(prefix), table: 254, metric: KernelConfig::default().metric }
 }
 
 fn via(prefix: &str, gateway: &str) -> FibRoute {
@@ -205,11 +206,11 @@ fn a_link_that_flaps_faster_than_the_debounce_takes_no_route_away() {
 #[test]
 fn a_recursive_next_hop_follows_the_route_that_leads_to_it() {
     let mut story = Story::new();
-    story.fib.lead(net("172.16.0.0/16"), "10.0.0.1".parse().unwrap(), 2);
+    story.fib.lead(net("172.16.0.0/16"), "10.0.0.1".parse().unwrap(), 2, 0);
     story.set(via("192.0.2.0/24", "172.16.5.5"));
     assert_eq!(story.fib.routes(), [(key("192.0.2.0/24"), OURS, leg("10.0.0.1", 2))]);
     story.fib.take_log();
-    story.fib.lead(net("172.16.0.0/16"), "10.0.0.2".parse().unwrap(), 2);
+    story.fib.lead(net("172.16.0.0/16"), "10.0.0.2".parse().unwrap(), 2, 0);
     story.settle();
     assert_eq!(story.fib.take_log(), [FibOp::Replace(key("192.0.2.0/24"), leg("10.0.0.2", 2))]);
 }
@@ -217,7 +218,7 @@ fn a_recursive_next_hop_follows_the_route_that_leads_to_it() {
 #[test]
 fn a_next_hop_inside_its_own_route_does_not_go_in_circles() {
     let mut story = Story::new();
-    story.fib.lead(net("0.0.0.0/0"), "10.0.0.1".parse().unwrap(), 2);
+    story.fib.lead(net("0.0.0.0/0"), "10.0.0.1".parse().unwrap(), 2, 0);
     story.set(via("172.16.0.0/12", "172.16.5.5"));
     story.fib.take_log();
     story.pass(1);
@@ -243,7 +244,7 @@ fn a_next_hop_behind_a_direct_bgp_route_is_resolved_and_behind_a_recursive_one_i
 fn without_the_default_route_a_far_next_hop_is_unresolved() {
     let config = KernelConfig { resolve_via_default: false, ..KernelConfig::default() };
     let mut story = Story::over(MemoryFib::new(OURS), config);
-    story.fib.lead(net("0.0.0.0/0"), "10.0.0.1".parse().unwrap(), 2);
+    story.fib.lead(net("0.0.0.0/0"), "10.0.0.1".parse().unwrap(), 2, 0);
     story.set(via("192.0.2.0/24", "172.16.5.5"));
     assert_eq!(story.state("192.0.2.0/24"), Some(RouteState::Unresolved));
     let report = story.follower.report(&net("192.0.2.0/24")).unwrap();
@@ -334,7 +335,8 @@ fn lost_events_lead_to_a_full_comparison() {
 fn the_periodic_comparison_repairs_what_no_event_told() {
     let fib = MemoryFib::new(OURS);
     let (sender, _notices) = mpsc::channel(64);
-    let mut follower = Follower::new(KernelConfig::default(), Box::new(fib.clone()), sender);
+    let mut follower =
+        Follower::new(KernelConfig::default(), Box::new(fib.clone()), sender, std::sync::Arc::default());
     follower.turn(Duration::ZERO);
     fib.connect(net("10.0.0.0/24"), 2);
     follower.apply(vec![FibChange::Set(via("192.0.2.0/24", "10.0.0.1"))]);
@@ -445,7 +447,7 @@ mod random {
     }
 
     fn keys(number: u8) -> [RouteKey; 2] {
-        [20, 186].map(|metric| RouteKey { prefix: prefix(number), metric })
+        [20, 186].map(|metric| RouteKey { prefix: prefix(number), table: 254, metric })
     }
 
     proptest! {
@@ -509,7 +511,8 @@ mod random {
             let expected: Vec<_> = wanted
                 .iter()
                 .map(|(number, (gateway, metric))| {
-                    let key = RouteKey { prefix: prefix(*number), metric: metric.unwrap_or(186) };
+                    let metric = metric.unwrap_or(186);
+                    let key = RouteKey { prefix: prefix(*number), table: 254, metric };
                     (key, OURS, leg(&format!("10.0.0.{gateway}"), 2))
                 })
                 .collect();

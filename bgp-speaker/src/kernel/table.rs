@@ -11,17 +11,39 @@ use super::resolver::Target;
 use super::route::{FibAction, FibRoute, KernelAction, RouteKey};
 use super::status::{RouteCounts, RouteReport, RouteState};
 
+/// Where a route of a prefix stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Slot {
+    pub(super) table: u32,
+    pub(super) metric: u32,
+}
+
+impl Slot {
+    pub(super) fn key(self, prefix: IpNet) -> RouteKey {
+        RouteKey { prefix, table: self.table, metric: self.metric }
+    }
+}
+
+impl From<RouteKey> for Slot {
+    fn from(key: RouteKey) -> Self {
+        Self { table: key.table, metric: key.metric }
+    }
+}
+
+/// RT6's lowest user metric: what an IPv6 route without one has.
+pub(super) const IPV6_DEFAULT_METRIC: u32 = 1024;
+
 /// What BGP wants for a prefix.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Desired {
-    pub(super) metric: u32,
+    pub(super) slot: Slot,
     pub(super) action: FibAction,
 }
 
 /// What the kernel holds of ours for a prefix.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Installed {
-    pub(super) metric: u32,
+    pub(super) slot: Slot,
     pub(super) action: KernelAction,
 }
 
@@ -30,8 +52,8 @@ pub(super) struct Installed {
 pub(super) struct Entry {
     pub(super) desired: Option<Desired>,
     pub(super) installed: Option<Installed>,
-    /// Metrics of further routes of ours for the prefix (a changed metric, a former process).
-    pub(super) others: Vec<u32>,
+    /// Further routes of ours for the prefix (a changed metric or table, a former process).
+    pub(super) others: Vec<Slot>,
     /// Protocol of a foreign route on the desired key.
     pub(super) foreign: Option<u8>,
     pub(super) fault: Option<Box<RouteError>>,
@@ -65,7 +87,7 @@ impl Entry {
             }
             return self.remove_one(prefix).map_or(Step::Forget, Step::Write);
         };
-        let key = RouteKey { prefix, metric: desired.metric };
+        let (slot, key) = (desired.slot, desired.slot.key(prefix));
         let (action, recursive) = match target {
             Target::Route { action, recursive } => (action, recursive),
             Target::Unresolved(error) => {
@@ -79,7 +101,7 @@ impl Entry {
             }
         };
         self.recursive = recursive;
-        let same_key = self.installed.as_ref().is_some_and(|installed| installed.metric == key.metric);
+        let same_key = self.installed.as_ref().is_some_and(|installed| installed.slot == slot);
         let equal = same_key && self.installed.as_ref().is_some_and(|installed| installed.action == action);
         if let Some(protocol) = self.foreign {
             // A replacement could hit the foreign route: ours stays if it is right, else it goes.
@@ -88,30 +110,30 @@ impl Entry {
         }
         if equal {
             return match self.others.last() {
-                Some(&metric) => Step::Write(FibOp::Delete(RouteKey { prefix, metric })),
+                Some(other) => Step::Write(FibOp::Delete(other.key(prefix))),
                 None => Step::Rest(RouteState::Installed, None),
             };
         }
         if same_key {
             return Step::Write(FibOp::Replace(key, action));
         }
-        // Another metric: the new route comes first, the old one goes afterwards.
+        // Another metric or table: the new route comes first, the old one goes afterwards.
         if let Some(old) = self.installed.take() {
-            self.others.push(old.metric);
+            self.others.push(old.slot);
         }
-        if let Some(at) = self.others.iter().position(|&metric| metric == key.metric) {
+        if let Some(at) = self.others.iter().position(|other| *other == slot) {
             self.others.swap_remove(at);
-            self.installed = Some(Installed { metric: key.metric, action: KernelAction::Other });
+            self.installed = Some(Installed { slot, action: KernelAction::Other });
             return Step::Write(FibOp::Replace(key, action));
         }
         Step::Write(FibOp::Add(key, action))
     }
 
     fn remove_one(&self, prefix: IpNet) -> Option<FibOp> {
-        let Some(Installed { metric, action }) = &self.installed else {
-            return Some(FibOp::Delete(RouteKey { prefix, metric: *self.others.last()? }));
+        let Some(Installed { slot, action }) = &self.installed else {
+            return Some(FibOp::Delete(self.others.last()?.key(prefix)));
         };
-        let key = RouteKey { prefix, metric: *metric };
+        let key = slot.key(prefix);
         let shared = self.foreign.is_some() && prefix.addr().is_ipv6();
         Some(match action {
             KernelAction::Unicast(_) if shared => FibOp::DeleteLegs(key, action.clone()),
@@ -119,30 +141,32 @@ impl Entry {
         })
     }
 
-    /// Takes note that the kernel no longer holds our route of this metric.
-    pub(super) fn removed(&mut self, metric: u32) {
-        if self.installed.as_ref().is_some_and(|installed| installed.metric == metric) {
+    /// Takes note that the kernel no longer holds our route there.
+    pub(super) fn removed(&mut self, slot: Slot) {
+        if self.installed.as_ref().is_some_and(|installed| installed.slot == slot) {
             self.installed = None;
         }
-        self.others.retain(|&other| other != metric);
+        self.others.retain(|&other| other != slot);
     }
 
     pub(super) fn state(&self) -> RouteState {
         self.state
     }
 
-    /// Whether a route of somebody else under `metric` stands in our way.
-    pub(super) fn holds_key(&self, metric: u32) -> bool {
-        self.desired.as_ref().is_some_and(|desired| desired.metric == metric)
-            || self.installed.as_ref().is_some_and(|installed| installed.metric == metric)
+    /// Whether a route of somebody else there stands in our way.
+    pub(super) fn holds(&self, slot: Slot) -> bool {
+        self.desired.as_ref().is_some_and(|desired| desired.slot == slot)
+            || self.installed.as_ref().is_some_and(|installed| installed.slot == slot)
     }
 
     fn report(&self, prefix: IpNet) -> RouteReport {
+        let slot = (self.desired.as_ref().map(|desired| desired.slot))
+            .or(self.installed.as_ref().map(|installed| installed.slot));
         RouteReport {
             prefix,
             state: self.state,
-            metric: (self.desired.as_ref().map(|desired| desired.metric))
-                .or(self.installed.as_ref().map(|installed| installed.metric)),
+            table: slot.map(|slot| slot.table),
+            metric: slot.map(|slot| slot.metric),
             wanted: self.desired.as_ref().map(|desired| desired.action.clone()),
             installed: self.installed.as_ref().map(|installed| installed.action.clone()),
             recursive: self.recursive,
@@ -184,15 +208,22 @@ impl Table {
         self.queue.len()
     }
 
-    /// The desired route; `default_metric` where it brings none.
-    pub(super) fn set(&mut self, route: FibRoute, default_metric: u32) {
-        let desired = Desired { metric: route.metric.unwrap_or(default_metric), action: route.action };
+    /// The desired route; `default` where it does not say where it stands.
+    pub(super) fn set(&mut self, route: FibRoute, default: Slot) {
+        let metric = match route.metric {
+            // What the kernel makes of it.
+            Some(0) if route.prefix.addr().is_ipv6() => IPV6_DEFAULT_METRIC,
+            Some(metric) => metric,
+            None => default.metric,
+        };
+        let slot = Slot { table: route.table.unwrap_or(default.table), metric };
+        let desired = Desired { slot, action: route.action };
         let entry = Self::entry(&mut self.entries, &mut self.counts, route.prefix);
         entry.leftover = false;
         if entry.desired.as_ref() == Some(&desired) {
             return;
         }
-        if entry.desired.as_ref().is_none_or(|former| former.metric != desired.metric) {
+        if entry.desired.as_ref().is_none_or(|former| former.slot != desired.slot) {
             entry.foreign = None;
         }
         entry.desired = Some(desired);
@@ -271,7 +302,7 @@ impl Table {
         if !known {
             entry.leftover = true;
         }
-        let seen = Installed { metric: found.key.metric, action: found.action };
+        let seen = Installed { slot: found.key.into(), action: found.action };
         let first = entry.seen != self.generation;
         entry.seen = self.generation;
         entry.adoptable |= adoptable;
@@ -282,20 +313,20 @@ impl Table {
             }
             entry.installed = Some(seen);
         } else {
-            let wanted = entry.desired.as_ref().map(|desired| desired.metric);
+            let wanted = entry.desired.as_ref().map(|desired| desired.slot);
             match &entry.installed {
-                Some(held) if held.metric == seen.metric => {
+                Some(held) if held.slot == seen.slot => {
                     if held.action == seen.action {
                         return false;
                     }
                     entry.installed = Some(seen);
                 }
-                Some(_) if entry.others.contains(&seen.metric) => return false,
-                Some(held) if wanted == Some(seen.metric) => {
-                    entry.others.push(held.metric);
+                Some(_) if entry.others.contains(&seen.slot) => return false,
+                Some(held) if wanted == Some(seen.slot) => {
+                    entry.others.push(held.slot);
                     entry.installed = Some(seen);
                 }
-                Some(_) => entry.others.push(seen.metric),
+                Some(_) => entry.others.push(seen.slot),
                 None => entry.installed = Some(seen),
             }
         }
@@ -307,7 +338,7 @@ impl Table {
     pub(super) fn saw_foreign(&mut self, key: RouteKey, protocol: u8) -> Option<IpNet> {
         let generation = self.generation;
         let entry = self.entries.get_mut(&key.prefix)?;
-        if !entry.holds_key(key.metric) {
+        if !entry.holds(key.into()) {
             return None;
         }
         entry.foreign_seen = generation;
@@ -381,16 +412,20 @@ mod tests {
         Target::Route { action: action(last), recursive: false }
     }
 
+    fn slot(metric: u32) -> Slot {
+        Slot { table: 254, metric }
+    }
+
     fn entry(desired: Option<u32>, installed: Option<(u32, u8)>) -> Entry {
         Entry {
-            desired: desired.map(|metric| Desired { metric, action: FibAction::Blackhole }),
-            installed: installed.map(|(metric, last)| Installed { metric, action: action(last) }),
+            desired: desired.map(|metric| Desired { slot: slot(metric), action: FibAction::Blackhole }),
+            installed: installed.map(|(metric, last)| Installed { slot: slot(metric), action: action(last) }),
             ..Entry::default()
         }
     }
 
     fn key(metric: u32) -> RouteKey {
-        RouteKey { prefix: prefix(), metric }
+        slot(metric).key(prefix())
     }
 
     #[test]
@@ -403,9 +438,9 @@ mod tests {
     fn a_changed_metric_adds_before_it_deletes() {
         let mut entry = entry(Some(30), Some((20, 1)));
         assert_eq!(entry.step(prefix(), target(1), true), Step::Write(FibOp::Add(key(30), action(1))));
-        entry.installed = Some(Installed { metric: 30, action: action(1) });
+        entry.installed = Some(Installed { slot: slot(30), action: action(1) });
         assert_eq!(entry.step(prefix(), target(1), true), Step::Write(FibOp::Delete(key(20))));
-        entry.removed(20);
+        entry.removed(slot(20));
         assert_eq!(entry.step(prefix(), target(1), true), Step::Rest(RouteState::Installed, None));
     }
 
@@ -432,7 +467,7 @@ mod tests {
     fn pages_are_in_order_and_complete() {
         let mut table = Table::default();
         for third in (0..50u8).rev() {
-            table.set(FibRoute::blackhole(format!("10.0.{third}.0/24").parse().unwrap()), 20);
+            table.set(FibRoute::blackhole(format!("10.0.{third}.0/24").parse().unwrap()), slot(20));
         }
         let (mut after, mut all) = (None, Vec::new());
         loop {

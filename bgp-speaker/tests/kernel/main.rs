@@ -5,8 +5,18 @@
 #![allow(clippy::unwrap_used, reason = "a test may fail by panic; clippy does not see that this is one")]
 #![allow(clippy::print_stdout, reason = "figures for information")]
 
+/// The tests of a file, by name.
+macro_rules! stories {
+    ($($story:ident),* $(,)?) => {
+        /// Every test of this file.
+        pub(crate) const ALL: &[(&str, fn())] = &[$((stringify!($story), $story)),*];
+    };
+}
+
 #[cfg(target_os = "linux")]
 mod namespace;
+#[cfg(target_os = "linux")]
+mod speakers;
 #[cfg(target_os = "linux")]
 mod stories;
 
@@ -22,7 +32,7 @@ fn trials() -> Vec<Trial> {
             None => on_own_thread(story),
         })
     };
-    stories::ALL.iter().map(trial).collect()
+    stories::ALL.iter().chain(speakers::ALL).map(trial).collect()
 }
 
 #[cfg(not(target_os = "linux"))]

@@ -12,13 +12,6 @@ use ipnet::IpNet;
 
 use crate::namespace::{Namespace, await_that};
 
-macro_rules! stories {
-    ($($story:ident),* $(,)?) => {
-        /// Every test of this file.
-        pub(crate) const ALL: &[(&str, fn())] = &[$((stringify!($story), $story)),*];
-    };
-}
-
 stories![
     routes_come_change_and_go_in_both_families,
     single_and_multipath_replace_each_other,
@@ -65,7 +58,7 @@ fn ecmp(prefix: &str, gateways: &[&str]) -> FibChange {
 }
 
 fn dropping(prefix: &str, action: FibAction) -> FibChange {
-    FibChange::Set(FibRoute { prefix: net(prefix), metric: None, action })
+    FibChange::Set(FibRoute::new(net(prefix), action))
 }
 
 fn remove(prefix: &str) -> FibChange {
@@ -561,7 +554,7 @@ fn a_hundred_thousand_routes_cause_no_events_for_ourselves() {
     let keys: Vec<RouteKey> = (0..100_000u32)
         .map(|number| {
             let octets = [100 + u8::try_from(number >> 16).unwrap(), (number >> 8) as u8, number as u8, 0];
-            RouteKey { prefix: IpNet::new(octets.into(), 24).unwrap(), metric: 186 }
+            RouteKey { prefix: IpNet::new(octets.into(), 24).unwrap(), table: 254, metric: 186 }
         })
         .collect();
     let mut write = |what: &str, operation: &dyn Fn(RouteKey) -> FibOp| {

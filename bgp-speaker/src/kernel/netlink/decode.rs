@@ -13,6 +13,7 @@ use netlink_packet_route::route::{
 use crate::kernel::error::RouteError;
 use crate::kernel::fib::FibEvent;
 use crate::kernel::route::{KernelAction, KernelHop, RouteKey};
+use crate::kernel::table::IPV6_DEFAULT_METRIC;
 
 pub(super) const NLMSG_ERROR: u16 = 2;
 pub(super) const NLMSG_DONE: u16 = 3;
@@ -27,8 +28,6 @@ const ROUTE_HEADER: usize = 12;
 const RTA_DST: u16 = 1;
 const RTA_PRIORITY: u16 = 6;
 const RTA_TABLE: u16 = 15;
-/// RT6's lowest user metric: what an IPv6 route without RTA_PRIORITY has.
-const IPV6_DEFAULT_METRIC: u32 = 1024;
 
 /// The attributes of a message from `offset` on; a broken length ends them.
 fn attributes(payload: &[u8], offset: usize) -> impl Iterator<Item = (u16, &[u8])> {
@@ -61,7 +60,6 @@ fn address(value: &[u8]) -> Option<IpAddr> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Outline {
     pub(super) key: RouteKey,
-    pub(super) table: u32,
     pub(super) protocol: u8,
     /// Key of a route that BGP could hold: no TOS, no source prefix, not a cache entry.
     pub(super) plain: bool,
@@ -88,9 +86,9 @@ pub(super) fn outline(payload: &[u8]) -> Option<Outline> {
     Some(Outline {
         key: RouteKey {
             prefix: IpNet::new(destination, header.destination_prefix_length).ok()?,
+            table,
             metric: metric.unwrap_or(default),
         },
-        table,
         protocol: header.protocol.into(),
         plain: header.tos == 0
             && header.source_prefix_length == 0
@@ -110,19 +108,51 @@ pub(super) fn action(payload: &[u8]) -> KernelAction {
     }
 }
 
-/// `None` = it has something that we never write.
-fn unicast(message: &RouteMessage) -> Option<Vec<KernelHop>> {
+/// The legs of a unicast route whose links are up; `None` = it has something that we cannot read.
+pub(super) fn live_legs(payload: &[u8]) -> Option<Vec<KernelHop>> {
+    let message = RouteMessage::parse(payload).ok()?;
+    if message.header.flags.intersects(RouteFlags::Dead | RouteFlags::Linkdown) {
+        return Some(Vec::new());
+    }
+    for attribute in &message.attributes {
+        if let RouteAttribute::MultiPath(hops) = attribute {
+            let down = RouteNextHopFlags::Dead | RouteNextHopFlags::Linkdown;
+            return hops.iter().filter(|hop| !hop.flags.intersects(down)).map(leg).collect();
+        }
+    }
+    let encapsulated = |attribute: &RouteAttribute| {
+        matches!(attribute, RouteAttribute::Encap(_) | RouteAttribute::EncapType(_))
+    };
+    if message.attributes.iter().any(encapsulated) {
+        return None;
+    }
+    // A nexthop object comes with what it stands for, unless net.ipv4.nexthop_compat_mode is off.
+    let leg = lone(&message);
+    (leg.device != 0).then(|| vec![leg])
+}
+
+fn lone(message: &RouteMessage) -> KernelHop {
     let onlink = message.header.flags.contains(RouteFlags::Onlink);
     let mut lone = KernelHop { gateway: None, device: 0, onlink, weight: 1 };
     for attribute in &message.attributes {
         match attribute {
-            RouteAttribute::MultiPath(hops) => return hops.iter().map(leg).collect(),
-            RouteAttribute::NhId(_) | RouteAttribute::Encap(_) | RouteAttribute::EncapType(_) => return None,
             RouteAttribute::Oif(index) => lone.device = *index,
             other => lone.gateway = gateway(other).or(lone.gateway),
         }
     }
-    Some(vec![lone])
+    lone
+}
+
+/// `None` = it has something that we never write.
+fn unicast(message: &RouteMessage) -> Option<Vec<KernelHop>> {
+    for attribute in &message.attributes {
+        match attribute {
+            RouteAttribute::MultiPath(hops) => return hops.iter().map(leg).collect(),
+            RouteAttribute::NhId(_) | RouteAttribute::Encap(_) | RouteAttribute::EncapType(_) => return None,
+            _ => {}
+        }
+    }
+    Some(vec![lone(message)])
 }
 
 fn leg(hop: &RouteNextHop) -> Option<KernelHop> {
@@ -157,7 +187,7 @@ pub(super) fn is_unicast(payload: &[u8]) -> bool {
 }
 
 /// A multicast message as an event; `None` = none of our business.
-pub(super) fn event(header: &NetlinkHeader, payload: &[u8], our_table: u32) -> Option<FibEvent> {
+pub(super) fn event(header: &NetlinkHeader, payload: &[u8], our_tables: &[u32]) -> Option<FibEvent> {
     match header.message_type {
         RTM_NEWLINK | RTM_DELLINK => {
             const LINK_HEADER: usize = 16;
@@ -175,7 +205,7 @@ pub(super) fn event(header: &NetlinkHeader, payload: &[u8], our_table: u32) -> O
             Some(FibEvent::Route {
                 key: outline.key,
                 protocol: outline.protocol,
-                our_table: outline.plain && outline.table == our_table,
+                our_table: outline.plain && our_tables.contains(&outline.key.table),
                 removed: header.message_type == RTM_DELROUTE,
             })
         }
@@ -226,9 +256,9 @@ mod tests {
     use crate::kernel::netlink::{encode, socket};
 
     fn written(action: KernelAction, prefix: &str) -> Vec<u8> {
-        let key = RouteKey { prefix: prefix.parse().unwrap(), metric: 186 };
+        let key = RouteKey { prefix: prefix.parse().unwrap(), table: 1000, metric: 186 };
         let mut out = Vec::new();
-        encode::write(&mut out, &FibOp::Replace(key, action), 1000, 186, 7, true);
+        encode::write(&mut out, &FibOp::Replace(key, action), 186, 7, true);
         out
     }
 
@@ -250,8 +280,8 @@ mod tests {
             let (header, payload) = socket::Messages::over(&bytes).next().unwrap();
             assert_eq!(header.message_type, RTM_NEWROUTE);
             let outline = outline(payload).unwrap();
-            assert_eq!(outline.key, RouteKey { prefix: prefix.parse().unwrap(), metric: 186 });
-            assert_eq!((outline.table, outline.protocol, outline.plain), (1000, 186, true));
+            let key = RouteKey { prefix: prefix.parse().unwrap(), table: 1000, metric: 186 };
+            assert_eq!((outline.key, outline.protocol, outline.plain), (key, 186, true));
             assert_eq!(super::action(payload), action);
         }
     }
@@ -267,7 +297,7 @@ mod tests {
             for message_type in RTM_NEWLINK..=RTM_DELROUTE {
                 let mut header = header;
                 header.message_type = message_type;
-                let _ = event(&header, cut, 254);
+                let _ = event(&header, cut, &[254]);
             }
         }
         assert_eq!(outline(&[]), None);

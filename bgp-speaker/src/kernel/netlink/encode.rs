@@ -47,8 +47,8 @@ fn message(family: AddressFamily, table: u32, protocol: u8) -> RouteMessage {
     message
 }
 
-fn keyed(key: RouteKey, table: u32, protocol: u8) -> RouteMessage {
-    let mut message = message(family(key.prefix.addr()), table, protocol);
+fn keyed(key: RouteKey, protocol: u8) -> RouteMessage {
+    let mut message = message(family(key.prefix.addr()), key.table, protocol);
     message.header.destination_prefix_length = key.prefix.prefix_len();
     message.attributes.push(RouteAttribute::Destination(key.prefix.network().into()));
     message.attributes.push(RouteAttribute::Priority(key.metric));
@@ -56,26 +56,19 @@ fn keyed(key: RouteKey, table: u32, protocol: u8) -> RouteMessage {
 }
 
 /// Appends the message for one write; the last of a batch asks for the acknowledgement.
-pub(super) fn write(
-    out: &mut Vec<u8>,
-    operation: &FibOp,
-    table: u32,
-    protocol: u8,
-    sequence: u32,
-    last: bool,
-) {
+pub(super) fn write(out: &mut Vec<u8>, operation: &FibOp, protocol: u8, sequence: u32, last: bool) {
     let ack = if last { NLM_F_ACK } else { 0 };
     match operation {
         FibOp::Add(key, action) => {
-            let route = RouteNetlinkMessage::NewRoute(route(*key, action, table, protocol));
+            let route = RouteNetlinkMessage::NewRoute(route(*key, action, protocol));
             push(out, NLM_F_CREATE | NLM_F_EXCL | ack, sequence, route);
         }
         FibOp::Replace(key, action) => {
-            let route = RouteNetlinkMessage::NewRoute(route(*key, action, table, protocol));
+            let route = RouteNetlinkMessage::NewRoute(route(*key, action, protocol));
             push(out, NLM_F_CREATE | NLM_F_REPLACE | ack, sequence, route);
         }
         FibOp::Delete(key) | FibOp::DeleteLegs(key, _) => {
-            let mut route = keyed(*key, table, protocol);
+            let mut route = keyed(*key, protocol);
             // RT_SCOPE_NOWHERE and type 0 match any scope and type.
             route.header.scope = RouteScope::NoWhere;
             if let FibOp::DeleteLegs(_, KernelAction::Unicast(legs)) = operation {
@@ -86,8 +79,8 @@ pub(super) fn write(
     }
 }
 
-fn route(key: RouteKey, action: &KernelAction, table: u32, protocol: u8) -> RouteMessage {
-    let mut message = keyed(key, table, protocol);
+fn route(key: RouteKey, action: &KernelAction, protocol: u8) -> RouteMessage {
+    let mut message = keyed(key, protocol);
     message.header.scope = RouteScope::Universe;
     message.header.kind = match action {
         KernelAction::Unicast(_) => RouteType::Unicast,

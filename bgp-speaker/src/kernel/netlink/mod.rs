@@ -16,9 +16,9 @@ use rustix::fd::OwnedFd;
 
 use super::config::KernelConfig;
 use super::error::{FibError, RouteError, errno};
-use super::fib::{DumpScope, Fib, FibEvent, FibOp, Found, Lookup, Waker};
+use super::fib::{DumpScope, Fib, FibEvent, FibOp, Found, Lookup, Probe, Waker};
 use super::route::{KernelAction, RouteKey};
-use socket::Channel;
+use socket::{Channel, RECEIVE_BUFFER, SMALL_BUFFER};
 
 /// Operations per send: from 256 on the kernel's own work is all that is left. If each of them fails, the answers
 /// with their texts need about 128 KiB.
@@ -46,18 +46,18 @@ pub struct Netlink {
 }
 
 /// What makes a route ours.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 struct Own {
-    table: u32,
+    tables: Arc<[u32]>,
     protocol: u8,
 }
 
 impl Own {
     /// A dumped route, if the dump was to tell it (an old kernel may filter less than asked for).
-    fn seen(self, payload: &[u8], scope: DumpScope) -> Option<Found> {
+    fn seen(&self, payload: &[u8], scope: DumpScope) -> Option<Found> {
         let outline = decode::outline(payload)?;
         let ours = outline.protocol == self.protocol;
-        if outline.table != self.table || !outline.plain || (scope == DumpScope::Own && !ours) {
+        if !self.tables.contains(&outline.key.table) || !outline.plain || (scope == DumpScope::Own && !ours) {
             return None;
         }
         let action = if ours { decode::action(payload) } else { KernelAction::Other };
@@ -65,7 +65,7 @@ impl Own {
     }
 
     /// What the kernel's route to a next hop says.
-    fn way(self, gateway: IpAddr, payload: &[u8]) -> Lookup {
+    fn way(&self, gateway: IpAddr, payload: &[u8]) -> Lookup {
         let unreachable = |text| Lookup::Unreachable(RouteError::new(errno::ENETUNREACH, text));
         let Some(outline) = decode::outline(payload) else {
             return unreachable(format!("the kernel's route to next hop {gateway} cannot be read"));
@@ -76,13 +76,17 @@ impl Own {
                 "next hop {gateway} is an address of this host, or the kernel's route to it ({prefix}) drops packets"
             ));
         }
-        match decode::action(payload) {
-            KernelAction::Unicast(legs) => Lookup::Route {
-                legs: legs.to_vec(),
+        match decode::live_legs(payload) {
+            Some(legs) if legs.is_empty() => {
+                unreachable(format!("the link of the route to next hop {gateway} ({prefix}) is down"))
+            }
+            Some(legs) => Lookup::Route {
+                legs,
                 prefix,
-                ours: outline.protocol == self.protocol && outline.table == self.table,
+                metric: outline.key.metric,
+                ours: outline.protocol == self.protocol && self.tables.contains(&outline.key.table),
             },
-            _ => unreachable(format!(
+            None => unreachable(format!(
                 "the kernel's route to next hop {gateway} ({prefix}) has an encapsulation or a nexthop object"
             )),
         }
@@ -93,12 +97,12 @@ impl Netlink {
     /// Opens the table of `config`, and makes sure that the kernel lets us write to it.
     pub fn open(config: &KernelConfig) -> Result<Self, FibError> {
         config.check()?;
-        let requests = Channel::requests()?;
-        let events = Channel::events(&GROUPS, requests.port)?;
+        let requests = Channel::requests(RECEIVE_BUFFER)?;
+        let events = Channel::events(&GROUPS, requests.port, RECEIVE_BUFFER)?;
         let wake = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)
             .map_err(|error| FibError::Io("making an eventfd", error.into()))?;
         let mut netlink = Self {
-            own: Own { table: config.table, protocol: config.protocol },
+            own: Own { tables: config.own_tables().collect(), protocol: config.protocol },
             requests,
             events,
             wake: Arc::new(wake),
@@ -106,15 +110,16 @@ impl Netlink {
             sequence: 0,
             out: Vec::new(),
         };
-        netlink.probe(config.metric)?;
+        netlink.try_out(config)?;
         Ok(netlink)
     }
 
     /// Asks for the removal of a route that cannot be there: EPERM comes before everything else.
-    fn probe(&mut self, metric: u32) -> Result<(), FibError> {
+    fn try_out(&mut self, config: &KernelConfig) -> Result<(), FibError> {
         let prefix = IpAddr::from([0, 0, 0, 0]).into();
+        let (table, metric) = (config.table, config.metric);
         let mut results = Vec::with_capacity(1);
-        self.write(&[FibOp::Delete(RouteKey { prefix, metric })], &mut results)?;
+        self.write(&[FibOp::Delete(RouteKey { prefix, table, metric })], &mut results)?;
         match results.pop() {
             Some(Err(error)) if error.errno == errno::EPERM => Err(FibError::NotPermitted),
             Some(Err(error)) => Err(FibError::Refused(error)),
@@ -141,7 +146,7 @@ impl Netlink {
             count += 1;
             // Whether it is the last is only known with its length; a message is at most MAX_LEGS legs long.
             let last = count == operations.len() || self.out.len() >= BATCH_BYTES;
-            encode::write(&mut self.out, operation, self.own.table, self.own.protocol, sequence, last);
+            encode::write(&mut self.out, operation, self.own.protocol, sequence, last);
             if last {
                 break;
             }
@@ -189,14 +194,15 @@ impl Netlink {
     fn dump_family(
         &mut self,
         family: AddressFamily,
+        table: u32,
         scope: DumpScope,
         found: &mut dyn FnMut(Found),
     ) -> Result<bool, FibError> {
         let sequence = self.next_sequence();
-        let own = self.own;
+        let own = self.own.clone();
         let protocol = if scope == DumpScope::Own { own.protocol } else { 0 };
         self.out.clear();
-        encode::dump(&mut self.out, family, own.table, protocol, sequence);
+        encode::dump(&mut self.out, family, table, protocol, sequence);
         self.requests.send(&self.out)?;
         let mut inconsistent = false;
         loop {
@@ -228,6 +234,46 @@ impl Netlink {
     }
 }
 
+/// Asks the kernel for the route to `gateway`.
+fn ask(
+    requests: &mut Channel,
+    own: &Own,
+    out: &mut Vec<u8>,
+    sequence: u32,
+    gateway: IpAddr,
+) -> Result<Lookup, FibError> {
+    out.clear();
+    encode::lookup(out, gateway, sequence);
+    requests.send(out)?;
+    loop {
+        let Some(messages) = requests.receive()? else { return Err(FibError::Overrun) };
+        let mut answers = messages.filter(|(header, _)| header.sequence_number == sequence);
+        let Some((header, payload)) = answers.next() else { continue };
+        if header.message_type != decode::NLMSG_ERROR {
+            return Ok(own.way(gateway, payload));
+        }
+        if let Err(mut error) = decode::verdict(&header, payload) {
+            error.text = format!("no route to next hop {gateway} {}", error.text).trim_end().into();
+            return Ok(Lookup::Unreachable(error));
+        }
+    }
+}
+
+/// [`Probe`] over a socket of its own.
+struct Asker {
+    own: Own,
+    requests: Channel,
+    sequence: u32,
+    out: Vec<u8>,
+}
+
+impl Probe for Asker {
+    fn lookup(&mut self, gateway: IpAddr) -> Result<Lookup, FibError> {
+        self.sequence = self.sequence.wrapping_add(1);
+        ask(&mut self.requests, &self.own, &mut self.out, self.sequence, gateway)
+    }
+}
+
 impl Fib for Netlink {
     fn write(
         &mut self,
@@ -243,10 +289,12 @@ impl Fib for Netlink {
     }
 
     fn dump(&mut self, scope: DumpScope, found: &mut dyn FnMut(Found)) -> Result<(), FibError> {
-        for family in [AddressFamily::Inet, AddressFamily::Inet6] {
-            for _ in 0..DUMP_TRIES {
-                if !self.dump_family(family, scope, found)? {
-                    break;
+        for &table in self.own.tables.clone().iter() {
+            for family in [AddressFamily::Inet, AddressFamily::Inet6] {
+                for _ in 0..DUMP_TRIES {
+                    if !self.dump_family(family, table, scope, found)? {
+                        break;
+                    }
                 }
             }
         }
@@ -255,28 +303,13 @@ impl Fib for Netlink {
 
     fn lookup(&mut self, gateway: IpAddr) -> Result<Lookup, FibError> {
         let sequence = self.next_sequence();
-        self.out.clear();
-        encode::lookup(&mut self.out, gateway, sequence);
-        self.requests.send(&self.out)?;
-        loop {
-            let Some(messages) = self.requests.receive()? else { return Err(FibError::Overrun) };
-            let answer = messages
-                .filter(|(header, _)| header.sequence_number == sequence)
-                .map(|(header, payload)| (header, payload.to_vec()))
-                .next();
-            let Some((header, payload)) = answer else { continue };
-            return Ok(match header.message_type {
-                decode::NLMSG_ERROR => match decode::verdict(&header, &payload) {
-                    Err(mut error) => {
-                        error.text =
-                            format!("no route to next hop {gateway} {}", error.text).trim_end().into();
-                        Lookup::Unreachable(error)
-                    }
-                    Ok(()) => continue,
-                },
-                _ => self.own.way(gateway, &payload),
-            });
-        }
+        ask(&mut self.requests, &self.own, &mut self.out, sequence, gateway)
+    }
+
+    fn probe(&self) -> Option<Box<dyn Probe>> {
+        // Without a second socket the follower's own answers have to do; they come a moment later.
+        let requests = Channel::requests(SMALL_BUFFER).ok()?;
+        Some(Box::new(Asker { own: self.own.clone(), requests, sequence: 0, out: Vec::new() }))
     }
 
     fn device_index(&mut self, name: &str) -> Result<Option<u32>, FibError> {
@@ -290,11 +323,11 @@ impl Fib for Netlink {
     fn poll_event(&mut self) -> Result<Option<FibEvent>, FibError> {
         while self.pending.is_empty() {
             let port = self.requests.port;
-            let table = self.own.table;
+            let tables = &self.own.tables;
             let Some(messages) = self.events.receive()? else { return Ok(None) };
             let foreign = messages.filter(|(header, _)| header.port_number != port);
             self.pending
-                .extend(foreign.filter_map(|(header, payload)| decode::event(&header, payload, table)));
+                .extend(foreign.filter_map(|(header, payload)| decode::event(&header, payload, tables)));
         }
         Ok(self.pending.pop_front())
     }

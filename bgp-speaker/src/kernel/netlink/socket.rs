@@ -15,7 +15,9 @@ use crate::kernel::error::{FibError, errno};
 /// One datagram of a dump is at most 32 KiB; one answer or event is far less.
 const DATAGRAM: usize = 64 * 1024;
 /// Room for what the kernel sends before we read: 16 MiB held 20,000 events in a row, the default (208 KiB) holds 256.
-const RECEIVE_BUFFER: usize = 16 << 20;
+pub(super) const RECEIVE_BUFFER: usize = 16 << 20;
+/// For one answer at a time.
+pub(super) const SMALL_BUFFER: usize = 256 << 10;
 /// What the kernel grants when it may not be forced (no CAP_NET_ADMIN in the first user namespace).
 const RECEIVE_BUFFER_UNFORCED: i32 = 4 << 20;
 /// The kernel answers before `send` returns; a wait of this length means that it will not.
@@ -33,8 +35,8 @@ pub(super) struct Channel {
 
 impl Channel {
     /// For requests, dumps and their answers.
-    pub(super) fn requests() -> Result<Self, FibError> {
-        let channel = Self::open()?;
+    pub(super) fn requests(room: usize) -> Result<Self, FibError> {
+        let channel = Self::open(room)?;
         let socket = &channel.socket;
         socket
             .set_ext_ack(true)
@@ -47,8 +49,8 @@ impl Channel {
     }
 
     /// For the events of `groups`, without those that `not_from` (our request socket) causes.
-    pub(super) fn events(groups: &[u32], not_from: u32) -> Result<Self, FibError> {
-        let channel = Self::open()?;
+    pub(super) fn events(groups: &[u32], not_from: u32, room: usize) -> Result<Self, FibError> {
+        let channel = Self::open(room)?;
         let filtered = SockRef::from(&channel.socket).attach_filter(&without_port(not_from));
         filtered.map_err(|error| FibError::Io("netlink event filter", error))?;
         for group in groups {
@@ -60,11 +62,11 @@ impl Channel {
         Ok(channel)
     }
 
-    fn open() -> Result<Self, FibError> {
+    fn open(room: usize) -> Result<Self, FibError> {
         let failed = |error| FibError::Io("opening a netlink socket", error);
         let mut socket = Socket::new(NETLINK_ROUTE).map_err(failed)?;
         let port = socket.bind_auto().map_err(failed)?.port_number();
-        let roomy = sockopt::set_socket_recv_buffer_size_force(&socket, RECEIVE_BUFFER).is_ok();
+        let roomy = sockopt::set_socket_recv_buffer_size_force(&socket, room).is_ok();
         if !roomy {
             socket.set_rx_buf_sz(RECEIVE_BUFFER_UNFORCED).map_err(failed)?;
         }
