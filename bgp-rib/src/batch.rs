@@ -202,7 +202,7 @@ pub(crate) fn encode<K: Key>(
     let mut writer = Writer { codec: group.key.codec, pieces: Vec::new(), announced: 0 };
     announce(table, shared, group, draft, &mut writer, mode);
     draft.withdrawn.sort_unstable();
-    let common = withdraw(table, draft, &mut writer);
+    let common = withdraw(table, group.log, draft, &mut writer);
     group.front = group.front.max(to);
     let mut mentions: Vec<(u32, u32)> = Vec::new();
     for (at, piece) in (0..).zip(&writer.pieces) {
@@ -211,7 +211,7 @@ pub(crate) fn encode<K: Key>(
     mentions.sort_unstable();
     let bytes = Bytes::copy_from_slice(&draft.out);
     let Writer { pieces, announced, .. } = writer;
-    Batch { from, to, stamp: table.log.stamp(), bytes, common, announced, pieces, mentions }
+    Batch { from, to, stamp: table.log_of(group.log).stamp(), bytes, common, announced, pieces, mentions }
 }
 
 /// What the rules say of one attribute set from one source: consecutive prefixes mostly share it.
@@ -297,15 +297,16 @@ fn collect<K: Key>(
     let mut last: Option<Offered> = None;
     let mut bytes = 0;
     let most = shared.config.batch_prefixes.max(1);
-    for (count, (position, id)) in table.log.walk(from, limit).enumerate() {
+    let log = group.log;
+    for (count, (position, id)) in table.log_of(log).walk(from, limit).enumerate() {
         if count >= most || bytes >= MAX_BYTES {
             return position;
         }
         let fresh = position >= group.front;
-        let sole = table.entries[id].sole;
+        let sole = table.sole_source(log, id);
         let told = mode != Mode::Initial && group.ever.contains(id);
         bytes += size_of::<K>();
-        let offered = table.best_path(id).and_then(|path| {
+        let offered = table.standing_path(log, id).and_then(|path| {
             let same = |offered: &Offered| {
                 !each_prefix && (offered.attributes, offered.source) == (path.attributes, path.peer)
             };
@@ -414,18 +415,12 @@ fn to_bytes<K: Key>(
     block.clear();
     let next_hop = export::next_hop(shared, &group.key, table.family, (attributes, source), edits)?;
     export::write(shared, &group.key, (attributes, source), edits, block)?;
-    let keys = run.iter().map(|item| table.told_nlri(item.id));
-    pack::announce(out, &group.key.codec, table.family, &next_hop, block, keys);
+    let nlri = run.iter().map(|item| table.told_nlri(group.log, item.id));
+    pack::announce(out, &group.key.codec, table.family, &next_hop, block, nlri);
     Ok(())
 }
 
 impl<K: Key> Table<K> {
-    /// The NLRI that the readers of a prefix are told: the best path's.
-    fn told_nlri(&self, id: u32) -> &K {
-        let entry = &self.entries[id];
-        if K::VARIES && entry.paths != NONE { self.nlri(entry.paths) } else { &entry.key }
-    }
-
     /// A path on its way out.
     pub(crate) fn outbound(&self, path: &Path) -> Outbound {
         let destination = (self.family, self.entries[path.prefix].key.prefix());
@@ -435,7 +430,7 @@ impl<K: Key> Table<K> {
 }
 
 /// Writes withdrawals; where the messages for single members begin.
-fn withdraw<K: Key>(table: &Table<K>, draft: &mut Draft, writer: &mut Writer) -> usize {
+fn withdraw<K: Key>(table: &Table<K>, log: u32, draft: &mut Draft, writer: &mut Writer) -> usize {
     let mut common = None;
     let Draft { withdrawn, out, .. } = draft;
     for run in withdrawn.chunk_by(|a, b| a.0 == b.0) {
@@ -444,8 +439,8 @@ fn withdraw<K: Key>(table: &Table<K>, draft: &mut Draft, writer: &mut Writer) ->
         if matches!(audience, Audience::Only(_)) {
             common.get_or_insert(start);
         }
-        let keys = run.iter().map(|&(_, id)| &table.entries[id].key);
-        pack::withdraw(out, &writer.codec, table.family, keys);
+        let nlri = run.iter().map(|&(_, id)| table.withdrawn_nlri(log, id));
+        pack::withdraw(out, &writer.codec, table.family, nlri);
         writer.close(start, out.len(), audience, 0);
     }
     common.unwrap_or(out.len())

@@ -2,7 +2,7 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use bgp_wire::{Asn, ClusterId, Codec, FamilySet, LongLivedFamily, PeerKind, RouterId};
+use bgp_wire::{Asn, ClusterId, Codec, Family, FamilySet, LongLivedFamily, PeerKind, RouterId};
 use core::time::Duration;
 
 use crate::limits::Limits;
@@ -105,6 +105,27 @@ pub enum NextHopMode {
     SelfAlways,
 }
 
+/// Which paths of a prefix a peer is told that takes several (RFC 7911). A path that the peer told itself counts among
+/// them and is not told back: who told one of the three best hears two.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum AddPathSend {
+    /// So many in the order of rank: the best, the best of the others, and so on.
+    Best(u16),
+    /// Every eligible one.
+    All,
+    /// The best and those that are as good as it through the interior cost: the multipath set.
+    EqualCost,
+    /// The best of each neighbouring AS.
+    PerAs,
+}
+
+impl Default for AddPathSend {
+    /// The best alone.
+    fn default() -> Self {
+        Self::Best(1)
+    }
+}
+
 /// A session as it was negotiated, and what was configured for it.
 #[derive(Clone, Debug)]
 pub struct PeerParams {
@@ -136,6 +157,10 @@ pub struct PeerParams {
     pub import: Policy,
     /// What we tell it.
     pub export: Policy,
+    /// Which paths it is told in families in which it takes several; in others of these the best alone.
+    pub add_path_send: Vec<(Family, AddPathSend)>,
+    /// The most paths of one prefix that it wants (draft-abraitis-idr-addpath-paths-limit), the best first.
+    pub paths_limit: Vec<(Family, u16)>,
     /// Another cluster id for this session alone (RFC 4456 §7).
     pub cluster_id: Option<ClusterId>,
     /// How often our own AS may stand in a received AS_PATH (RFC 4271 §9.1.2 says never).
@@ -194,6 +219,8 @@ impl PeerParams {
             next_hop: NextHopMode::Auto,
             import: Policy::default_for(kind),
             export: Policy::default_for(kind),
+            add_path_send: Vec::new(),
+            paths_limit: Vec::new(),
             cluster_id: None,
             allow_own_as: 0,
             enforce_first_as: true,

@@ -3,6 +3,7 @@
 //! MULTI_EXIT_DISC makes preference no total order, so there is no comparison of two paths anywhere: each rung looks at
 //! all that are left and throws off those that some other beats. The outcome does not depend on the order of the input.
 
+use core::cmp::Ordering;
 use core::fmt;
 
 use crate::config::DecisionOptions;
@@ -101,6 +102,41 @@ const LADDER: [(Rung, Option<Least>); 11] = [
     (Rung::PathId, Some(|c| u128::from(c.path_id))),
 ];
 
+/// Where MULTI_EXIT_DISC stands in the ladder.
+const MED: usize = 4;
+
+impl Candidate {
+    /// Compares by the rungs above MULTI_EXIT_DISC.
+    pub(crate) fn above_med(&self, other: &Self) -> Ordering {
+        by_rungs(&LADDER[..MED], self, other)
+    }
+
+    /// Compares by the rungs below MULTI_EXIT_DISC.
+    pub(crate) fn below_med(&self, other: &Self) -> Ordering {
+        by_rungs(&LADDER[MED + 1..], self, other)
+    }
+
+    /// The routes that its MULTI_EXIT_DISC is compared with.
+    pub(crate) fn med_group(&self, options: DecisionOptions) -> u32 {
+        if options.always_compare_med { 0 } else { self.neighbour_as }
+    }
+
+    /// Where it stands in a list in which the routes of one neighbouring AS lie together, the best of them first: not by
+    /// preference. Where no route has a MULTI_EXIT_DISC (`med` is false) that is the order of preference.
+    pub(crate) fn place(&self, other: &Self, med: bool, options: DecisionOptions) -> Ordering {
+        let by_med = || {
+            let own = |c: &Self| (c.med_group(options), c.med(options));
+            if med { own(self).cmp(&own(other)) } else { Ordering::Equal }
+        };
+        self.above_med(other).then_with(by_med).then_with(|| self.below_med(other))
+    }
+}
+
+fn by_rungs(rungs: &[(Rung, Option<Least>)], a: &Candidate, b: &Candidate) -> Ordering {
+    let keys = rungs.iter().filter_map(|(_, least)| *least);
+    keys.map(|key| key(a).cmp(&key(b))).find(|order| order.is_ne()).unwrap_or(Ordering::Equal)
+}
+
 /// What became of the candidates.
 #[derive(Debug, Default)]
 pub(crate) struct Ladder {
@@ -146,6 +182,34 @@ impl Ladder {
         self.fallen.iter().filter(|(_, rung)| *rung > Rung::InteriorCost).map(|&(path, _)| path)
     }
 
+    /// The first `most` in the order of rank: each is the best of those that come not before it.
+    pub(crate) fn rank(&mut self, options: DecisionOptions, most: usize) -> Vec<Candidate> {
+        let med = self.standing.iter().any(|c| c.med.is_some());
+        self.standing.sort_unstable_by(|a, b| a.place(b, med, options));
+        if !med {
+            return self.standing.iter().take(most).copied().collect();
+        }
+        let mut ranked = Vec::new();
+        for level in self.standing.chunk_by(|a, b| a.above_med(b).is_eq()) {
+            // What is left of each neighbouring AS, the one with the best route last.
+            let mut groups: Vec<&[Candidate]> =
+                level.chunk_by(|a, b| a.med_group(options) == b.med_group(options)).collect();
+            groups.sort_unstable_by(|a, b| heads(b, a));
+            while let Some(group) = groups.pop() {
+                let Some((best, rest)) = group.split_first() else { continue };
+                if ranked.len() >= most {
+                    return ranked;
+                }
+                ranked.push(*best);
+                if !rest.is_empty() {
+                    let at = groups.partition_point(|other| heads(other, rest).is_gt());
+                    groups.insert(at, rest);
+                }
+            }
+        }
+        ranked
+    }
+
     fn keep_least(&mut self, rung: Rung, key: Least) {
         let Some(least) = self.standing.iter().map(key).min() else { return };
         let fallen = &mut self.fallen;
@@ -160,7 +224,7 @@ impl Ladder {
 
     /// Throws off every route that another of the same neighbouring AS beats by MED: all at once, so that no order matters.
     fn keep_least_med(&mut self, rung: Rung, options: DecisionOptions) {
-        let group = |c: &Candidate| if options.always_compare_med { 0 } else { c.neighbour_as };
+        let group = |c: &Candidate| c.med_group(options);
         let mut least: Vec<(u32, u64)> = self.standing.iter().map(|c| (group(c), c.med(options))).collect();
         least.sort_unstable();
         least.dedup_by_key(|&mut (neighbour, _)| neighbour);
@@ -174,6 +238,14 @@ impl Ladder {
             }
             stays
         });
+    }
+}
+
+/// Compares what is left of two neighbouring AS by the best of each.
+fn heads(a: &[Candidate], b: &[Candidate]) -> Ordering {
+    match (a.first(), b.first()) {
+        (Some(a), Some(b)) => a.below_med(b),
+        _ => a.len().cmp(&b.len()),
     }
 }
 
@@ -259,6 +331,36 @@ mod tests {
             let count = candidates.len();
             permute(&mut candidates, count, &mut |order| assert_eq!(climb(order, options), first));
         }
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
+        #[test]
+        fn the_next_in_rank_is_the_best_of_those_that_are_left(
+            mut candidates in prop::collection::vec(any_candidate(), 1..=9),
+            always_compare_med: bool,
+            missing_med_as_worst: bool,
+            most in 1..10usize,
+        ) {
+            for (name, candidate) in (0..).zip(&mut candidates) {
+                (candidate.path, candidate.path_id) = (name, name);
+            }
+            let options = DecisionOptions { always_compare_med, missing_med_as_worst };
+            let mut ladder = Ladder { standing: candidates.clone(), fallen: Vec::new() };
+            let ranked: Vec<u32> = ladder.rank(options, most).iter().map(|c| c.path).collect();
+            let mut expected = Vec::new();
+            while let Some(best) = climb(&candidates, options).0.filter(|_| expected.len() < most) {
+                expected.push(best);
+                candidates.retain(|c| c.path != best);
+            }
+            prop_assert_eq!(ranked, expected);
+        }
+    }
+
+    #[test]
+    fn multi_exit_disc_is_the_one_rung_without_a_key() {
+        assert!(LADDER.iter().enumerate().all(|(at, (_, least))| least.is_none() == (at == MED)));
     }
 
     #[test]

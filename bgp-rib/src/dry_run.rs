@@ -1,11 +1,13 @@
 //! What a peer would be told under another export policy, without telling it.
 
-use bgp_wire::{Family, NextHop};
+use bgp_wire::{Family, NextHop, PathId};
 use bytes::Bytes;
 
+use crate::add_path;
 use crate::export::GroupKey;
 use crate::lookup::LOOKED_AT;
 use crate::nlri::Destination;
+use crate::path::Path;
 use crate::policy::KernelTag;
 use crate::prefix::Key;
 use crate::rib::{Rib, in_table};
@@ -18,6 +20,8 @@ use crate::{HeldBack, PageToken, PeerId, Policy, RouteAttributes};
 pub struct ExportChange {
     /// Where it leads.
     pub destination: Destination,
+    /// The identifier of the path that goes under it, where the peer is told several (RFC 7911); else 0.
+    pub path_id: PathId,
     /// What it is told by the policy in force, or why nothing. Attributes are as they go out.
     pub now: Result<RouteAttributes, HeldBack>,
     /// What it would be told, or why nothing.
@@ -62,14 +66,28 @@ impl<K: Key> Table<K> {
             if self.entries[id].state != State::Best {
                 continue;
             }
-            let now = self.told_by(shared, &group.key, id, slot);
-            let then = self.told_by(shared, &then, id, slot);
-            if now != then && (now.is_ok() || then.is_ok()) {
-                let destination = self.entries[id].key.destination();
-                changes.push(ExportChange { destination, now: now.map(shown), then: then.map(shown) });
+            for (path_id, path) in self.standing_of_prefix(group.log, id) {
+                let now = self.told_path(shared, &group.key, path, slot);
+                let then = self.told_path(shared, &then, path, slot);
+                if now != then && (now.is_ok() || then.is_ok()) {
+                    let destination = self.entries[id].key.destination();
+                    let (now, then) = (now.map(shown), then.map(shown));
+                    changes.push(ExportChange { destination, path_id, now, then });
+                }
             }
         }
         (changes, (end < self.entries.bound()).then_some(PageToken(end)))
+    }
+}
+
+impl<K: Key> Table<K> {
+    /// The paths of a prefix that readers of a log are told, with their identifiers.
+    fn standing_of_prefix(&self, log: u32, id: u32) -> Vec<(PathId, &Path)> {
+        if log == NONE {
+            return self.best_path(id).map(|path| (PathId(0), path)).into_iter().collect();
+        }
+        let standing = self.paths_of(id).filter_map(|(at, _)| Some((at, self.standing_path(log, at)?)));
+        standing.map(|(at, path)| (add_path::path_id(at), path)).collect()
     }
 }
 

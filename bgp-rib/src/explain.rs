@@ -3,6 +3,7 @@
 use bgp_wire::{Family, NextHop, PathId};
 use ipnet::IpNet;
 
+use crate::add_path;
 use crate::batch;
 use crate::decision::Ladder;
 use crate::export::{self, GroupKey};
@@ -11,6 +12,7 @@ use crate::nlri::Destination;
 use crate::path::Path;
 use crate::prefix::Key;
 use crate::rib::{Rib, in_table};
+use crate::slab::NONE;
 use crate::table::{Shared, Table};
 use crate::{HeldBack, Ineligible, PeerId, RouteAttributes, Rung, Source};
 
@@ -66,8 +68,23 @@ pub struct PeerExplanation {
     pub verdict: Result<NextHop, HeldBack>,
     /// The rule of the export policy that speaks of the best route; `None` where there is none.
     pub policy: Option<String>,
+    /// Where it is told several paths: each that is eligible, the order without meaning. `verdict` is of the best then.
+    pub paths: Vec<PathSent>,
     /// Whether the newest state has been handed out to it.
     pub sent: bool,
+}
+
+/// What a peer that is told several paths hears of one of them (RFC 7911).
+#[derive(Clone, Debug)]
+pub struct PathSent {
+    /// Who told it.
+    pub source: Source,
+    /// The identifier that it was received with.
+    pub received: PathId,
+    /// The identifier that it is told under, as long as it lives.
+    pub path_id: PathId,
+    /// The next hop that is told, or the rule that holds the path back.
+    pub verdict: Result<NextHop, HeldBack>,
 }
 
 impl Rib {
@@ -127,9 +144,47 @@ impl<K: Key> Table<K> {
     }
 
     fn explain_peer(&self, shared: &Shared, id: u32, slot: u32, reader: &Reader) -> PeerExplanation {
-        let sent = self.log.position(id).is_none_or(|position| position < reader.cursor);
+        let sent = self.is_told(id, reader);
         let policy = self.export_rule(shared, id, reader);
-        PeerExplanation { peer: PeerId(slot), verdict: self.told(shared, id, slot, reader), policy, sent }
+        let paths = self.explain_paths(shared, id, slot, reader);
+        PeerExplanation {
+            peer: PeerId(slot),
+            verdict: self.told(shared, id, slot, reader),
+            policy,
+            paths,
+            sent,
+        }
+    }
+
+    /// What a peer that is told several paths hears of each.
+    fn explain_paths(&self, shared: &Shared, id: u32, slot: u32, reader: &Reader) -> Vec<PathSent> {
+        let Some(group) = self.groups.get(reader.group).filter(|group| group.key.selection.is_some()) else {
+            return Vec::new();
+        };
+        let eligible = self.paths_of(id).filter(|(_, path)| self.eligible(shared, path).is_ok());
+        let explained = eligible.map(|(at, path)| {
+            let standing = self.standing_path(reader.log, at).ok_or(HeldBack::NotSelected);
+            let told = standing.and_then(|path| self.told_path(shared, &group.key, path, slot));
+            PathSent {
+                source: shared.peers.source(path.peer, path.path_id),
+                received: PathId(path.path_id),
+                path_id: add_path::path_id(at),
+                verdict: told.map(|(next_hop, _)| next_hop),
+            }
+        });
+        explained.collect()
+    }
+
+    /// Whether a reader has been handed out the newest state of a prefix.
+    fn is_told(&self, id: u32, reader: &Reader) -> bool {
+        let log = self.log_of(reader.log);
+        let read = |at: u32| log.position(at).is_none_or(|position| position < reader.cursor);
+        if reader.log == NONE {
+            return read(id);
+        }
+        !self.is_building(reader.log)
+            && self.paths_of(id).all(|(at, _)| read(at))
+            && self.gone_paths(id).all(read)
     }
 
     /// What a peer is told of a prefix, by the code that encodes it.
@@ -146,7 +201,17 @@ impl<K: Key> Table<K> {
         id: u32,
         slot: u32,
     ) -> Result<(NextHop, Vec<u8>), HeldBack> {
-        let path = self.best_path(id).ok_or(HeldBack::NoRoute)?;
+        self.told_path(shared, key, self.best_path(id).ok_or(HeldBack::NoRoute)?, slot)
+    }
+
+    /// What a peer with such a key is told of a path that is to be told: next hop and attributes.
+    pub(crate) fn told_path(
+        &self,
+        shared: &Shared,
+        key: &GroupKey,
+        path: &Path,
+        slot: u32,
+    ) -> Result<(NextHop, Vec<u8>), HeldBack> {
         let offer = export::offer(shared, key, &self.outbound(path))?;
         let (edits, next_hop) = (offer.edits.as_deref(), offer.next_hop);
         let mut block = Vec::new();

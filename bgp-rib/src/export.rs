@@ -20,6 +20,7 @@ use bgp_wire::{
 };
 use ipnet::IpNet;
 
+use crate::add_path::{self, Selection};
 use crate::attributes::{AttributesId, DEFAULT_LOCAL_PREF, Scope};
 use crate::config::{NextHopMode, PeerParams, PeerRole};
 use crate::next_hop;
@@ -51,6 +52,8 @@ pub enum HeldBack {
     NextHopIsPeer,
     /// Its attributes do not fit into one message to this peer (RFC 8654).
     TooLarge,
+    /// The peer is told several paths, and this is none of those (RFC 7911).
+    NotSelected,
 }
 
 impl fmt::Display for HeldBack {
@@ -66,6 +69,7 @@ impl fmt::Display for HeldBack {
             Self::SplitHorizon => "learned from this peer",
             Self::NextHopIsPeer => "the peer itself is the next hop",
             Self::TooLarge => "attributes too large for one message",
+            Self::NotSelected => "not among the paths that this session is told",
         })
     }
 }
@@ -82,6 +86,8 @@ pub(crate) struct GroupKey {
     pub(crate) self_ipv4: Option<Ipv4Addr>,
     pub(crate) self_ipv6: Option<Ipv6Addr>,
     pub(crate) cluster_id: ClusterId,
+    /// Which paths it is told beside the best one.
+    pub(crate) selection: Option<Selection>,
     pub(crate) export: Policy,
 }
 
@@ -95,7 +101,14 @@ impl GroupKey {
         codec.enhanced_refresh = false;
         codec.add_path_tx = codec.add_path_tx.intersection(only);
         codec.extended_next_hop = codec.extended_next_hop.intersection(only);
+        let takes_paths = !codec.add_path_tx.is_empty();
+        let selection = if takes_paths {
+            add_path::selection(&peer.add_path_send, &peer.paths_limit, family)
+        } else {
+            None
+        };
         Self {
+            selection,
             kind: peer.kind,
             role: peer.role,
             local_as: peer.local_as,

@@ -12,6 +12,8 @@ use crate::slab::BitSet;
 #[derive(Debug)]
 pub(crate) struct Reader {
     pub(crate) group: u32,
+    /// The log that it reads: of a selection of paths, `NONE` for the best ones.
+    pub(crate) log: u32,
     /// What the peer is as a source: its own routes are not told to it.
     pub(crate) origin: Origin,
     /// Everything below was read.
@@ -29,10 +31,11 @@ pub(crate) struct Reader {
 }
 
 impl Reader {
-    pub(crate) fn new(group: u32, origin: Origin, birth: u64) -> Self {
+    pub(crate) fn new((group, log): (u32, u32), origin: Origin, birth: u64) -> Self {
         let end_of_rib = EndOfRib::Walking;
         Self {
             group,
+            log,
             origin,
             cursor: 0,
             birth,
@@ -126,6 +129,10 @@ pub(crate) struct SwapWalk {
 #[derive(Debug)]
 pub(crate) struct Group {
     pub(crate) key: GroupKey,
+    /// The log that its members read.
+    pub(crate) log: u32,
+    /// Where the head of that log was when idle members were last told.
+    pub(crate) woken: u64,
     pub(crate) members: u32,
     /// Members that have been drained and want to know when there is more.
     pub(crate) idle: Vec<u32>,
@@ -140,9 +147,11 @@ pub(crate) struct Group {
 }
 
 impl Group {
-    fn new(key: GroupKey, config: &RibConfig) -> Self {
+    fn new(key: GroupKey, log: u32, config: &RibConfig) -> Self {
         Self {
             key,
+            log,
+            woken: 0,
             members: 0,
             idle: Vec::new(),
             ever: BitSet::default(),
@@ -170,15 +179,15 @@ pub(crate) struct Groups {
 }
 
 impl Groups {
-    /// The group of a key, with one member more.
-    pub(crate) fn join(&mut self, key: GroupKey, config: &RibConfig) -> u32 {
+    /// The group of a key, with one member more; `log` is the one that the key's selection has.
+    pub(crate) fn join(&mut self, key: GroupKey, log: u32, config: &RibConfig) -> u32 {
         let same = |group: &Option<Box<Group>>| group.as_ref().is_some_and(|group| group.key == key);
         let index = self.slots.iter().position(same).unwrap_or_else(|| {
             let free = self.slots.iter().position(Option::is_none).unwrap_or_else(|| {
                 self.slots.push(None);
                 self.slots.len() - 1
             });
-            self.slots[free] = Some(Box::new(Group::new(key, config)));
+            self.slots[free] = Some(Box::new(Group::new(key, log, config)));
             free
         });
         if let Some(group) = &mut self.slots[index] {
@@ -226,9 +235,9 @@ impl Groups {
         self.slots.iter().flatten().count()
     }
 
-    /// Every reader has heard that a prefix is gone: what comes under its name begins unannounced.
-    pub(crate) fn forget(&mut self, id: u32) {
-        for group in self.iter_mut() {
+    /// Every reader of a log has heard that what had a name is gone: what comes under that name begins unannounced.
+    pub(crate) fn forget(&mut self, log: u32, id: u32) {
+        for group in self.iter_mut().filter(|group| group.log == log) {
             group.ever.remove(id);
             group.stand(id, false);
         }

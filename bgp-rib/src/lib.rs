@@ -70,6 +70,7 @@
 //! Sending more than the best path (an ADD-PATH peer gets the best, under one stable identifier).
 #![forbid(unsafe_code)]
 
+mod add_path;
 mod attributes;
 mod batch;
 mod config;
@@ -104,11 +105,11 @@ mod swap;
 mod table;
 mod transmit;
 
-pub use config::{DecisionOptions, NextHopMode, PeerParams, PeerRole, RibConfig};
+pub use config::{AddPathSend, DecisionOptions, NextHopMode, PeerParams, PeerRole, RibConfig};
 pub use decision::Rung;
 pub use dry_run::ExportChange;
 pub use event::{Event, Input, NextHopUse, Origination, Reachability, Retain, Transmit};
-pub use explain::{Explanation, PathExplanation, PathVerdict, PeerExplanation};
+pub use explain::{Explanation, PathExplanation, PathSent, PathVerdict, PeerExplanation};
 pub use export::HeldBack;
 pub use ids::{OwnerId, PeerId, ReaderId};
 pub use import::Ineligible;

@@ -108,7 +108,6 @@ impl<K: Key> Table<K> {
 
     fn peer_counters(&self, slot: u32) -> PeerCounters {
         let Some(peer) = self.peer(slot) else { return PeerCounters::default() };
-        let head = self.log.head();
         PeerCounters {
             received: peer.received,
             accepted: peer.accepted,
@@ -116,7 +115,7 @@ impl<K: Key> Table<K> {
             refused: peer.bounds.refused,
             over_limit: peer.bounds.over,
             advertised: self.advertised(slot),
-            drained: peer.reader.as_ref().is_some_and(|reader| reader.drained(head, self.defers_end_of_rib)),
+            drained: peer.reader.as_ref().is_some_and(|reader| self.is_drained(reader)),
         }
     }
 
@@ -131,10 +130,11 @@ impl<K: Key> Table<K> {
         if group.key.export.rejects_all() {
             return 0;
         }
-        if reader.cursor < self.log.head() {
+        let several = group.key.selection.is_some();
+        if reader.cursor < if several { reader.birth } else { self.log.head() } {
             return reader.advertised;
         }
-        let own = if group.key.export.accepts_all() {
+        let own = if group.key.export.accepts_all() && !several {
             own(peer.best, group, reader.origin)
         } else {
             self.standing_of(slot, group)
@@ -150,6 +150,9 @@ impl<K: Key> Table<K> {
             (older != NONE).then_some(older)
         });
         let stands = |at: &u32| {
+            if group.key.selection.is_some() {
+                return group.standing.contains(*at);
+            }
             let prefix = self.paths[*at].prefix;
             let entry = &self.entries[prefix];
             entry.state == State::Best && entry.paths == *at && group.standing.contains(prefix)

@@ -92,6 +92,7 @@ mod tests {
 
     fn to(kind: PeerKind, next_hop: NextHopMode) -> GroupKey {
         GroupKey {
+            selection: None,
             kind,
             role: PeerRole::Client,
             local_as: Asn(65000),

@@ -11,19 +11,19 @@ pub(crate) const MESSAGE_OVERHEAD: usize = 19 + 4 + 9 + 32;
 /// Octets of the longest NLRI here: path identifier, length, IPv6 address.
 pub(crate) const MAX_NLRI: usize = 4 + 1 + 16;
 
-/// Where ADD-PATH was negotiated the one path that is sent has this identifier: stable, as the best replaces the best.
-const BEST: PathId = PathId(1);
+/// Where only the best path is sent and ADD-PATH was negotiated it has this identifier: the best replaces the best.
+pub(crate) const BEST: PathId = PathId(1);
 
-/// Appends messages that announce `keys` with one attribute block.
+/// Appends messages that announce routes with one attribute block.
 pub(crate) fn announce<'a, K: Key + 'a>(
     out: &mut BytesMut,
     codec: &Codec,
     family: Family,
     next_hop: &NextHop,
     block: &[u8],
-    keys: impl Iterator<Item = &'a K>,
+    nlri: impl Iterator<Item = (PathId, &'a K)>,
 ) {
-    let packed = bgp_wire::announce(out, codec, family, next_hop, block, keys.map(|key| (BEST, key)));
+    let packed = bgp_wire::announce(out, codec, family, next_hop, block, nlri);
     debug_assert_eq!(
         (packed.too_large, packed.refused),
         (0, 0),
@@ -31,14 +31,14 @@ pub(crate) fn announce<'a, K: Key + 'a>(
     );
 }
 
-/// Appends messages that withdraw `keys`.
+/// Appends messages that withdraw routes.
 pub(crate) fn withdraw<'a, K: Key + 'a>(
     out: &mut BytesMut,
     codec: &Codec,
     family: Family,
-    keys: impl Iterator<Item = &'a K>,
+    nlri: impl Iterator<Item = (PathId, &'a K)>,
 ) {
-    bgp_wire::withdraw(out, codec, family, keys.map(|key| (BEST, key)));
+    bgp_wire::withdraw(out, codec, family, nlri);
 }
 
 /// Appends End-of-RIB (RFC 4724 §2).

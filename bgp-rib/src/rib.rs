@@ -402,7 +402,18 @@ impl Rib {
         self.sweep(turn as usize);
         each_table!(self, table => table.continue_rescan(&mut self.shared, &self.clusters, turn));
         self.end_judging();
+        each_table!(self, table => table.continue_building(&self.shared, turn));
+        self.end_building();
         each_table!(self, table => table.reap(turn as usize));
+    }
+
+    /// Logs of paths that are built now let go of the End-of-RIBs that waited for them.
+    fn end_building(&mut self) {
+        let mut built = false;
+        each_table!(self, table => built |= table.take_built());
+        if built {
+            self.wake_waiting();
+        }
     }
 
     /// Says of a peer once that there is something to read.
@@ -426,8 +437,8 @@ impl Rib {
     fn wake(&mut self) {
         let mut idle = Vec::new();
         each_table!(self, table => {
-            let head = table.log.head();
-            if core::mem::replace(&mut table.woken, head) != head {
+            let news = table.news();
+            if core::mem::replace(&mut table.woken, news) != news {
                 table.take_idle(&mut idle);
             }
         });
@@ -455,21 +466,29 @@ impl<K: Key> Table<K> {
     fn fall_idle(&mut self, slot: u32) {
         let Some(reader) = self.reader_mut(slot).filter(|reader| !reader.listed) else { return };
         reader.listed = true;
-        let index = reader.group;
-        let head = self.log.head();
-        let told = self.advertised(slot);
-        if let Some(reader) = self.reader_mut(slot).filter(|reader| reader.cursor == head) {
-            reader.advertised = told;
+        let (index, log) = (reader.group, reader.log);
+        let head = self.log_of(log).head();
+        if log == NONE {
+            let told = self.advertised(slot);
+            if let Some(reader) = self.reader_mut(slot).filter(|reader| reader.cursor == head) {
+                reader.advertised = told;
+            }
         }
         if let Some(group) = self.groups.get_mut(index) {
+            group.woken = head;
             group.idle.push(slot);
         }
     }
 
-    /// Appends the members that were idle.
+    /// Appends the members that were idle and that have something to read now.
     fn take_idle(&mut self, idle: &mut Vec<u32>) {
         let first = idle.len();
-        self.groups.iter_mut().for_each(|group| idle.append(&mut group.idle));
+        for group in self.groups.iter_mut() {
+            let head = self.path_logs.get(group.log).map_or(&self.log, |paths| &paths.log).head();
+            if core::mem::replace(&mut group.woken, head) != head {
+                idle.append(&mut group.idle);
+            }
+        }
         for &slot in &idle[first..] {
             if let Some(reader) = self.reader_mut(slot) {
                 reader.listed = false;

@@ -35,6 +35,7 @@ impl<K: Key> Table<K> {
             best
         };
         self.put_first(id, best);
+        self.choose(shared, id, touched.only);
         let after = self.seen(id);
         let changed = touched.before != after || (best.is_some() && touched.renamed == best);
         if changed {
@@ -117,12 +118,14 @@ impl<K: Key> Table<K> {
     /// Whether there are tombstones that every reader has passed.
     pub(crate) fn reapable(&self) -> bool {
         let passed = |log: &crate::log::Log, from: u64| log.len() > self.best && from < log.read_by_all();
-        passed(&self.log, self.reaped[0])
+        self.path_logs.is_busy()
+            || passed(&self.log, self.reaped[0])
             || self.multipath.as_ref().is_some_and(|log| passed(log, self.reaped[1]))
     }
 
     /// Takes tombstones that every reader has passed out of the logs, looking at no more than `turn` prefixes.
     pub(crate) fn reap(&mut self, turn: usize) {
+        self.reap_paths(turn);
         for which in 0..2 {
             let log = if which == 0 { Some(&self.log) } else { self.multipath.as_ref() };
             let Some(log) = log else { continue };
@@ -139,7 +142,7 @@ impl<K: Key> Table<K> {
                         log.remove(id);
                     }
                     if which == 0 {
-                        self.groups.forget(id);
+                        self.groups.forget(NONE, id);
                     }
                     self.forget_if_unused(id);
                 }

@@ -130,6 +130,11 @@ impl Rib {
     /// End-of-RIB is held back, or becomes due to all that wait for it.
     pub(crate) fn defer_end_of_rib(&mut self, defers: bool) {
         each_table!(self, table => table.defers_end_of_rib = defers);
+        self.wake_waiting();
+    }
+
+    /// Tells every peer that has something to read, whether it was idle before or not.
+    pub(crate) fn wake_waiting(&mut self) {
         let has_more = |slot: &u32| any_table!(self, table => table.has_more(*slot));
         let waiting: Vec<u32> = self.shared.peers.slots().filter(has_more).collect();
         waiting.into_iter().for_each(|slot| self.say_pending(slot));
@@ -250,17 +255,18 @@ impl<K: Key> Table<K> {
     fn join(&mut self, shared: &Shared, slot: u32) {
         let Some(peer) = shared.peers.up(slot) else { return };
         let key = GroupKey::of(&peer.params, self.family, shared.config.cluster_id());
-        let group = self.groups.join(key, &shared.config);
-        let reader = Reader::new(group, peer.origin, self.log.head());
+        let log = self.join_paths(key.selection);
+        let group = self.groups.join(key, log, &shared.config);
+        let reader = Reader::new((group, log), peer.origin, self.log_of(log).head());
         self.peer_mut(slot).bounds.refused = 0;
-        self.log.join(reader.hold());
+        self.log_of_mut(log).join(reader.hold());
         self.peer_mut(slot).reader = Some(Box::new(reader));
     }
 
     /// A session that ended reads no more.
     fn leave(&mut self, slot: u32) {
         let Some(reader) = self.peer_mut(slot).reader.take() else { return };
-        self.log.leave(reader.hold());
+        self.log_of_mut(reader.log).leave(reader.hold());
         if let Some(group) = self.groups.get_mut(reader.group).filter(|_| reader.listed) {
             group.idle.retain(|&other| other != slot);
         }
@@ -268,5 +274,6 @@ impl<K: Key> Table<K> {
         if let Some(walk) = reader.swap {
             self.groups.leave(walk.former);
         }
+        self.leave_paths(reader.log);
     }
 }

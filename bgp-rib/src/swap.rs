@@ -48,9 +48,9 @@ impl<K: Key> Table<K> {
     /// A member goes over to the group of its new key and is to hear the difference.
     fn regroup(&mut self, shared: &Shared, slot: u32) {
         let Some(peer) = shared.peers.up(slot) else { return };
-        let Some(former) = self.reader(slot).map(|reader| reader.group) else { return };
+        let Some((former, log)) = self.reader(slot).map(|reader| (reader.group, reader.log)) else { return };
         let key = GroupKey::of(&peer.params, self.family, shared.config.cluster_id());
-        let index = self.groups.join(key, &shared.config);
+        let index = self.groups.join(key, log, &shared.config);
         let told = self.groups.get_mut(former).map(|group| {
             group.idle.retain(|&other| other != slot);
             group.ever.clone()

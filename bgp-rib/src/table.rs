@@ -6,6 +6,7 @@ use hashbrown::{HashMap, HashTable};
 
 use bgp_wire::{Family, NextHop, PeerKind};
 
+use crate::add_path::PathLogs;
 use crate::attributes::{AttributeStore, AttributesId, Facts};
 use crate::config::RibConfig;
 use crate::decision::{Candidate, Ladder};
@@ -131,7 +132,7 @@ pub(crate) struct Told {
 pub(crate) struct Table<K> {
     pub(crate) family: Family,
     index: Vec<HashTable<u32>>,
-    hasher: FixedState,
+    pub(crate) hasher: FixedState,
     pub(crate) entries: Slab<Entry<K>>,
     pub(crate) paths: Slab<Path>,
     /// NLRI of paths that differ from the one of the entry in what is no key.
@@ -140,6 +141,8 @@ pub(crate) struct Table<K> {
     pub(crate) log: Log,
     /// Changes of multipath sets, where followers want them.
     pub(crate) multipath: Option<Log>,
+    /// Changes of the paths that ADD-PATH peers are told, where there are any.
+    pub(crate) path_logs: PathLogs,
     pub(crate) peers: Vec<PeerTable>,
     pub(crate) groups: Groups,
     /// No reader is sent its End-of-RIB for now (RFC 4724 §4.1).
@@ -166,6 +169,7 @@ impl<K: Key> Table<K> {
             variants: HashMap::with_hasher(FixedState::with_seed(config.seed)),
             log: Log::new(),
             multipath: (config.max_paths > 1).then(Log::new),
+            path_logs: PathLogs::default(),
             peers: Vec::new(),
             groups: Groups::default(),
             defers_end_of_rib: false,
@@ -234,7 +238,8 @@ impl<K: Key> Table<K> {
     pub(crate) fn forget_if_unused(&mut self, id: u32) {
         let entry = &self.entries[id];
         let logged = self.log.position(id).is_some()
-            || self.multipath.as_ref().is_some_and(|log| log.position(id).is_some());
+            || self.multipath.as_ref().is_some_and(|log| log.position(id).is_some())
+            || self.path_logs.holds(id);
         if entry.state != State::NoBest || entry.paths != NONE || logged {
             return;
         }
@@ -255,6 +260,7 @@ impl<K: Key> Table<K> {
         if let Some(log) = &mut self.multipath {
             log.forget_positions();
         }
+        self.path_logs.forget_positions();
         for shard in self.index.iter_mut().filter(|shard| shard.capacity() > KEPT) {
             *shard = HashTable::new();
         }
@@ -332,7 +338,7 @@ impl<K: Key> Table<K> {
         let before = self.seen(id);
         shared.attributes.retain(told.attributes, 1);
         let generation = self.peer(told.peer).map_or(0, |peer| peer.generation);
-        let path = self.paths.insert(Path {
+        let path = self.place(Path {
             peer: told.peer,
             path_id: told.path_id,
             attributes: told.attributes,
@@ -367,6 +373,17 @@ impl<K: Key> Table<K> {
         self.decide(shared, id, Touched { only: Some(path), ..Touched::new(before) });
     }
 
+    /// Stores a path under the name that it had before it went, if that is still in use.
+    fn place(&mut self, path: Path) -> u32 {
+        match self.dig_up((path.prefix, path.peer, path.path_id)) {
+            Some(name) => {
+                self.paths[name] = path;
+                name
+            }
+            None => self.paths.insert(path),
+        }
+    }
+
     fn note_med(&mut self, shared: &Shared, id: u32, attributes: AttributesId) {
         self.entries[id].med |= shared.attributes[attributes].summary.med.is_some();
     }
@@ -397,6 +414,9 @@ impl<K: Key> Table<K> {
             peer.bounds.over = peer.bounds.over - over(old_verdict) + over(told.verdict);
         }
         let renamed = renamed.then_some(path);
+        if old != told.attributes || renamed.is_some() {
+            self.path_logs.touch(path);
+        }
         let touched = Touched { before, multipath: was_multipath, renamed, only: Some(path) };
         self.note_med(shared, id, told.attributes);
         self.decide(shared, id, touched);
@@ -429,7 +449,7 @@ impl<K: Key> Table<K> {
         if K::VARIES {
             self.variants.remove(&path);
         }
-        self.paths.remove(path);
+        self.bury(path);
         self.decide(shared, id, Touched { multipath, only: Some(NONE), ..Touched::new(before) });
         shared.release(attributes);
     }
@@ -513,6 +533,17 @@ impl<K: Key> Table<K> {
         ladder: &mut Ladder,
         paths: impl Iterator<Item = (u32, &'a Path)>,
     ) -> Option<u32> {
+        self.fill(shared, ladder, paths);
+        ladder.climb(shared.config.decision)
+    }
+
+    /// Fills the ladder with those of some paths that are eligible.
+    pub(crate) fn fill<'a>(
+        &'a self,
+        shared: &Shared,
+        ladder: &mut Ladder,
+        paths: impl Iterator<Item = (u32, &'a Path)>,
+    ) {
         ladder.clear();
         for (at, path) in paths {
             let Ok(interior_cost) = self.eligible(shared, path) else { continue };
@@ -535,7 +566,6 @@ impl<K: Key> Table<K> {
                 path_id: path.path_id,
             });
         }
-        ladder.climb(shared.config.decision)
     }
 }
 

@@ -34,9 +34,9 @@ impl<K: Key> Table<K> {
         let mut first = chunks.len();
         let mut bytes = 0;
         for _ in 0..MAX_BATCHES {
-            let head = self.log.head();
             let Some(reader) = self.reader(slot) else { return Progress::Drained };
-            if reader.drained(head, self.defers_end_of_rib) {
+            let head = self.log_of(reader.log).head();
+            if self.is_drained(reader) {
                 return Progress::Drained;
             }
             if reader.swap.is_some() {
@@ -59,7 +59,17 @@ impl<K: Key> Table<K> {
 
     /// Whether there is something to hand out.
     pub(crate) fn has_more(&self, slot: u32) -> bool {
-        self.reader(slot).is_some_and(|reader| !reader.drained(self.log.head(), self.defers_end_of_rib))
+        self.reader(slot).is_some_and(|reader| !self.is_drained(reader))
+    }
+
+    /// Whether there is nothing to hand out to a reader now.
+    pub(crate) fn is_drained(&self, reader: &Reader) -> bool {
+        reader.drained(self.log_of(reader.log).head(), self.defers(reader))
+    }
+
+    /// Whether a reader's End-of-RIB has to wait for something else than the reader.
+    fn defers(&self, reader: &Reader) -> bool {
+        self.defers_end_of_rib || self.is_building(reader.log)
     }
 
     pub(crate) fn reader(&self, slot: u32) -> Option<&Reader> {
@@ -72,8 +82,8 @@ impl<K: Key> Table<K> {
 
     /// Reads one stretch at the main cursor. What stood before the session came up was never told: nothing of it is withdrawn.
     fn read_on(&mut self, shared: &Shared, draft: &mut Draft, slot: u32, chunks: &mut Vec<Bytes>) {
-        let head = self.log.head();
         let Some(reader) = self.reader(slot) else { return };
+        let head = self.log_of(reader.log).head();
         let (group, from, hold) = (reader.group, reader.cursor, reader.hold());
         let initial = from < reader.birth;
         let limit = if initial { reader.birth } else { head };
@@ -84,10 +94,11 @@ impl<K: Key> Table<K> {
         if initial {
             reader.advertised += announced;
         }
-        let now_holds = reader.hold();
+        let (log, now_holds) = (reader.log, reader.hold());
         if hold != now_holds {
-            self.log.leave(hold);
-            self.log.join(now_holds);
+            let log = self.log_of_mut(log);
+            log.leave(hold);
+            log.join(now_holds);
         }
     }
 
@@ -105,10 +116,10 @@ impl<K: Key> Table<K> {
         // Who has been told nothing by any rules needs no withdrawal either.
         let read = if group.key.export.rejects_all() && group.ever.is_empty() {
             (limit, 0)
-        } else if let Some(batch) = group.cache.get(mode, from, limit, &self.log) {
+        } else if let Some(batch) = group.cache.get(mode, from, limit, self.log_of(group.log)) {
             (batch.to, batch.assemble(slot, chunks))
         } else {
-            let limit = group.cache.boundary(mode, from, limit, &self.log).unwrap_or(limit);
+            let limit = group.cache.boundary(mode, from, limit, self.log_of(group.log)).unwrap_or(limit);
             let batch = batch::encode(self, shared, &mut group, index, draft, (from, limit, mode));
             let read = (batch.to, batch.assemble(slot, chunks));
             group.cache.insert(mode, batch);
@@ -120,8 +131,8 @@ impl<K: Key> Table<K> {
 
     /// Says End-of-RIB when it is due (RFC 4724 §2).
     fn close_initial(&mut self, slot: u32, chunks: &mut Vec<Bytes>) {
-        let head = self.log.head();
-        let defers = self.defers_end_of_rib;
+        let Some(reader) = self.reader(slot) else { return };
+        let (head, defers) = (self.log_of(reader.log).head(), self.defers(reader));
         if let Some(reader) = self.reader_mut(slot)
             && reader.end_of_rib_due(head)
             && !defers
@@ -135,8 +146,8 @@ impl<K: Key> Table<K> {
 
     /// Tells a stretch again for a refresh, between BoRR and EoRR where both sides know them (RFC 7313 §4).
     fn refresh_on(&mut self, shared: &Shared, draft: &mut Draft, slot: u32, chunks: &mut Vec<Bytes>) {
-        let head = self.log.head();
         let Some(reader) = self.reader(slot) else { return };
+        let head = self.log_of(reader.log).head();
         let (group, cursor) = (reader.group, reader.cursor);
         let Some(mut walk) = reader.refresh.filter(|_| !reader.refresh_waits()) else { return };
         if !walk.begun {

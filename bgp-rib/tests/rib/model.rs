@@ -6,8 +6,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
 use bgp_rib::{
-    Event, Input, Origination, OwnerId, PathVerdict, PeerId, PeerParams, Policy, Reachability, Retain,
-    RibConfig, RouteFilter, Source,
+    AddPathSend, Event, Input, Origination, OwnerId, PathVerdict, PeerId, PeerParams, Policy, Reachability,
+    Retain, RibConfig, RouteFilter, Source,
 };
 use bgp_wire::{
     ClusterId, Community, Family, FamilySet, NextHop, PathAttributes, PeerKind, RefreshKind, RouterId,
@@ -42,7 +42,7 @@ enum Step {
     Settle,
 }
 
-const PEERS: u8 = 7;
+const PEERS: u8 = 10;
 
 fn step() -> impl Strategy<Value = Step> {
     let peer = 1..=PEERS;
@@ -79,7 +79,10 @@ fn params(peer: u8, variant: u8) -> PeerParams {
         3 | 4 => internal(peer),
         5 => external(5, 65005),
         6 => external(6, 65006),
-        _ => client(7),
+        7 => client(7),
+        8 => client(8),
+        9 => internal(9),
+        _ => external(10, 65010),
     };
     match peer {
         2 => params.codec.add_path_rx = FamilySet::of(&[V4, V6]),
@@ -90,6 +93,22 @@ fn params(peer: u8, variant: u8) -> PeerParams {
             params.codec.four_octet_as = false;
             params.local_ipv6 = None;
             params.cluster_id = Some(ClusterId(77));
+        }
+        8 => {
+            params.codec.add_path_tx = FamilySet::of(&[V4, V6]);
+            params.add_path_send = vec![(V4, AddPathSend::All), (V6, AddPathSend::EqualCost)];
+            params.enhanced_refresh = true;
+        }
+        9 => {
+            (params.codec.add_path_tx, params.codec.add_path_rx) =
+                (FamilySet::of(&[V4, V6]), FamilySet::of(&[V4, V6]));
+            params.add_path_send = vec![(V4, AddPathSend::Best(2)), (V6, AddPathSend::All)];
+            params.paths_limit = vec![(V6, 3)];
+        }
+        10 => {
+            params.codec.add_path_tx = FamilySet::of(&[V4, V6]);
+            params.add_path_send = vec![(V4, AddPathSend::PerAs), (V6, AddPathSend::Best(3))];
+            params.add_path_send.rotate_left(usize::from(variant));
         }
         _ => {}
     }
@@ -446,7 +465,11 @@ impl World {
             if !remote.idle {
                 continue;
             }
-            for prefix in Self::all_prefixes() {
+            let several = !remote.params.add_path_send.is_empty();
+            for prefix in Self::all_prefixes().into_iter().filter(|_| several) {
+                self.check_paths(peer, prefix);
+            }
+            for prefix in Self::all_prefixes().into_iter().filter(|_| !several) {
                 let expected = self.facts.expected(peer, prefix);
                 assert_eq!(remote.view.get(&prefix), expected.as_ref(), "{peer} {prefix}");
                 let explained = self.lab.rib.explain(prefix);
@@ -461,6 +484,42 @@ impl World {
             assert!(self.defers || remote.end_of_rib.len() == 2, "{peer} was drained without End-of-RIB");
             self.check_counters(peer);
         }
+    }
+
+    /// A peer that is told several paths holds exactly those that it should, each under the name that is its own.
+    fn check_paths(&self, peer: PeerId, prefix: IpNet) {
+        let explained = self.lab.rib.explain(prefix);
+        let explained = explained.as_ref().and_then(|e| e.peers.iter().find(|p| p.peer == peer));
+        assert!(explained.is_none_or(|p| p.sent), "{peer} {prefix}");
+        let name = |from: &Teller, id: u32| {
+            let mut paths = explained.iter().flat_map(|p| &p.paths);
+            let path = paths.find(|path| match (path.source, from) {
+                (Source::Local(owner), Teller::Local) => owner == OwnerId(id),
+                (Source::Peer { id: peer, .. }, Teller::Peer(from)) => peer == *from && path.received.0 == id,
+                _ => false,
+            });
+            path.expect("every eligible path is explained")
+        };
+        let mut expected = BTreeMap::new();
+        for (from, id, path) in self.facts.chosen(peer, prefix) {
+            let told = name(&from, id);
+            let route = self.facts.route_of(peer, prefix, from, path);
+            assert_eq!(
+                told.verdict.ok(),
+                route.as_ref().map(|route| route.next_hop),
+                "{peer} {prefix} {told:?}"
+            );
+            expected.extend(route.map(|route| (told.path_id.0, route)));
+        }
+        let held = &self.lab.remotes[&peer].paths;
+        let held: BTreeMap<u32, Route> = held
+            .iter()
+            .filter(|((p, _), _)| *p == prefix)
+            .map(|((_, id), route)| (*id, route.clone()))
+            .collect();
+        assert_eq!(held, expected, "{peer} {prefix}");
+        let told = explained.iter().flat_map(|p| &p.paths).filter(|path| path.verdict.is_ok());
+        assert_eq!(told.count(), expected.len(), "{peer} {prefix}");
     }
 
     fn check_loc_rib(&self, prefix: IpNet) {
@@ -489,7 +548,12 @@ impl World {
             assert_eq!(counters.received as usize, mine().count());
             assert_eq!(counters.stale as usize, mine().filter(|(_, path)| path.stale > 0).count());
             assert!(counters.drained);
-            let view = self.lab.view(peer).keys().filter(|prefix| family_of(prefix) == family).count();
+            let remote = &self.lab.remotes[&peer];
+            let view = if remote.params.add_path_send.is_empty() {
+                remote.view.keys().filter(|prefix| family_of(prefix) == family).count()
+            } else {
+                remote.paths.keys().filter(|(prefix, _)| family_of(prefix) == family).count()
+            };
             if !self.next_hop_is_a_peer() {
                 assert_eq!(counters.advertised as usize, view, "{peer} {family} advertised");
             }

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
-use bgp_rib::{PeerId, PeerParams, PeerRole, Policy, Reachability};
-use bgp_wire::{Asn, ClusterId, Community, NextHop, PathAttributes, PeerKind};
+use bgp_rib::{AddPathSend, PeerId, PeerParams, PeerRole, Policy, Reachability};
+use bgp_wire::{Asn, ClusterId, Community, Family, NextHop, PathAttributes, PeerKind};
 use ipnet::IpNet;
 
 use crate::naive_policy::{apply, policy};
@@ -75,16 +75,62 @@ impl Facts {
         (!looped).then_some((path, metric))
     }
 
+    /// The paths of a prefix that take part.
+    fn runners(&self, prefix: IpNet) -> Vec<Runner> {
+        let paths = self.told.range((prefix, Teller::Local, 0)..);
+        let paths = paths.take_while(|((p, ..), _)| *p == prefix);
+        let usable = paths.filter_map(|((_, from, id), path)| {
+            let (path, metric) = self.usable(prefix, from, path)?;
+            Some(Runner(from.clone(), *id, path, metric))
+        });
+        usable.collect()
+    }
+
     /// The best path of a prefix, by comparing from scratch: one filter per rung.
     pub(crate) fn best(&self, prefix: IpNet) -> Option<(Teller, Naive)> {
-        let paths = self.told.range((prefix, Teller::Local, 0)..);
-        let mut left: Vec<Runner> = paths
-            .take_while(|((p, ..), _)| *p == prefix)
-            .filter_map(|((_, from, id), path)| {
-                let (path, metric) = self.usable(prefix, from, path)?;
-                Some(Runner(from.clone(), *id, path, metric))
-            })
-            .collect();
+        let Runner(from, _, path, _) = self.climb(self.runners(prefix)).0?;
+        Some((from, path))
+    }
+
+    /// The paths of a prefix that a peer is told, as far as the choice goes: who told each, its identifier, the path.
+    pub(crate) fn chosen(&self, to: PeerId, prefix: IpNet) -> Vec<(Teller, u32, Naive)> {
+        let params = &self.sessions[&to].0;
+        let of = |family: &Family| *family == family_of(&prefix);
+        let send = params.add_path_send.iter().find(|(family, _)| of(family)).map(|(_, send)| *send);
+        let limit = params.paths_limit.iter().find(|(family, _)| of(family)).map(|(_, limit)| *limit);
+        let limit = limit.map_or(usize::MAX, usize::from);
+        let mut left = self.runners(prefix);
+        let mut ranked = Vec::new();
+        while let Some(best) = self.climb(left.clone()).0 {
+            left.retain(|c| (&c.0, c.1) != (&best.0, best.1));
+            ranked.push(best);
+        }
+        let chosen: Vec<Runner> = match send.unwrap_or_default() {
+            AddPathSend::Best(most) => ranked.into_iter().take(usize::from(most)).collect(),
+            AddPathSend::All => ranked,
+            AddPathSend::EqualCost => {
+                let equal = self.climb(self.runners(prefix)).1;
+                let is_equal = |c: &Runner| equal.iter().any(|e| (&e.0, e.1) == (&c.0, c.1));
+                ranked.into_iter().filter(is_equal).collect()
+            }
+            AddPathSend::PerAs => {
+                let neighbour = |c: &Runner| {
+                    c.2.attributes.as_path.segments.first().and_then(|s| s.asns.first().copied())
+                };
+                let mut met = Vec::new();
+                ranked.retain(|c| {
+                    let new = !met.contains(&neighbour(c));
+                    met.push(neighbour(c));
+                    new
+                });
+                ranked
+            }
+        };
+        chosen.into_iter().take(limit).map(|Runner(from, id, path, _)| (from, id, path)).collect()
+    }
+
+    /// The best of some paths, and those that are as good through the interior cost.
+    fn climb(&self, mut left: Vec<Runner>) -> (Option<Runner>, Vec<Runner>) {
         let peer = |from: &Teller| match from {
             Teller::Local => None,
             Teller::Peer(peer) => Some(self.sessions[peer].0.clone()),
@@ -103,6 +149,7 @@ impl Facts {
         });
         keep(&mut left, |c| i64::from(peer(&c.0).is_none_or(|p| p.kind == PeerKind::Internal)));
         keep(&mut left, |c| i64::from(c.3));
+        let equal = left.clone();
         keep(&mut left, |c| {
             let own = peer(&c.0).map_or(0, |p| p.peer_router_id.0);
             i64::from(c.2.attributes.originator_id.map_or(own, |id| id.0))
@@ -113,12 +160,17 @@ impl Facts {
             _ => 0,
         });
         keep(&mut left, |c| i64::from(c.1));
-        left.into_iter().next().map(|Runner(from, _, path, _)| (from, path))
+        (left.into_iter().next(), equal)
     }
 
     /// What a peer should hold of a prefix.
     pub(crate) fn expected(&self, to: PeerId, prefix: IpNet) -> Option<Route> {
         let (from, path) = self.best(prefix)?;
+        self.route_of(to, prefix, from, path)
+    }
+
+    /// What a peer should hold of one path.
+    pub(crate) fn route_of(&self, to: PeerId, prefix: IpNet, from: Teller, path: Naive) -> Option<Route> {
         let target = &self.sessions[&to].0;
         let communities = &path.attributes.communities;
         let external = target.kind == PeerKind::External;

@@ -27,6 +27,8 @@ pub(crate) struct Route {
 pub(crate) struct Remote {
     pub(crate) params: PeerParams,
     pub(crate) view: BTreeMap<IpNet, Route>,
+    /// The same by path identifier: what is told of one path replaces nothing of another.
+    pub(crate) paths: BTreeMap<(IpNet, u32), Route>,
     pub(crate) end_of_rib: BTreeSet<Family>,
     /// UPDATE messages that carried routes; prefixes announced and withdrawn, in order.
     pub(crate) updates: usize,
@@ -133,6 +135,7 @@ impl Lab {
         let remote = Remote {
             params: params.clone(),
             view: BTreeMap::new(),
+            paths: BTreeMap::new(),
             end_of_rib: BTreeSet::new(),
             updates: 0,
             announced: Vec::new(),
@@ -324,9 +327,10 @@ impl Remote {
         }
         self.updates += 1;
         for block in update.unreach() {
-            for (_, nlri) in block.iter() {
+            for (path, nlri) in block.iter() {
                 let prefix = IpNet::try_from(nlri).expect("we send prefixes");
                 self.view.remove(&prefix);
+                self.paths.remove(&(prefix, path.0));
                 self.withdrawn.push(prefix);
             }
         }
@@ -334,10 +338,11 @@ impl Remote {
         update.canonical_attributes(&mut block);
         for reach in update.reach() {
             let attributes = PathAttributes::from_block(AttributeBlock::parse(&block).unwrap());
-            for (_, nlri) in reach.nlri.iter() {
+            for (path, nlri) in reach.nlri.iter() {
                 let route = Route { next_hop: reach.next_hop, attributes: attributes.clone() };
                 let prefix = IpNet::try_from(nlri).expect("we send prefixes");
-                self.view.insert(prefix, route);
+                self.view.insert(prefix, route.clone());
+                self.paths.insert((prefix, path.0), route);
                 self.announced.push(prefix);
             }
         }
