@@ -56,6 +56,12 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
+//! # Several paths
+//!
+//! A peer that takes several paths of a prefix (RFC 7911) is told those that [`AddPathSend`] chooses, each under an
+//! identifier that it keeps as long as it lives. Such peers read a log of paths beside that of prefixes, by the same rules;
+//! a table without them has none.
+//!
 //! # Policy
 //!
 //! What passes a session, and how it changes on the way, is a value: a [`Policy`], compiled once from the rules of
@@ -67,7 +73,6 @@
 //! # What is not here
 //!
 //! Interior routing: next hops are reachable at no cost unless [`Input::NextHop`] says otherwise. Sessions and their timers.
-//! Sending more than the best path (an ADD-PATH peer gets the best, under one stable identifier).
 #![forbid(unsafe_code)]
 
 mod add_path;

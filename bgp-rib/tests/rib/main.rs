@@ -3,6 +3,7 @@
 
 mod support;
 
+mod add_path;
 mod groups;
 mod limits;
 mod model;

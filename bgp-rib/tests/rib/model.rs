@@ -503,7 +503,7 @@ impl World {
         let mut expected = BTreeMap::new();
         for (from, id, path) in self.facts.chosen(peer, prefix) {
             let told = name(&from, id);
-            let route = self.facts.route_of(peer, prefix, from, path);
+            let route = self.facts.route_of(peer, prefix, &from, &path);
             assert_eq!(
                 told.verdict.ok(),
                 route.as_ref().map(|route| route.next_hop),

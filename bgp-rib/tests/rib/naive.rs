@@ -166,21 +166,21 @@ impl Facts {
     /// What a peer should hold of a prefix.
     pub(crate) fn expected(&self, to: PeerId, prefix: IpNet) -> Option<Route> {
         let (from, path) = self.best(prefix)?;
-        self.route_of(to, prefix, from, path)
+        self.route_of(to, prefix, &from, &path)
     }
 
     /// What a peer should hold of one path.
-    pub(crate) fn route_of(&self, to: PeerId, prefix: IpNet, from: Teller, path: Naive) -> Option<Route> {
+    pub(crate) fn route_of(&self, to: PeerId, prefix: IpNet, from: &Teller, path: &Naive) -> Option<Route> {
         let target = &self.sessions[&to].0;
         let communities = &path.attributes.communities;
         let external = target.kind == PeerKind::External;
-        if from == Teller::Peer(to)
+        if *from == Teller::Peer(to)
             || communities.contains(&Community::NO_ADVERTISE)
             || (external && communities.contains(&Community::NO_EXPORT))
         {
             return None;
         }
-        let source = match &from {
+        let source = match from {
             Teller::Local => None,
             Teller::Peer(peer) => Some(self.sessions[peer].0.clone()),
         };
