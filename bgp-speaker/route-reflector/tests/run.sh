@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# Every check and every test of the workspace, those against real BGP daemons included. As root on a Debian machine it
-# installs the daemons that are missing, without starting a service; what cannot run is skipped, by name and reason.
+# Every check and every test of the workspace, those against real BGP daemons and half a minute of each fuzz target
+# included. As root on a Debian machine it installs the daemons that are missing, without starting a service; what cannot
+# run is skipped, by name and reason.
 # The last line is `N passed, N failed, N skipped`; the exit status is 1 when anything failed.
 set -uo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../../.."
@@ -174,6 +175,26 @@ tests() {
     fi
 }
 
+# Half a minute of each fuzz target; where the tools for it are missing and cannot be had, the reason why.
+fuzzing() {
+    say "fuzz targets"
+    local status
+    fuzz/smoke.sh 2>&1 | tee "$work/fuzz"
+    status=${PIPESTATUS[0]}
+    case $status in
+    0)
+        passed=$((passed + 1))
+        echo "fuzz targets: ok"
+        ;;
+    77) skip "fuzz targets" "$(sed -n '$s/^cannot run: //p' "$work/fuzz")" ;;
+    *)
+        failed=$((failed + 1))
+        failures+=("fuzz targets")
+        echo "fuzz targets: FAILED"
+        ;;
+    esac
+}
+
 install_packages
 if has_tool fmt rustfmt; then
     check "formatting" cargo fmt --all --check
@@ -188,6 +209,7 @@ else
 fi
 check "documentation" env RUSTDOCFLAGS="-D warnings" cargo doc --quiet --workspace --no-deps
 tests
+fuzzing
 
 if ((${#skips[@]})); then
     say "skipped"
