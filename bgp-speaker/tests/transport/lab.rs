@@ -65,7 +65,8 @@ impl Lab {
         lab
     }
 
-    fn join(&self, left: usize, right: usize) {
+    /// Links two neighbours, with the addresses of their network.
+    pub(crate) fn join(&self, left: usize, right: usize) {
         let other = &self.names[right];
         self.ip(left, &format!("link add right type veth peer name left netns {other}"));
         for (n, link, host) in [(left, "right", 1), (right, "left", 2)] {

@@ -16,6 +16,8 @@ mod interfaces;
 mod lab;
 #[cfg(target_os = "linux")]
 mod passwords;
+#[cfg(target_os = "linux")]
+mod vanishing;
 
 use libtest_mimic::{Arguments, Trial};
 
@@ -24,7 +26,7 @@ fn trials() -> Vec<Trial> {
     use libtest_mimic::{Completion, Failed};
 
     let obstacle = lab::obstacle();
-    let all = [passwords::ALL, hops::ALL, interfaces::ALL].concat();
+    let all = [passwords::ALL, hops::ALL, interfaces::ALL, vanishing::ALL].concat();
     let stories = all.into_iter().map(|(name, story)| (name, story, None));
     let daemons = daemons::ALL.iter().map(|(name, story, daemon)| (*name, *story, Some(*daemon)));
     let trial = |(name, story, daemon): (&str, fn(), Option<&str>)| {
