@@ -5,7 +5,6 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 use ipnet::{Ipv4Net, Ipv6Net};
 
 use crate::PathId;
-use crate::parse::front32;
 
 /// Whether the octets are whole IPv4 prefixes (RFC 7606 §5.3).
 #[inline]
@@ -48,8 +47,52 @@ fn check<const BITS: u8, const ADD_PATH: bool>(mut b: &[u8]) -> bool {
     }
 }
 
+/// The octets in front of a number of four octets; what lacks is zero.
+#[inline(always)]
+fn front_v4(octets: &[u8]) -> u32 {
+    let octets = match octets {
+        [a, b, c, d, ..] => [*a, *b, *c, *d],
+        [a, b, c] => [*a, *b, *c, 0],
+        [a, b] => [*a, *b, 0, 0],
+        [a] => [*a, 0, 0, 0],
+        [] => [0; 4],
+    };
+    u32::from_be_bytes(octets)
+}
+
+/// The same of sixteen octets.
+#[inline(always)]
+fn front_v6(octets: &[u8]) -> u128 {
+    octets.first_chunk().map_or_else(|| short_v6(octets), |c| u128::from_be_bytes(*c))
+}
+
+/// Of the last prefix of a block, behind which there are not enough octets for one load.
+#[inline(never)]
+fn short_v6(octets: &[u8]) -> u128 {
+    let (mut word, mut rest, mut shift) = (0, octets, 128u32);
+    while let Some((c, behind)) = rest.split_first_chunk::<4>() {
+        shift = shift.wrapping_sub(32);
+        word |= u128::from(u32::from_be_bytes(*c)).wrapping_shl(shift);
+        rest = behind;
+    }
+    word | u128::from(front_v4(rest)).wrapping_shl(shift.wrapping_sub(32))
+}
+
+/// The bits of the network, of so many of four octets.
+#[inline(always)]
+fn mask_v4(len: u8) -> u32 {
+    let mask = (u64::from(u32::MAX) << 32).wrapping_shr(u32::from(len)) & u64::from(u32::MAX);
+    u32::try_from(mask).unwrap_or(0)
+}
+
+/// The same of sixteen octets.
+#[inline(always)]
+fn mask_v6(len: u8) -> u128 {
+    u128::MAX.checked_shl(u32::from(128u8.saturating_sub(len))).unwrap_or(0)
+}
+
 macro_rules! prefixes {
-    ($(#[$doc:meta])* $name:ident, $net:ident, $addr:ident, $word:ident, $octets:literal, $bits:literal) => {
+    ($(#[$doc:meta])* $name:ident, $net:ident, $addr:ident, $front:ident, $mask:ident) => {
         $(#[$doc])*
         #[derive(Debug, Clone)]
         pub struct $name<'a> {
@@ -69,25 +112,15 @@ macro_rules! prefixes {
 
             #[inline]
             fn next(&mut self) -> Option<Self::Item> {
-                let mut id = 0;
+                let (mut id, mut rest) = (0, self.rest);
                 if self.add_path {
-                    id = front32(self.rest)?;
-                    self.rest = self.rest.get(4..)?;
+                    let (front, behind) = rest.split_first_chunk::<4>()?;
+                    (id, rest) = (u32::from_be_bytes(*front), behind);
                 }
-                let (len, octets) = self.rest.split_first()?;
-                let whole = prefix_octets(*len);
-                self.rest = octets.get(whole..)?;
-                // Where enough octets follow, one load and a mask; what is beyond the length is not the prefix's.
-                let word = match octets.first_chunk::<$octets>() {
-                    Some(c) => $word::from_be_bytes(*c),
-                    None => {
-                        let mut c = [0; $octets];
-                        c.get_mut(..whole)?.copy_from_slice(octets.get(..whole)?);
-                        $word::from_be_bytes(c)
-                    }
-                };
-                let mask = $word::MAX.checked_shl(u32::from($bits.saturating_sub(*len))).unwrap_or(0);
-                let net = $net::new($addr::from(word & mask), *len).ok()?;
+                let (len, octets) = rest.split_first()?;
+                self.rest = octets.get(prefix_octets(*len)..)?;
+                // What is beyond the length is not the prefix's, but may be loaded with it.
+                let net = $net::new($addr::from($front(octets) & $mask(*len)), *len).ok()?;
                 Some((PathId(id), net))
             }
         }
@@ -98,9 +131,9 @@ macro_rules! prefixes {
 
 prefixes! {
     /// The IPv4 prefixes of a block; host bits are cleared.
-    Ipv4Nlri, Ipv4Net, Ipv4Addr, u32, 4, 32u8
+    Ipv4Nlri, Ipv4Net, Ipv4Addr, front_v4, mask_v4
 }
 prefixes! {
     /// The IPv6 prefixes of a block; host bits are cleared.
-    Ipv6Nlri, Ipv6Net, Ipv6Addr, u128, 16, 128u8
+    Ipv6Nlri, Ipv6Net, Ipv6Addr, front_v6, mask_v6
 }

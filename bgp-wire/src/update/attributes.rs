@@ -25,27 +25,25 @@ impl<'a> Attributes<'a> {
         Self { raw, hidden, repeated, watch, seen: [0; 4] }
     }
 
-    /// The next one that is shown. Apart from `next`, which is inlined, because most messages hide nothing.
-    #[inline(never)]
-    fn next_shown(&mut self) -> Option<RawAttribute<'a>> {
-        loop {
-            let attribute = self.raw.next()?;
-            let repeats = self.repeated && self.seen_before(attribute.code);
-            if !repeats && self.hidden & UpdateIndex::bit(attribute.code) == 0 {
-                return Some(attribute);
-            }
+    /// Whether an attribute is shown; marks it as seen. By value, so that what does not watch stays in registers.
+    #[inline]
+    fn shows(&mut self, code: AttributeCode) -> bool {
+        let mut first = true;
+        if self.repeated {
+            (self.seen, first) = marked(self.seen, code);
         }
+        first && self.hidden & UpdateIndex::bit(code) == 0
     }
+}
 
-    /// Marks a code; `true` when it was there before.
-    #[cold]
-    fn seen_before(&mut self, code: AttributeCode) -> bool {
-        let Some(word) = self.seen.get_mut(usize::from(code.0 >> 6)) else { return false };
-        let bit = 1 << (code.0 & 63);
-        let before = *word & bit != 0;
-        *word |= bit;
-        before
-    }
+/// Codes with one more in it, and whether that was not there before.
+#[cold]
+fn marked(mut seen: [u64; 4], code: AttributeCode) -> ([u64; 4], bool) {
+    let Some(word) = seen.get_mut(usize::from(code.0 >> 6)) else { return (seen, true) };
+    let bit = 1 << (code.0 & 63);
+    let first = *word & bit == 0;
+    *word |= bit;
+    (seen, first)
 }
 
 impl<'a> Iterator for Attributes<'a> {
@@ -53,6 +51,11 @@ impl<'a> Iterator for Attributes<'a> {
 
     #[inline]
     fn next(&mut self) -> Option<RawAttribute<'a>> {
-        if self.watch { self.next_shown() } else { self.raw.next() }
+        loop {
+            let attribute = self.raw.next()?;
+            if !self.watch || self.shows(attribute.code) {
+                return Some(attribute);
+            }
+        }
     }
 }

@@ -33,9 +33,25 @@ pub(super) struct Block {
     pub(super) nlri: Span,
 }
 
+impl Block {
+    /// The NLRI, unless there are none.
+    #[inline]
+    pub(super) fn of(self, body: &[u8]) -> Option<NlriBlock<'_>> {
+        let octets = self.nlri.of(body);
+        (!octets.is_empty()).then(|| NlriBlock::checked(self.family, self.form, octets))
+    }
+
+    /// The field of so many octets that ends one octet before the NLRI.
+    #[inline]
+    pub(super) fn before(self, body: &[u8], octets: u8) -> Option<&[u8]> {
+        let end = usize::from(self.nlri.start).wrapping_sub(1);
+        body.get(end.wrapping_sub(usize::from(octets))..end)
+    }
+}
+
 /// Codes below this have an offset, for access by code at no cost: those that make or break a route. Others are looked
 /// for, and the index stays small enough to copy with each message.
-pub(super) const INDEXED: usize = 16;
+pub(super) const INDEXED: usize = 11;
 
 /// Plain data; the view is this and the message's octets.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -54,8 +70,8 @@ pub(super) struct UpdateIndex {
     pub(super) present: u64,
     /// Of those, the ones that were discarded.
     pub(super) discarded: u64,
-    /// Where attributes with low codes begin in the attribute section.
-    pub(super) offsets: [u16; INDEXED],
+    /// Where attributes with low codes begin: what is left of the attribute section there.
+    pub(super) left: [u16; INDEXED],
     /// Some code is there more than once: readers watch for it.
     pub(super) repeated: bool,
     /// Codes strictly ascend.
@@ -69,30 +85,43 @@ pub(super) struct UpdateIndex {
 }
 
 impl UpdateIndex {
+    /// Of a message whose attributes have not been looked at.
+    #[inline]
+    pub(super) const fn new(attributes: Span, classic: Option<NlriForm>, four_octet_as: bool) -> Self {
+        Self {
+            attributes,
+            classic,
+            mp_reach: None,
+            mp_unreach: None,
+            next_hop: None,
+            mp_next_hop: None,
+            present: 0,
+            discarded: 0,
+            left: [0; INDEXED],
+            repeated: false,
+            ascending: true,
+            four_octet_as,
+            withdraw: false,
+            disabled: FamilySet::empty(),
+            end_of_rib: None,
+            faults: Faults::new(),
+        }
+    }
+
     /// The Withdrawn Routes field.
     #[inline]
     pub(super) fn withdrawn<'a>(&self, body: &'a [u8]) -> Option<NlriBlock<'a>> {
-        let end = usize::from(self.attributes.start).wrapping_sub(2);
-        self.classic(body.get(2..end).unwrap_or_default())
+        let form = self.classic.filter(|_| self.attributes.start > 4)?;
+        let octets = body.get(2..usize::from(self.attributes.start).wrapping_sub(2))?;
+        Some(NlriBlock::checked(Family::IPV4_UNICAST, form, octets))
     }
 
     /// The NLRI field.
     #[inline]
     pub(super) fn announced<'a>(&self, body: &'a [u8]) -> Option<NlriBlock<'a>> {
-        self.classic(body.get(self.attributes.end()..).unwrap_or_default())
-    }
-
-    #[inline]
-    fn classic<'a>(&self, octets: &'a [u8]) -> Option<NlriBlock<'a>> {
-        let form = self.classic.filter(|_| !octets.is_empty())?;
+        let form = self.classic?;
+        let octets = body.get(self.attributes.end()..).filter(|octets| !octets.is_empty())?;
         Some(NlriBlock::checked(Family::IPV4_UNICAST, form, octets))
-    }
-
-    /// The next hop field of MP_REACH_NLRI.
-    #[inline]
-    pub(super) fn mp_next_hop<'a>(&self, body: &'a [u8]) -> Option<&'a [u8]> {
-        let end = usize::from(self.mp_reach?.nlri.start).wrapping_sub(1);
-        body.get(end.wrapping_sub(usize::from(self.mp_next_hop?))..end)
     }
 
     #[inline]

@@ -1,47 +1,28 @@
 //! The one pass over an UPDATE: sections, attributes, NLRI, and the verdict of RFC 7606.
 use super::UpdateView;
-use super::index::{Block, INDEXED, Span, UpdateIndex};
+use super::index::{Block, Span, UpdateIndex};
 use crate::attributes::mp::Reached;
 use crate::attributes::{AttributeCode, AttributeFlags, Context, RawAttribute, RawAttributes, examine, mp};
 use crate::nlri::{self, Flaw, NlriForm};
 use crate::notification::subcode::update as sub;
 use crate::parse::front16;
-use crate::reaction::{Fault, FaultKind, Faults, Reaction};
-use crate::{Afi, Codec, Family, FamilySet, NextHop, Notification};
+use crate::reaction::{Fault, FaultKind, Reaction};
+use crate::{Afi, Codec, Family, NextHop, Notification};
 
 /// Validates a message body (all behind the header). The error ends the session.
-// Not inlined, so that what calls it is; and the view is made where the caller wants it, once everything is known.
+// Not inlined, so that what calls it is.
 #[inline(never)]
 pub(crate) fn validate<'a>(body: &'a [u8], codec: &Codec) -> Result<UpdateView<'a>, Notification> {
     let Some(sections) = Sections::split(body) else {
         return Err(Notification::update_error(sub::MALFORMED_LIST, &[]));
     };
-    let classic = classic(codec, &sections)?;
-    let mut pass = Pass::new(codec, &sections, classic.is_some() && !sections.nlri.is_empty());
-    let seen = pass.attributes()?;
-    let mut next_hop = seen.next_hop.filter(|_| pass.announces);
-    if pass.faults.reaction() != Reaction::Accept || pass.reaches() {
-        pass.conclude(&seen, &mut next_hop)?;
+    let mut pass = Pass::new(codec, sections, classic(codec, &sections)?);
+    pass.attributes()?;
+    if pass.index.reaction() != Reaction::Accept || pass.reaches() {
+        pass.conclude()?;
     }
-    let index = UpdateIndex {
-        attributes: Sections::span(sections.base(), sections.attributes.len()),
-        classic,
-        mp_reach: pass.mp_reach,
-        mp_unreach: pass.mp_unreach,
-        next_hop,
-        mp_next_hop: pass.mp_next_hop,
-        present: seen.present,
-        discarded: pass.discarded,
-        offsets: seen.offsets,
-        repeated: pass.repeated,
-        ascending: seen.ascending,
-        four_octet_as: codec.four_octet_as,
-        withdraw: pass.withdraw,
-        disabled: pass.disabled,
-        end_of_rib: pass.end_of_rib(&seen),
-        faults: pass.faults,
-    };
-    Ok(UpdateView::from_parts(body, index))
+    pass.index.end_of_rib = pass.end_of_rib();
+    Ok(UpdateView::from_parts(body, pass.index))
 }
 
 /// The classic fields: how their NLRI are written, if IPv4 unicast was negotiated. A syntax error there leaves nothing to
@@ -62,6 +43,7 @@ fn classic(codec: &Codec, sections: &Sections<'_>) -> Result<Option<NlriForm>, N
 const MAX_HALVES: usize = 64_000;
 
 /// The three variable sections (RFC 4271 §4.3).
+#[derive(Clone, Copy)]
 struct Sections<'a> {
     withdrawn: &'a [u8],
     attributes: &'a [u8],
@@ -96,126 +78,99 @@ fn low16(n: usize) -> u16 {
     u16::from_le_bytes([b0, b1])
 }
 
-/// What the loop over the attributes finds out about each: apart from [`Pass`], so that it stays in registers.
-struct Seen {
-    present: u64,
-    /// The highest code so far.
-    highest: u8,
-    ascending: bool,
-    offsets: [u16; INDEXED],
-    next_hop: Option<[u8; 4]>,
-}
-
-impl Seen {
-    /// Marks a code below 64; `false` when it was there before.
-    #[inline]
-    fn first(&mut self, code: AttributeCode, at: usize) -> bool {
-        let bit = UpdateIndex::bit(code);
-        if code.0 > self.highest {
-            self.highest = code.0;
-        } else {
-            self.ascending = false;
-            if self.present & bit != 0 {
-                return false;
-            }
-        }
-        self.present |= bit;
-        if let Some(offset) = self.offsets.get_mut(usize::from(code.0)) {
-            *offset = low16(at);
-        }
-        true
-    }
-}
-
 struct Pass<'a> {
     codec: &'a Codec,
-    sections: &'a Sections<'a>,
+    cx: Context,
+    sections: Sections<'a>,
+    index: UpdateIndex,
     /// There are classic NLRI to announce.
     announces: bool,
-    mp_reach: Option<Block>,
-    mp_unreach: Option<Block>,
-    mp_next_hop: Option<u8>,
     /// MP_REACH_NLRI carries NLRI, lawful or not.
     mp_reaches: bool,
-    /// Codes from 64 on that were seen.
-    seen_high: [u64; 3],
+    /// The attributes do not end where their section does.
     overrun: bool,
-    repeated: bool,
-    withdraw: bool,
-    discarded: u64,
-    disabled: FamilySet,
-    faults: Faults,
+    /// Codes from 64 on that were seen, and the last of them.
+    high: [u64; 3],
+    last_high: u8,
+    /// The codes below 64 that came before those: in ascending order, all of them.
+    low_before_high: u64,
 }
 
 impl<'a> Pass<'a> {
     #[inline]
-    fn new(codec: &'a Codec, sections: &'a Sections<'a>, announces: bool) -> Self {
+    fn new(codec: &'a Codec, sections: Sections<'a>, classic: Option<NlriForm>) -> Self {
+        let attributes = Sections::span(sections.base(), sections.attributes.len());
         Self {
             codec,
+            cx: Context::from(codec),
+            announces: classic.is_some() && !sections.nlri.is_empty(),
             sections,
-            announces,
-            mp_reach: None,
-            mp_unreach: None,
-            mp_next_hop: None,
+            index: UpdateIndex::new(attributes, classic, codec.four_octet_as),
             mp_reaches: false,
-            seen_high: [0; 3],
             overrun: false,
-            repeated: false,
-            withdraw: false,
-            discarded: 0,
-            disabled: FamilySet::empty(),
-            faults: Faults::new(),
+            high: [0; 3],
+            last_high: 0,
+            low_before_high: 0,
         }
     }
 
-    #[inline]
-    fn attributes(&mut self) -> Result<Seen, Notification> {
-        let cx = Context::from(self.codec);
-        let section = self.sections.attributes;
-        let mut seen =
-            Seen { present: 0, highest: 0, ascending: true, offsets: [0; INDEXED], next_hop: None };
-        let mut attributes = RawAttributes::new(section);
+    /// The loop over the attributes. A function of its own with few values that live across its rounds, so that they stay
+    /// in registers.
+    #[inline(never)]
+    fn attributes(&mut self) -> Result<(), Notification> {
+        let mut present = 0u64;
+        let mut attributes = RawAttributes::new(self.sections.attributes);
         loop {
-            let at = section.len().wrapping_sub(attributes.rest().len());
+            let left = attributes.rest().len();
             let Some(RawAttribute { flags, code, value }) = attributes.next() else { break };
-            let first = if code.0 < 64 { seen.first(code, at) } else { self.first_high(code, &mut seen) };
-            if !first {
-                self.repeats(code, at)?;
+            if code.0 < 64 {
+                // Where codes ascend, none can be there already.
+                if present >> code.0 != 0 && self.descends(code, present) {
+                    self.repeats(code, left)?;
+                    continue;
+                }
+                present |= 1 << code.0;
+                if let Some(slot) = self.index.left.get_mut(usize::from(code.0)) {
+                    *slot = low16(left);
+                }
+            } else if !self.first_high(code, present) {
+                self.repeats(code, left)?;
                 continue;
             }
             let fault = match code {
-                AttributeCode::MP_REACH_NLRI => {
-                    self.mp_reach(flags.0, value, at)?;
+                AttributeCode::MP_REACH_NLRI | AttributeCode::MP_UNREACH_NLRI => {
+                    self.mp(flags.0, code, value, left)?;
                     continue;
                 }
-                AttributeCode::MP_UNREACH_NLRI => {
-                    self.mp_unreach(flags.0, value, at)?;
-                    continue;
-                }
-                AttributeCode::NEXT_HOP => {
-                    seen.next_hop = value.first_chunk().copied();
-                    examine(flags.0, code, value, cx)
-                }
-                _ => examine(flags.0, code, value, cx),
+                _ => examine(flags.0, code, value, self.cx),
             };
             if let Some((kind, reaction)) = fault {
-                self.fault(code, kind, reaction, at)?;
+                self.fault(code, kind, reaction, left)?;
             }
         }
-        if !attributes.rest().is_empty() {
-            self.overruns(attributes.rest())?;
+        self.index.present = present;
+        if self.last_high != 0 {
+            self.index.ascending &= present == self.low_before_high;
         }
-        Ok(seen)
+        if attributes.rest().is_empty() { Ok(()) } else { self.overruns(attributes.rest()) }
+    }
+
+    /// Notes that codes do not ascend; whether this one was there before.
+    #[inline(never)]
+    fn descends(&mut self, code: AttributeCode, present: u64) -> bool {
+        self.index.ascending = false;
+        present & UpdateIndex::bit(code) != 0
     }
 
     /// Marks a code from 64 on; `false` when it was there before.
     #[inline(never)]
-    fn first_high(&mut self, code: AttributeCode, seen: &mut Seen) -> bool {
-        seen.ascending &= code.0 > seen.highest;
-        seen.highest = seen.highest.max(code.0);
-        let Some(word) = self.seen_high.get_mut(usize::from(code.0 >> 6).wrapping_sub(1)) else {
-            return true;
-        };
+    fn first_high(&mut self, code: AttributeCode, present: u64) -> bool {
+        if self.last_high == 0 {
+            self.low_before_high = present;
+        }
+        self.index.ascending &= code.0 > self.last_high;
+        self.last_high = code.0;
+        let Some(word) = self.high.get_mut(usize::from(code.0 >> 6).wrapping_sub(1)) else { return true };
         let bit = 1u64 << (code.0 & 63);
         let first = *word & bit == 0;
         *word |= bit;
@@ -224,28 +179,28 @@ impl<'a> Pass<'a> {
 
     /// RFC 7606 §3 (g): the first stands; MP attributes must not repeat.
     #[cold]
-    fn repeats(&mut self, code: AttributeCode, at: usize) -> Result<(), Notification> {
-        self.repeated = true;
+    fn repeats(&mut self, code: AttributeCode, left: usize) -> Result<(), Notification> {
+        self.index.repeated = true;
         let mp = matches!(code, AttributeCode::MP_REACH_NLRI | AttributeCode::MP_UNREACH_NLRI);
         let reaction = if mp { Reaction::SessionReset } else { Reaction::AttributeDiscard };
-        self.note(code, FaultKind::Repeated, reaction, at)
+        self.note(code, FaultKind::Repeated, reaction, left)
     }
 
-    /// Notes a fault of an attribute and applies its reaction.
+    /// Notes a fault of an attribute and applies its reaction; `left` is what is left of the section where it begins.
     #[cold]
     fn fault(
         &mut self,
         code: AttributeCode,
         kind: FaultKind,
         reaction: Reaction,
-        at: usize,
+        left: usize,
     ) -> Result<(), Notification> {
         match reaction {
-            Reaction::AttributeDiscard => self.discarded |= UpdateIndex::bit(code),
-            Reaction::TreatAsWithdraw => self.withdraw = true,
+            Reaction::AttributeDiscard => self.index.discarded |= UpdateIndex::bit(code),
+            Reaction::TreatAsWithdraw => self.index.withdraw = true,
             _ => {}
         }
-        self.note(code, kind, reaction, at)
+        self.note(code, kind, reaction, left)
     }
 
     #[cold]
@@ -254,10 +209,11 @@ impl<'a> Pass<'a> {
         attribute: AttributeCode,
         kind: FaultKind,
         reaction: Reaction,
-        at: usize,
+        left: usize,
     ) -> Result<(), Notification> {
+        let at = self.sections.attributes.len().wrapping_sub(left);
         let fault = Fault { attribute, kind, reaction, at: low16(at) };
-        self.faults.push(fault);
+        self.index.faults.push(fault);
         if reaction == Reaction::SessionReset {
             Err(notification(&fault, self.sections.attributes))
         } else {
@@ -273,8 +229,7 @@ impl<'a> Pass<'a> {
         let code = AttributeCode(rest.get(1).copied().unwrap_or(0));
         let mp = matches!(code, AttributeCode::MP_REACH_NLRI | AttributeCode::MP_UNREACH_NLRI);
         let reaction = if mp { Reaction::SessionReset } else { Reaction::TreatAsWithdraw };
-        let at = self.sections.attributes.len().wrapping_sub(rest.len());
-        self.fault(code, FaultKind::Overrun, reaction, at)
+        self.fault(code, FaultKind::Overrun, reaction, rest.len())
     }
 
     /// Whether a family's MP attributes are read at all. Others are passed over (RFC 4760 §8).
@@ -290,31 +245,40 @@ impl<'a> Pass<'a> {
         code: AttributeCode,
         value: &[u8],
         kind: FaultKind,
-        at: usize,
+        left: usize,
     ) -> Result<(), Notification> {
         let family = mp::family(value).filter(|_| self.codec.afi_safi_disable);
         let reaction = match family {
             Some(family) if self.codec.families.len() > 1 => {
-                self.disabled.insert(family);
+                self.index.disabled.insert(family);
                 Reaction::AfiSafiDisable
             }
             _ => Reaction::SessionReset,
         };
-        self.fault(code, kind, reaction, at)
+        self.fault(code, kind, reaction, left)
     }
 
     #[inline(never)]
-    fn mp_reach(&mut self, flags: u8, value: &[u8], at: usize) -> Result<(), Notification> {
+    fn mp(&mut self, flags: u8, code: AttributeCode, value: &[u8], left: usize) -> Result<(), Notification> {
+        if code == AttributeCode::MP_REACH_NLRI {
+            self.mp_reach(flags, value, left)
+        } else {
+            self.mp_unreach(flags, value, left)
+        }
+    }
+
+    #[inline]
+    fn mp_reach(&mut self, flags: u8, value: &[u8], left: usize) -> Result<(), Notification> {
         let code = AttributeCode::MP_REACH_NLRI;
         let Some(family) = mp::family(value) else {
-            return self.mp_fault(code, value, FaultKind::Length, at);
+            return self.mp_fault(code, value, FaultKind::Length, left);
         };
         self.mp_reaches = mp::split_reach(value).is_some_and(|parts| !parts.nlri.is_empty());
         if !self.is_read(family) {
-            return self.fault(code, FaultKind::Family, Reaction::AttributeDiscard, at);
+            return self.fault(code, FaultKind::Family, Reaction::AttributeDiscard, left);
         }
         if !mp::flags_are_right(flags) {
-            return self.mp_fault(code, value, FaultKind::Flags, at);
+            return self.mp_fault(code, value, FaultKind::Flags, left);
         }
         let form = NlriForm {
             add_path: self.codec.add_path_rx.contains(family),
@@ -322,47 +286,47 @@ impl<'a> Pass<'a> {
         };
         let extended = family.afi == Afi::IPV4 && self.codec.extended_next_hop.contains(family);
         let Reached { next_hop, nlri, flaw } = match mp::reach(value, family, extended, form) {
-            Err(kind) => return self.mp_fault(code, value, kind, at),
+            Err(kind) => return self.mp_fault(code, value, kind, left),
             Ok(reached) => reached,
         };
-        self.mp_reach = Some(self.mp_block(family, form, nlri.len(), flags, value.len(), at));
+        self.index.mp_reach = Some(self.mp_block(family, form, nlri.len(), flags, value.len(), left));
         if let Some(flaw) = flaw {
             let reaction = match flaw {
                 Flaw::Discard => Reaction::AttributeDiscard,
                 Flaw::Withdraw => Reaction::TreatAsWithdraw,
             };
-            self.fault(code, FaultKind::NlriInside, reaction, at)?;
+            self.fault(code, FaultKind::NlriInside, reaction, left)?;
         }
         match next_hop {
             Ok(len) => {
-                self.mp_next_hop = Some(len);
+                self.index.mp_next_hop = Some(len);
                 Ok(())
             }
-            Err(kind) => self.fault(code, kind, Reaction::TreatAsWithdraw, at),
+            Err(kind) => self.fault(code, kind, Reaction::TreatAsWithdraw, left),
         }
     }
 
-    #[inline(never)]
-    fn mp_unreach(&mut self, flags: u8, value: &[u8], at: usize) -> Result<(), Notification> {
+    #[inline]
+    fn mp_unreach(&mut self, flags: u8, value: &[u8], left: usize) -> Result<(), Notification> {
         let code = AttributeCode::MP_UNREACH_NLRI;
         let (Some(family), Some(octets)) = (mp::family(value), value.get(3..)) else {
-            return self.mp_fault(code, value, FaultKind::Length, at);
+            return self.mp_fault(code, value, FaultKind::Length, left);
         };
         if !self.is_read(family) {
-            return self.fault(code, FaultKind::Family, Reaction::AttributeDiscard, at);
+            return self.fault(code, FaultKind::Family, Reaction::AttributeDiscard, left);
         }
         if !mp::flags_are_right(flags) {
-            return self.mp_fault(code, value, FaultKind::Flags, at);
+            return self.mp_fault(code, value, FaultKind::Flags, left);
         }
         // A withdrawal has one label's place whatever was negotiated (RFC 8277 §2.4).
         let form = NlriForm { add_path: self.codec.add_path_rx.contains(family), stacks: false };
         match mp::unreach(family, form, octets) {
-            Err(kind) => return self.mp_fault(code, value, kind, at),
+            Err(kind) => return self.mp_fault(code, value, kind, left),
             Ok(None) => {}
             // It is withdrawn already, which is all that treat-as-withdraw could do.
-            Ok(Some(_)) => self.fault(code, FaultKind::NlriInside, Reaction::AttributeDiscard, at)?,
+            Ok(Some(_)) => self.fault(code, FaultKind::NlriInside, Reaction::AttributeDiscard, left)?,
         }
-        self.mp_unreach = Some(self.mp_block(family, form, octets.len(), flags, value.len(), at));
+        self.index.mp_unreach = Some(self.mp_block(family, form, octets.len(), flags, value.len(), left));
         Ok(())
     }
 
@@ -375,52 +339,76 @@ impl<'a> Pass<'a> {
         octets: usize,
         flags: u8,
         value: usize,
-        at: usize,
+        left: usize,
     ) -> Block {
         let header = if flags & AttributeFlags::EXTENDED_LENGTH != 0 { 4 } else { 3 };
-        let end = self.sections.base().wrapping_add(at).wrapping_add(header).wrapping_add(value);
+        let behind = left.wrapping_sub(header).wrapping_sub(value);
+        let end = self.index.attributes.end().wrapping_sub(behind);
         Block { family, form, nlri: Sections::span(end.wrapping_sub(octets), octets) }
     }
 
     /// Whether there are routes to announce.
     #[inline]
     fn reaches(&self) -> bool {
-        self.announces || self.mp_reach.is_some_and(|b| b.nlri.len != 0)
+        self.announces || self.index.mp_reach.is_some_and(|b| b.nlri.len != 0)
     }
 
     /// The checks that need the whole message.
     #[inline]
-    fn conclude(&mut self, seen: &Seen, next_hop: &mut Option<[u8; 4]>) -> Result<(), Notification> {
+    fn conclude(&mut self) -> Result<(), Notification> {
         if self.reaches() {
-            self.mandatory(seen)?;
+            self.mandatory()?;
         }
-        if next_hop.is_some_and(|octets| NextHop::host4(octets.into()).is_err()) {
-            *next_hop = None;
-            let at = self.offset(AttributeCode::NEXT_HOP, seen);
-            self.fault(AttributeCode::NEXT_HOP, FaultKind::NextHop, Reaction::TreatAsWithdraw, at)?;
+        if self.announces {
+            self.next_hop()?;
         }
         if !self.codec.four_octet_as {
-            self.halves_fit(seen)?;
+            self.halves_fit()?;
         }
-        if self.faults.reaction() > Reaction::AttributeDiscard {
-            self.without_reachable_nlri(seen)?;
+        if self.index.reaction() > Reaction::AttributeDiscard {
+            self.without_reachable_nlri()?;
         }
         Ok(())
     }
 
+    /// The value of NEXT_HOP, which matters to classic NLRI alone (RFC 4760 §3).
+    #[inline]
+    fn next_hop(&mut self) -> Result<(), Notification> {
+        let [_, _, _, left, ..] = self.index.left;
+        let left = usize::from(left);
+        let section = self.sections.attributes;
+        let attribute =
+            section.get(section.len().wrapping_sub(left)..).and_then(|b| RawAttributes::new(b).next());
+        let Some(octets) = attribute.and_then(|a| a.value.first_chunk::<4>()) else { return Ok(()) };
+        match NextHop::host4((*octets).into()) {
+            Ok(_) => {
+                self.index.next_hop = Some(*octets);
+                Ok(())
+            }
+            Err(_) => {
+                self.fault(AttributeCode::NEXT_HOP, FaultKind::NextHop, Reaction::TreatAsWithdraw, left)
+            }
+        }
+    }
+
     /// RFC 7606 §3 (d): treat-as-withdraw. Behind an overrun they may well be there.
     #[inline]
-    fn mandatory(&mut self, seen: &Seen) -> Result<(), Notification> {
+    fn mandatory(&mut self) -> Result<(), Notification> {
         const ALWAYS: u64 = 0b110;
         const NEXT_HOP: u64 = 0b1000;
         let wanted = if self.announces { ALWAYS | NEXT_HOP } else { ALWAYS };
-        let missing = wanted & !seen.present;
+        let missing = wanted & !self.index.present;
         if missing == 0 || self.overrun {
             return Ok(());
         }
         for code in [AttributeCode::ORIGIN, AttributeCode::AS_PATH, AttributeCode::NEXT_HOP] {
             if missing & UpdateIndex::bit(code) != 0 {
-                self.fault(code, FaultKind::Missing, Reaction::TreatAsWithdraw, 0)?;
+                self.fault(
+                    code,
+                    FaultKind::Missing,
+                    Reaction::TreatAsWithdraw,
+                    self.sections.attributes.len(),
+                )?;
             }
         }
         Ok(())
@@ -428,51 +416,45 @@ impl<'a> Pass<'a> {
 
     /// The path put together from AS_PATH and AS4_PATH must fit one attribute, or AS4_PATH is left out.
     #[inline(never)]
-    fn halves_fit(&mut self, seen: &Seen) -> Result<(), Notification> {
-        let Some((at, as4_path)) = self.find(AttributeCode::AS4_PATH, seen) else { return Ok(()) };
-        let as_path = self.find(AttributeCode::AS_PATH, seen).map_or(0, |(_, a)| a.value.len());
+    fn halves_fit(&mut self) -> Result<(), Notification> {
+        let Some((left, as4_path)) = self.find(AttributeCode::AS4_PATH) else { return Ok(()) };
+        let as_path = self.find(AttributeCode::AS_PATH).map_or(0, |(_, a)| a.value.len());
         if as_path.saturating_mul(2).saturating_add(as4_path.value.len()) <= MAX_HALVES {
             return Ok(());
         }
-        self.fault(AttributeCode::AS4_PATH, FaultKind::Length, Reaction::AttributeDiscard, at)
+        self.fault(AttributeCode::AS4_PATH, FaultKind::Length, Reaction::AttributeDiscard, left)
     }
 
-    /// Where an attribute with a low code begins; 0 for others.
-    fn offset(&self, code: AttributeCode, seen: &Seen) -> usize {
-        seen.offsets.get(usize::from(code.0)).map_or(0, |at| usize::from(*at))
-    }
-
-    /// An attribute that is there and was not discarded, and where it begins.
-    fn find(&self, code: AttributeCode, seen: &Seen) -> Option<(usize, RawAttribute<'a>)> {
-        if seen.present & !self.discarded & UpdateIndex::bit(code) == 0 {
+    /// An attribute that is there and was not discarded, and what is left of the section where it begins.
+    fn find(&self, code: AttributeCode) -> Option<(usize, RawAttribute<'a>)> {
+        if !self.index.shows(code) {
             return None;
         }
-        let section = self.sections.attributes;
-        let mut raw = RawAttributes::new(section.get(self.offset(code, seen)..)?);
+        let mut raw = RawAttributes::new(self.sections.attributes);
         loop {
-            let at = section.len().wrapping_sub(raw.rest().len());
+            let left = raw.rest().len();
             let attribute = raw.next()?;
             if attribute.code == code {
-                return Some((at, attribute));
+                return Some((left, attribute));
             }
         }
     }
 
     /// Whether there is nothing but MP_UNREACH_NLRI.
     #[inline]
-    fn only_unreaches(&self, seen: &Seen) -> bool {
-        seen.present == UpdateIndex::bit(AttributeCode::MP_UNREACH_NLRI)
-            && self.seen_high == [0; 3]
+    fn only_unreaches(&self) -> bool {
+        self.index.present == UpdateIndex::bit(AttributeCode::MP_UNREACH_NLRI)
+            && self.high == [0; 3]
             && !self.overrun
     }
 
     /// RFC 7606 §5.2: with attributes but no reachable NLRI, the NLRI may be what was damaged,
     /// so anything stronger than discard ends the session.
     #[cold]
-    fn without_reachable_nlri(&self, seen: &Seen) -> Result<(), Notification> {
+    fn without_reachable_nlri(&self) -> Result<(), Notification> {
         let reachable = !self.sections.nlri.is_empty() || self.mp_reaches;
-        match self.faults.strongest() {
-            Some(fault) if !reachable && !self.only_unreaches(seen) => {
+        match self.index.faults.strongest() {
+            Some(fault) if !reachable && !self.only_unreaches() => {
                 Err(notification(&fault, self.sections.attributes))
             }
             _ => Ok(()),
@@ -481,7 +463,7 @@ impl<'a> Pass<'a> {
 
     /// RFC 4724 §2: an empty UPDATE, or one with nothing but an empty MP_UNREACH_NLRI.
     #[inline]
-    fn end_of_rib(&self, seen: &Seen) -> Option<Family> {
+    fn end_of_rib(&self) -> Option<Family> {
         let Sections { withdrawn, attributes, nlri } = self.sections;
         if !withdrawn.is_empty() || !nlri.is_empty() {
             return None;
@@ -489,7 +471,7 @@ impl<'a> Pass<'a> {
         if attributes.is_empty() {
             return Some(Family::IPV4_UNICAST).filter(|f| self.codec.families.contains(*f));
         }
-        self.mp_unreach.filter(|b| b.nlri.len == 0 && self.only_unreaches(seen)).map(|b| b.family)
+        self.index.mp_unreach.filter(|b| b.nlri.len == 0 && self.only_unreaches()).map(|b| b.family)
     }
 }
 

@@ -80,7 +80,8 @@ impl<'a> UpdateView<'a> {
         Some(notification(&fault, self.index.attributes.of(self.body)))
     }
 
-    /// The families to give up for the rest of the session (RFC 4760 §7); see [`Codec::afi_safi_disable`].
+    /// The families to give up for the rest of the session (RFC 4760 §7); see
+    /// [`Codec::afi_safi_disable`](crate::Codec::afi_safi_disable).
     #[must_use]
     pub const fn disabled(&self) -> FamilySet {
         self.index.disabled
@@ -96,20 +97,19 @@ impl<'a> UpdateView<'a> {
     /// The next hop of MP_REACH_NLRI, which was checked against what was negotiated.
     #[inline]
     pub(super) fn mp_next_hop(&self) -> Option<NextHop> {
-        let (block, octets) = (self.index.mp_reach?, self.index.mp_next_hop(self.body)?);
-        NextHop::decode(octets, block.family, true).ok()
+        let block = self.index.mp_reach?;
+        NextHop::decode(block.before(self.body, self.index.mp_next_hop?)?, block.family, true).ok()
     }
 
     /// Announced routes: at most one block from the NLRI field and one from MP_REACH_NLRI. None after treat-as-withdraw.
     #[inline]
     pub fn reach(&self) -> impl Iterator<Item = Reach<'a>> + use<'a> {
         let Self { body, index } = self;
-        if index.withdraw {
-            return ReachBlocks { classic: None, mp: None };
-        }
+        let shown = !index.withdraw;
         ReachBlocks {
-            classic: index.announced(body).zip(index.next_hop),
-            mp: index.mp_reach.and_then(|b| b.of(body)).zip(index.mp_next_hop(body)),
+            body,
+            classic: index.announced(body).filter(|_| shown).zip(index.next_hop),
+            mp: index.mp_reach.filter(|_| shown).zip(index.mp_next_hop),
         }
     }
 
@@ -118,12 +118,17 @@ impl<'a> UpdateView<'a> {
     #[inline]
     pub fn unreach(&self) -> impl Iterator<Item = NlriBlock<'a>> + use<'a> {
         let Self { body, index } = self;
-        let mut blocks = [index.withdrawn(body), index.mp_unreach.and_then(|b| b.of(body)), None, None];
+        let mut blocks = UnreachBlocks {
+            withdrawn: index.withdrawn(body),
+            mp_unreach: index.mp_unreach.and_then(|b| b.of(body)),
+            announced: None,
+            mp_reach: None,
+        };
         if index.withdraw {
-            let [.., announced, mp_reach] = &mut blocks;
-            (*announced, *mp_reach) = (index.announced(body), index.mp_reach.and_then(|b| b.of(body)));
+            blocks.announced = index.announced(body);
+            blocks.mp_reach = index.mp_reach.and_then(|b| b.of(body));
         }
-        blocks.into_iter().flatten()
+        blocks
     }
 
     /// The attribute section, as far as attributes are shown: not after treat-as-withdraw.
@@ -144,16 +149,19 @@ impl<'a> UpdateView<'a> {
     #[inline]
     #[must_use]
     pub fn attribute(&self, code: AttributeCode) -> Option<RawAttribute<'a>> {
-        if let Some(at) = self.index.offsets.get(usize::from(code.0)) {
+        if let Some(left) = self.index.left.get(usize::from(code.0)) {
             let mp = matches!(code, AttributeCode::MP_REACH_NLRI | AttributeCode::MP_UNREACH_NLRI);
             let shown = self.index.shows(code) && !mp;
-            return if shown {
-                RawAttributes::new(self.section().get(usize::from(*at)..)?).next()
-            } else {
-                None
-            };
+            return if shown { RawAttributes::new(self.behind(*left)).next() } else { None };
         }
         self.attributes().find(|a| a.code == code)
+    }
+
+    /// The end of the attribute section, of so many octets.
+    #[inline]
+    fn behind(&self, left: u16) -> &'a [u8] {
+        let section = self.section();
+        section.get(section.len().wrapping_sub(usize::from(left))..).unwrap_or_default()
     }
 
     #[inline]
@@ -222,35 +230,11 @@ impl<'a> UpdateView<'a> {
     }
 }
 
-impl Block {
-    /// The NLRI, unless there are none.
-    #[inline]
-    fn of(self, body: &[u8]) -> Option<NlriBlock<'_>> {
-        let octets = self.nlri.of(body);
-        (!octets.is_empty()).then(|| NlriBlock::checked(self.family, self.form, octets))
-    }
-}
-
 /// What [`UpdateView::reach`] goes through; each is taken once.
 struct ReachBlocks<'a> {
+    body: &'a [u8],
     classic: Option<(NlriBlock<'a>, [u8; 4])>,
-    mp: Option<(NlriBlock<'a>, &'a [u8])>,
-}
-
-impl<'a> ReachBlocks<'a> {
-    #[inline]
-    fn classic(&mut self) -> Option<Reach<'a>> {
-        let (nlri, next_hop) = self.classic.take()?;
-        Some(Reach { family: nlri.family(), next_hop: NextHop::V4(next_hop.into()), nlri })
-    }
-
-    /// The next hop was checked against what was negotiated.
-    #[inline]
-    fn mp(&mut self) -> Option<Reach<'a>> {
-        let (nlri, next_hop) = self.mp.take()?;
-        let next_hop = NextHop::decode(next_hop, nlri.family(), true).ok()?;
-        Some(Reach { family: nlri.family(), next_hop, nlri })
-    }
+    mp: Option<(Block, u8)>,
 }
 
 impl<'a> Iterator for ReachBlocks<'a> {
@@ -258,6 +242,37 @@ impl<'a> Iterator for ReachBlocks<'a> {
 
     #[inline]
     fn next(&mut self) -> Option<Reach<'a>> {
-        self.classic().or_else(|| self.mp())
+        if let Some((nlri, next_hop)) = self.classic.take() {
+            let next_hop = NextHop::V4(next_hop.into());
+            return Some(Reach { family: Family::IPV4_UNICAST, next_hop, nlri });
+        }
+        let (block, next_hop) = self.mp.take()?;
+        mp_reach(self.body, block, next_hop)
+    }
+}
+
+/// The routes of MP_REACH_NLRI; the next hop, of so many octets, was checked against what was negotiated.
+// Not inlined, and by value: what goes through the blocks stays in registers.
+#[inline(never)]
+fn mp_reach(body: &[u8], block: Block, next_hop: u8) -> Option<Reach<'_>> {
+    let next_hop = NextHop::decode(block.before(body, next_hop)?, block.family, true).ok()?;
+    Some(Reach { family: block.family, next_hop, nlri: block.of(body)? })
+}
+
+/// What [`UpdateView::unreach`] goes through; each is taken once.
+struct UnreachBlocks<'a> {
+    withdrawn: Option<NlriBlock<'a>>,
+    mp_unreach: Option<NlriBlock<'a>>,
+    announced: Option<NlriBlock<'a>>,
+    mp_reach: Option<NlriBlock<'a>>,
+}
+
+impl<'a> Iterator for UnreachBlocks<'a> {
+    type Item = NlriBlock<'a>;
+
+    #[inline]
+    fn next(&mut self) -> Option<NlriBlock<'a>> {
+        let next = self.withdrawn.take().or_else(|| self.mp_unreach.take());
+        next.or_else(|| self.announced.take()).or_else(|| self.mp_reach.take())
     }
 }
