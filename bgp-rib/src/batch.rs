@@ -321,6 +321,9 @@ fn collect<K: Key>(
             }
             last
         });
+        let offered = offered.filter(|_| {
+            pack::fits(&group.key.codec, table.family, 0, table.told_nlri(group.log, id).1).is_ok()
+        });
         if let Some(stands) = offered.and_then(|offered| offered.unchanged) {
             if fresh {
                 group.stand(id, stands);
@@ -382,12 +385,16 @@ fn announce<K: Key>(
     for run in items.chunk_by(|a, b| a.run() == b.run()) {
         let Some(first) = run.first() else { continue };
         let start = out.len();
-        let told = to_bytes(table, shared, group, edits, run, out, block).is_ok();
+        let packed = to_bytes(table, shared, group, edits, run, out, block);
         let audience = Audience::except(first.except);
-        if told {
-            writer.close(start, out.len(), audience, u32::try_from(run.len()).unwrap_or(u32::MAX));
+        if let Ok(routes) = packed {
+            writer.close(start, out.len(), audience, u32::try_from(routes).unwrap_or(u32::MAX));
         }
+        let codec = group.key.codec;
+        let log = group.log;
+        let fits = |id| pack::fits(&codec, table.family, block.len(), table.told_nlri(log, id).1).is_ok();
         for item in run {
+            let told = packed.is_ok() && fits(item.id);
             if told {
                 group.ever.insert(item.id);
             } else if mode != Mode::Initial && group.ever.contains(item.id) {
@@ -400,7 +407,7 @@ fn announce<K: Key>(
     }
 }
 
-/// Writes the messages of one run, or says why they cannot be.
+/// Writes the messages of one run, or says why they cannot be; how many routes are in them.
 fn to_bytes<K: Key>(
     table: &Table<K>,
     shared: &Shared,
@@ -409,15 +416,16 @@ fn to_bytes<K: Key>(
     run: &[Item],
     out: &mut BytesMut,
     block: &mut Vec<u8>,
-) -> Result<(), HeldBack> {
-    let Some(&Item { attributes, source, edits: name, .. }) = run.first() else { return Ok(()) };
+) -> Result<usize, HeldBack> {
+    let Some(&Item { attributes, source, edits: name, .. }) = run.first() else { return Ok(0) };
     let edits = edits.get(name);
     block.clear();
     let next_hop = export::next_hop(shared, &group.key, table.family, (attributes, source), edits)?;
     export::write(shared, &group.key, (attributes, source), edits, block)?;
+    let (codec, family) = (&group.key.codec, table.family);
     let nlri = run.iter().map(|item| table.told_nlri(group.log, item.id));
-    pack::announce(out, &group.key.codec, table.family, &next_hop, block, nlri);
-    Ok(())
+    let nlri = nlri.filter(|(_, nlri)| pack::fits(codec, family, block.len(), *nlri).is_ok());
+    Ok(pack::announce(out, codec, family, &next_hop, block, nlri))
 }
 
 impl<K: Key> Table<K> {

@@ -94,6 +94,9 @@ pub enum PeerRole {
 /// | `Auto`, learned from internal (reflected) | kept | self |
 /// | `Unchanged` | kept | kept |
 /// | `SelfAlways` | self | self |
+///
+/// In families whose NLRI are more than a prefix it is kept in every mode, where there is one: whoever puts itself in the
+/// way must end labels and tunnels itself. An export policy may set another.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
 pub enum NextHopMode {
     /// As RFC 4271 §5.1.3 and RFC 4456 §10 have it.

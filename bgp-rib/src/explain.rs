@@ -9,6 +9,7 @@ use crate::decision::Ladder;
 use crate::export::{self, GroupKey};
 use crate::group::Reader;
 use crate::nlri::Destination;
+use crate::pack;
 use crate::path::Path;
 use crate::prefix::Key;
 use crate::rib::{Rib, in_table};
@@ -216,6 +217,10 @@ impl<K: Key> Table<K> {
         let (edits, next_hop) = (offer.edits.as_deref(), offer.next_hop);
         let mut block = Vec::new();
         export::write(shared, key, (path.attributes, path.peer), edits, &mut block)?;
+        let mut paths = self.paths_of(path.prefix);
+        let at = paths.find(|(_, other)| core::ptr::eq(*other, path)).map(|(at, _)| at);
+        let nlri = at.map_or(&self.entries[path.prefix].key, |at| self.nlri(at));
+        pack::fits(&key.codec, self.family, block.len(), nlri)?;
         if path.peer == slot {
             return Err(HeldBack::SplitHorizon);
         }

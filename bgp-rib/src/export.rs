@@ -54,6 +54,8 @@ pub enum HeldBack {
     TooLarge,
     /// The peer is told several paths, and this is none of those (RFC 7911).
     NotSelected,
+    /// It has several labels, and the peer reads one (RFC 8277 §2.1).
+    SeveralLabels,
 }
 
 impl fmt::Display for HeldBack {
@@ -68,8 +70,9 @@ impl fmt::Display for HeldBack {
             Self::NextHopFamily => "the peer cannot take a next hop of this address family",
             Self::SplitHorizon => "learned from this peer",
             Self::NextHopIsPeer => "the peer itself is the next hop",
-            Self::TooLarge => "attributes too large for one message",
+            Self::TooLarge => "too large for one message",
             Self::NotSelected => "not among the paths that this session is told",
+            Self::SeveralLabels => "several labels, of which the peer reads one (RFC 8277)",
         })
     }
 }
@@ -99,6 +102,7 @@ impl GroupKey {
         codec.families = only;
         codec.add_path_rx = FamilySet::empty();
         codec.enhanced_refresh = false;
+        codec.multiple_labels = codec.multiple_labels.intersection(only);
         codec.add_path_tx = codec.add_path_tx.intersection(only);
         codec.extended_next_hop = codec.extended_next_hop.intersection(only);
         let takes_paths = !codec.add_path_tx.is_empty();

@@ -1,6 +1,6 @@
 //! Which next hop a peer is told: the truth table of [`NextHopMode`](crate::NextHopMode), executed.
 
-use bgp_wire::{Afi, Family, NextHop, PeerKind};
+use bgp_wire::{Afi, Family, NextHop, PeerKind, Safi};
 
 use crate::config::NextHopMode;
 use crate::export::{GroupKey, HeldBack, Origin};
@@ -13,6 +13,10 @@ pub(crate) fn choose(
     from: Origin,
     received: Option<NextHop>,
 ) -> Result<NextHop, HeldBack> {
+    // Who puts itself in the way of labels and tunnels has to end them, and a speaker of routes alone ends none.
+    if let Some(next_hop) = received.filter(|_| !is_plain(family)) {
+        return carried(to, family, next_hop);
+    }
     let kept = match (to.next_hop, to.kind, from) {
         (NextHopMode::SelfAlways, _, _) => None,
         (NextHopMode::Unchanged, _, _) | (NextHopMode::Auto, PeerKind::Internal, _) => received,
@@ -41,6 +45,16 @@ pub(crate) fn choose_edited(
     }
 }
 
+/// Whether the family's NLRI are prefixes and nothing else.
+fn is_plain(family: Family) -> bool {
+    family.is_ipv4_prefix() || family.is_ipv6_prefix()
+}
+
+/// Whether the family's next hops are addresses of its own kind (RFC 4760 §3, RFC 8950 §4).
+fn has_own_kind(family: Family) -> bool {
+    is_plain(family) || family.is_labeled_unicast() || matches!(family.safi, Safi::VPN | Safi::VPN_MULTICAST)
+}
+
 /// A link-local address is told only where all share a link (RFC 2545 §3), which a next hop passed on does not prove.
 fn without_link_local(next_hop: NextHop) -> NextHop {
     match next_hop {
@@ -50,14 +64,16 @@ fn without_link_local(next_hop: NextHop) -> NextHop {
 }
 
 /// IPv4 routes carry an IPv6 next hop only where both sides said so (RFC 8950 §4); IPv6 routes carry no IPv4 next hop.
+/// Others carry what they were told with.
 fn carried(to: &GroupKey, family: Family, next_hop: NextHop) -> Result<NextHop, HeldBack> {
     let fits = match next_hop {
+        _ if !has_own_kind(family) => true,
         NextHop::V4(_) => family.afi == Afi::IPV4,
         NextHop::V6(_) | NextHop::V6WithLinkLocal(..) => {
             family.afi == Afi::IPV6 || to.codec.extended_next_hop.contains(family)
         }
-        // No family with a table of ours has such next hops.
-        NextHop::Opaque(_) => false,
+        // A VPN's, behind a distinguisher that is not zero.
+        NextHop::Opaque(_) => !is_plain(family),
     };
     if fits { Ok(next_hop) } else { Err(HeldBack::NextHopFamily) }
 }
@@ -65,7 +81,13 @@ fn carried(to: &GroupKey, family: Family, next_hop: NextHop) -> Result<NextHop, 
 /// This speaker's address towards the group.
 fn own(to: &GroupKey, family: Family) -> Result<NextHop, HeldBack> {
     let v6 = to.self_ipv6.map(NextHop::V6);
-    let next_hop = if family.afi == Afi::IPV4 {
+    // A flow specification has none (RFC 8955 §4).
+    if matches!(family.safi.0, 133 | 134) {
+        return Ok(NextHop::NONE);
+    }
+    let next_hop = if !has_own_kind(family) {
+        to.self_ipv4.map(NextHop::V4).or(v6)
+    } else if family.afi == Afi::IPV4 {
         to.self_ipv4.map(NextHop::V4).or_else(|| v6.filter(|_| to.codec.extended_next_hop.contains(family)))
     } else {
         v6

@@ -3,6 +3,7 @@
 use bgp_wire::{Codec, Family, NextHop, PathId};
 use bytes::BytesMut;
 
+use crate::export::HeldBack;
 use crate::prefix::Key;
 
 /// Octets of an UPDATE beside attributes and NLRI: header, two lengths, an MP_REACH header with two IPv6 next hops.
@@ -14,7 +15,25 @@ pub(crate) const MAX_NLRI: usize = 4 + 1 + 16;
 /// Where only the best path is sent and ADD-PATH was negotiated it has this identifier: the best replaces the best.
 pub(crate) const BEST: PathId = PathId(1);
 
-/// Appends messages that announce routes with one attribute block.
+/// Octets of an UPDATE beside attributes and NLRI where the next hop is a VPN's: two IPv6 addresses with distinguishers.
+const MESSAGE_OVERHEAD_VPN: usize = MESSAGE_OVERHEAD + 16;
+
+/// Whether an NLRI can be announced on such a session behind so many octets of attributes.
+pub(crate) fn fits<K: Key>(codec: &Codec, family: Family, block: usize, key: &K) -> Result<(), HeldBack> {
+    if !K::VARIES {
+        return Ok(()); // Of known size: who wrote the attributes left room for it.
+    }
+    if !key.is_sendable(family, codec) {
+        return Err(HeldBack::SeveralLabels);
+    }
+    let path_id = 4;
+    if block + MESSAGE_OVERHEAD_VPN + path_id + key.wire_len() > codec.max_len_tx() {
+        return Err(HeldBack::TooLarge);
+    }
+    Ok(())
+}
+
+/// Appends messages that announce routes with one attribute block; how many there are.
 pub(crate) fn announce<'a, K: Key + 'a>(
     out: &mut BytesMut,
     codec: &Codec,
@@ -22,13 +41,14 @@ pub(crate) fn announce<'a, K: Key + 'a>(
     next_hop: &NextHop,
     block: &[u8],
     nlri: impl Iterator<Item = (PathId, &'a K)>,
-) {
+) -> usize {
     let packed = bgp_wire::announce(out, codec, family, next_hop, block, nlri);
     debug_assert_eq!(
         (packed.too_large, packed.refused),
         (0, 0),
         "the caller made sure that every route goes"
     );
+    packed.routes
 }
 
 /// Appends messages that withdraw routes.

@@ -4,6 +4,7 @@
 mod support;
 
 mod add_path;
+mod families;
 mod groups;
 mod limits;
 mod model;

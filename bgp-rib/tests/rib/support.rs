@@ -4,10 +4,12 @@ use core::time::Duration;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use bgp_rib::{Event, Input, Origination, OwnerId, PeerId, PeerParams, PeerRole, Retain, Rib, RibConfig};
+use bgp_rib::{
+    Event, Input, Origination, OwnerId, PeerId, PeerParams, PeerRole, Retain, Rib, RibConfig, RouteNlri,
+};
 use bgp_wire::{
-    AsPath, Asn, AttributeBlock, Codec, Family, FamilySet, Message, NextHop, PathAttributes, PathId,
-    PeerKind, Reaction, RefreshKind, Rewrite, RouteRefresh, RouterId,
+    AsPath, Asn, AttributeBlock, Codec, Family, FamilySet, Message, NextHop, Nlri, PathAttributes, PathId,
+    PeerKind, Reaction, RefreshKind, Rewrite, RouteRefresh, RouterId, WriteNlri,
 };
 use bytes::{Bytes, BytesMut};
 use ipnet::IpNet;
@@ -29,6 +31,10 @@ pub(crate) struct Remote {
     pub(crate) view: BTreeMap<IpNet, Route>,
     /// The same by path identifier: what is told of one path replaces nothing of another.
     pub(crate) paths: BTreeMap<(IpNet, u32), Route>,
+    /// What it holds in other families, by the octets that make the route: all octets, with the route.
+    pub(crate) further: BTreeMap<(Family, Vec<u8>), (Vec<u8>, Route)>,
+    /// Routes withdrawn in other families, in order.
+    pub(crate) further_withdrawn: Vec<Vec<u8>>,
     pub(crate) end_of_rib: BTreeSet<Family>,
     /// UPDATE messages that carried routes; prefixes announced and withdrawn, in order.
     pub(crate) updates: usize,
@@ -136,6 +142,8 @@ impl Lab {
             params: params.clone(),
             view: BTreeMap::new(),
             paths: BTreeMap::new(),
+            further: BTreeMap::new(),
+            further_withdrawn: Vec::new(),
             end_of_rib: BTreeSet::new(),
             updates: 0,
             announced: Vec::new(),
@@ -163,6 +171,41 @@ impl Lab {
             self.input(Input::Tick);
         }
         panic!("the background work has no end");
+    }
+
+    /// Routes of a family beyond unicast.
+    pub(crate) fn announce_nlri(
+        &mut self,
+        peer: PeerId,
+        path: u32,
+        nlri: &[RouteNlri],
+        next_hop: NextHop,
+        attributes: &PathAttributes,
+    ) {
+        let codec = far(&self.remotes[&peer].params.codec);
+        let (mut out, mut block) = (BytesMut::new(), Vec::new());
+        attributes.encode_block(&mut block).unwrap();
+        for nlri in nlri {
+            let one = [(PathId(path), nlri)];
+            let packed = bgp_wire::announce(&mut out, &codec, nlri.family(), &next_hop, &block, one);
+            assert_eq!(packed.routes, 1, "the test announces what can be announced");
+        }
+        self.receive(peer, &out);
+    }
+
+    pub(crate) fn withdraw_nlri(&mut self, peer: PeerId, path: u32, nlri: &[RouteNlri]) {
+        let codec = far(&self.remotes[&peer].params.codec);
+        let mut out = BytesMut::new();
+        for nlri in nlri {
+            bgp_wire::withdraw(&mut out, &codec, nlri.family(), [(PathId(path), nlri)]);
+        }
+        self.receive(peer, &out);
+    }
+
+    /// What a far end holds of a family beyond unicast: octets with the route.
+    pub(crate) fn further(&self, peer: PeerId, family: Family) -> Vec<(Vec<u8>, Route)> {
+        let all = self.remotes[&peer].further.iter();
+        all.filter(|((of, _), _)| *of == family).map(|(_, told)| told.clone()).collect()
     }
 
     /// Gives an UPDATE's bytes to the `Rib`, as a codec of that session reads them.
@@ -290,6 +333,37 @@ pub(crate) fn family_of(prefix: &IpNet) -> Family {
     }
 }
 
+fn unicast(family: Family, nlri: Nlri<'_>) -> Result<IpNet, ()> {
+    if [V4, V6].contains(&family) { Ok(IpNet::try_from(nlri).expect("prefixes are")) } else { Err(()) }
+}
+
+fn key_of(nlri: &Nlri<'_>) -> Vec<u8> {
+    let mut key = Vec::new();
+    nlri.append_key(&mut key);
+    key
+}
+
+fn octets_of(nlri: &Nlri<'_>) -> Vec<u8> {
+    let mut octets = BytesMut::new();
+    nlri.write(&mut octets);
+    octets.to_vec()
+}
+
+/// A session about these families.
+pub(crate) fn of_families(params: PeerParams, families: &[Family]) -> PeerParams {
+    let families = FamilySet::of(families);
+    let codec = Codec { families, ..params.codec };
+    PeerParams { codec, families, retained: families, keep_stale: families, ..params }
+}
+
+/// The octets, in hex, as one NLRI of a family.
+pub(crate) fn nlri(family: Family, hex: &str) -> RouteNlri {
+    let digits: Vec<char> = hex.chars().filter(|c| !c.is_whitespace()).collect();
+    let octet = |pair: &[char]| u8::from_str_radix(&pair.iter().collect::<String>(), 16).unwrap();
+    let octets: Vec<u8> = digits.chunks(2).map(octet).collect();
+    RouteNlri::parse(family, &octets).unwrap_or_else(|| panic!("{family} {hex}"))
+}
+
 /// The codec of the other side.
 pub(crate) fn far(codec: &Codec) -> Codec {
     Codec { add_path_rx: codec.add_path_tx, add_path_tx: codec.add_path_rx, ..*codec }
@@ -328,7 +402,12 @@ impl Remote {
         self.updates += 1;
         for block in update.unreach() {
             for (path, nlri) in block.iter() {
-                let prefix = IpNet::try_from(nlri).expect("we send prefixes");
+                let Ok(prefix) = unicast(block.family(), nlri) else {
+                    let key = key_of(&nlri);
+                    self.further.remove(&(block.family(), key.clone()));
+                    self.further_withdrawn.push(key);
+                    continue;
+                };
                 self.view.remove(&prefix);
                 self.paths.remove(&(prefix, path.0));
                 self.withdrawn.push(prefix);
@@ -340,7 +419,11 @@ impl Remote {
             let attributes = PathAttributes::from_block(AttributeBlock::parse(&block).unwrap());
             for (path, nlri) in reach.nlri.iter() {
                 let route = Route { next_hop: reach.next_hop, attributes: attributes.clone() };
-                let prefix = IpNet::try_from(nlri).expect("we send prefixes");
+                let Ok(prefix) = unicast(reach.family, nlri) else {
+                    let key = (reach.family, key_of(&nlri));
+                    self.further.insert(key, (octets_of(&nlri), route));
+                    continue;
+                };
                 self.view.insert(prefix, route.clone());
                 self.paths.insert((prefix, path.0), route);
                 self.announced.push(prefix);
