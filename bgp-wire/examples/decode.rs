@@ -8,15 +8,16 @@
 //!   --ibgp | --ebgp         the peer is internal (default) or external
 //!   --two-octet-as          AS numbers have two octets (RFC 6793: no capability)
 //!   --extended-message      messages may have up to 65,535 octets (RFC 8654)
-//!   --families LIST         negotiated families, as `ipv4-unicast,l2vpn-evpn` (default: all known)
+//!   --families LIST         negotiated families, as `ipv4-unicast,l2vpn-evpn` or `1/1,25/70` (default: all known)
 //!   --add-path FAMILY       NLRI of this family carry path identifiers (RFC 7911); `all` for every family
 //!   --extended-next-hop FAMILY  IPv4 routes of this family may have IPv6 next hops (RFC 8950)
 //!   --no-afi-safi-disable   a malformed MP attribute ends the session instead of giving up its family
 //! ```
 //!
 //! Hex is read liberally: with or without blanks, colons, commas, `0x`, `\x`; as a dump with offsets and a text
-//! column; behind the words of a log line; with comments after `#`, `;` or `//`. A message may span lines, a line may
-//! hold several. What is no hex is reported with its line number, and reading goes on.
+//! column; behind the words or the time of a log line; with comments after `#`, `;` or `//`. A message may span lines, a
+//! line may hold several. Whole packets, as `tcpdump -x` prints and Wireshark copies them, are read like a capture. What is
+//! no hex is reported with its line number, and reading goes on.
 //! A capture's TCP streams of port 179 are put together first; MRT files give their BGP4MP messages, with the width
 //! of AS numbers and ADD-PATH taken from each record. Compressed files are to be unpacked on the way: `zcat F | decode`.
 //!

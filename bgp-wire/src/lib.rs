@@ -94,24 +94,38 @@
 //!
 //! | RFC | what | file |
 //! |---|---|---|
-//! | 4271 | header, messages | `message.rs`, `codec.rs`, `open.rs`, `notification.rs`, `update/` |
-//! | 4271, 1997, 4360, 4456, 5701, 7311, 8092, 9234 | attributes, one file each | `attributes/` |
-//! | 7606, 7607, 5065 | errors of UPDATE | `attributes/row.rs` (the table), `update/validate.rs` |
-//! | 6793 | four-octet AS numbers | `attributes/as_path.rs`, `update/canonical.rs`, `rewrite.rs` |
-//! | 4760, 2545, 8950 | families, next hops | `family.rs`, `attributes/mp.rs`, `next_hop.rs` |
-//! | 7911 | ADD-PATH | `nlri/` |
-//! | 8277, 4364, 4659 | labels, VPN prefixes | `nlri/label.rs`, `nlri/labeled.rs`, `nlri/route_distinguisher.rs` |
-//! | 4456 | reflection | `update/reflect.rs`, `rewrite.rs` |
+//! | 4271 §4.1, §6.1; 8654 | header, framing, message sizes | `codec.rs`, `message.rs`, `pack.rs` |
+//! | 4271 §4.2, §6.2; 6286 | OPEN, BGP Identifier | `open.rs`, `ids.rs` |
+//! | 5492, 9072 | capabilities as optional parameters, extended ones | `open.rs`, `capability.rs` |
+//! | 2918, 4724, 4760 §8, 6793, 7313, 7911, 8277 §2.1, 8538, 8654, 8950 §4, 9234 §4.1, 9494 | each its capability | `capability.rs` |
+//! | drafts: hostname, software version, paths limit, link-local next hop | each its capability | `capability.rs` |
+//! | 4271 §4.3, §6.3 | UPDATE: sections, order of checks, NOTIFICATION data | `update/validate.rs`, `update/view.rs` |
+//! | 7606 | reactions; error class of each attribute | `reaction.rs`, `attributes/row.rs` (the table), `update/validate.rs` |
+//! | 7607 | AS 0 | `attributes/as_path.rs`, `attributes/aggregator.rs`, `open.rs` |
+//! | 4271 §5.1 | ORIGIN, AS_PATH, NEXT_HOP, MULTI_EXIT_DISC, LOCAL_PREF, ATOMIC_AGGREGATE, AGGREGATOR | `attributes/`, one file each |
+//! | 5065 | confederation segments | `attributes/as_path.rs`, `rewrite.rs` |
+//! | 6793 | four-octet AS numbers: AS4_PATH, AS4_AGGREGATOR, merging, AS_TRANS | `attributes/as4_path.rs`, `attributes/as4_aggregator.rs`, `attributes/as_path.rs`, `update/canonical.rs`, `rewrite.rs` |
+//! | 1997; names of 3765, 7611, 7999, 8326, 9494 | COMMUNITIES | `attributes/communities.rs` |
+//! | 4360, 5668; 9012 §4.3; link bandwidth draft | EXTENDED_COMMUNITIES | `attributes/extended_communities.rs` |
+//! | 5701 | IPv6 extended communities | `attributes/ipv6_extended_communities.rs` |
+//! | 8092 | LARGE_COMMUNITIES | `attributes/large_communities.rs` |
+//! | 4456 | ORIGINATOR_ID, CLUSTER_LIST, reflection | `attributes/originator_id.rs`, `attributes/cluster_list.rs`, `update/reflect.rs`, `rewrite.rs` |
+//! | 7311 | AIGP | `attributes/aigp.rs` |
+//! | 9234 §5 | ONLY_TO_CUSTOMER | `attributes/only_to_customer.rs` |
+//! | 6514 §5, 9012, 8669, 6368, 9552 §5.3 | PMSI_TUNNEL, TUNNEL_ENCAPSULATION, PREFIX_SID, ATTR_SET, BGP-LS: judged, kept as octets | `attributes/`, one file each |
+//! | 4760, 2545 | MP_REACH_NLRI, MP_UNREACH_NLRI, families | `attributes/mp.rs`, `family.rs`, `next_hop.rs` |
+//! | 8950, 4364 §4.3.2, 4659 §3.2.1 | next hops of another address family, and behind a distinguisher | `next_hop.rs` |
+//! | 7911 | path identifiers | `nlri/block.rs`, `nlri/ip.rs`, `pack.rs` |
+//! | 8277 | labels | `nlri/label.rs`, `nlri/labeled.rs` |
+//! | 4364, 4659, 6514 §4 (SAFI 129), 9832 | VPN prefixes, distinguishers | `nlri/labeled.rs`, `nlri/route_distinguisher.rs` |
 //! | 4684 | route target constraint | `nlri/route_target.rs` |
-//! | 7432, 9136 | EVPN | `nlri/evpn.rs` |
+//! | 7432, 9136, 9251 | EVPN: routes of types 1 to 5, keys of types 1 to 8 | `nlri/evpn.rs`, `nlri/shape.rs` |
 //! | 8955, 8956 | flow specifications | `nlri/flowspec.rs`, `nlri/flowspec_component.rs` |
-//! | 9552 and others | families carried by their octets | `nlri/shape.rs` (the table), `nlri/opaque.rs` |
-//! | 5492, 9072 and each capability's own | OPEN | `open.rs`, `capability.rs` |
-//! | 8654 | extended messages | `codec.rs`, `pack.rs` |
-//! | 4486, 6608, 8538, 9003, 9384, 9687 | NOTIFICATION | `notification.rs` |
-//! | 2918, 7313 | ROUTE-REFRESH | `refresh.rs` |
-//! | 4724 | End-of-RIB | `update/validate.rs`, `pack.rs` |
-//! | 6368, 6514, 8669, 9012, 9552 | attributes kept as octets | `attributes/` |
+//! | 9552, 9815 | BGP-LS NLRI | `nlri/link_state.rs`, `nlri/shape.rs` |
+//! | 4761, 5512, 6037, 6514, 7117, 7267, 9015, 9830, 9871; MUP draft | families carried by their octets | `nlri/shape.rs` (the table), `nlri/opaque.rs` |
+//! | 4724 §2 | End-of-RIB | `update/validate.rs`, `pack.rs` |
+//! | 4271 §4.5; 4486, 6608, 8538, 9003, 9384, 9687 | NOTIFICATION: codes, texts, hard reset | `notification.rs` |
+//! | 2918, 7313; 5291 passed over | ROUTE-REFRESH | `refresh.rs` |
 #![forbid(unsafe_code)]
 #![cfg_attr(
     not(test),

@@ -108,6 +108,16 @@ fn every_way_to_write_hex_means_the_same() {
         dump(4, "", "  ", "   ................"),
         dump(8, ":", " ", ""),
         tcpdump,
+        format!("10:15:32.123456 {hex}"),
+        format!("[10:15:32] {}", octets.join(" ")),
+        format!("12:00:01 {} 61", octets.join(":")),
+        format!("20261122 120001 {hex}"),
+        format!("{{\"time\": \"2026-11-22T10:00:00Z\", \"data\": \"{hex}\", \"peer\": \"10.0.0.2\"}}"),
+        format!("[]byte{{{}}}", octets.iter().map(|o| format!("0x{o}, ")).collect::<String>()),
+        format!("{hex}\r\n"),
+        // As `od` and `hexdump` end.
+        format!("{}00003d\n", dump(6, "", " ", "")),
+        format!("{}0000003d\n", dump(8, "", "  ", "  |................|")),
         hex.as_bytes().chunks(38).map(|c| String::from_utf8_lossy(c) + "\n").collect(),
     ];
     for form in forms {
@@ -115,6 +125,55 @@ fn every_way_to_write_hex_means_the_same() {
         assert_eq!((status, lines.len()), (0, 1), "{form}\n{lines:?}");
         assert_eq!(lines[0]["reach"][0]["prefixes"][1]["prefix"], "10.2.3.0/24", "{form}");
     }
+}
+
+/// Hex digits of a packet from the Ethernet header on.
+fn packet_hex(sequence: u32, data: &[u8]) -> String {
+    packet(sequence, 0x18, data).iter().map(|octet| format!("{octet:02x}")).collect()
+}
+
+/// What tcpdump prints of a packet with `-x`: from the IP header on.
+fn tcpdump(sequence: u32, data: &[u8]) -> String {
+    let hex = packet_hex(sequence, data).split_off(28);
+    let words: Vec<&str> =
+        (0..hex.len()).step_by(4).filter_map(|i| hex.get(i..(i + 4).min(hex.len()))).collect();
+    let rows =
+        words.chunks(8).enumerate().map(|(n, row)| format!("\t0x{:04x}:  {}\n", 16 * n, row.join(" ")));
+    let summary = "10:15:32.123456 IP 10.0.0.2.4711 > 10.0.0.1.179: Flags [P.], length 61: BGP\n".to_owned();
+    summary + &rows.collect::<String>()
+}
+
+#[test]
+fn packets_that_were_copied_out_are_read_like_a_capture() {
+    let (update, keepalive) = (octets(&update(BODY)), octets(KEEPALIVE));
+    let types = |text: &str| {
+        let (status, lines) = lines(&[], text.as_bytes());
+        (status, lines.iter().filter_map(|l| l["type"].as_str().map(str::to_owned)).collect::<Vec<_>>())
+    };
+    assert_eq!(types(&packet_hex(1000, &update)), (0, vec!["UPDATE".to_owned()]));
+    // A message in two packets, an acknowledgement between them, another message.
+    let (front, back) = update.split_at(30);
+    let text =
+        [tcpdump(1000, front), tcpdump(1030, &[]), tcpdump(1030, back), tcpdump(1061, &keepalive)].concat();
+    assert_eq!(types(&text), (0, vec!["UPDATE".to_owned(), "KEEPALIVE".to_owned()]));
+}
+
+#[test]
+fn dumps_of_single_messages_follow_one_another() {
+    let one =
+        "0000   ff ff ff ff ff ff ff ff ff ff ff ff ff ff ff ff   ................\n0010   00 13 04   ...\n";
+    let (status, all) = lines(&[], one.repeat(2).as_bytes());
+    let sources: Vec<_> = all.iter().map(|l| l["source"].as_str().unwrap_or_default()).collect();
+    assert_eq!((status, sources), (0, vec!["line 1", "line 3"]), "{all:?}");
+}
+
+#[test]
+fn families_go_by_other_names_too() {
+    for name in ["ipv4", "IPv4-Unicast", "ipv4_unicast", "ipv4/unicast", "1/1", "afi-1-safi-1"] {
+        assert_eq!(run(&["--families", name], KEEPALIVE.as_bytes()).0, 0, "{name}");
+    }
+    assert_eq!(run(&["--add-path", "evpn,vpnv4"], KEEPALIVE.as_bytes()).0, 0);
+    assert_eq!(run(&["--families", "1/77"], b"").0, 2);
 }
 
 #[test]

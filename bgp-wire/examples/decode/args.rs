@@ -91,13 +91,35 @@ impl Options {
     }
 }
 
+/// The library's name for a family that is called by a short name, by its numbers as in `1/1`, or with other marks
+/// between the words.
+fn family_name(name: &str) -> String {
+    let name = name.trim().to_ascii_lowercase().replace(['_', '/', ' ', '.'], "-");
+    match name.as_str() {
+        "ipv4" => "ipv4-unicast".into(),
+        "ipv6" => "ipv6-unicast".into(),
+        "vpnv4" | "ipv4-mpls-vpn" => "ipv4-vpn".into(),
+        "vpnv6" | "ipv6-mpls-vpn" => "ipv6-vpn".into(),
+        "evpn" => "l2vpn-evpn".into(),
+        "vpls" => "l2vpn-vpls".into(),
+        "rtc" | "rt-constraint" => "route-target".into(),
+        "bgp-ls" => "link-state".into(),
+        _ => match name.split_once('-') {
+            Some((afi, safi)) if afi.bytes().chain(safi.bytes()).all(|b| b.is_ascii_digit()) => {
+                format!("afi-{afi}-safi-{safi}")
+            }
+            _ => name,
+        },
+    }
+}
+
 fn read_families(list: &str) -> Result<FamilySet, String> {
     if list == "all" {
         return Ok(FamilySet::of(Family::KNOWN));
     }
     let mut set = FamilySet::empty();
     for name in list.split(',').filter(|n| !n.is_empty()) {
-        let family: Family = name.parse().map_err(|e| format!("{name}: {e}"))?;
+        let family: Family = family_name(name).parse().map_err(|e| format!("{name}: {e}"))?;
         if !set.insert(family) {
             return Err(format!("{name}: a family that the library does not know"));
         }

@@ -27,6 +27,11 @@ pub(crate) fn messages(file: &[u8], codec: &Codec, emit: &mut impl FnMut(Record)
     }
 }
 
+/// The segment of a packet whose octets somebody has copied out, from the Ethernet or the IP header on.
+pub(crate) fn pasted(octets: &[u8]) -> Option<Segment<'_>> {
+    ethernet(octets).and_then(ip).or_else(|| ip(octets))
+}
+
 /// 32 bits of either byte order.
 fn word(bytes: &[u8], at: usize, big: bool) -> Option<u32> {
     let octets = *bytes.get(at..)?.first_chunk::<4>()?;

@@ -1,35 +1,116 @@
 //! Hex as people paste it.
-use bgp_wire::Codec;
+use bgp_wire::{Codec, HEADER_LEN};
 
+use super::capture;
 use super::record::Record;
 use super::stream::{MARKER, Splitter};
+use super::tcp::Connections;
 
 /// Reads text line by line; what is left open by one line is continued by the next.
 pub(crate) fn messages(text: &str, codec: &Codec, emit: &mut impl FnMut(Record)) {
-    let mut splitter = Splitter::new(codec);
-    let mut dump = Dump::default();
+    let mut paste = Paste {
+        splitter: Splitter::new(codec),
+        connections: Connections::new(codec),
+        packets: 0,
+        dump: Dump::default(),
+        rows: Vec::new(),
+    };
     for (number, line) in text.lines().enumerate() {
         let source = format!("line {}", number.saturating_add(1));
-        let line = without_comment(line);
-        if line.trim().is_empty() {
-            continue;
+        paste.line(without_comment(line), source, emit);
+    }
+    paste.end_of_dump(emit);
+    paste.splitter.give_up(emit);
+    paste.connections.finish(emit);
+}
+
+/// What is read of a text.
+struct Paste {
+    splitter: Splitter,
+    /// Of whole packets.
+    connections: Connections,
+    packets: u64,
+    dump: Dump,
+    /// The lines of a dump until its end, when it is seen whether it is of a packet.
+    rows: Vec<(Vec<u8>, String)>,
+}
+
+impl Paste {
+    fn line(&mut self, line: &str, source: String, emit: &mut impl FnMut(Record)) {
+        if line.trim().is_empty() || is_packet_summary(line) {
+            return;
         }
-        match dump.octets(line, splitter.is_idle()) {
-            Ok(octets) => {
-                if octets.starts_with(&MARKER) {
-                    splitter.give_up(emit);
+        let idle = self.splitter.is_idle() && self.rows.is_empty();
+        match self.dump.octets(line, idle) {
+            Ok(Line::Dump { offset, octets }) => {
+                if offset == 0 {
+                    self.end_of_dump(emit);
                 }
-                splitter.push(&octets, &source, emit);
+                self.rows.push((octets, source));
+            }
+            Ok(Line::Plain(octets)) => {
+                self.end_of_dump(emit);
+                if octets.starts_with(&MARKER) {
+                    self.splitter.give_up(emit);
+                }
+                self.octets(vec![(octets, source)], emit);
+                // In text, what does not parse ends with its line.
+                self.splitter.skip_garbage();
             }
             Err(why) => {
-                splitter.give_up(emit);
+                self.end_of_dump(emit);
+                self.splitter.give_up(emit);
                 emit(Record::error(&source, &why));
             }
         }
-        // In text, what does not parse ends with its line.
-        splitter.skip_garbage();
     }
-    splitter.give_up(emit);
+
+    fn end_of_dump(&mut self, emit: &mut impl FnMut(Record)) {
+        let rows = core::mem::take(&mut self.rows);
+        if !rows.is_empty() {
+            if rows.first().is_some_and(|(octets, _)| octets.starts_with(&MARKER)) {
+                self.splitter.give_up(emit);
+            }
+            self.octets(rows, emit);
+            self.splitter.skip_garbage();
+        }
+    }
+
+    /// Octets that belong together: a whole packet, or messages, perhaps behind a time or headers that look like hex too.
+    fn octets(&mut self, rows: Vec<(Vec<u8>, String)>, emit: &mut impl FnMut(Record)) {
+        let all: Vec<u8> = rows.iter().flat_map(|(octets, _)| octets).copied().collect();
+        let mut skip = 0;
+        if self.splitter.is_idle() && !all.starts_with(&MARKER) {
+            if let Some(segment) = capture::pasted(&all) {
+                self.packets = self.packets.saturating_add(1);
+                return self.connections.segment(&segment, self.packets, &mut |record| emit(record));
+            }
+            skip = before_messages(&all);
+        }
+        let mut left = if skip > 0 { whole_messages(all.get(skip..).unwrap_or_default()) } else { all.len() };
+        for (octets, source) in rows {
+            let (before, rest) = octets.split_at(skip.min(octets.len()));
+            let (octets, _behind) = rest.split_at(left.min(rest.len()));
+            (skip, left) = (skip.saturating_sub(before.len()), left.saturating_sub(octets.len()));
+            if !octets.is_empty() {
+                self.splitter.push(octets, &source, emit);
+            }
+        }
+    }
+}
+
+/// The line that tcpdump writes above a packet's octets.
+fn is_packet_summary(line: &str) -> bool {
+    let mut words = line.split_whitespace();
+    words.any(|word| matches!(word, "IP" | "IP6")) && words.nth(1) == Some(">")
+}
+
+/// Where the first marker is, unless a message stands before it whose own marker is damaged.
+fn before_messages(octets: &[u8]) -> usize {
+    let at = octets.windows(MARKER.len()).position(|window| *window == MARKER);
+    let damaged =
+        octets.iter().take(MARKER.len()).filter(|octet| **octet == 0xff).count() * 2 >= MARKER.len();
+    at.filter(|at| *at < HEADER_LEN || !damaged).unwrap_or(0)
 }
 
 fn without_comment(line: &str) -> &str {
@@ -47,18 +128,35 @@ struct Dump {
 /// Octets in a line of every common dump; what stands two blanks behind them is text.
 const DUMP_WIDTH: usize = 16;
 
+/// What a line holds.
+enum Line {
+    /// A line of a dump: its offset, and the octets without the text column behind them.
+    Dump { offset: usize, octets: Vec<u8> },
+    /// Octets.
+    Plain(Vec<u8>),
+}
+
 impl Dump {
-    /// The octets of a line, without an offset before them and a text column behind them.
-    fn octets(&mut self, line: &str, idle: bool) -> Result<Vec<u8>, String> {
-        let line = line.trim_start();
+    fn octets(&mut self, line: &str, idle: bool) -> Result<Line, String> {
+        let line = line.trim();
         let (first, rest) = line.split_once(char::is_whitespace).unwrap_or((line, ""));
+        if rest.is_empty() && self.ends_at(first) {
+            self.next = None;
+            return Ok(Line::Plain(Vec::new()));
+        }
         let Some((offset, digits)) = self.offset(first, rest, idle) else {
             self.next = None;
-            return plain(line);
+            return plain(line).map(Line::Plain);
         };
         let octets = dump_line(rest)?;
         self.next = Some((offset.saturating_add(octets.len()), digits));
-        Ok(octets)
+        Ok(Line::Dump { offset, octets })
+    }
+
+    /// Whether a line is the offset that some tools write below the last octets.
+    fn ends_at(&self, word: &str) -> bool {
+        let offset = usize::from_str_radix(word, 16).ok().map(|offset| (offset, word.len()));
+        offset.is_some() && self.next == offset
     }
 
     /// Whether the first word of a line is an offset: it ends in a colon, has an odd number of digits, is zero where a
@@ -75,7 +173,8 @@ impl Dump {
             let mut words = rest.split_whitespace().take(2);
             word.len() >= 4 && !word.chars().all(|c| matches!(c, 'f' | 'F')) && words.all(|w| w.len() == 2)
         };
-        let yes = colon || word.len() % 2 == 1 || (idle && offset == 0) || continues || pairs();
+        let begins = offset == 0 && (idle || self.next.is_some_and(|(_, digits)| digits == word.len()));
+        let yes = colon || word.len() % 2 == 1 || begins || continues || pairs();
         yes.then_some((offset, word.len()))
     }
 }
@@ -120,14 +219,16 @@ fn plain(line: &str) -> Result<Vec<u8>, String> {
         }
         let from = line.get(at..).unwrap_or_default();
         if digits(from, MARKER.len()).0 == MARKER {
-            return Ok(whole_messages(digits(from, usize::MAX).0));
+            let mut octets = digits(from, usize::MAX).0;
+            octets.truncate(whole_messages(&octets));
+            return Ok(octets);
         }
     }
     Err(why)
 }
 
-/// Without the words of a log behind the messages, which may look like hex too.
-fn whole_messages(mut octets: Vec<u8>) -> Vec<u8> {
+/// How many octets the messages at the front have: the words of a log behind them may look like hex too.
+fn whole_messages(octets: &[u8]) -> usize {
     let mut end = 0usize;
     while let Some([marker @ .., high, low]) = octets.get(end..).and_then(|rest| rest.first_chunk::<18>()) {
         let len = usize::from(u16::from_be_bytes([*high, *low]));
@@ -136,8 +237,7 @@ fn whole_messages(mut octets: Vec<u8>) -> Vec<u8> {
         }
         end = end.saturating_add(len);
     }
-    octets.truncate(end);
-    octets
+    end.min(octets.len())
 }
 
 /// Reads hex digits in pairs, up to so many octets or until something else comes: that is told with its column.
