@@ -3,8 +3,9 @@
 //! A set is the canonical block of path attributes with the next hop. Beside the bytes stands a summary of all that the
 //! decision and the rules ask for, so that neither ever reads attributes.
 
-use bgp_wire::{AttributeBlock, Community, RouterId};
+use bgp_wire::{AttributeBlock, Community};
 use core::hash::BuildHasher;
+use core::num::NonZeroU32;
 use foldhash::fast::FixedState;
 use hashbrown::HashTable;
 use std::collections::BTreeMap;
@@ -36,7 +37,8 @@ pub(crate) enum Scope {
 pub(crate) struct Summary {
     pub(crate) local_pref: u32,
     pub(crate) med: Option<u32>,
-    pub(crate) originator: Option<RouterId>,
+    /// ORIGINATOR_ID; 0 is nobody's (RFC 6286 §2.1).
+    pub(crate) originator: Option<NonZeroU32>,
     pub(crate) neighbour_as: u32,
     pub(crate) as_path_length: u16,
     pub(crate) cluster_list_length: u16,
@@ -50,7 +52,7 @@ impl Summary {
         Self {
             local_pref: block.local_pref().unwrap_or(DEFAULT_LOCAL_PREF),
             med: block.med(),
-            originator: block.originator_id(),
+            originator: block.originator_id().and_then(|id| NonZeroU32::new(id.0)),
             neighbour_as: path.first().map_or(0, |asn| asn.0),
             as_path_length: u16::try_from(path.length()).unwrap_or(u16::MAX),
             cluster_list_length: u16::try_from(block.cluster_list().len()).unwrap_or(u16::MAX),

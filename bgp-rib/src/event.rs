@@ -39,6 +39,9 @@ pub enum Input<'a> {
         /// What we tell it.
         export: Option<Policy>,
     },
+    /// Another configuration for a peer that is up: role, policies, next hops, cluster, own AS allowed, limits. What was
+    /// negotiated, and who the two ends are, stays as it is. What changes by it is told, as with `SetPolicy`.
+    PeerChange(PeerId, Box<PeerParams>),
     /// While on, no peer is sent its initial End-of-RIB: routes flow as always, and who forwards by stale ones of ours goes
     /// on. For a speaker that restarted, until its peers have told everything (RFC 4724 §4.1). Off from the start.
     DeferEndOfRib(bool),

@@ -142,6 +142,20 @@ pub(crate) enum Origin {
     },
 }
 
+impl Origin {
+    /// What a peer is as a source; our cluster stands in where its session has none of its own.
+    pub(crate) fn of(params: &PeerParams, cluster_id: ClusterId) -> Self {
+        match params.kind {
+            PeerKind::External => Self::External,
+            PeerKind::Internal => Self::Internal {
+                role: params.role,
+                router_id: params.peer_router_id,
+                cluster_id: params.cluster_id.unwrap_or(cluster_id),
+            },
+        }
+    }
+}
+
 /// A route on its way out: its set, who told it, under which identifier, and where it leads.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Outbound {

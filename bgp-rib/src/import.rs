@@ -98,6 +98,12 @@ pub(crate) fn judge(peer: &PeerParams, us: &Identity<'_>, block: &AttributeBlock
     None
 }
 
+/// Whether routes of a session may be judged in another way when it is configured like that.
+pub(crate) fn differs(was: &PeerParams, is: &PeerParams) -> bool {
+    let asked = |params: &PeerParams| (params.allow_own_as, params.enforce_first_as, params.role);
+    was.import != is.import || asked(was) != asked(is)
+}
+
 fn as_path_loops(peer: &PeerParams, block: &AttributeBlock<'_>) -> bool {
     block.as_path().contains_count(peer.local_as) > usize::from(peer.allow_own_as)
 }

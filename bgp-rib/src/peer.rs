@@ -3,7 +3,7 @@
 use core::time::Duration;
 use std::net::IpAddr;
 
-use bgp_wire::{ClusterId, PeerKind};
+use bgp_wire::ClusterId;
 
 use crate::config::PeerParams;
 use crate::export::Origin;
@@ -27,6 +27,8 @@ pub(crate) struct Peer {
     pub(crate) renamed: bool,
     /// Its import policy changed, and not all its routes have been judged by the new one.
     pub(crate) judging: bool,
+    /// Its routes mean something else to others than they did, and not all have been told anew.
+    pub(crate) retold: bool,
     /// When routes of an ended session must be gone.
     pub(crate) stale_until: Option<Duration>,
     /// Where its routes came from, as the export rules see it.
@@ -40,20 +42,14 @@ pub(crate) struct Peer {
 
 impl Peer {
     pub(crate) fn new(params: PeerParams, cluster_id: ClusterId) -> Self {
-        let origin = match params.kind {
-            PeerKind::External => Origin::External,
-            PeerKind::Internal => Origin::Internal {
-                role: params.role,
-                router_id: params.peer_router_id,
-                cluster_id: params.cluster_id.unwrap_or(cluster_id),
-            },
-        };
+        let origin = Origin::of(&params, cluster_id);
         Self {
             params,
             up: true,
             told: false,
             renamed: false,
             judging: false,
+            retold: false,
             stale_until: None,
             origin,
             account: NONE,
@@ -105,13 +101,23 @@ impl Peers {
         }
     }
 
+    /// All routes of all peers are to be judged anew.
+    pub(crate) fn judge_all(&mut self) {
+        self.judging = true;
+        self.slots.iter_mut().flatten().for_each(|peer| peer.judging = true);
+    }
+
     /// All routes of all peers have been judged; whose those were.
     pub(crate) fn end_judging(&mut self) -> Vec<u32> {
         if !core::mem::take(&mut self.judging) {
             return Vec::new();
         }
         let judged = (0..).zip(&mut self.slots).filter_map(|(slot, peer)| Some((slot, peer.as_deref_mut()?)));
-        judged.filter_map(|(slot, peer)| core::mem::take(&mut peer.judging).then_some(slot)).collect()
+        let done = |peer: &mut Peer| {
+            peer.retold = false;
+            core::mem::take(&mut peer.judging)
+        };
+        judged.filter_map(|(slot, peer)| done(peer).then_some(slot)).collect()
     }
 
     /// Slots in use, in order.

@@ -170,6 +170,7 @@ impl Rib {
             }
             Input::NextHop(to, reachability) => self.next_hop(to, reachability),
             Input::SetPolicy { peer, import, export } => self.set_policy(peer, import, export),
+            Input::PeerChange(peer, params) => self.peer_change(peer, *params),
             Input::DeferEndOfRib(defers) => self.defer_end_of_rib(defers),
             Input::Tick => self.tick(),
         }

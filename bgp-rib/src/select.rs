@@ -168,8 +168,12 @@ impl<K: Key> Table<K> {
                 if shared.peers.judging {
                     self.judge_again(shared, clusters, id);
                 }
+                let retold =
+                    |path: &crate::path::Path| shared.peers.get(path.peer).is_some_and(|peer| peer.retold);
+                let best = self.entries[id].paths;
+                let renamed = self.best_path(id).is_some_and(retold).then_some(best);
                 let before = self.seen(id);
-                self.decide(shared, id, Touched::new(before));
+                self.decide(shared, id, Touched { renamed, ..Touched::new(before) });
             }
         }
         self.rescan = (end < self.entries.bound()).then_some(end);

@@ -1,6 +1,7 @@
 //! Sessions come up and go down.
 
 use core::time::Duration;
+use std::net::IpAddr;
 
 use bgp_wire::{ClusterId, Family, FamilySet};
 
@@ -229,19 +230,39 @@ impl Rib {
     }
 
     /// Audiences of cached batches may be wrong from here on: who is whose next hop, or what an id stands for.
-    fn clear_caches(&mut self) {
+    pub(crate) fn clear_caches(&mut self) {
         each_table!(self, table => table.groups.clear_caches());
     }
 
     /// The clusters that this speaker reflects for: its own and those of single sessions.
-    fn gather_clusters(&mut self) {
+    pub(crate) fn gather_clusters(&mut self) {
         let peers = &self.shared.peers;
         let of_sessions = peers.slots().filter_map(|slot| peers.up(slot)?.params.cluster_id);
         let mut clusters: Vec<ClusterId> = of_sessions.collect();
         clusters.push(self.shared.config.cluster_id());
         clusters.sort_unstable();
         clusters.dedup();
+        if clusters == self.clusters {
+            return;
+        }
         self.clusters = clusters;
+        // What is a loop is another question now.
+        self.shared.peers.judge_all();
+        self.begin_rescan();
+    }
+
+    /// A session that goes on has other addresses of ours beside its own.
+    pub(crate) fn change_own_addresses(&mut self, former: &[IpAddr], now: &[IpAddr]) {
+        let mut changed = false;
+        for own in now {
+            changed |= self.shared.next_hops.own_up(*own);
+        }
+        for own in former {
+            changed |= self.shared.next_hops.own_down(*own);
+        }
+        if changed {
+            self.begin_rescan();
+        }
     }
 }
 

@@ -1,14 +1,16 @@
-//! Other policies on a live session: what changes by them is told, and nothing else.
+//! Another configuration for a live session: what changes by it is told, and nothing else.
 //!
-//! An export policy is part of the group's key, so that its peer changes the group. Before it reads on it walks over what it
-//! was told, and hears what the rules of its new group say differently; peers that change together share the bytes. An
-//! import policy has the peer's routes judged anew from what was received, in bounded turns.
+//! What concerns sending is part of the group's key, so that its peer changes the group. Before it reads on it walks over what it
+//! was told, and hears what the rules of its new group say differently; peers that change together share the bytes. What
+//! concerns receiving has the peer's routes judged anew from what was received, and another role has them told anew to all
+//! that may hear of them, both in bounded turns.
 
 use bgp_wire::{AttributeBlock, ClusterId};
 use bytes::Bytes;
 
 use crate::batch::{Draft, Mode};
-use crate::export::GroupKey;
+use crate::config::PeerParams;
+use crate::export::{GroupKey, Origin};
 use crate::group::SwapWalk;
 use crate::import::{self, Identity, Importer};
 use crate::prefix::Key;
@@ -19,18 +21,56 @@ use crate::{PeerId, Policy};
 
 impl Rib {
     pub(crate) fn set_policy(&mut self, peer: PeerId, import: Option<Policy>, export: Option<Policy>) {
-        let Some(state) = self.shared.peers.get_mut(peer.0).filter(|peer| peer.up) else { return };
-        if let Some(import) = import.filter(|import| *import != state.params.import) {
-            state.params.import = import;
-            state.judging = true;
+        let Some(state) = self.shared.peers.up(peer.0) else { return };
+        let mut params = state.params.clone();
+        params.import = import.unwrap_or(params.import);
+        params.export = export.unwrap_or(params.export);
+        self.peer_change(peer, params);
+    }
+
+    /// Another configuration for a session that goes on.
+    pub(crate) fn peer_change(&mut self, peer: PeerId, params: PeerParams) {
+        let slot = peer.0;
+        let cluster_id = self.shared.config.cluster_id();
+        let Some(state) = self.shared.peers.get_mut(slot).filter(|peer| peer.up) else { return };
+        let params = with_session_of(&state.params, params);
+        let origin = Origin::of(&params, cluster_id);
+        let judging = import::differs(&state.params, &params);
+        let bounds = state.params.limits != params.limits;
+        let opens = params.limits.memory.is_some() && state.account == NONE;
+        let own = [&state.params, &params].map(|params| params.own_addresses().collect::<Vec<_>>());
+        let cluster = state.params.cluster_id != params.cluster_id;
+        let retold = core::mem::replace(&mut state.origin, origin) != origin;
+        state.params = params;
+        state.judging |= judging;
+        state.retold |= retold;
+        if opens {
+            state.account = self.shared.attributes.open_account();
+        }
+        if cluster {
+            self.gather_clusters();
+        }
+        if own[0] != own[1] {
+            self.change_own_addresses(&own[0], &own[1]);
+        }
+        if retold {
+            // Cached batches tell its routes as they were.
+            self.clear_caches();
+            each_table!(self, table => if let Some(reader) = table.reader_mut(slot) {
+                reader.origin = origin;
+            });
+        }
+        if judging || retold {
             self.shared.peers.judging = true;
             self.begin_rescan();
         }
-        let Some(state) = self.shared.peers.get_mut(peer.0) else { return };
-        if let Some(export) = export.filter(|export| *export != state.params.export) {
-            state.params.export = export;
-            each_table!(self, table => table.regroup(&self.shared, peer.0));
-            self.say_pending(peer.0);
+        let mut regrouped = false;
+        each_table!(self, table => regrouped |= table.regroup(&self.shared, slot));
+        if regrouped {
+            self.say_pending(slot);
+        }
+        if bounds {
+            self.bound(slot);
         }
     }
 
@@ -44,12 +84,36 @@ impl Rib {
     }
 }
 
+/// Another configuration of a session, of which what was negotiated stays as it is.
+fn with_session_of(session: &PeerParams, wanted: PeerParams) -> PeerParams {
+    PeerParams {
+        kind: session.kind,
+        local_as: session.local_as,
+        peer_as: session.peer_as,
+        peer_router_id: session.peer_router_id,
+        peer_address: session.peer_address,
+        local_address: session.local_address,
+        codec: session.codec,
+        families: session.families,
+        enhanced_refresh: session.enhanced_refresh,
+        graceful_restart: session.graceful_restart,
+        keep_stale: session.keep_stale,
+        retained: session.retained,
+        stale_time: session.stale_time,
+        ..wanted
+    }
+}
+
 impl<K: Key> Table<K> {
-    /// A member goes over to the group of its new key and is to hear the difference.
-    fn regroup(&mut self, shared: &Shared, slot: u32) {
-        let Some(peer) = shared.peers.up(slot) else { return };
-        let Some((former, log)) = self.reader(slot).map(|reader| (reader.group, reader.log)) else { return };
+    /// A member goes over to the group of its new key and is to hear the difference; whether it is another one.
+    fn regroup(&mut self, shared: &Shared, slot: u32) -> bool {
+        let Some(peer) = shared.peers.up(slot) else { return false };
+        let Some(reader) = self.reader(slot) else { return false };
+        let (former, log) = (reader.group, reader.log);
         let key = GroupKey::of(&peer.params, self.family, shared.config.cluster_id());
+        if self.groups.get(former).is_some_and(|group| group.key == key) {
+            return false;
+        }
         let index = self.groups.join(key, log, &shared.config);
         let told = self.groups.get_mut(former).map(|group| {
             group.idle.retain(|&other| other != slot);
@@ -75,6 +139,7 @@ impl<K: Key> Table<K> {
         leaves.into_iter().for_each(|group| self.groups.leave(group));
         // The audiences of cached batches know nothing of the new member.
         self.groups.clear_caches();
+        true
     }
 
     /// Tells one stretch of the difference.

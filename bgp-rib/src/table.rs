@@ -1,6 +1,7 @@
 //! One table: prefixes, their paths, and the lists that make a peer's loss cost no more than its routes.
 
 use core::hash::BuildHasher;
+use core::num::NonZeroU32;
 use foldhash::fast::FixedState;
 use hashbrown::{HashMap, HashTable};
 
@@ -549,7 +550,8 @@ impl<K: Key> Table<K> {
             let Ok(interior_cost) = self.eligible(shared, path) else { continue };
             let summary = &shared.attributes[path.attributes].summary;
             let peer = shared.peers.get(path.peer);
-            let router_id = summary.originator.or_else(|| peer.map(|peer| peer.params.peer_router_id));
+            let of_peer = || peer.map(|peer| peer.params.peer_router_id.0);
+            let router_id = summary.originator.map(NonZeroU32::get).or_else(of_peer);
             ladder.push(Candidate {
                 path: at,
                 local: path.peer == LOCAL,
@@ -560,7 +562,7 @@ impl<K: Key> Table<K> {
                 neighbour_as: summary.neighbour_as,
                 external: peer.is_some_and(|peer| peer.params.kind == PeerKind::External),
                 interior_cost,
-                router_id: router_id.map_or(0, |id| id.0),
+                router_id: router_id.unwrap_or(0),
                 cluster_list_length: u32::from(summary.cluster_list_length),
                 peer_address: peer.map_or(0, |peer| address_rank(peer.params.peer_address)),
                 path_id: path.path_id,

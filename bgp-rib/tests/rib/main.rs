@@ -5,6 +5,7 @@ mod support;
 
 mod add_path;
 mod families;
+mod changes;
 mod groups;
 mod limits;
 mod model;

@@ -34,6 +34,7 @@ enum Step {
     Unoriginate { owner: u8, prefixes: u8 },
     NextHop { which: u8, metric: Option<u8> },
     SetPolicy { peer: u8, import: Option<u8>, export: Option<u8> },
+    Change { peer: u8, client: bool, cluster: bool },
     Read { peer: u8 },
     Drain { peer: u8 },
     Tick,
@@ -62,6 +63,8 @@ fn step() -> impl Strategy<Value = Step> {
         1 => (0..10u8, proptest::option::of(0..3u8)).prop_map(|(which, metric)| Step::NextHop { which, metric }),
         3 => (peer.clone(), proptest::option::of(0..POLICIES), proptest::option::of(0..POLICIES))
             .prop_map(|(peer, import, export)| Step::SetPolicy { peer, import, export }),
+        2 => (peer.clone(), any::<bool>(), any::<bool>())
+            .prop_map(|(peer, client, cluster)| Step::Change { peer, client, cluster }),
         8 => peer.clone().prop_map(|peer| Step::Read { peer }),
         8 => peer.prop_map(|peer| Step::Drain { peer }),
         2 => Just(Step::Tick),
@@ -384,6 +387,19 @@ impl World {
                 let now = params.import.clone();
                 self.judge(peer, &now);
                 self.lab.input(Input::SetPolicy { peer, import, export });
+            }
+            Step::Change { peer, client, cluster } => {
+                let peer = PeerId(u32::from(peer));
+                if !self.is_up(peer) {
+                    return;
+                }
+                let params = &mut self.facts.sessions.get_mut(&peer).unwrap().0;
+                if params.kind == PeerKind::Internal {
+                    params.role = if client { bgp_rib::PeerRole::Client } else { bgp_rib::PeerRole::Plain };
+                }
+                params.cluster_id = cluster.then_some(ClusterId(77));
+                let params = params.clone();
+                self.lab.input(Input::PeerChange(peer, Box::new(params)));
             }
             Step::Read { peer } => {
                 let peer = PeerId(u32::from(peer));

@@ -1,0 +1,95 @@
+//! Another configuration for a session that goes on: the difference is told, and nothing else.
+
+use bgp_rib::{HeldBack, Input, NextHopMode, PeerParams, PeerRole, RibConfig};
+use bgp_wire::{ClusterId, NextHop};
+
+use crate::support::*;
+
+fn change(lab: &mut Lab, peer: bgp_rib::PeerId, with: impl FnOnce(&mut PeerParams)) {
+    let mut params = lab.remotes[&peer].params.clone();
+    with(&mut params);
+    lab.input(Input::PeerChange(peer, Box::new(params)));
+    lab.drain_all();
+}
+
+#[test]
+fn a_non_client_that_becomes_a_client_hears_the_others_and_they_hear_it_without_a_reset() {
+    let mut lab = Lab::new();
+    let (a, b) = (lab.up(1, internal(1)), lab.up(2, internal(2)));
+    lab.announce(a, &[net("10.1.0.0/24")], next_hop(1), &attributes(&[]));
+    lab.announce(b, &[net("10.2.0.0/24")], next_hop(2), &attributes(&[]));
+    lab.drain_all();
+    assert!(lab.view(a).is_empty() && lab.view(b).is_empty());
+    change(&mut lab, a, |params| params.role = PeerRole::Client);
+    assert_eq!(lab.view(a).keys().copied().collect::<Vec<_>>(), [net("10.2.0.0/24")]);
+    assert_eq!(lab.view(b).keys().copied().collect::<Vec<_>>(), [net("10.1.0.0/24")]);
+    change(&mut lab, a, |params| params.role = PeerRole::Plain);
+    assert!(lab.view(a).is_empty() && lab.view(b).is_empty(), "and back");
+    let explained = lab.rib.explain(net("10.1.0.0/24")).unwrap();
+    let to_b = explained.peers.iter().find(|told| told.peer == b).unwrap();
+    assert_eq!(to_b.verdict, Err(HeldBack::NotReflected));
+}
+
+#[test]
+fn another_next_hop_mode_tells_what_differs_by_it_and_repeats_nothing() {
+    let mut lab = Lab::new();
+    let (a, b) = (lab.up(1, client(1)), lab.up(2, client(2)));
+    lab.announce(a, &[net("10.1.0.0/24")], next_hop(1), &attributes(&[]));
+    lab.originate(0, &[bgp_rib::Origination::new(net("10.9.0.0/24"))]);
+    lab.quiet(b);
+    change(&mut lab, b, |params| params.next_hop = NextHopMode::SelfAlways);
+    assert_eq!(lab.remotes[&b].announced, [net("10.1.0.0/24")], "the other had our next hop already");
+    assert_eq!(lab.view(b)[&net("10.1.0.0/24")].next_hop, next_hop(254));
+    assert!(lab.remotes[&b].withdrawn.is_empty());
+}
+
+#[test]
+fn another_cluster_id_is_stamped_from_now_on() {
+    let mut lab = Lab::new();
+    let (a, b) = (lab.up(1, client(1)), lab.up(2, client(2)));
+    lab.announce(a, &[net("10.1.0.0/24")], next_hop(1), &attributes(&[]));
+    lab.quiet(b);
+    change(&mut lab, a, |params| params.cluster_id = Some(ClusterId(77)));
+    assert_eq!(lab.view(b)[&net("10.1.0.0/24")].attributes.cluster_list, [ClusterId(77)]);
+}
+
+#[test]
+fn a_further_address_of_ours_is_told_where_there_was_none() {
+    let mut lab = Lab::new();
+    let b = lab.up(2, PeerParams { local_ipv6: None, ..client(2) });
+    lab.originate(0, &[bgp_rib::Origination::new(net("2001:db8:9::/64"))]);
+    lab.drain_all();
+    assert!(lab.view(b).is_empty());
+    change(&mut lab, b, |params| params.local_ipv6 = Some("2001:db8::2".parse().unwrap()));
+    assert_eq!(lab.view(b)[&net("2001:db8:9::/64")].next_hop, NextHop::V6("2001:db8::2".parse().unwrap()));
+}
+
+#[test]
+fn more_occurrences_of_our_own_as_let_in_what_was_kept_out() {
+    let mut lab = Lab::new();
+    let (a, b) = (lab.up(1, external(1, 65001)), lab.up(2, client(2)));
+    lab.announce(a, &[net("10.1.0.0/24")], next_hop(1), &external_attributes(&[65001, LOCAL_AS.0]));
+    lab.drain_all();
+    assert!(lab.view(b).is_empty());
+    change(&mut lab, a, |params| params.allow_own_as = 1);
+    assert_eq!(lab.view(b).len(), 1);
+    change(&mut lab, a, |params| params.allow_own_as = 0);
+    assert!(lab.view(b).is_empty());
+}
+
+#[test]
+fn what_was_negotiated_stays_whatever_the_change_says() {
+    let mut lab = Lab::with(RibConfig::new(LOCAL_AS, router_id(254)));
+    let (a, b) = (lab.up(1, client(1)), lab.up(2, client(2)));
+    lab.announce(a, &[net("10.1.0.0/24")], next_hop(1), &attributes(&[]));
+    lab.quiet(b);
+    change(&mut lab, b, |params| {
+        params.peer_router_id = router_id(99);
+        params.codec.four_octet_as = false;
+        params.families = bgp_wire::FamilySet::empty();
+    });
+    assert!(lab.remotes[&b].announced.is_empty() && lab.remotes[&b].withdrawn.is_empty());
+    lab.announce(a, &[net("10.2.0.0/24")], next_hop(1), &attributes(&[]));
+    lab.drain_all();
+    assert_eq!(lab.view(b).len(), 2);
+}
