@@ -3,6 +3,7 @@
 use bgp_wire::ClusterId;
 
 use crate::attributes::Scope;
+use crate::path::Path;
 use crate::prefix::Key;
 use crate::slab::NONE;
 use crate::table::{MANY, Seen, Shared, State, Table, Touched};
@@ -159,6 +160,18 @@ impl<K: Key> Table<K> {
         }
     }
 
+    /// Paths whose peer is something else now than when they were told are told again; the best path, if it is one.
+    fn tell_again(&mut self, shared: &Shared, id: u32) -> Option<u32> {
+        if !shared.peers.judging {
+            return None;
+        }
+        let retold = |path: &Path| shared.peers.get(path.peer).is_some_and(|peer| peer.retold);
+        let paths: Vec<u32> = self.paths_of(id).filter(|(_, path)| retold(path)).map(|(at, _)| at).collect();
+        paths.iter().for_each(|&path| self.path_logs.touch(path));
+        let best = self.entries[id].paths;
+        (self.entries[id].state == State::Best && paths.contains(&best)).then_some(best)
+    }
+
     /// Decides up to `turn` prefixes anew.
     pub(crate) fn continue_rescan(&mut self, shared: &mut Shared, clusters: &[ClusterId], turn: u32) {
         let Some(from) = self.rescan else { return };
@@ -168,10 +181,7 @@ impl<K: Key> Table<K> {
                 if shared.peers.judging {
                     self.judge_again(shared, clusters, id);
                 }
-                let retold =
-                    |path: &crate::path::Path| shared.peers.get(path.peer).is_some_and(|peer| peer.retold);
-                let best = self.entries[id].paths;
-                let renamed = self.best_path(id).is_some_and(retold).then_some(best);
+                let renamed = self.tell_again(shared, id);
                 let before = self.seen(id);
                 self.decide(shared, id, Touched { renamed, ..Touched::new(before) });
             }

@@ -100,6 +100,8 @@ fn with_session_of(session: &PeerParams, wanted: PeerParams) -> PeerParams {
         keep_stale: session.keep_stale,
         retained: session.retained,
         stale_time: session.stale_time,
+        add_path_send: session.add_path_send.clone(),
+        paths_limit: session.paths_limit.clone(),
         ..wanted
     }
 }

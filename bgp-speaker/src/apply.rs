@@ -10,7 +10,7 @@
 //! | password, for another one | with the next segment | soft |
 //! | hold time | not at all where the negotiated one stays the same (RFC 4271 §4.2: the smaller counts) | none |
 //! | anything in our OPEN: families, restart time, message size, a hold time that would count | with a new session | hard |
-//! | client role, policies, next hops, own AS allowed | with a new session, as the tables know a session's rules from its start | hard |
+//! | client role, policies, next hops, own AS allowed, limits | at once: the difference is told, and nothing else | soft |
 //! | own AS, AS rule or source address that the session does not satisfy, TTL, and what else a connection is made with | with a new session | hard |
 //!
 //! A session that ends for a change says Cease / Other Configuration Change, so that both ends keep its routes until it is
@@ -218,26 +218,28 @@ fn compare_session(reasons: &mut Reasons, old: &SessionConfig, new: &SessionConf
     reasons.compare(ChangeClass::Hard, "what the OPEN says", &rest, new);
 }
 
-/// What the tables know of a session from its start.
+/// What the tables know of a session; it changes while the session goes on.
 fn compare_rules(reasons: &mut Reasons, old: &PeerConfig, new: &PeerConfig, live: Option<Live>) {
-    let hard = ChangeClass::Hard;
+    let soft = ChangeClass::Soft;
     let kind = live.map_or(PeerKind::Internal, |live| live.kind);
     let (was, is) = (&old.options, &new.options);
     if kind == PeerKind::Internal {
         let role = "reflector-client role";
-        reasons.compare(hard, role, &was.route_reflector_client, &is.route_reflector_client);
+        reasons.compare(soft, role, &was.route_reflector_client, &is.route_reflector_client);
     }
     // An internal session without a policy takes and tells as one that accepts everything.
     let policy = |policy: &Option<Policy>| match live {
         Some(_) => Some(policy.clone().unwrap_or_else(|| Policy::default_for(kind))),
         None => policy.clone(),
     };
-    reasons.compare(hard, "import policy", &policy(&was.import), &policy(&is.import));
-    reasons.compare(hard, "export policy", &policy(&was.export), &policy(&is.export));
-    reasons.compare(hard, "next-hop mode", &was.next_hop, &is.next_hop);
-    reasons.compare(hard, "IPv4 next hop", &was.next_hop_v4, &is.next_hop_v4);
-    reasons.compare(hard, "IPv6 next hop", &was.next_hop_v6, &is.next_hop_v6);
-    reasons.compare(hard, "own AS in the path", &was.allow_own_as, &is.allow_own_as);
+    reasons.compare(soft, "import policy", &policy(&was.import), &policy(&is.import));
+    reasons.compare(soft, "export policy", &policy(&was.export), &policy(&is.export));
+    reasons.compare(soft, "next-hop mode", &was.next_hop, &is.next_hop);
+    reasons.compare(soft, "IPv4 next hop", &was.next_hop_v4, &is.next_hop_v4);
+    reasons.compare(soft, "IPv6 next hop", &was.next_hop_v6, &is.next_hop_v6);
+    reasons.compare(soft, "own AS in the path", &was.allow_own_as, &is.allow_own_as);
+    reasons.compare(soft, "limits", &was.limits, &is.limits);
+    reasons.compare(ChangeClass::None, "pause after a limit", &was.limit_restart, &is.limit_restart);
 }
 
 /// Why the peer that is meant cannot be the one that is there.
@@ -279,6 +281,8 @@ fn differs_elsewhere(old: &PeerConfig, new: &PeerConfig) -> bool {
     to.ttl = from.ttl;
     to.password.clone_from(&from.password);
     to.allow_own_as = from.allow_own_as;
+    to.limits.clone_from(&from.limits);
+    to.limit_restart = from.limit_restart;
     to.graceful_restart = from.graceful_restart;
     to.extended_message = from.extended_message;
     to.long_lived = from.long_lived;

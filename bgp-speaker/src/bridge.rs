@@ -15,6 +15,8 @@ pub(crate) enum ToRib {
     Up(Box<PeerParams>),
     Update(Update),
     Refresh(RouteRefresh),
+    /// The session goes on under another configuration.
+    Change(Box<PeerParams>),
     Down(Retain),
 }
 
@@ -25,6 +27,7 @@ impl ToRib {
             Self::Up(params) => rib.handle(now, bgp_rib::Input::PeerUp(peer, params)),
             Self::Update(update) => rib.handle(now, bgp_rib::Input::Update(peer, &update.view())),
             Self::Refresh(refresh) => rib.handle(now, bgp_rib::Input::Refresh(peer, refresh)),
+            Self::Change(params) => rib.handle(now, bgp_rib::Input::PeerChange(peer, params)),
             Self::Down(retain) => rib.handle(now, bgp_rib::Input::PeerDown(peer, retain)),
         }
     }
@@ -32,6 +35,25 @@ impl ToRib {
 
 /// A session came up: what the tables have to know of it.
 pub(crate) fn up(negotiated: &Negotiated, options: &SessionOptions, local: IpAddr, remote: IpAddr) -> ToRib {
+    ToRib::Up(params(negotiated, options, local, remote))
+}
+
+/// A session that is up goes on under another configuration.
+pub(crate) fn change(
+    negotiated: &Negotiated,
+    options: &SessionOptions,
+    local: IpAddr,
+    remote: IpAddr,
+) -> ToRib {
+    ToRib::Change(params(negotiated, options, local, remote))
+}
+
+fn params(
+    negotiated: &Negotiated,
+    options: &SessionOptions,
+    local: IpAddr,
+    remote: IpAddr,
+) -> Box<PeerParams> {
     let mut params = PeerParams::new(
         negotiated.local_as,
         negotiated.peer_as,
@@ -52,6 +74,7 @@ pub(crate) fn up(negotiated: &Negotiated, options: &SessionOptions, local: IpAdd
     params.import = options.import.clone().unwrap_or_else(|| Policy::default_for(negotiated.kind));
     params.export = options.export.clone().unwrap_or_else(|| Policy::default_for(negotiated.kind));
     params.allow_own_as = options.allow_own_as;
+    params.limits = options.limits.clone();
     params.enhanced_refresh = negotiated.enhanced_refresh;
     params.retained = negotiated.retained;
     params.graceful_restart = negotiated.graceful_restart.is_some();
@@ -64,7 +87,7 @@ pub(crate) fn up(negotiated: &Negotiated, options: &SessionOptions, local: IpAdd
             params.keep_stale.insert(*family);
         }
     }
-    ToRib::Up(Box::new(params))
+    Box::new(params)
 }
 
 /// The peer forwards no more: nothing is kept of a session that has ended (RFC 5882 §4.3.1).

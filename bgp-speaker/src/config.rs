@@ -4,7 +4,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::time::Duration;
 
 use bgp_fsm::{PeerAs, Required};
-use bgp_rib::{NextHopMode, Policy};
+use bgp_rib::{Limits, NextHopMode, Policy};
 use bgp_wire::{Asn, Family, FamilySet, Role};
 use ipnet::IpNet;
 
@@ -141,6 +141,14 @@ pub struct SessionOptions {
     pub interface: Option<String>,
     /// How many times our own AS may stand in a received AS_PATH. Default 0.
     pub allow_own_as: u8,
+    /// How much the peer may tell and be told. A bound whose action is [`LimitAction::Stop`](bgp_rib::LimitAction::Stop)
+    /// ends the session with Cease / Maximum Number of Prefixes Reached (RFC 4486 §4). Default: none.
+    pub limits: Limits,
+    /// After how long a session that ended for a limit begins anew; `None`: when [`Speaker::clear_limit`] says so, or the
+    /// peer's configuration changes. Default `None`.
+    ///
+    /// [`Speaker::clear_limit`]: crate::Speaker::clear_limit
+    pub limit_restart: Option<Duration>,
     /// Restart time that we advertise for graceful restart (RFC 4724); `None` turns it off. Default 120 s,
     /// at most 4095 s.
     pub graceful_restart: Option<Duration>,
@@ -183,6 +191,8 @@ impl Default for SessionOptions {
             password: None,
             interface: None,
             allow_own_as: 0,
+            limits: Limits::default(),
+            limit_restart: None,
             graceful_restart: Some(Duration::from_secs(120)),
             extended_message: true,
             long_lived: None,
@@ -344,6 +354,9 @@ impl SessionOptions {
             return Err(SpeakerError::ZeroAsn(peer));
         }
         self.timers.check()?;
+        if self.limit_restart.is_some_and(|time| time.is_zero()) {
+            return Err(SpeakerError::ZeroTimer("pause after a limit"));
+        }
         if let Some(source) = self.source
             && source.is_ipv4() != peer.is_ipv4()
         {

@@ -7,6 +7,7 @@ use bgp_wire::Family;
 use tokio::sync::broadcast;
 
 use crate::kernel::FibNotice;
+use crate::status::LimitStatus;
 
 /// Something that happened in a speaker.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -56,6 +57,13 @@ pub enum Event {
         peer: IpAddr,
         /// What was wrong and what was done, in words.
         faults: String,
+    },
+    /// A limit of a peer came to another level. Where its action is to stop, the session ends with the next message.
+    Limit {
+        /// The peer.
+        peer: IpAddr,
+        /// Which limit, and how far it is.
+        limit: LimitStatus,
     },
     /// Connections came from addresses that no peer and no range has; told at most once in ten seconds.
     Strangers {

@@ -111,8 +111,9 @@ mod tcp;
 pub use bgp_fsm::{Bfd, PeerAs, Required, State};
 pub use bgp_rib::policy;
 pub use bgp_rib::{
-    Best, Destination, HeldBack, Ineligible, NextHopMode, OwnerId, PathExplanation, PathVerdict, Policy,
-    ReaderBatch as RouteBatch, RouteAttributes, RouteChange, RouteInfo, Rung, Source, Why,
+    Best, Destination, FamilyLimits, HeldBack, Ineligible, Limit, LimitAction, LimitLevel, Limited, Limits,
+    NextHopMode, OwnerId, PathExplanation, PathVerdict, Policy, ReaderBatch as RouteBatch, RouteAttributes,
+    RouteChange, RouteInfo, Rung, Source, Why,
 };
 pub use bgp_wire::{Asn, ClusterId, Community, Family, FamilySet, NextHop, Role, RouterId};
 pub use builder::Builder;
@@ -126,6 +127,8 @@ pub use event::{Event, Events};
 pub use mesh::{MeshDialer, MeshNode};
 pub use route::{Explanation, Route, RouteCursor, RouteFilter, RoutePage};
 pub use speaker::{ShutdownMode, Speaker};
-pub use status::{MessageCounters, NegotiatedStatus, PeerStatus, PrefixCounters, Status, TableStatus};
+pub use status::{
+    LimitStatus, MessageCounters, NegotiatedStatus, PeerStatus, PrefixCounters, Status, TableStatus,
+};
 pub use subscription::Subscription;
 pub use tcp::{Password, PasswordError, Secret};

@@ -6,8 +6,11 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bgp_rib::{Event as RibEvent, Input, Origination, OwnerId, PageToken, PeerId, ReaderId, Rib};
-use bgp_wire::{Family, NextHop, PathAttributes};
+use bgp_rib::{
+    Event as RibEvent, Input, LimitAction, LimitEvent, LimitLevel, Limited, Origination, OwnerId, PageToken,
+    PeerId, ReaderId, Rib,
+};
+use bgp_wire::{Family, NextHop, Notification, PathAttributes};
 use ipnet::IpNet;
 use tokio::sync::{Mutex, mpsc, oneshot};
 
@@ -24,7 +27,7 @@ use crate::originations::{Difference, Originations};
 use crate::peer::{Deposit, Mailbox, PeerCell};
 use crate::route::{Explanation, Route, RouteCursor, RouteFilter, RoutePage};
 use crate::shared::Shared;
-use crate::status::{PrefixCounters, TableStatus};
+use crate::status::{LimitStatus, PrefixCounters, TableStatus};
 use crate::subscription::{ReaderSlot, ReaderWants, Subscription};
 
 /// Who is served at the door in one turn: enough that what comes in one moment goes out in one batch, and at 64 KiB of
@@ -333,6 +336,7 @@ impl RibTask {
                     }
                 }
                 RibEvent::PeerGone(peer) => self.forgotten(peer),
+                RibEvent::Limit(limit) => self.limit(limit),
                 RibEvent::PeerRefused(peer) => {
                     tracing::error!(%peer, "more peers than the tables can tell apart: it gets no routes");
                 }
@@ -384,6 +388,26 @@ impl RibTask {
         }
     }
 
+    /// A limit came to another level: it is told, and the session ends or the peer is asked again.
+    fn limit(&mut self, limit: LimitEvent) {
+        let Some(slot) = self.slot(limit.peer) else { return };
+        let freed = slot.cell.limit(limit);
+        if limit.level == LimitLevel::Exceeded && limit.limit.action == LimitAction::Stop {
+            let max = u32::try_from(limit.limit.max).unwrap_or(u32::MAX);
+            let why = match limit.family {
+                Some(family) => Notification::cease_max_prefixes(family, max),
+                None => Notification::cease_out_of_resources(),
+            };
+            slot.mailbox.exceeded(slot.session, why);
+        } else if freed && matches!(limit.what, Limited::Received | Limited::Memory) {
+            let families = limit.family.map_or_else(|| CARRIED.to_vec(), |family| vec![family]);
+            families.into_iter().for_each(|family| slot.mailbox.refresh(slot.session, family));
+        }
+        let (peer, limit) = (slot.cell.address, LimitStatus::of(limit));
+        tracing::info!(%peer, ?limit, "limit");
+        self.shared.emit(Event::Limit { peer, limit });
+    }
+
     fn note(&mut self, peer: PeerId, session: u32, input: &ToRib) {
         if matches!(input, ToRib::Up(_)) {
             // An End-of-RIB of the session before may still stand among the events.
@@ -397,12 +421,13 @@ impl RibTask {
                 slot.up = true;
                 slot.known = true;
                 slot.cell.forget_told();
+                slot.cell.forget_limits();
             }
             ToRib::Down(_) => {
                 slot.up = false;
                 slot.undrained = false;
             }
-            ToRib::Update(_) | ToRib::Refresh(_) => {}
+            ToRib::Update(_) | ToRib::Refresh(_) | ToRib::Change(_) => {}
         }
     }
 
@@ -654,6 +679,7 @@ impl RibTask {
                 sum.received += u64::from(counters.received);
                 sum.accepted += u64::from(counters.accepted);
                 sum.advertised += u64::from(counters.advertised);
+                sum.held_out += u64::from(counters.refused) + u64::from(counters.over_limit);
             }
             if let Some(slot) = self.slot(peer) {
                 slot.counters_stale = false;

@@ -111,6 +111,14 @@ impl Speaker {
         self.call(|reply| Command::Bfd(peer, state, reply)).await?
     }
 
+    /// Lets a peer come back whose session ended for a limit.
+    ///
+    /// # Errors
+    /// There is no such peer.
+    pub async fn clear_limit(&self, address: IpAddr) -> Result<(), SpeakerError> {
+        self.call(|reply| Command::ClearLimit(address, reply)).await?
+    }
+
     /// Accepts peers from a range of addresses.
     ///
     /// # Errors

@@ -5,7 +5,8 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use bgp_fsm::{Bfd, PeerAs, State};
-use bgp_wire::{Asn, ClusterId, FamilySet, RouterId};
+use bgp_rib::{LimitEvent, LimitLevel, Limited};
+use bgp_wire::{Asn, ClusterId, Family, FamilySet, RouterId};
 
 use crate::config::PeerClass;
 use crate::kernel::FollowerStatus;
@@ -87,6 +88,30 @@ pub struct PeerStatus {
     pub prefixes: PrefixCounters,
     /// What BFD said last, if it was told.
     pub bfd: Option<Bfd>,
+    /// Limits that are nearly reached or passed; a limit below that is not there.
+    pub limits: Vec<LimitStatus>,
+}
+
+/// A limit that is nearly reached or passed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LimitStatus {
+    /// What is counted.
+    pub what: Limited,
+    /// In which family; `None` for memory.
+    pub family: Option<Family>,
+    /// How far it is.
+    pub level: LimitLevel,
+    /// How many there were, or octets, when it came to this level.
+    pub count: u64,
+    /// How many may be.
+    pub max: u64,
+}
+
+impl LimitStatus {
+    pub(crate) fn of(event: LimitEvent) -> Self {
+        let LimitEvent { what, family, level, count, limit, .. } = event;
+        Self { what, family, level, count, max: limit.max }
+    }
 }
 
 /// What both ends agreed on.
@@ -145,6 +170,8 @@ pub struct PrefixCounters {
     pub accepted: u64,
     /// That it has been told.
     pub advertised: u64,
+    /// That a limit keeps out: not stored, or without a part in the decision.
+    pub held_out: u64,
 }
 
 impl Status {

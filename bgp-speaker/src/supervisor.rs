@@ -36,6 +36,7 @@ const FAREWELL: Duration = Duration::from_secs(3);
 pub(crate) enum Command {
     AddPeer(Box<PeerConfig>, oneshot::Sender<Result<(), SpeakerError>>),
     RemovePeer(IpAddr, oneshot::Sender<Result<(), SpeakerError>>),
+    ClearLimit(IpAddr, oneshot::Sender<Result<(), SpeakerError>>),
     AddRange(Box<RangeConfig>, oneshot::Sender<Result<(), SpeakerError>>),
     RemoveRange(IpNet, oneshot::Sender<Result<(), SpeakerError>>),
     Mesh(BTreeMap<IpAddr, Arc<PeerConfig>>, oneshot::Sender<()>),
@@ -183,6 +184,10 @@ impl Supervisor {
             }
             Command::RemovePeer(address, reply) => {
                 let _ = reply.send(self.remove_configured(address));
+            }
+            Command::ClearLimit(address, reply) => {
+                let there = self.peers.get(&address).ok_or(SpeakerError::UnknownPeer(address));
+                let _ = reply.send(there.map(|entry| entry.mailbox.clear_limit()));
             }
             Command::AddRange(range, reply) => {
                 let _ = reply.send(self.add_range(*range));

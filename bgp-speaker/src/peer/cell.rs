@@ -6,12 +6,12 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
 
 use bgp_fsm::{Bfd, State};
-use bgp_rib::{PeerId, Policy};
+use bgp_rib::{LimitEvent, LimitLevel, PeerId, Policy};
 use bgp_wire::{Asn, Family, FamilySet, MessageType, PeerKind, RouterId};
 
 use crate::config::PeerConfig;
 use crate::shared::lock;
-use crate::status::{MessageCounters, NegotiatedStatus, PeerStatus, PrefixCounters};
+use crate::status::{LimitStatus, MessageCounters, NegotiatedStatus, PeerStatus, PrefixCounters};
 
 #[derive(Debug)]
 pub(crate) struct PeerCell {
@@ -29,6 +29,8 @@ pub(crate) struct PeerCell {
     prefixes: Mutex<PrefixCounters>,
     /// What BFD said last.
     bfd: Mutex<Option<Bfd>>,
+    /// Limits that are nearly reached or passed.
+    limits: Mutex<Vec<LimitEvent>>,
 }
 
 /// Counters that one task adds to and others read.
@@ -46,6 +48,8 @@ struct SessionCell {
     last_error: Option<String>,
     /// What stands between this peer and the best of sessions, besides the session itself.
     note: Option<String>,
+    /// It is held down after a limit, in words.
+    held: Option<String>,
     negotiated: Option<UpCell>,
     /// Families whose End-of-RIB has come.
     told: FamilySet,
@@ -89,11 +93,13 @@ impl PeerCell {
                 established: 0,
                 last_error: None,
                 note: None,
+                held: None,
                 negotiated: None,
                 told: FamilySet::empty(),
             }),
             prefixes: Mutex::default(),
             bfd: Mutex::default(),
+            limits: Mutex::default(),
         }
     }
 
@@ -197,6 +203,28 @@ impl PeerCell {
         *lock(&self.bfd) = Some(state);
     }
 
+    /// Says that the peer is held down after a limit, or no longer.
+    pub(crate) fn hold(&self, words: Option<String>) {
+        lock(&self.session).held = words;
+    }
+
+    /// A limit came to another level; whether it was passed and has room again.
+    pub(crate) fn limit(&self, event: LimitEvent) -> bool {
+        let mut limits = lock(&self.limits);
+        let same = |other: &LimitEvent| (other.what, other.family) == (event.what, event.family);
+        let was = limits.iter().find(|other| same(other)).map_or(LimitLevel::Below, |other| other.level);
+        limits.retain(|other| !same(other));
+        if event.level > LimitLevel::Below {
+            limits.push(event);
+        }
+        was == LimitLevel::Exceeded && event.level < was
+    }
+
+    /// A session begins: nothing is counted yet.
+    pub(crate) fn forget_limits(&self) {
+        lock(&self.limits).clear();
+    }
+
     pub(crate) fn set_prefixes(&self, counters: PrefixCounters) {
         *lock(&self.prefixes) = counters;
     }
@@ -227,6 +255,7 @@ impl PeerCell {
             sent: self.sent.snapshot(),
             prefixes: *lock(&self.prefixes),
             bfd: self.bfd(),
+            limits: lock(&self.limits).iter().map(|event| LimitStatus::of(*event)).collect(),
         }
     }
 
@@ -235,7 +264,7 @@ impl PeerCell {
         if session.state == State::Idle && self.waits_for_bfd() {
             info.push_str("; waits for BFD, which this peer's configuration makes a condition");
         }
-        for words in [&session.note, &session.last_error].into_iter().flatten() {
+        for words in [&session.note, &session.held, &session.last_error].into_iter().flatten() {
             info.push_str("; ");
             info.push_str(words);
         }

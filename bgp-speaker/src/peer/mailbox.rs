@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex};
 use std::task::Context;
 
 use bgp_fsm::{Bfd, Stop};
+use bgp_wire::{Family, FamilySet, Notification};
 use bytes::Bytes;
 use futures::task::AtomicWaker;
 use tokio::net::TcpStream;
@@ -72,6 +73,12 @@ struct State {
     reconfigured: Option<Depth>,
     bfd: VecDeque<Bfd>,
     accepted: VecDeque<TcpStream>,
+    /// A limit was passed for which the session is to end, in these words.
+    exceeded: Option<Notification>,
+    /// The hold after a limit is to end.
+    cleared: bool,
+    /// Families of which the peer is to be asked for everything again.
+    refresh: FamilySet,
     transmit: Option<Vec<Bytes>>,
     // For the table's task.
     inputs: VecDeque<(u32, ToRib)>,
@@ -118,6 +125,21 @@ impl Mailbox {
         lock(&self.state).bfd.pop_front()
     }
 
+    /// The session is to end for a limit.
+    pub(crate) fn take_exceeded(&self) -> Option<Notification> {
+        lock(&self.state).exceeded.take()
+    }
+
+    /// The hold after a limit is to end.
+    pub(crate) fn take_cleared(&self) -> bool {
+        std::mem::take(&mut lock(&self.state).cleared)
+    }
+
+    /// Families of which the peer is to be asked for everything again.
+    pub(crate) fn take_refresh(&self) -> FamilySet {
+        std::mem::replace(&mut lock(&self.state).refresh, FamilySet::empty())
+    }
+
     pub(crate) fn take_accepted(&self) -> Option<TcpStream> {
         lock(&self.state).accepted.pop_front()
     }
@@ -127,6 +149,8 @@ impl Mailbox {
         let mut state = lock(&self.state);
         state.session += 1;
         state.transmit = None;
+        state.exceeded = None;
+        state.refresh = FamilySet::empty();
         state.credit = true;
         state.more = false;
         let session = state.session;
@@ -221,6 +245,12 @@ impl Mailbox {
         self.waker.wake();
     }
 
+    /// Ends the hold after a limit.
+    pub(crate) fn clear_limit(&self) {
+        lock(&self.state).cleared = true;
+        self.waker.wake();
+    }
+
     /// Hands over an accepted socket; back if the task has not yet taken those before it.
     pub(crate) fn accepted(&self, stream: TcpStream) -> Result<(), TcpStream> {
         let mut state = lock(&self.state);
@@ -248,6 +278,26 @@ impl Mailbox {
             self.waker.wake();
         }
         Visit { inputs, retired }
+    }
+
+    /// Ends a session for a limit.
+    pub(crate) fn exceeded(&self, session: u32, why: Notification) {
+        let mut state = lock(&self.state);
+        if state.session == session {
+            state.exceeded = Some(why);
+            drop(state);
+            self.waker.wake();
+        }
+    }
+
+    /// Has the peer asked for everything of a family again.
+    pub(crate) fn refresh(&self, session: u32, family: Family) {
+        let mut state = lock(&self.state);
+        if state.session == session {
+            state.refresh.insert(family);
+            drop(state);
+            self.waker.wake();
+        }
     }
 
     /// Takes the peer's word that it can write. If it cannot, it comes back when it can.

@@ -5,6 +5,7 @@
 mod apply;
 mod bfd;
 mod lifecycle;
+mod limits;
 mod mesh;
 mod misbehaviour;
 mod reconnect;

@@ -4,6 +4,7 @@
 //! own waker, so nothing is waited for while something else could be done: a full table stops the reading and not the
 //! timers, and a socket that takes nothing stops the writing alone.
 
+mod limit;
 mod receive;
 mod timers;
 mod transmit;
@@ -72,6 +73,8 @@ pub(crate) struct PeerTask {
     kept_until: Option<Duration>,
     /// How long its routes are kept for its return, as it said itself (RFC 4724 §3, RFC 9494 §3.1).
     keep_time: Duration,
+    /// The session ended for a limit; until when there is no other, or for good until it is cleared.
+    held: Option<Option<Duration>>,
     faults: FaultLog,
 }
 
@@ -99,6 +102,7 @@ impl PeerTask {
             restarting,
             kept_until: None,
             keep_time: Duration::ZERO,
+            held: None,
             faults: FaultLog::default(),
         }
     }
@@ -226,6 +230,7 @@ impl PeerTask {
         let silent = matches!(stop, Stop::Silent);
         self.handle(Input::Stop(stop));
         self.dial = None;
+        self.held = None;
         self.stopping = true;
         if silent {
             self.lingering.clear();
@@ -252,11 +257,13 @@ impl PeerTask {
             return true;
         }
         match (depth, self.up) {
-            (Depth::Configuration, _) | (Depth::Attempt, Some(_)) => {}
+            (Depth::Configuration, None) => {}
+            (Depth::Configuration | Depth::Attempt, Some(conn)) => self.tell_change(conn, &config),
             (Depth::Session, Some(_)) => self.handle(Input::Reset(Notification::cease_config_change())),
             (Depth::Attempt | Depth::Session, None) => {
                 self.handle(Input::Stop(Stop::Notify(Notification::cease_config_change())));
                 self.dial = None;
+                self.release();
                 self.handle(Input::Start);
             }
         }
@@ -269,6 +276,17 @@ impl PeerTask {
             self.handle(Input::Bfd(state));
         }
         true
+    }
+
+    /// The tables hear of another configuration of the session that is up.
+    fn tell_change(&mut self, conn: ConnId, config: &PeerConfig) {
+        self.flush_batch();
+        let connection = self.connections.iter().find(|c| c.id == conn);
+        if let (Some(negotiated), Some(connection)) = (self.session.negotiated(), connection) {
+            let local = connection.local.ip();
+            let change = bridge::change(negotiated, &config.options, local, self.cell.address);
+            self.mailbox.put(std::iter::once(change), 0);
+        }
     }
 
     fn configure(&mut self, config: &PeerConfig) {
@@ -309,7 +327,7 @@ impl PeerTask {
 
     fn take_accepted(&mut self) -> bool {
         let Some(stream) = self.mailbox.take_accepted() else { return false };
-        if self.stopping {
+        if self.stopping || self.held.is_some() {
             return true;
         }
         match socket::adopt(&stream, &self.way).and_then(|()| self.connection(stream)) {
@@ -340,7 +358,7 @@ impl PeerTask {
             return idle && self.lingering.is_empty();
         }
         // A peer that came through a listen range goes when its session is gone and nothing is kept for its return.
-        if !self.cell.is_dynamic() || !idle || self.next_connection == 0 {
+        if !self.cell.is_dynamic() || !idle || self.next_connection == 0 || self.held.is_some() {
             return false;
         }
         self.kept_until.is_none() && self.lingering.is_empty()
@@ -357,6 +375,7 @@ impl Future for PeerTask {
             let mut progress = this.take_orders();
             progress |= this.take_configuration();
             progress |= this.take_bfd();
+            progress |= this.take_limits();
             progress |= this.poll_dial(cx);
             progress |= this.take_accepted();
             progress |= this.poll_reads(cx);

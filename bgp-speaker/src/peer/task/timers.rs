@@ -13,6 +13,7 @@ impl PeerTask {
     pub(super) fn poll_timers(&mut self, cx: &mut Context<'_>) -> bool {
         let mut fired = false;
         self.lingering.poll(cx, self.shared.now());
+        self.release_due();
         self.kept_until = self.kept_until.filter(|until| *until > self.shared.now());
         // Each firing moves its timer into the future; the bound is for a session that would not.
         for _ in 0..ROUNDS {
@@ -35,7 +36,8 @@ impl PeerTask {
         let session = self.session.poll_timeout().unwrap_or(NEVER);
         let lingering = self.lingering.deadline().unwrap_or(NEVER);
         let kept = self.kept_until.unwrap_or(NEVER);
-        session.min(lingering).min(kept)
+        let held = self.held.flatten().unwrap_or(NEVER);
+        session.min(lingering).min(kept).min(held)
     }
 
     /// Whether a hold timer may be among what is due. In a session that hears from its peer this saves a question to the
