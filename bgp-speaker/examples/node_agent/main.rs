@@ -1,0 +1,270 @@
+//! A node agent: one node of a container network.
+//!
+//! ```text
+//! node_agent run --cluster PATH --node NAME [--status SOCKET] [--listen ADDRESS:PORT]... [--table N] [--protocol N]
+//!                [--no-kernel]
+//! node_agent ask status|routes|metrics --status SOCKET
+//! ```
+//!
+//! `run` reads the description of the cluster (a file, or every `.toml` and `.json` file of a directory; its form is in
+//! `cluster.rs`), finds its own node in it by name, peers with the mesh or the reflectors, announces the node's blocks and
+//! writes what it learns into the kernel: plainly, or into a VXLAN or IPIP device where the pool of the destination asks for
+//! it. The description is watched: what changes in it is applied to what runs, and one with a mistake is reported and left
+//! alone.
+//!
+//! `--status` is a Unix socket; `ask` prints what it answers, and so does anything else that can write one word to it.
+//! `SIGTERM` and `SIGINT` end the agent as for a restart: peers are told nothing, so that those with graceful restart keep
+//! the routes, and the kernel's routes stay. `SIGUSR1` drains it: peers are asked to go around this node (RFC 8326), get
+//! two seconds for it, and then the sessions are closed.
+//!
+//! The parts: `cluster` is the description, `source` watches it (a database or an API server is one more implementation of
+//! [`source::Source`]), `desired` makes of it what the speaker is asked to be, `tunnels` decides how a next hop is reached,
+//! `status` answers questions.
+#![allow(clippy::print_stdout, clippy::print_stderr, reason = "it is a program that talks to its operator")]
+
+mod cluster;
+mod desired;
+mod source;
+mod status;
+mod tunnels;
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use bgp_speaker::kernel::{FibNotice, KernelConfig, NextHopHook};
+use bgp_speaker::{Event, RouteBatch, ShutdownMode, Speaker};
+use tokio::signal::unix::{SignalKind, signal};
+
+use crate::cluster::{Cluster, Node};
+use crate::source::{Files, Source};
+use crate::tunnels::Tunnels;
+
+/// How long peers have to find other ways when the node is drained.
+const DRAIN: Duration = Duration::from_secs(2);
+const USAGE: &str = "usage: node_agent run --cluster PATH --node NAME [--status SOCKET] [--listen ADDRESS:PORT]...\n\
+                    \x20                     [--table N] [--protocol N] [--no-kernel]\n\
+                    \x20      node_agent ask status|routes|metrics --status SOCKET";
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    match Command::parse(std::env::args().skip(1)) {
+        Ok(Command::Run(arguments)) => match Agent::start(arguments).await {
+            Ok(agent) => agent.run().await,
+            Err(mistake) => failed(&mistake, 2),
+        },
+        Ok(Command::Ask { question, socket }) => match status::ask(&question, &socket).await {
+            Ok(answer) => {
+                print!("{answer}");
+                ExitCode::SUCCESS
+            }
+            Err(error) => failed(&format!("{}: {error}", socket.display()), 1),
+        },
+        Err(mistake) => failed(&format!("{mistake}\n{USAGE}"), 2),
+    }
+}
+
+fn failed(words: &str, code: u8) -> ExitCode {
+    eprintln!("node_agent: {words}");
+    ExitCode::from(code)
+}
+
+enum Command {
+    Run(Arguments),
+    Ask { question: String, socket: PathBuf },
+}
+
+struct Arguments {
+    cluster: PathBuf,
+    node: String,
+    status: Option<PathBuf>,
+    listen: Vec<SocketAddr>,
+    kernel: Option<KernelConfig>,
+}
+
+impl Command {
+    fn parse(mut words: impl Iterator<Item = String>) -> Result<Self, String> {
+        let verb = words.next().ok_or("run or ask?")?;
+        let question = if verb == "ask" { words.next() } else { None };
+        let (mut cluster, mut node, mut status, mut listen) = (None, None, None, Vec::new());
+        let (mut kernel, mut with_kernel) = (KernelConfig::default(), true);
+        while let Some(option) = words.next() {
+            let mut value = || words.next().ok_or(format!("{option} needs a value"));
+            match option.as_str() {
+                "--cluster" => cluster = Some(PathBuf::from(value()?)),
+                "--node" => node = Some(value()?),
+                "--status" => status = Some(PathBuf::from(value()?)),
+                "--listen" => listen.push(number(&value()?, "ADDRESS:PORT")?),
+                "--table" => kernel.table = number(&value()?, "a table number")?,
+                "--protocol" => kernel.protocol = number(&value()?, "a protocol number")?,
+                "--no-kernel" => with_kernel = false,
+                _ => return Err(format!("there is no option {option}")),
+            }
+        }
+        match verb.as_str() {
+            "run" => Ok(Self::Run(Arguments {
+                cluster: cluster.ok_or("--cluster is missing")?,
+                node: node.ok_or("--node is missing")?,
+                status,
+                listen,
+                kernel: with_kernel.then_some(kernel),
+            })),
+            "ask" => Ok(Self::Ask {
+                question: question.ok_or("ask what?")?,
+                socket: status.ok_or("--status is missing")?,
+            }),
+            _ => Err(format!("there is no command {verb}")),
+        }
+    }
+}
+
+fn number<T: std::str::FromStr>(text: &str, what: &str) -> Result<T, String> {
+    text.parse().map_err(|_| format!("{text:?} is not {what}"))
+}
+
+struct Agent {
+    speaker: Speaker,
+    source: Files,
+    tunnels: Tunnels,
+    status: Option<PathBuf>,
+    /// What the speaker was started as.
+    this: Node,
+}
+
+impl Agent {
+    async fn start(arguments: Arguments) -> Result<Self, String> {
+        let mut source = Files::new(arguments.cluster);
+        let cluster = source.first()?;
+        let this = cluster.node(&arguments.node)?.clone();
+        let tunnels = Tunnels::default();
+        tunnels.set(&cluster, &this);
+        let mut builder = Speaker::builder(this.asn(&cluster), this.router_id())
+            .desired(desired::of(&cluster, &this)?)
+            .mesh_dialer(cluster.mesh.dialer.into())
+            .max_paths(cluster.mesh.max_paths);
+        if let Some(id) = this.cluster_id {
+            builder = builder.cluster_id(id.into());
+        }
+        for address in &this.addresses {
+            builder = builder.local_address(address.addr());
+        }
+        let own = this.addresses.iter().map(|address| SocketAddr::new(address.addr(), this.port));
+        let listen = if arguments.listen.is_empty() { own.collect() } else { arguments.listen };
+        builder = listen.into_iter().fold(builder, bgp_speaker::Builder::listen);
+        if let Some(mut kernel) = arguments.kernel {
+            let tunnels = tunnels.clone();
+            kernel.next_hop = Some(NextHopHook::new(move |query| tunnels.action(&query)));
+            builder = builder.kernel(kernel);
+        }
+        let speaker = builder.start().await.map_err(|e| e.to_string())?;
+        Ok(Self { speaker, source, tunnels, status: arguments.status, this })
+    }
+
+    async fn run(mut self) -> ExitCode {
+        let mut events = self.speaker.events();
+        let mut routes = self.speaker.subscribe();
+        let signals = (signal(SignalKind::terminate()), signal(SignalKind::user_defined1()));
+        let (Ok(mut terminate), Ok(mut drain)) = signals else {
+            return failed("cannot wait for signals", 1);
+        };
+        let answering = match self.status.take() {
+            Some(path) => match status::serve(&path, self.speaker.clone()) {
+                Ok(answering) => Some(answering),
+                Err(error) => return failed(&format!("--status {}: {error}", path.display()), 1),
+            },
+            None => None,
+        };
+        println!("node {} is up: {}", self.this.name, status::line(&self.speaker));
+        let drained = loop {
+            tokio::select! {
+                event = events.next() => match event {
+                    Some(event) => tell(&event),
+                    None => return failed("the speaker ended by itself", 1),
+                },
+                batch = routes.next() => match batch {
+                    Some(batch) => tell_routes(&batch),
+                    None => return failed("the tables ended by themselves", 1),
+                },
+                read = self.source.changed() => self.changed(read).await,
+                _ = terminate.recv() => break false,
+                _ = tokio::signal::ctrl_c() => break false,
+                _ = drain.recv() => break true,
+            }
+        };
+        if let Some(answering) = answering {
+            answering.abort();
+        }
+        if drained {
+            let mode = ShutdownMode::Admin { text: format!("{} is drained", self.this.name) };
+            // It may have ended meanwhile, which is what was wanted.
+            let _ = self.speaker.drain(DRAIN, mode).await;
+        } else {
+            self.speaker.shutdown(ShutdownMode::Restart).await;
+        }
+        println!("node {} has ended; its routes stay in the kernel", self.this.name);
+        ExitCode::SUCCESS
+    }
+
+    async fn changed(&mut self, read: Result<Cluster, String>) {
+        let applied = match read {
+            Ok(cluster) => self.apply(&cluster).await,
+            Err(mistake) => Err(mistake),
+        };
+        match applied {
+            Ok(()) => println!("cluster applied: {}", status::line(&self.speaker)),
+            Err(mistake) => eprintln!("node_agent: not applied: {mistake}"),
+        }
+    }
+
+    /// Makes what runs what the description says; what is the same already is not touched.
+    async fn apply(&mut self, cluster: &Cluster) -> Result<(), String> {
+        let this = cluster.node(&self.this.name)?;
+        if this.identity(cluster) != self.this.identity(cluster) {
+            return Err("the address, AS, port or cluster id of this very node changed: restart the agent".into());
+        }
+        let desired = desired::of(cluster, this)?;
+        let other_ways = self.tunnels.set(cluster, this);
+        let report = self.speaker.apply(desired).await.map_err(|e| e.to_string())?;
+        if other_ways {
+            self.speaker.ask_next_hops_again().await.map_err(|e| e.to_string())?;
+        }
+        self.this = this.clone();
+        report.changes.iter().for_each(|change| println!("{change}"));
+        Ok(())
+    }
+}
+
+fn tell(event: &Event) {
+    match event {
+        Event::PeerUp { peer } => println!("peer {peer} up"),
+        Event::PeerDown { peer, reason } => println!("peer {peer} down: {reason}"),
+        Event::PeerAdded { peer } => println!("peer {peer} added"),
+        Event::PeerRemoved { peer } => println!("peer {peer} removed"),
+        Event::EndOfRib { peer, family } => println!("peer {peer} has told all of {family}"),
+        Event::MalformedUpdate { peer, faults } => println!("peer {peer} sent a malformed UPDATE: {faults}"),
+        Event::Strangers { count, example } => {
+            println!("{count} connections of strangers, one from {example}");
+        }
+        Event::Kernel(FibNotice::Refused { prefix, error }) => println!("kernel {prefix}: {error}"),
+        Event::Kernel(FibNotice::Conflict { prefix, .. }) => {
+            println!("kernel {prefix}: another program's route is in the way");
+        }
+        Event::KernelSynced => println!("kernel: routes that nobody wants any more are removed"),
+        Event::Missed(count) => println!("{count} events missed"),
+        _ => {}
+    }
+}
+
+fn tell_routes(batch: &RouteBatch) {
+    for change in &batch.changes {
+        match &change.best {
+            Some(best) => {
+                let hops: Vec<String> = best.next_hops.iter().map(ToString::to_string).collect();
+                let hops = if hops.is_empty() { "here".into() } else { hops.join(" ") };
+                println!("route {} via {hops}", change.prefix);
+            }
+            None => println!("route {} gone", change.prefix),
+        }
+    }
+}
