@@ -74,7 +74,8 @@
 //! No peer, subscriber or kernel can slow another down: all of them read from one change log at their own pace, every queue
 //! has a bound, and the timers of a session never wait for the tables.
 //!
-//! A larger example is `examples/node_agent.rs`: a node of a container network that joins a mesh or reflectors from a file.
+//! A larger example is `examples/node_agent`: a node of a container network with mesh, reflectors, pools and tunnels, from
+//! files that it watches.
 #![deny(unsafe_code)]
 
 mod apply;

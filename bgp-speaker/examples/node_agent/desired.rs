@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use bgp_speaker::policy::{Condition, PolicyConfig, PrefixSet, Rule, SourceKind, Verdict};
+use bgp_speaker::policy::{Condition, Discard, PolicyConfig, PrefixSet, Rule, SourceKind, Verdict};
 use bgp_speaker::{
     Asn, Desired, Family, FamilySet, MeshNode, OwnerId, PeerClass, PeerConfig, Policy, Route, Secret,
     SessionOptions,
@@ -35,7 +35,7 @@ pub(crate) fn of(cluster: &Cluster, this: &Node) -> Result<Desired, String> {
         mesh: nodes.map(|node| mesh_node(cluster, node)).collect(),
         mesh_options: Some(options(cluster)),
         routes: BTreeMap::from([
-            (BLOCKS, this.blocks.iter().map(|block| Route::new(*block).blackhole()).collect()),
+            (BLOCKS, this.blocks.iter().map(|block| Route::new(*block).discard(Discard::Blackhole)).collect()),
             (WORKLOADS, this.workloads.iter().copied().map(Route::new).collect()),
         ]),
         ..Desired::default()

@@ -128,7 +128,7 @@ fn metrics(speaker: &Speaker) -> String {
     text
 }
 
-/// The best path of each prefix and why it is that, a page at a time.
+/// The best path of each prefix, a page at a time.
 async fn routes(mut stream: UnixStream, speaker: &Speaker) -> io::Result<()> {
     let (filter, mut from) = (RouteFilter { best_only: true, ..RouteFilter::default() }, None);
     loop {
@@ -137,7 +137,7 @@ async fn routes(mut stream: UnixStream, speaker: &Speaker) -> io::Result<()> {
         for route in &page.routes {
             let next_hop = route.attributes.next_hop.map_or("here".to_owned(), |hop| hop.to_string());
             // Writing to a string does not fail.
-            let _ = writeln!(text, "{} via {next_hop}: {}", route.prefix, route.why);
+            let _ = writeln!(text, "{} via {next_hop}", route.destination);
         }
         stream.write_all(text.as_bytes()).await?;
         match page.next {

@@ -52,7 +52,7 @@ impl Tunnels {
             return NextHopAction::Direct;
         };
         let near = ways.own.iter().any(|subnet| subnet.contains(&query.next_hop));
-        let Some(device) = pool.device.clone().map(Device::Name) else { return NextHopAction::Direct };
+        let Some(device) = pool.device.as_deref().map(Device::from) else { return NextHopAction::Direct };
         match pool.encapsulation {
             Encapsulation::None => NextHopAction::Direct,
             Encapsulation::VxlanCrossSubnet | Encapsulation::IpipCrossSubnet if near => NextHopAction::Direct,

@@ -1,4 +1,4 @@
-//! The example node agent, driven by the node list that it watches.
+//! The example node agent, driven by the description of the cluster that it watches.
 
 use std::fmt::Write as _;
 use std::net::IpAddr;
@@ -10,7 +10,7 @@ use super::{MAIN_TABLE, PROTOCOL, agent_program};
 use crate::lab::{Lab, Node, Process, Spawn, eventually, kernel_routes};
 use crate::peer::SOON;
 
-/// One line of a node list.
+/// One node of the description.
 #[derive(Clone, Debug)]
 pub(crate) struct Member {
     pub(crate) node: Node,
@@ -34,9 +34,9 @@ pub(crate) struct Agent<'a> {
 }
 
 impl<'a> Agent<'a> {
-    /// Starts the agent of `node` with a node list; with reflectors in the list there is no mesh.
+    /// Starts the agent of `node` with a description; with reflectors in it there is no mesh.
     pub(crate) fn start(lab: &'a Lab, node: &Node, members: &[Member], reflectors: &[(IpAddr, u32)]) -> Self {
-        lab.write(node, "nodes", &list(members, reflectors));
+        lab.write(node, "cluster.toml", &list(members, reflectors));
         let process = launch(lab, node);
         Self { lab, node: node.clone(), members: members.to_vec(), reflectors: reflectors.to_vec(), process }
     }
@@ -59,7 +59,7 @@ impl<'a> Agent<'a> {
     }
 
     fn rewrite(&self) {
-        self.lab.write(&self.node, "nodes", &list(&self.members, &self.reflectors));
+        self.lab.write(&self.node, "cluster.toml", &list(&self.members, &self.reflectors));
     }
 
     /// Waits until the kernel has a route of ours to the prefix over this gateway.
@@ -83,9 +83,11 @@ impl<'a> Agent<'a> {
         });
     }
 
-    /// Routes of ours in the kernel.
+    /// Routes of ours to other nodes in the kernel: where this node's own blocks end is not among them.
     pub(crate) fn kernel(&self) -> Result<Vec<Value>, String> {
-        kernel_routes(&self.node, MAIN_TABLE, PROTOCOL)
+        let mut routes = kernel_routes(&self.node, MAIN_TABLE, PROTOCOL)?;
+        routes.retain(|route| route["type"] != "blackhole");
+        Ok(routes)
     }
 
     pub(crate) fn node(&self) -> &Node {
@@ -97,7 +99,7 @@ impl<'a> Agent<'a> {
         self.process.kill();
     }
 
-    /// Starts it again with the node list that it had.
+    /// Starts it again with the description that it had.
     pub(crate) fn restart(&mut self) {
         self.process = launch(self.lab, &self.node);
     }
@@ -111,31 +113,28 @@ pub(crate) fn kernel_has(node: &Node, prefix: &str, gateway: &str) -> Result<(),
 }
 
 fn launch(lab: &Lab, node: &Node) -> Arc<Process> {
-    let nodes = lab.path(node, "nodes").display().to_string();
+    let cluster = lab.path(node, "cluster.toml").display().to_string();
     let program = agent_program().display().to_string();
     let protocol = PROTOCOL.to_string();
-    let line = [&program, "--nodes", &nodes, "--name", &node.name, "--protocol", &protocol];
+    let line = [&program, "run", "--cluster", &cluster, "--node", &node.name, "--protocol", &protocol];
     lab.spawn(node, &Spawn::new(&line).env("RUST_LOG", "info"))
 }
 
+/// The description: the nodes, and routers beyond them as reflectors.
 fn list(members: &[Member], reflectors: &[(IpAddr, u32)]) -> String {
-    let mut text = String::new();
+    let mut text = format!("[mesh]\nenabled = {}\n", reflectors.is_empty());
     for member in members {
-        let _ = write!(
+        let Member { node, asn, blocks } = member;
+        let _ = writeln!(
             text,
-            "node {} {} {} as {}",
-            member.node.name,
-            member.node.v4(),
-            member.node.v6(),
-            member.asn
+            "[[node]]\nname = {:?}\naddresses = [\"{}/24\", \"{}/64\"]\nasn = {asn}\nblocks = {blocks:?}",
+            node.name,
+            node.v4(),
+            node.v6(),
         );
-        for block in &member.blocks {
-            let _ = write!(text, " block {block}");
-        }
-        text.push('\n');
     }
     for (address, asn) in reflectors {
-        let _ = writeln!(text, "reflector {address} as {asn}");
+        let _ = writeln!(text, "[[peer]]\naddress = \"{address}\"\nasn = {asn}");
     }
     text
 }
