@@ -50,6 +50,11 @@ impl KernelFeed {
                         break;
                     }
                 }
+                () = self.shared.other_next_hops.notified() => {
+                    if self.follower.rehook().await.is_err() {
+                        break;
+                    }
+                }
                 Some(notice) = self.notices.recv() => self.shared.emit(Event::Kernel(notice)),
                 _ = look.tick(), if !synced => {
                     synced = self.is_complete(cap);

@@ -8,7 +8,7 @@ use std::time::{Duration, SystemTime};
 
 use bgp_rib::PeerId;
 use bgp_wire::{Asn, ClusterId, RouterId};
-use tokio::sync::{broadcast, watch};
+use tokio::sync::{Notify, broadcast, watch};
 use tokio::time::Instant;
 
 use crate::config::{PeerConfig, SessionOptions, is_link_local};
@@ -50,6 +50,8 @@ pub(crate) struct Shared {
     open_to_strangers: AtomicBool,
     table: Mutex<TableStatus>,
     kernel: Mutex<Option<watch::Receiver<Arc<FollowerStatus>>>>,
+    /// The next-hop hook answers differently from now on.
+    pub(crate) other_next_hops: Notify,
 }
 
 /// What [`Shared`] is made of.
@@ -112,6 +114,7 @@ impl Shared {
             open_to_strangers: AtomicBool::new(false),
             table: Mutex::default(),
             kernel: Mutex::default(),
+            other_next_hops: Notify::new(),
         }
     }
 

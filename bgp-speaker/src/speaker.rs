@@ -245,6 +245,12 @@ impl Speaker {
         self.rib.subscribe()
     }
 
+    /// Asks the hook of [`KernelConfig::next_hop`](crate::kernel::KernelConfig::next_hop) again about every route: what it
+    /// goes by has changed. Routes with the same answer are not touched. Nothing happens without kernel export.
+    pub fn ask_next_hops_again(&self) {
+        self.shared.other_next_hops.notify_one();
+    }
+
     /// What happens from now on.
     pub fn events(&self) -> Events {
         self.shared.events()

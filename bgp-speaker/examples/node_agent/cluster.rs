@@ -189,7 +189,8 @@ impl Cluster {
                 return Err(format!("node {name:?} has no asn, and the cluster names none"));
             }
         }
-        let strange = self.peer.iter().flat_map(|peer| peer.nodes.iter().flatten()).find(|name| !names.contains(name));
+        let strange =
+            self.peer.iter().flat_map(|peer| peer.nodes.iter().flatten()).find(|name| !names.contains(name));
         if let Some(name) = strange {
             return Err(format!("a peer names the node {name:?}, which there is not"));
         }
@@ -218,7 +219,8 @@ impl Node {
 
     /// The IPv4 address of the node; without one a number made of its name, which is nobody's multicast address.
     pub(crate) fn router_id(&self) -> RouterId {
-        let v4 = self.addresses.iter().find_map(|a| if let IpAddr::V4(v4) = a.addr() { Some(v4) } else { None });
+        let v4 =
+            self.addresses.iter().find_map(|a| if let IpAddr::V4(v4) = a.addr() { Some(v4) } else { None });
         let hash = self
             .name
             .bytes()

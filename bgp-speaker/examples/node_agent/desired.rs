@@ -35,7 +35,10 @@ pub(crate) fn of(cluster: &Cluster, this: &Node) -> Result<Desired, String> {
         mesh: nodes.map(|node| mesh_node(cluster, node)).collect(),
         mesh_options: Some(options(cluster)),
         routes: BTreeMap::from([
-            (BLOCKS, this.blocks.iter().map(|block| Route::new(*block).discard(Discard::Blackhole)).collect()),
+            (
+                BLOCKS,
+                this.blocks.iter().map(|block| Route::new(*block).discard(Discard::Blackhole)).collect(),
+            ),
             (WORKLOADS, this.workloads.iter().copied().map(Route::new).collect()),
         ]),
         ..Desired::default()

@@ -221,13 +221,15 @@ impl Agent {
     async fn apply(&mut self, cluster: &Cluster) -> Result<(), String> {
         let this = cluster.node(&self.this.name)?;
         if this.identity(cluster) != self.this.identity(cluster) {
-            return Err("the address, AS, port or cluster id of this very node changed: restart the agent".into());
+            return Err(
+                "the address, AS, port or cluster id of this very node changed: restart the agent".into()
+            );
         }
         let desired = desired::of(cluster, this)?;
         let other_ways = self.tunnels.set(cluster, this);
         let report = self.speaker.apply(desired).await.map_err(|e| e.to_string())?;
         if other_ways {
-            self.speaker.ask_next_hops_again().await.map_err(|e| e.to_string())?;
+            self.speaker.ask_next_hops_again();
         }
         self.this = this.clone();
         report.changes.iter().for_each(|change| println!("{change}"));

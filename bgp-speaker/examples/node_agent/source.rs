@@ -66,7 +66,9 @@ fn read(path: &Path) -> Result<Cluster, String> {
         let text = fs::read_to_string(&file).map_err(|error| in_file(error.to_string()))?;
         let part = match file.extension().is_some_and(|extension| extension == "json") {
             true => serde_json::from_str(&text).map_err(|error| in_file(error.to_string()))?,
-            false => toml::from_str(&text).map_err(|error| in_file(error.to_string().trim_end().to_owned()))?,
+            false => {
+                toml::from_str(&text).map_err(|error| in_file(error.to_string().trim_end().to_owned()))?
+            }
         };
         cluster.merge(part).map_err(in_file)?;
     }

@@ -110,7 +110,8 @@ fn peer(peer: &PeerStatus) -> Value {
 }
 
 fn kernel(kernel: &FollowerStatus) -> Value {
-    let states = RouteState::ALL.into_iter().map(|state| (state.to_string(), kernel.routes.get(state).into()));
+    let states =
+        RouteState::ALL.into_iter().map(|state| (state.to_string(), kernel.routes.get(state).into()));
     let mut value = Value::Object(states.collect());
     if let (Value::Object(map), Some(error)) = (&mut value, &kernel.last_error) {
         map.insert("last-error".into(), error.to_string().into());
