@@ -19,6 +19,8 @@ use crate::subscription::Subscription;
 
 /// How often it is looked whether every peer has told its table, while routes of a former process may still be swept.
 const LOOK: Duration = Duration::from_millis(250);
+/// The metric behind all others: IPv6 gives connected networks 256, and IPv4 gives them 0.
+const LAST_RESORT: u32 = u32::MAX;
 /// What `rtnh_hops` can express.
 const MAX_WEIGHT: u32 = 256;
 
@@ -92,14 +94,17 @@ impl KernelFeed {
 /// originator says what the kernel shall do with it.
 fn route(shared: &Shared, prefix: IpNet, best: &Best) -> Option<FibRoute> {
     let tag = &best.attributes.kernel;
+    let local = matches!(best.source, Source::Local(_));
     let action = match tag.discard {
         Some(Discard::Blackhole) => FibAction::Blackhole,
         Some(Discard::Unreachable) => FibAction::Unreachable,
         Some(Discard::Prohibit) => FibAction::Prohibit,
-        None if matches!(best.source, Source::Local(_)) || best.next_hops.is_empty() => return None,
+        None if local || best.next_hops.is_empty() => return None,
         None => FibAction::Unicast(next_hops(shared, best)),
     };
-    Some(FibRoute { prefix, table: tag.table, metric: tag.metric, action })
+    // The network behind an interface of this node may be the very block: packets end here only if nothing else takes them.
+    let last_resort = (local && tag.discard.is_some()).then_some(LAST_RESORT);
+    Some(FibRoute { prefix, table: tag.table, metric: tag.metric.or(last_resort), action })
 }
 
 fn next_hops(shared: &Shared, best: &Best) -> Arc<[FibNextHop]> {

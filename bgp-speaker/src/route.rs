@@ -27,8 +27,8 @@ pub struct Route {
     pub metric: Option<u32>,
     /// The interface that it leaves by, for policies.
     pub interface: Option<Arc<str>>,
-    /// What the kernel export makes of packets that no more specific route takes, as for the address block of a node;
-    /// `None` leaves the kernel as it is.
+    /// What the kernel export makes of packets that no other route takes, as for the address block of a node; without a
+    /// `metric` the kernel route ranks behind all others of its prefix. `None` leaves the kernel as it is.
     pub discard: Option<Discard>,
 }
 

@@ -321,6 +321,9 @@ fn a_block_of_our_own_drops_what_no_more_specific_route_takes() {
         namespace.ip("route add 10.65.0.7/32 dev e0 proto static");
         assert!(namespace.ip("route get 10.65.0.7").contains("dev e0"));
         assert_eq!(namespace.ours().len(), 1);
+        // The block itself may be the network behind an interface.
+        namespace.ip("route add 10.65.0.0/26 dev e0 proto static metric 1024");
+        assert!(namespace.ip("route get 10.65.0.9").contains("dev e0"));
         us.withdraw(OWNER, [net("10.65.0.0/26")]).await.unwrap();
         await_no_kernel(&namespace, "10.65.0.0/26").await;
     });
