@@ -7,7 +7,7 @@
 //! | keepalive interval | with the next keepalive | soft |
 //! | TCP user timeout | at once | soft |
 //! | open-hold and send-hold time | when the timer starts next | none |
-//! | password, for another one | with the next segment | soft |
+//! | password, for another one; TCP-AO keys, for others | with the next segment | soft |
 //! | hold time | not at all where the negotiated one stays the same (RFC 4271 §4.2: the smaller counts) | none |
 //! | anything in our OPEN: families, restart time, message size, a hold time that would count | with a new session | hard |
 //! | client role, policies, next hops, own AS allowed, limits | at once: the difference is told, and nothing else | soft |
@@ -156,6 +156,7 @@ fn compare_way(
     let user_timeout = |config: &PeerConfig| config.options.timers.tcp_user_timeout;
     reasons.compare(ChangeClass::Soft, "TCP user timeout", &user_timeout(old), &user_timeout(new));
     reasons.compare(ChangeClass::Soft, "password", &old.options.password, &new.options.password);
+    reasons.compare(ChangeClass::Soft, "TCP-AO keys", &old.options.tcp_ao, &new.options.tcp_ao);
     let ttl = |config: &PeerConfig| config.options.ttl_for(&config.peer_as, config.class, shared.asn);
     reasons.compare(ChangeClass::Hard, "TTL", &ttl(old), &ttl(new));
 }
@@ -253,8 +254,9 @@ fn is_another(
     if local_as(old) != local_as(new) {
         return Some("our AS");
     }
-    if old.options.password.is_some() != new.options.password.is_some() {
-        return Some("whether there is a password");
+    let signed = |config: &PeerConfig| (config.options.password.is_some(), config.options.tcp_ao.is_empty());
+    if signed(old) != signed(new) {
+        return Some("whether there is a password or TCP-AO");
     }
     let welcome = |live: Live| new.peer_as.admits(local_as(new), live.asn);
     (old.peer_as != new.peer_as && !live.is_some_and(welcome)).then_some("AS of the peer")
@@ -280,6 +282,7 @@ fn differs_elsewhere(old: &PeerConfig, new: &PeerConfig) -> bool {
     to.next_hop_v6 = from.next_hop_v6;
     to.ttl = from.ttl;
     to.password.clone_from(&from.password);
+    to.tcp_ao.clone_from(&from.tcp_ao);
     to.allow_own_as = from.allow_own_as;
     to.limits.clone_from(&from.limits);
     to.limit_restart = from.limit_restart;

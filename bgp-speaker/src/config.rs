@@ -9,7 +9,7 @@ use bgp_wire::{Asn, Family, FamilySet, Role};
 use ipnet::IpNet;
 
 use crate::error::SpeakerError;
-use crate::tcp::Secret;
+use crate::tcp::{AoKey, Secret};
 
 /// The port that IANA gave to BGP.
 pub const BGP_PORT: u16 = 179;
@@ -136,6 +136,10 @@ pub struct SessionOptions {
     /// Password of the session (TCP-MD5, RFC 2385). Without it at hand the session stays down. A peer without a password that
     /// lies in a listen range with one can be dialled, but cannot dial us. Default: none.
     pub password: Option<Secret>,
+    /// Master keys of the session (TCP-AO, RFC 5925), the one to use first; an old one stays in the list until both ends use
+    /// the new one. It needs Linux 6.7 with `CONFIG_TCP_AO`; elsewhere, and without its secrets at hand, the session stays
+    /// down. Takes the place of `password`. Default: none.
+    pub tcp_ao: Vec<AoKey>,
     /// The interface that the peer is behind; connections through others are refused. A link-local peer needs it. Default:
     /// any.
     pub interface: Option<String>,
@@ -189,6 +193,7 @@ impl Default for SessionOptions {
             ttl: None,
             ttl_security: None,
             password: None,
+            tcp_ao: Vec::new(),
             interface: None,
             allow_own_as: 0,
             limits: Limits::default(),
@@ -266,6 +271,13 @@ impl PeerConfig {
     #[must_use]
     pub fn password(mut self, password: impl Into<Secret>) -> Self {
         self.options.password = Some(password.into());
+        self
+    }
+
+    /// The same peer with these keys on its TCP connections (TCP-AO, RFC 5925), the one to use first.
+    #[must_use]
+    pub fn tcp_ao(mut self, keys: impl IntoIterator<Item = AoKey>) -> Self {
+        self.options.tcp_ao = keys.into_iter().collect();
         self
     }
 
@@ -371,6 +383,15 @@ impl SessionOptions {
         if self.ttl.is_some() && self.ttl_security.is_some() {
             return Err(SpeakerError::TtlTwice(peer));
         }
+        if self.password.is_some() && !self.tcp_ao.is_empty() {
+            return Err(SpeakerError::SignedTwice(peer));
+        }
+        for (n, key) in self.tcp_ao.iter().enumerate() {
+            let earlier = self.tcp_ao.get(..n).unwrap_or_default();
+            if earlier.iter().any(|k| k.send_id == key.send_id || k.recv_id == key.recv_id) {
+                return Err(SpeakerError::AoKeyIds { peer, send_id: key.send_id, recv_id: key.recv_id });
+            }
+        }
         if let Some(name) = &self.interface
             && !is_interface_name(name)
         {
@@ -393,6 +414,17 @@ impl SessionOptions {
             return Err(SpeakerError::ExternalClient(peer));
         }
         Ok(())
+    }
+
+    /// Segments are signed.
+    pub(crate) fn is_signed(&self) -> bool {
+        self.password.is_some() || !self.tcp_ao.is_empty()
+    }
+
+    /// A secret is in a file, which may change.
+    pub(crate) fn reads_secrets(&self) -> bool {
+        let mut secrets = self.password.iter().chain(self.tcp_ao.iter().map(|key| &key.secret));
+        secrets.any(|secret| matches!(secret, Secret::File(_)))
     }
 
     /// The families to offer.

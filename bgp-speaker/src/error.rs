@@ -57,6 +57,17 @@ pub enum SpeakerError {
     ZeroHops(IpAddr),
     /// A TTL of our choice and TTL security (RFC 5082), which needs 255, exclude each other.
     TtlTwice(IpAddr),
+    /// A session is signed with a password or with TCP-AO keys (RFC 5925 §9.2), not with both.
+    SignedTwice(IpAddr),
+    /// Two TCP-AO keys of a session have the same id in one direction (RFC 5925 §3.1).
+    AoKeyIds {
+        /// The peer.
+        peer: IpAddr,
+        /// The send id of the second one.
+        send_id: u8,
+        /// The receive id of the second one.
+        recv_id: u8,
+    },
     /// This cannot be the name of an interface.
     InterfaceName {
         /// The peer.
@@ -147,6 +158,14 @@ impl fmt::Display for SpeakerError {
             Self::TtlTwice(peer) => write!(
                 f,
                 "peer {peer} has both a TTL and TTL security, which sends with 255 (RFC 5082): drop one of the two"
+            ),
+            Self::SignedTwice(peer) => {
+                write!(f, "peer {peer} has both a password (TCP-MD5) and TCP-AO keys: drop one of the two")
+            }
+            Self::AoKeyIds { peer, send_id, recv_id } => write!(
+                f,
+                "peer {peer}: the TCP-AO key with send id {send_id} and receive id {recv_id} shares one of them with another \
+                 key: give each its own"
             ),
             Self::InterfaceName { peer, name } => write!(
                 f,

@@ -132,4 +132,4 @@ pub use status::{
     LimitStatus, MessageCounters, NegotiatedStatus, PeerStatus, PrefixCounters, Status, TableStatus,
 };
 pub use subscription::Subscription;
-pub use tcp::{Password, PasswordError, Secret};
+pub use tcp::{AoAlgorithm, AoKey, Password, PasswordError, Secret};

@@ -26,7 +26,7 @@ use crate::reconcile::Migration;
 use crate::shared::Shared;
 use crate::speaker::ShutdownMode;
 use crate::strangers::Strangers;
-use crate::tcp::{Listeners, Password, Secret};
+use crate::tcp::{Key, Listeners, Secret};
 
 /// How long peers may take to hear our last words when the speaker ends; longer than a lingering connection lives.
 const FAREWELL: Duration = Duration::from_secs(3);
@@ -60,8 +60,8 @@ pub(crate) struct Entry {
     pub(crate) cell: Arc<PeerCell>,
     pub(crate) mailbox: Arc<Mailbox>,
     pub(crate) origin: Origin,
-    /// The password in use.
-    key: Option<Password>,
+    /// The key in use.
+    key: Option<Key>,
     /// The task of a peer that may not begin yet.
     held: Option<Box<PeerTask>>,
 }
@@ -71,9 +71,9 @@ pub(crate) struct Entry {
 pub(crate) struct Range {
     pub(crate) config: RangeConfig,
     pub(crate) members: usize,
-    /// The password in use.
-    key: Option<Password>,
-    /// Why the password that is wanted is not in use.
+    /// The key in use.
+    key: Option<Key>,
+    /// Why the key that is wanted is not in use.
     trouble: Option<String>,
 }
 
@@ -104,7 +104,7 @@ pub(crate) struct Supervisor {
     running: HashMap<Id, Arc<PeerCell>>,
     strangers: Strangers,
     pub(crate) listeners: Listeners,
-    /// Somebody has or had a password.
+    /// Somebody has or had a key.
     secrets: bool,
 }
 
@@ -335,7 +335,7 @@ impl Supervisor {
         let address = remote.ip();
         if let Some(entry) = self.peers.get(&address) {
             if !self.came_by_key(entry) {
-                tracing::debug!(peer = %address, "connection refused: its password could not be checked");
+                tracing::debug!(peer = %address, "connection refused: its key could not be checked");
             } else if entry.mailbox.accepted(stream).is_err() {
                 tracing::debug!(peer = %address, "connection refused: those before it are still being looked at");
             }
@@ -346,7 +346,7 @@ impl Supervisor {
             return;
         };
         if !self.takes_peers(range) {
-            tracing::debug!(peer = %address, "connection refused: the password of its range is not in use");
+            tracing::debug!(peer = %address, "connection refused: the key of its range is not in use");
             return;
         }
         let config = Arc::new(range.config.peer(address));

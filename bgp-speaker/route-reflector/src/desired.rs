@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use bgp_speaker::kernel::KernelConfig;
 use bgp_speaker::{
-    ApplyReport, Asn, Builder, ClusterId, FamilySet, MeshDialer, MeshNode, NextHopMode, OwnerId, PeerAs,
+    AoAlgorithm, AoKey, ApplyReport, Asn, Builder, ClusterId, FamilySet, MeshDialer, MeshNode, NextHopMode, OwnerId, PeerAs,
     PeerClass, PeerConfig, RangeConfig, Route, RouterId, Secret, SessionOptions, Speaker, SpeakerError,
     Timers,
 };
@@ -243,6 +243,7 @@ fn session(config: &Config, keys: SessionKeys<'_>) -> SessionOptions {
     options.ttl = keys.ttl.map(|ttl| ttl.0);
     options.ttl_security = keys.ttl_security.map(|hops| hops.get_ref().0);
     options.password = secret(keys.password, keys.password_file);
+    options.tcp_ao = keys.tcp_ao.map(|chain| chain.get_ref().iter().map(ao_key).collect()).unwrap_or_default();
     options.interface = keys.interface.map(|interface| interface.get_ref().0.clone());
     if let Some(times) = keys.allow_own_as {
         options.allow_own_as = times;
@@ -256,6 +257,20 @@ fn session(config: &Config, keys: SessionKeys<'_>) -> SessionOptions {
         options.extended_message = offer;
     }
     options
+}
+
+fn ao_key(key: &config::AoKey) -> AoKey {
+    let send_id = *key.send_id.get_ref();
+    AoKey {
+        send_id,
+        recv_id: key.recv_id.as_ref().map_or(send_id, |id| *id.get_ref()),
+        algorithm: match key.algorithm {
+            Some(config::AoAlgorithm::CmacAes128) => AoAlgorithm::CmacAes128,
+            Some(config::AoAlgorithm::HmacSha1) | None => AoAlgorithm::HmacSha1,
+        },
+        secret: secret(key.password.as_ref(), key.password_file.as_ref())
+            .unwrap_or_else(|| Secret::Unavailable("the configuration has none".into())),
+    }
 }
 
 fn secret(
@@ -373,12 +388,17 @@ mod tests {
     #[test]
     fn what_protects_a_session_is_told_the_speaker() {
         let keys = "ttl-security = 2\npassword-file = \"/run/secret\"";
+        let chain = "tcp-ao = [{ send-id = 1, recv-id = 2, algorithm = \"aes-128-cmac-96\", password = \"s3cret\" },\n\
+                     { send-id = 3, password-file = \"/run/secret\" }]";
         let link_local = "[[neighbor]]\naddress = \"fe80::1%eth1\"\nasn = 65001\n";
-        let desired = desired(&[&neighbor(2, keys), link_local].concat());
+        let desired = desired(&[&neighbor(2, keys), link_local, &neighbor(3, chain)].concat());
         let options: Vec<_> = desired.speaker.peers.iter().map(|peer| &peer.options).collect();
         assert_eq!(options[0].ttl_security, Some(2));
         assert_eq!(options[0].password, Some(Secret::File("/run/secret".into())));
         assert_eq!(options[1].interface.as_deref(), Some("eth1"));
+        let secret = "s3cret".parse::<bgp_speaker::Password>().expect("a password").into();
+        let first = AoKey { send_id: 1, recv_id: 2, algorithm: AoAlgorithm::CmacAes128, secret };
+        assert_eq!(options[2].tcp_ao, [first, AoKey::new(3, Secret::File("/run/secret".into()))]);
     }
 
     #[test]

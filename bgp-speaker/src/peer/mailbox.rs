@@ -15,7 +15,7 @@ use super::cell::PeerCell;
 use crate::bridge::ToRib;
 use crate::door::{Door, Work};
 use crate::shared::lock;
-use crate::tcp::Password;
+use crate::tcp::Key;
 
 /// Octets of UPDATEs of one peer that may wait for the table: one reading of its socket, which is one turn of the table.
 const PEER_OCTETS: usize = 64 * 1024;
@@ -36,8 +36,8 @@ const BFD_NEWS: usize = 4;
 pub(crate) enum Order {
     /// End the session in this way, then the task.
     Stop(Stop),
-    /// Sign with this password from now on, on the connections that are there as well.
-    Rekey(Password),
+    /// Sign with this from now on, on the connections that are there as well.
+    Rekey(Key),
 }
 
 /// How deep a changed configuration goes.

@@ -1,6 +1,6 @@
-//! Passwords of peers and ranges: where they are needed, and what happens when there is none.
+//! Passwords and keys of peers and ranges: where they are needed, and what happens when there is none.
 //!
-//! A peer whose password cannot be had is *held*: its task exists and is not started, its connections are not taken, and its
+//! A peer whose secret cannot be had is *held*: its task exists and is not started, its connections are not taken, and its
 //! status says why. Nobody else is affected. What held it back is looked at again every few seconds.
 
 use std::collections::HashMap;
@@ -12,11 +12,11 @@ use std::time::Duration;
 use ipnet::IpNet;
 
 use super::{Entry, Origin, Range, Supervisor};
-use crate::config::PeerConfig;
+use crate::config::{PeerConfig, SessionOptions};
 use crate::error::SpeakerError;
 use crate::event::Event;
 use crate::peer::Order;
-use crate::tcp::{Password, Secret};
+use crate::tcp::{Key, MasterKey, Password, Secret};
 
 /// Between two looks at password files and at peers that are held: a mounted secret changes rarely, and a look costs one
 /// read of a small file.
@@ -24,8 +24,8 @@ pub(super) const REVIEW: Duration = Duration::from_secs(5);
 
 /// What a peer may begin with.
 pub(super) struct Admission {
-    /// Its password, if it is to have one.
-    pub(super) key: Option<Password>,
+    /// Its key, if it is to have one.
+    pub(super) key: Option<Key>,
     /// Why it can dial and not be dialled.
     pub(super) note: Option<String>,
 }
@@ -35,6 +35,19 @@ pub(super) struct Admission {
 struct Reading(HashMap<PathBuf, Result<Password, String>>);
 
 impl Reading {
+    /// The key that these options ask for, or in words why it is not there; `None` if they ask for none.
+    fn key(&mut self, options: &SessionOptions) -> Option<Result<Key, String>> {
+        if let Some(secret) = &options.password {
+            return Some(self.of(secret).map(Key::Md5));
+        }
+        let master = |key: &crate::tcp::AoKey| {
+            let secret = self.of(&key.secret).map_err(|why| format!("TCP-AO key {}: {why}", key.send_id))?;
+            Ok(MasterKey { send_id: key.send_id, recv_id: key.recv_id, algorithm: key.algorithm, secret })
+        };
+        let chain: Result<Vec<MasterKey>, String> = options.tcp_ao.iter().map(master).collect();
+        options.is_signed().then(|| chain.map(|chain| Key::Ao(chain.into())))
+    }
+
     fn of(&mut self, secret: &Secret) -> Result<Password, String> {
         match secret {
             Secret::File(path) => self.0.entry(path.clone()).or_insert_with(|| secret.read()).clone(),
@@ -59,15 +72,17 @@ impl Supervisor {
         // Who came through a range was let in by the range.
         if let Origin::Range(prefix) = origin {
             let key = self.ranges.get(&prefix).and_then(|range| range.key.clone());
-            return match (&config.options.password, key) {
-                (Some(_), None) => Err("held down: the password of its range is not in use".into()),
+            return match (config.options.is_signed(), key) {
+                (true, None) => Err("held down: the key of its range is not in use".into()),
                 (_, key) => Ok(Admission { key, note: None }),
             };
         }
         self.listeners.set_hops(host, config.options.ttl_security);
-        let Some(secret) = &config.options.password else { return Ok(Admission { key: None, note: None }) };
+        let Some(key) = reading.key(&config.options) else {
+            return Ok(Admission { key: None, note: None });
+        };
         self.secrets = true;
-        let key = reading.of(secret).map_err(|why| format!("held down: {why}"))?;
+        let key = key.map_err(|why| format!("held down: {why}"))?;
         match self.listeners.set_key(host, &key) {
             Ok(()) => Ok(Admission { key: Some(key), note: None }),
             Err(error) if config.options.passive || !error.full => Err(format!("held down: {error}")),
@@ -91,7 +106,7 @@ impl Supervisor {
     /// Whether connections from a range were let in by its password, if it has one.
     pub(super) fn takes_peers(&self, range: &Range) -> bool {
         let guarded = || range.key.is_some() && self.listeners.guards(range.config.prefix);
-        range.config.options.password.is_none() || guarded()
+        !range.config.options.is_signed() || guarded()
     }
 
     pub(super) fn set_peer_password(
@@ -136,13 +151,13 @@ impl Supervisor {
     fn settle_range_with(&mut self, prefix: IpNet, reading: &mut Reading) {
         let Some(range) = self.ranges.get_mut(&prefix) else { return };
         self.listeners.set_hops(prefix, range.config.options.ttl_security);
-        let Some(secret) = &range.config.options.password else {
+        let Some(key) = reading.key(&range.config.options) else {
             (range.key, range.trouble) = (None, None);
             self.listeners.remove_key(prefix);
             return;
         };
         self.secrets = true;
-        let key = match reading.of(secret) {
+        let key = match key {
             Ok(key) if range.key.as_ref() == Some(&key) && self.listeners.guards(prefix) => return,
             Ok(key) => self.listeners.set_key(prefix, &key).map(|()| key).map_err(|e| e.to_string()),
             Err(why) => Err(why),
@@ -156,15 +171,15 @@ impl Supervisor {
                 }
             }
             Err(why) if range.trouble.as_ref() != Some(&why) => {
-                tracing::warn!(range = %prefix, %why, "the password of the listen range cannot be put in use");
+                tracing::warn!(range = %prefix, %why, "the password or keys of the listen range cannot be put in use");
                 range.trouble = Some(why);
             }
             Err(_) => {}
         }
     }
 
-    /// Gives a peer another password, or lets it begin.
-    fn use_key(&mut self, address: IpAddr, key: &Password) {
+    /// Gives a peer another key, or lets it begin.
+    fn use_key(&mut self, address: IpAddr, key: &Key) {
         let Some(entry) = self.peers.get_mut(&address) else { return };
         let is_new = entry.key.replace(key.clone()).as_ref() != Some(key);
         match entry.held.take() {
@@ -200,7 +215,7 @@ impl Supervisor {
     fn review_peer(&mut self, address: IpAddr, reading: &mut Reading) {
         let Some(entry) = self.peers.get(&address) else { return };
         let config = entry.cell.config();
-        let Some(secret) = &config.options.password else { return };
+        let Some(key) = reading.key(&config.options) else { return };
         if entry.held.is_some() {
             match self.admit_with(&config, entry.origin, reading) {
                 Ok(Admission { key: Some(key), note }) => {
@@ -212,7 +227,7 @@ impl Supervisor {
             }
             return;
         }
-        let note = match reading.of(secret) {
+        let note = match key {
             Ok(key) if entry.key.as_ref() == Some(&key) && self.came_by_key(entry) => None,
             Ok(key) => {
                 let refused = self.listeners.set_key(IpNet::from(address), &key).err();
@@ -246,9 +261,8 @@ impl Supervisor {
     /// Looks at password files and held peers again.
     pub(super) fn review(&mut self) {
         let reading = &mut Reading::default();
-        let is_file = |secret: &Option<Secret>| matches!(secret, Some(Secret::File(_)));
         let ranges: Vec<IpNet> = (self.ranges.iter())
-            .filter(|(_, range)| is_file(&range.config.options.password) || !self.takes_peers(range))
+            .filter(|(_, range)| range.config.options.reads_secrets() || !self.takes_peers(range))
             .map(|(prefix, _)| *prefix)
             .collect();
         for prefix in ranges {
@@ -256,7 +270,7 @@ impl Supervisor {
         }
         let peers: Vec<IpAddr> = (self.peers.iter())
             .filter(|(_, e)| !matches!(e.origin, Origin::Range(_)))
-            .filter(|(_, e)| is_file(&e.cell.config().options.password) || !self.came_by_key(e))
+            .filter(|(_, e)| e.cell.config().options.reads_secrets() || !self.came_by_key(e))
             .map(|(address, _)| *address)
             .collect();
         for address in peers {

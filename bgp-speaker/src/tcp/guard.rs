@@ -5,18 +5,17 @@ use std::net::IpAddr;
 use std::os::fd::AsFd;
 
 use bgp_wire::{HEADER_LEN, MAX_LEN};
-use ipnet::IpNet;
 #[cfg(target_os = "linux")]
 use socket2::SockRef;
 
-use super::keyring::key_refused;
-use super::{Password, option};
+use super::keyring::{key_refused, put};
+use super::{Key, MasterKey, option};
 
 /// What the connections of one peer are protected with.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Guard {
     /// Segments are signed with it.
-    pub(crate) key: Option<Password>,
+    pub(crate) key: Option<Key>,
     /// The peer is at most this many hops away.
     pub(crate) hops: Option<u8>,
     /// The only interface that the peer is behind.
@@ -38,7 +37,8 @@ impl Guard {
             bind_interface(socket, interface)?;
         }
         self.set_min_ttl(socket, remote)?;
-        self.sign(socket, remote)
+        let Some(key) = &self.key else { return Ok(()) };
+        put(socket, remote.into(), key, None, true).map_err(|error| in_words(key, &error))
     }
 
     /// Protects an accepted socket.
@@ -51,20 +51,24 @@ impl Guard {
             bind_interface(socket, interface)?;
         }
         self.set_min_ttl(socket, remote)?;
-        self.sign(socket, remote)?;
+        self.sign(socket, remote, None)?;
         if self.key.is_some() || self.hops.is_some() {
             return no_more_than_an_open(socket);
         }
         Ok(())
     }
 
-    /// Signs with the key from now on, also on a connection that is in use.
-    pub(crate) fn sign(&self, socket: &impl AsFd, remote: IpAddr) -> io::Result<()> {
-        match &self.key {
-            Some(key) => option::set_md5_key(socket, IpNet::from(remote), key.octets())
-                .map_err(|error| io::Error::new(error.kind(), key_refused(&error, None))),
-            None => Ok(()),
-        }
+    /// Signs with the key from now on on a connection that is in use, in place of the `former` one.
+    ///
+    /// # Errors
+    /// In words; the connection must not be used any more.
+    pub(crate) fn sign(&self, socket: &impl AsFd, remote: IpAddr, former: Option<&Key>) -> io::Result<()> {
+        let Some(key) = &self.key else { return Ok(()) };
+        let result = match key {
+            Key::Md5(_) => put(socket, remote.into(), key, None, false),
+            Key::Ao(chain) => roll_over(socket, remote, chain, former.map_or(&[], Key::chain)),
+        };
+        result.map_err(|error| in_words(key, &error))
     }
 
     fn set_min_ttl(&self, socket: &impl AsFd, remote: IpAddr) -> io::Result<()> {
@@ -75,6 +79,37 @@ impl Guard {
             None => Ok(()),
         }
     }
+}
+
+fn in_words(key: &Key, error: &io::Error) -> io::Error {
+    io::Error::new(error.kind(), key_refused(key, error, None))
+}
+
+/// Brings a connection from one chain of master keys to another. One that was accepted has those of the listening socket: a
+/// connection that came without any cannot be given them, and the system says so.
+fn roll_over(
+    socket: &impl AsFd,
+    remote: IpAddr,
+    chain: &[MasterKey],
+    former: &[MasterKey],
+) -> io::Result<()> {
+    let Some(first) = chain.first() else { return Err(io::ErrorKind::InvalidInput.into()) };
+    let reused = |new: &MasterKey| former.iter().any(|old| old.ids() == new.ids() && old != new);
+    if chain.iter().any(reused) {
+        // RFC 5925 §3.1: the ids of a key that is in use name no other one.
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, "a key in use was given another secret"));
+    }
+    for key in chain {
+        match option::add_ao_key(socket, remote.into(), key, false) {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+            result => result?,
+        }
+    }
+    option::ask_for_ao_key(socket, first.ids())?;
+    for old in former.iter().filter(|old| !chain.contains(old)) {
+        option::delete_ao_key(socket, remote.into(), old.ids(), Some(first.ids()))?;
+    }
+    Ok(())
 }
 
 /// What lies in an accepted socket arrived before this socket was protected. A peer that sent it in good faith has sent its

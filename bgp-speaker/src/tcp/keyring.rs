@@ -1,16 +1,16 @@
-//! The TCP-MD5 keys of the listening sockets.
+//! The TCP-MD5 and TCP-AO keys of the listening sockets.
 //!
 //! The kernel finds the key of a connection by the longest matching prefix, and has room for some hundreds of them on a
 //! socket. A peer that a range with the same password covers therefore takes no key of its own.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::fmt;
 use std::io;
 use std::os::fd::AsFd;
 
 use ipnet::IpNet;
 
-use super::{Password, option};
+use super::{Key, MasterKey, option};
 
 /// Where the kernel bounds the memory for options of one socket.
 const OPTMEM_MAX: &str = "/proc/sys/net/core/optmem_max";
@@ -29,29 +29,89 @@ impl fmt::Display for KeyError {
     }
 }
 
-/// What the system said about a key, in words. `keys` are already on the socket.
-pub(super) fn key_refused(error: &io::Error, keys: Option<usize>) -> String {
+/// What the system said about a key, in words. So many `keys` are already on the socket.
+pub(super) fn key_refused(key: &Key, error: &io::Error, keys: Option<usize>) -> String {
+    let name = key.name();
     #[cfg(target_os = "linux")]
-    match error.raw_os_error() {
-        Some(libc::ENOMEM) => return no_room(keys),
-        Some(libc::ENOPROTOOPT) => {
+    match (error.raw_os_error(), key) {
+        (Some(libc::ENOMEM), _) => return no_room(name, keys),
+        (Some(libc::ENOPROTOOPT), Key::Md5(_)) => {
             return "this kernel has no TCP-MD5 (CONFIG_TCP_MD5SIG): sessions with a password stay down"
+                .into();
+        }
+        (Some(libc::ENOPROTOOPT), Key::Ao(_)) => {
+            return "this kernel has no TCP-AO (it needs Linux 6.7 with CONFIG_TCP_AO): sessions with TCP-AO keys stay down"
+                .into();
+        }
+        (Some(libc::ENOENT | libc::ENOPKG), Key::Ao(_)) => {
+            return "this kernel does not have the algorithm of a TCP-AO key: use another, or load its module".into();
+        }
+        (Some(libc::EKEYREJECTED), _) => {
+            return format!(
+                "the system refuses the {name} key: a range around the peer has keys of the other kind (TCP-MD5, TCP-AO)"
+            );
+        }
+        (Some(libc::EEXIST), Key::Ao(_)) => {
+            return "the system refuses the TCP-AO key: a range around the peer has one of the same ids"
                 .into();
         }
         _ => {}
     }
     match error.kind() {
-        io::ErrorKind::Unsupported => "sessions with a password need Linux".into(),
-        _ => format!("the system refuses the TCP-MD5 key: {error}"),
+        io::ErrorKind::Unsupported => format!("sessions with {name} need Linux"),
+        _ => format!("the system refuses the {name} key: {error}"),
+    }
+}
+
+/// Puts a key on a socket that listens or is about to connect, in place of the `former` one for the same peers. Of a chain,
+/// what is new comes before what is old goes: the socket is not open in between.
+pub(super) fn put(
+    socket: &impl AsFd,
+    peers: IpNet,
+    key: &Key,
+    former: Option<&Key>,
+    connects: bool,
+) -> io::Result<()> {
+    let chain = match key {
+        Key::Md5(password) => return option::set_md5_key(socket, peers, password.octets()),
+        Key::Ao(chain) => chain,
+    };
+    let old = former.map_or(&[][..], Key::chain);
+    let clashes = |key: &&MasterKey| chain.iter().any(|new| new.ids() == key.ids() && new != *key);
+    for key in old.iter().filter(clashes) {
+        option::delete_ao_key(socket, peers, key.ids(), None)?;
+    }
+    for (n, key) in chain.iter().enumerate().filter(|(_, key)| !old.contains(key)) {
+        option::add_ao_key(socket, peers, key, connects && n == 0)?;
+    }
+    let gone = |key: &&MasterKey| !chain.iter().any(|new| new.ids() == key.ids());
+    for key in old.iter().filter(gone) {
+        option::delete_ao_key(socket, peers, key.ids(), None)?;
+    }
+    Ok(())
+}
+
+/// Takes a key off a listening socket.
+fn take_off(socket: &impl AsFd, peers: IpNet, key: &Key) {
+    // One that is not there is gone already.
+    match key {
+        Key::Md5(_) => {
+            let _ = option::set_md5_key(socket, peers, &[]);
+        }
+        Key::Ao(chain) => {
+            for key in chain.iter() {
+                let _ = option::delete_ao_key(socket, peers, key.ids(), None);
+            }
+        }
     }
 }
 
 #[cfg(target_os = "linux")]
-fn no_room(keys: Option<usize>) -> String {
+fn no_room(name: &str, keys: Option<usize>) -> String {
     let limit = std::fs::read_to_string(OPTMEM_MAX).unwrap_or_else(|_| "unknown".into());
     let keys = keys.map_or_else(String::new, |keys| format!(" beside the {keys} that it has"));
     format!(
-        "the listening socket has no room for another TCP-MD5 key{keys}: raise the sysctl net.core.optmem_max (it is {}), \
+        "the listening socket has no room for another {name} key{keys}: raise the sysctl net.core.optmem_max (it is {}), \
          or give peers of one prefix one password in a listen range",
         limit.trim()
     )
@@ -60,18 +120,13 @@ fn no_room(keys: Option<usize>) -> String {
 /// The keys that are wanted on a set of listening sockets, and those that are there.
 #[derive(Debug, Default)]
 pub(super) struct Keyring {
-    wanted: BTreeMap<IpNet, Password>,
-    installed: BTreeSet<IpNet>,
+    wanted: BTreeMap<IpNet, Key>,
+    installed: BTreeMap<IpNet, Key>,
 }
 
 impl Keyring {
     /// Wants this key for these peers, in place of another that they may have.
-    pub(super) fn set(
-        &mut self,
-        sockets: &[impl AsFd],
-        peers: IpNet,
-        key: &Password,
-    ) -> Result<(), KeyError> {
+    pub(super) fn set(&mut self, sockets: &[impl AsFd], peers: IpNet, key: &Key) -> Result<(), KeyError> {
         self.wanted.insert(peers, key.clone());
         let result = self.settle(sockets, peers);
         // Those that the range covered with its former key, and those that it covers now.
@@ -99,13 +154,13 @@ impl Keyring {
 
     /// Whether the sockets let in from there only who has the key that is wanted.
     pub(super) fn guards(&self, peers: IpNet) -> bool {
-        self.wanted.contains_key(&peers) && (self.installed.contains(&peers) || self.is_covered(peers))
+        self.wanted.contains_key(&peers) && (self.installed.contains_key(&peers) || self.is_covered(peers))
     }
 
     /// The prefixes whose keys take room in the kernel.
     #[cfg(test)]
     pub(super) fn installed(&self) -> impl Iterator<Item = &IpNet> {
-        self.installed.iter()
+        self.installed.keys()
     }
 
     fn settle(&mut self, sockets: &[impl AsFd], peers: IpNet) -> Result<(), KeyError> {
@@ -114,23 +169,29 @@ impl Keyring {
             self.uninstall(sockets, peers);
             return Ok(());
         }
+        let former = self.installed.get(&peers).cloned();
+        if former.as_ref().is_some_and(|former| former.name() != key.name()) {
+            self.uninstall(sockets, peers);
+        }
         for socket in sockets {
-            if let Err(error) = option::set_md5_key(socket, peers, key.octets()) {
-                let words = key_refused(&error, Some(self.installed.len()));
+            if let Err(error) = put(socket, peers, &key, former.as_ref(), false) {
+                let words = key_refused(&key, &error, Some(self.installed.len()));
                 // Not on some of the sockets, for then it would not be counted as there.
+                for socket in sockets {
+                    take_off(socket, peers, &key);
+                }
                 self.uninstall(sockets, peers);
                 return Err(KeyError { full: error.kind() == io::ErrorKind::OutOfMemory, words });
             }
         }
-        self.installed.insert(peers);
+        self.installed.insert(peers, key);
         Ok(())
     }
 
     fn uninstall(&mut self, sockets: &[impl AsFd], peers: IpNet) {
-        self.installed.remove(&peers);
+        let Some(key) = self.installed.remove(&peers) else { return };
         for socket in sockets {
-            // One that is not there is gone already.
-            let _ = option::set_md5_key(socket, peers, &[]);
+            take_off(socket, peers, &key);
         }
     }
 
@@ -138,7 +199,7 @@ impl Keyring {
     fn is_covered(&self, peers: IpNet) -> bool {
         let wider = |length: u8| IpNet::new(peers.addr(), length).ok().map(|net| net.trunc());
         let covering =
-            (0..peers.prefix_len()).rev().filter_map(wider).find(|net| self.installed.contains(net));
+            (0..peers.prefix_len()).rev().filter_map(wider).find(|net| self.installed.contains_key(net));
         covering.is_some_and(|net| self.wanted.get(&net) == self.wanted.get(&peers))
     }
 

@@ -9,7 +9,7 @@ use tokio::net::TcpListener;
 
 use super::guard::min_ttl;
 use super::keyring::{KeyError, Keyring};
-use super::{Password, option};
+use super::{Key, option};
 
 /// The listening sockets of one speaker.
 #[derive(Debug, Default)]
@@ -47,7 +47,7 @@ impl Listeners {
     ///
     /// # Errors
     /// In words; [`Listeners::guards`] says no then.
-    pub(crate) fn set_key(&mut self, peers: IpNet, key: &Password) -> Result<(), KeyError> {
+    pub(crate) fn set_key(&mut self, peers: IpNet, key: &Key) -> Result<(), KeyError> {
         let family = self.family(peers.addr());
         family.keys.set(&family.sockets, peers, key)
     }
@@ -117,6 +117,7 @@ impl Family {
 #[allow(clippy::unwrap_used, reason = "a test may fail by panic, and so may what serves tests")]
 mod tests {
     use super::*;
+    use crate::tcp::Password;
 
     async fn listeners() -> Listeners {
         let mut sockets = Vec::new();
@@ -130,8 +131,8 @@ mod tests {
         text.parse().unwrap()
     }
 
-    fn key(text: &str) -> Password {
-        Password::new(text).unwrap()
+    fn key(text: &str) -> Key {
+        Key::Md5(Password::new(text).unwrap())
     }
 
     /// The keys of IPv4 that take room in the kernel.

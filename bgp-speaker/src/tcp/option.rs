@@ -9,6 +9,7 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 use ipnet::IpNet;
 use rustix::net::RecvFlags;
 
+use super::MasterKey;
 use super::password::{MAX_PASSWORD_LEN, wipe};
 
 /// `TCP_MD5SIG_FLAG_PREFIX`: the key is for a prefix.
@@ -29,10 +30,72 @@ struct Md5Signature {
 
 const _: () = assert!(size_of::<Md5Signature>() == 216);
 
+/// `TCP_AO_ADD_KEY`, `TCP_AO_DEL_KEY` and `TCP_AO_INFO` of linux/tcp.h, since Linux 6.7; libc does not have them.
+const TCP_AO_ADD_KEY: c_int = 38;
+const TCP_AO_DEL_KEY: c_int = 39;
+const TCP_AO_INFO: c_int = 40;
+/// The first bit fields of the structures below, `set_current` and `set_rnext`, and `del_async` of the second.
+const SET_CURRENT: u32 = bit_field(0);
+const SET_RNEXT: u32 = bit_field(1);
+const DEL_ASYNC: u32 = bit_field(2);
+
+/// The n-th bit field of one bit in a word: C compilers begin at the low end on little-endian machines, at the high end on
+/// others.
+const fn bit_field(n: u32) -> u32 {
+    if cfg!(target_endian = "little") { 1 << n } else { 1 << (31 - n) }
+}
+
+/// `struct tcp_ao_add`: plain integers, no padding.
+#[repr(C, align(8))]
+struct AoAdd {
+    address: [u8; SOCKADDR_STORAGE],
+    algorithm: [u8; 64],
+    interface: i32,
+    flags: u32,
+    reserved: u16,
+    prefix_length: u8,
+    send_id: u8,
+    recv_id: u8,
+    mac_length: u8,
+    key_flags: u8,
+    key_length: u8,
+    key: [u8; MAX_PASSWORD_LEN],
+}
+
+/// `struct tcp_ao_del`: plain integers, no padding.
+#[repr(C, align(8))]
+struct AoDelete {
+    address: [u8; SOCKADDR_STORAGE],
+    interface: i32,
+    flags: u32,
+    reserved: u16,
+    prefix_length: u8,
+    send_id: u8,
+    recv_id: u8,
+    current_key: u8,
+    rnext: u8,
+    key_flags: u8,
+}
+
+/// `struct tcp_ao_info_opt`: plain integers, no padding.
+#[repr(C, align(8))]
+struct AoInfo {
+    flags: u32,
+    reserved: u16,
+    current_key: u8,
+    rnext: u8,
+    counters: [u64; 5],
+}
+
+const _: () = assert!(size_of::<AoAdd>() == 288 && size_of::<AoDelete>() == 144 && size_of::<AoInfo>() == 48);
+
 /// The types that the options below take: integers without padding, so that every octet of them is initialised.
 trait OptionValue {}
 impl OptionValue for c_int {}
 impl OptionValue for Md5Signature {}
+impl OptionValue for AoAdd {}
+impl OptionValue for AoDelete {}
+impl OptionValue for AoInfo {}
 
 fn set<T: OptionValue>(socket: BorrowedFd<'_>, level: c_int, name: c_int, value: &T) -> io::Result<()> {
     let length = libc::socklen_t::try_from(size_of::<T>()).expect("option values are a few hundred octets");
@@ -68,6 +131,64 @@ pub(super) fn set_md5_key(socket: impl AsFd, peers: IpNet, key: &[u8]) -> io::Re
     result
 }
 
+/// Takes, and may sign, segments of `peers` with this master key (RFC 5925); with `first`, which a listening socket does not
+/// know, it is the one that is signed with and that the peer is asked to sign with.
+pub(super) fn add_ao_key(socket: impl AsFd, peers: IpNet, key: &MasterKey, first: bool) -> io::Result<()> {
+    let too_long = || io::Error::from(io::ErrorKind::InvalidInput);
+    let secret = key.secret.octets();
+    let mut value = AoAdd {
+        address: socket_address(peers.addr()),
+        algorithm: [0; 64],
+        interface: 0,
+        flags: if first { SET_CURRENT | SET_RNEXT } else { 0 },
+        reserved: 0,
+        prefix_length: peers.prefix_len(),
+        send_id: key.send_id,
+        recv_id: key.recv_id,
+        // The kernel's choice: the 96 bits of RFC 5926.
+        mac_length: 0,
+        key_flags: 0,
+        key_length: u8::try_from(secret.len()).map_err(|_| too_long())?,
+        key: [0; MAX_PASSWORD_LEN],
+    };
+    let name = key.algorithm.kernel_name().as_bytes();
+    value.algorithm[..name.len()].copy_from_slice(name);
+    value.key.get_mut(..secret.len()).ok_or_else(too_long)?.copy_from_slice(secret);
+    let result = set(socket.as_fd(), libc::IPPROTO_TCP, TCP_AO_ADD_KEY, &value);
+    wipe(&mut value.key);
+    result
+}
+
+/// Forgets a master key, given by its send and receive ids. On a connection, `next` is the one to use from then on; a
+/// listening socket has none.
+pub(super) fn delete_ao_key(
+    socket: impl AsFd,
+    peers: IpNet,
+    (send_id, recv_id): (u8, u8),
+    next: Option<(u8, u8)>,
+) -> io::Result<()> {
+    let (current_key, rnext) = next.unwrap_or_default();
+    let value = AoDelete {
+        address: socket_address(peers.addr()),
+        interface: 0,
+        flags: if next.is_some() { SET_CURRENT | SET_RNEXT } else { DEL_ASYNC },
+        reserved: 0,
+        prefix_length: peers.prefix_len(),
+        send_id,
+        recv_id,
+        current_key,
+        rnext,
+        key_flags: 0,
+    };
+    set(socket.as_fd(), libc::IPPROTO_TCP, TCP_AO_DEL_KEY, &value)
+}
+
+/// Asks the peer of a connection to sign with this master key from now on (RNextKeyID, RFC 5925 §5.3); we do as the peer asks.
+pub(super) fn ask_for_ao_key(socket: impl AsFd, (_, recv_id): (u8, u8)) -> io::Result<()> {
+    let value = AoInfo { flags: SET_RNEXT, reserved: 0, current_key: 0, rnext: recv_id, counters: [0; 5] };
+    set(socket.as_fd(), libc::IPPROTO_TCP, TCP_AO_INFO, &value)
+}
+
 /// Drops received packets whose TTL or hop limit is below `least` (RFC 5082 §3); 0 ends it.
 pub(super) fn set_min_ttl(socket: impl AsFd, ipv4: bool, least: u8) -> io::Result<()> {
     let (level, option) = match ipv4 {
@@ -98,7 +219,55 @@ fn socket_address(address: IpAddr) -> [u8; SOCKADDR_STORAGE] {
 
 #[cfg(test)]
 mod tests {
+    use std::mem::offset_of;
+
     use super::*;
+
+    /// The offsets of linux/tcp.h, counted by hand from its declarations.
+    #[test]
+    fn structures_are_laid_out_as_the_kernel_reads_them() {
+        let add = [
+            offset_of!(AoAdd, algorithm),
+            offset_of!(AoAdd, interface),
+            offset_of!(AoAdd, flags),
+            offset_of!(AoAdd, reserved),
+            offset_of!(AoAdd, prefix_length),
+            offset_of!(AoAdd, send_id),
+            offset_of!(AoAdd, recv_id),
+            offset_of!(AoAdd, mac_length),
+            offset_of!(AoAdd, key_flags),
+            offset_of!(AoAdd, key_length),
+            offset_of!(AoAdd, key),
+        ];
+        assert_eq!(add, [128, 192, 196, 200, 202, 203, 204, 205, 206, 207, 208]);
+        let delete = [
+            offset_of!(AoDelete, interface),
+            offset_of!(AoDelete, flags),
+            offset_of!(AoDelete, reserved),
+            offset_of!(AoDelete, prefix_length),
+            offset_of!(AoDelete, send_id),
+            offset_of!(AoDelete, recv_id),
+            offset_of!(AoDelete, current_key),
+            offset_of!(AoDelete, rnext),
+            offset_of!(AoDelete, key_flags),
+        ];
+        assert_eq!(delete, [128, 132, 136, 138, 139, 140, 141, 142, 143]);
+        let info = [
+            offset_of!(AoInfo, reserved),
+            offset_of!(AoInfo, current_key),
+            offset_of!(AoInfo, rnext),
+            offset_of!(AoInfo, counters),
+        ];
+        assert_eq!(info, [4, 6, 7, 8]);
+        let md5 = [
+            offset_of!(Md5Signature, flags),
+            offset_of!(Md5Signature, prefix_length),
+            offset_of!(Md5Signature, key_length),
+            offset_of!(Md5Signature, interface),
+            offset_of!(Md5Signature, key),
+        ];
+        assert_eq!(md5, [128, 129, 130, 132, 136]);
+    }
 
     #[test]
     fn addresses_are_laid_out_as_the_kernel_reads_them() {

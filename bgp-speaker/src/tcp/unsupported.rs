@@ -4,7 +4,21 @@ use std::io;
 
 use ipnet::IpNet;
 
+use super::MasterKey;
+
 pub(super) fn set_md5_key<S>(_: S, _: IpNet, _: &[u8]) -> io::Result<()> {
+    Err(io::ErrorKind::Unsupported.into())
+}
+
+pub(super) fn add_ao_key<S>(_: S, _: IpNet, _: &MasterKey, _: bool) -> io::Result<()> {
+    Err(io::ErrorKind::Unsupported.into())
+}
+
+pub(super) fn delete_ao_key<S>(_: S, _: IpNet, _: (u8, u8), _: Option<(u8, u8)>) -> io::Result<()> {
+    Err(io::ErrorKind::Unsupported.into())
+}
+
+pub(super) fn ask_for_ao_key<S>(_: S, _: (u8, u8)) -> io::Result<()> {
     Err(io::ErrorKind::Unsupported.into())
 }
 

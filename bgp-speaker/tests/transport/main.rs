@@ -15,6 +15,8 @@ mod interfaces;
 #[cfg(target_os = "linux")]
 mod lab;
 #[cfg(target_os = "linux")]
+mod master_keys;
+#[cfg(target_os = "linux")]
 mod passwords;
 #[cfg(target_os = "linux")]
 mod vanishing;
@@ -26,7 +28,7 @@ fn trials() -> Vec<Trial> {
     use libtest_mimic::{Completion, Failed};
 
     let obstacle = lab::obstacle();
-    let all = [passwords::ALL, hops::ALL, interfaces::ALL, vanishing::ALL].concat();
+    let all = [passwords::ALL, hops::ALL, interfaces::ALL, master_keys::ALL, vanishing::ALL].concat();
     let stories = all.into_iter().map(|(name, story)| (name, story, None));
     let daemons = daemons::ALL.iter().map(|(name, story, daemon)| (*name, *story, Some(*daemon)));
     let trial = |(name, story, daemon): (&str, fn(), Option<&str>)| {

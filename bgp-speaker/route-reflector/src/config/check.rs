@@ -219,6 +219,40 @@ fn one_password(password: Option<&Spanned<SessionPassword>>, file: Option<&Spann
     }
 }
 
+/// A session is signed in one way, and its keys are told apart by their ids.
+fn ao_keys(keys: SessionKeys<'_>) -> Outcome {
+    let Some(chain) = keys.tcp_ao else { return Ok(()) };
+    let password = keys.password.map(Spanned::span).or_else(|| keys.password_file.map(Spanned::span));
+    if let Some(password) = password {
+        return Err(Diagnostic::new(chain.span(), "a session has a password or TCP-AO keys, not both")
+            .related(password, "the password")
+            .mend("remove one of the two lines"));
+    }
+    if chain.get_ref().is_empty() {
+        return Err(Diagnostic::new(chain.span(), "tcp-ao without a key")
+            .mend("write a key such as { send-id = 1, password-file = \"/etc/bgp.key\" }, or remove the line"));
+    }
+    let (mut send_ids, mut recv_ids) = (Once::default(), Once::default());
+    for key in chain.get_ref() {
+        one_password(key.password.as_ref(), key.password_file.as_ref())?;
+        let send = key.send_id.span();
+        if key.password.is_none() && key.password_file.is_none() {
+            return Err(Diagnostic::new(send, "a TCP-AO key without a secret")
+                .mend("add password-file with the path of a file, or password, to the key"));
+        }
+        let recv = key.recv_id.as_ref().unwrap_or(&key.send_id);
+        let ids = [(&mut send_ids, &key.send_id, "send"), (&mut recv_ids, recv, "receive")];
+        for (known, id, direction) in ids {
+            known.add(*id.get_ref(), id.span(), |first| {
+                Diagnostic::new(id.span(), format!("two TCP-AO keys have the {direction} id {}", id.get_ref()))
+                    .related(first, "the first one")
+                    .mend("give each key its own ids (RFC 5925 §3.1)")
+            })?;
+        }
+    }
+    Ok(())
+}
+
 fn one_ttl(keys: SessionKeys<'_>) -> Outcome {
     match (keys.ttl, keys.ttl_security) {
         (Some(_), Some(hops)) => Err(Diagnostic::new(
@@ -266,6 +300,7 @@ fn session(config: &Config, keys: SessionKeys<'_>, peer: IpAddr) -> Outcome {
     client_is_internal(config, keys)?;
     keepalive(config, keys)?;
     one_password(keys.password, keys.password_file)?;
+    ao_keys(keys)?;
     one_ttl(keys)?;
     restart(keys)
 }

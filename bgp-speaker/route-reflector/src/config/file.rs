@@ -151,6 +151,8 @@ macro_rules! peer_table {
             pub(crate) password: Option<Spanned<SessionPassword>>,
             /// A file with the password.
             pub(crate) password_file: Option<Spanned<PathBuf>>,
+            /// Keys of the session (TCP-AO, RFC 5925), the one to use first.
+            pub(crate) tcp_ao: Option<Spanned<Vec<AoKey>>>,
             /// The interface that the peer is behind.
             pub(crate) interface: Option<Spanned<Interface>>,
             /// How often our own AS may stand in a received AS_PATH.
@@ -185,6 +187,7 @@ macro_rules! peer_table {
                     ttl_security: self.ttl_security.as_ref(),
                     password: self.password.as_ref(),
                     password_file: self.password_file.as_ref(),
+                    tcp_ao: self.tcp_ao.as_ref(),
                     interface: self.interface.as_ref(),
                     allow_own_as: self.allow_own_as,
                     graceful_restart: self.graceful_restart,
@@ -217,6 +220,7 @@ pub(crate) struct SessionKeys<'a> {
     pub(crate) ttl_security: Option<&'a Spanned<Hops>>,
     pub(crate) password: Option<&'a Spanned<SessionPassword>>,
     pub(crate) password_file: Option<&'a Spanned<PathBuf>>,
+    pub(crate) tcp_ao: Option<&'a Spanned<Vec<AoKey>>>,
     pub(crate) interface: Option<&'a Spanned<Interface>>,
     pub(crate) allow_own_as: Option<u8>,
     pub(crate) graceful_restart: Option<bool>,
@@ -264,6 +268,31 @@ peer_table! {
         /// How many of them at once.
         limit: Option<RangeLimit>,
     }
+}
+
+/// One key of `tcp-ao`.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub(crate) struct AoKey {
+    /// The id that we send with.
+    pub(crate) send_id: Spanned<u8>,
+    /// The id that the peer sends with; the same when missing.
+    pub(crate) recv_id: Option<Spanned<u8>>,
+    /// How it signs; HMAC-SHA-1 when missing.
+    pub(crate) algorithm: Option<AoAlgorithm>,
+    /// The secret.
+    pub(crate) password: Option<Spanned<SessionPassword>>,
+    /// A file with the secret.
+    pub(crate) password_file: Option<Spanned<PathBuf>>,
+}
+
+/// The algorithms of RFC 5926.
+#[derive(Debug, Clone, Copy, Deserialize)]
+pub(crate) enum AoAlgorithm {
+    #[serde(rename = "hmac-sha-1-96")]
+    HmacSha1,
+    #[serde(rename = "aes-128-cmac-96")]
+    CmacAes128,
 }
 
 /// `[[route]]`: a route that this speaker originates.

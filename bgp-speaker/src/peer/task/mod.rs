@@ -25,7 +25,7 @@ use tokio::net::TcpStream;
 use tokio::time::{Instant, Sleep, sleep_until};
 
 use self::receive::FaultLog;
-use self::words::{connect_failed, connection_lost, no_answer_with_password};
+use self::words::{connect_failed, connection_lost, no_answer_with_key};
 use super::cell::{PeerCell, UpCell};
 use super::connection::Connection;
 use super::lingering::Lingering;
@@ -37,7 +37,7 @@ use crate::session;
 use crate::shared::Shared;
 use crate::socket::{self, Way};
 use crate::status::NegotiatedStatus;
-use crate::tcp::{Guard, Password};
+use crate::tcp::{Guard, Key};
 
 /// Rounds of one poll. A round reads one scratch buffer at most; after a few the task lets others run.
 const ROUNDS: usize = 4;
@@ -107,8 +107,8 @@ impl PeerTask {
         }
     }
 
-    /// Begins, with the password that the peer is to have; to be called once, before the first poll.
-    pub(crate) fn start(&mut self, key: Option<Password>) {
+    /// Begins, with the key that the peer is to have; to be called once, before the first poll.
+    pub(crate) fn start(&mut self, key: Option<Key>) {
         self.way.guard.key = key;
         self.handle(Input::Start);
     }
@@ -182,8 +182,8 @@ impl PeerTask {
 
     fn ended(&self, reason: &DownReason) {
         let peer = self.cell.address;
-        let reason = match &reason.cause {
-            Cause::ConnectTimedOut if self.way.guard.key.is_some() => no_answer_with_password(reason),
+        let reason = match (&reason.cause, &self.way.guard.key) {
+            (Cause::ConnectTimedOut, Some(key)) => no_answer_with_key(reason, key),
             _ => reason.to_string(),
         };
         if self.cell.down(&reason) {
@@ -300,10 +300,11 @@ impl PeerTask {
 
     /// What is on the way meanwhile is lost as if the wire had dropped it, and TCP sends it again: the session outlives the
     /// change if the peer follows within the hold time.
-    fn rekey(&mut self, key: Password) {
-        self.way.guard.key = Some(key);
+    fn rekey(&mut self, key: Key) {
+        let former = self.way.guard.key.replace(key);
         let address = self.way.remote.ip();
-        let unsigned = |c: &Connection| Some((c.id, self.way.guard.sign(&c.stream, address).err()?));
+        let unsigned =
+            |c: &Connection| Some((c.id, self.way.guard.sign(&c.stream, address, former.as_ref()).err()?));
         let refused: Vec<_> = self.connections.iter().filter_map(unsigned).collect();
         for (id, error) in refused {
             self.lost(id, &connection_lost(&error));

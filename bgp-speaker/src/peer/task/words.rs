@@ -4,6 +4,8 @@ use std::io;
 
 use bgp_fsm::DownReason;
 
+use crate::tcp::Key;
+
 pub(super) fn connect_failed(error: &io::Error) -> String {
     match error.kind() {
         io::ErrorKind::ConnectionRefused => "Connection refused: nothing listens there".into(),
@@ -13,8 +15,12 @@ pub(super) fn connect_failed(error: &io::Error) -> String {
 }
 
 /// The kernel drops unsigned and wrongly signed segments without a word, at either end.
-pub(super) fn no_answer_with_password(reason: &DownReason) -> String {
-    format!("{reason}: unreachable, or the two ends do not have the same password (TCP-MD5)")
+pub(super) fn no_answer_with_key(reason: &DownReason, key: &Key) -> String {
+    let what = match key {
+        Key::Md5(_) => "password",
+        Key::Ao(_) => "keys",
+    };
+    format!("{reason}: unreachable, or the two ends do not have the same {what} ({})", key.name())
 }
 
 pub(super) fn connection_lost(error: &io::Error) -> String {
