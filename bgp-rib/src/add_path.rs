@@ -280,6 +280,9 @@ impl<K: Key> Table<K> {
                         log.choose(path, self.eligible(shared, &self.paths[path]).is_ok());
                     }
                 }
+                Some(path) if self.in_order(id).is_some() && log.selection.from == Pool::All => {
+                    self.choose_first(log, id, path);
+                }
                 _ => {
                     let mut picked = self.pick(shared, log.selection, id);
                     picked.sort_unstable();
@@ -290,6 +293,22 @@ impl<K: Key> Table<K> {
             }
         }
         self.path_logs = logs;
+    }
+
+    /// Where many paths stand in order and one came, changed or went: the set changes by it and by the one at its end.
+    fn choose_first(&self, log: &mut PathLog, id: u32, path: u32) {
+        let Some(order) = self.in_order(id) else { return };
+        let most = log.selection.most.map_or(order.len(), usize::from).min(order.len());
+        let (first, behind) = order.split_at(most);
+        if path != NONE && !first.contains(&path) {
+            log.choose(path, false);
+        }
+        if let Some(&next) = behind.first() {
+            log.choose(next, false);
+        }
+        for &at in first {
+            log.choose(at, true);
+        }
     }
 
     /// The paths of a prefix that a selection chooses.

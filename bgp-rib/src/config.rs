@@ -32,6 +32,8 @@ pub struct RibConfig {
     pub batch_cache: usize,
     /// Prefixes that one batch of encoded updates covers at most.
     pub batch_prefixes: usize,
+    /// A prefix with more paths than this has them indexed and kept in order.
+    pub many_paths: usize,
     /// Prefixes that one turn of background work (sweeps, next hops that changed, tombstones) looks at.
     pub turn: u32,
 }
@@ -53,6 +55,8 @@ impl RibConfig {
             // Enough that attribute sets repeat within it; few enough that encoding it is a matter of a millisecond and
             // that a member which is elsewhere soon comes to a boundary.
             batch_prefixes: 4096,
+            // Up to here a walk over the paths is cheaper than an index, and smaller.
+            many_paths: 16,
             // A millisecond or two: sessions are served in between.
             turn: 2048,
         }

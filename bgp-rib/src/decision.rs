@@ -153,9 +153,9 @@ impl Ladder {
         self.fallen.clear();
     }
 
-    /// Puts a candidate at the foot.
-    pub(crate) fn push(&mut self, candidate: Candidate) {
-        self.standing.push(candidate);
+    /// Puts candidates at the foot.
+    pub(crate) fn extend(&mut self, candidates: impl Iterator<Item = Candidate>) {
+        self.standing.extend(candidates);
     }
 
     /// Climbs until one is left; `None` when there was no candidate.
@@ -276,7 +276,7 @@ mod tests {
     /// The best, and every loser with its rung, in the order of their names.
     fn climb(candidates: &[Candidate], options: DecisionOptions) -> (Option<u32>, Vec<(u32, Rung)>) {
         let mut ladder = Ladder::default();
-        candidates.iter().for_each(|c| ladder.push(*c));
+        ladder.extend(candidates.iter().copied());
         let best = ladder.climb(options);
         ladder.fallen.sort_unstable_by_key(|&(path, _)| path);
         (best, ladder.fallen)

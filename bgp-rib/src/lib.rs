@@ -90,6 +90,7 @@ mod ids;
 mod import;
 mod limits;
 mod log;
+mod long_list;
 mod lookup;
 mod next_hop;
 mod next_hops;

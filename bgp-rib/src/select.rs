@@ -20,6 +20,15 @@ impl<K: Key> Table<K> {
             let usable = self.eligible(shared, &self.paths[first]).is_ok();
             multipath_changed |= core::mem::replace(&mut self.paths[first].multipath, usable) != usable;
             usable.then_some(first)
+        } else if self.entries[id].long {
+            let best = self.decide_long(shared, id, touched);
+            if self.multipath.is_some() {
+                let mut ladder = core::mem::take(&mut shared.ladder);
+                self.climb(shared, &mut ladder, id);
+                multipath_changed |= self.mark_multipath(id, best, ladder.equals());
+                shared.ladder = ladder;
+            }
+            best
         } else if let Some(rival) = self.sole_rival(id, touched) {
             let mut ladder = core::mem::take(&mut shared.ladder);
             let both = [Some(first), rival].into_iter().flatten().map(|at| (at, &self.paths[at]));
@@ -62,16 +71,15 @@ impl<K: Key> Table<K> {
     }
 
     fn mark_multipath(&mut self, id: u32, best: Option<u32>, equals: impl Iterator<Item = u32>) -> bool {
-        let members: Vec<u32> = best.into_iter().chain(equals).collect();
-        let mut changed = false;
-        let mut at = self.entries[id].paths;
-        while at != NONE {
-            let path = &mut self.paths[at];
-            let is = members.contains(&at);
-            changed |= core::mem::replace(&mut path.multipath, is) != is;
-            at = path.next;
+        let mut members: Vec<u32> = best.into_iter().chain(equals).collect();
+        members.sort_unstable();
+        let is_member = |at: u32| members.binary_search(&at).is_ok();
+        let others = self.paths_of(id).filter(|&(at, path)| path.multipath != is_member(at));
+        let others: Vec<u32> = others.map(|(at, _)| at).collect();
+        for &at in &others {
+            self.paths[at].multipath ^= true;
         }
-        changed
+        !others.is_empty()
     }
 
     fn put_first(&mut self, id: u32, best: Option<u32>) {
@@ -80,16 +88,7 @@ impl<K: Key> Table<K> {
             return;
         };
         self.entries[id].state = State::Best;
-        let first = self.entries[id].paths;
-        if first == best {
-            return;
-        }
-        let previous = self.paths_of(id).find(|(_, path)| path.next == best).map(|(at, _)| at);
-        if let Some(previous) = previous {
-            self.paths[previous].next = self.paths[best].next;
-            self.paths[best].next = first;
-            self.entries[id].paths = best;
-        }
+        self.move_to_front(id, best);
     }
 
     fn best_changed(&mut self, shared: &Shared, id: u32, before: Option<Seen>, after: Option<Seen>) {

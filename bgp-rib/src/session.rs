@@ -63,6 +63,10 @@ impl Rib {
         let says_end = peer.params.graceful_restart;
         let own_cluster = peer.params.cluster_id.is_some();
         self.shared.peers.put(slot, peer);
+        if is_another {
+            // What it told looks different until it goes: orders that were made by it are made anew.
+            self.begin_rescan();
+        }
         if own_cluster {
             self.gather_clusters();
         }

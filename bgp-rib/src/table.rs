@@ -4,6 +4,7 @@ use core::hash::BuildHasher;
 use core::num::NonZeroU32;
 use foldhash::fast::FixedState;
 use hashbrown::{HashMap, HashTable};
+use std::collections::BTreeMap;
 
 use bgp_wire::{Family, NextHop, PeerKind};
 
@@ -14,6 +15,7 @@ use crate::decision::{Candidate, Ladder};
 use crate::group::Groups;
 use crate::import::Ineligible;
 use crate::log::Log;
+use crate::long_list::LongList;
 use crate::next_hops::{NextHopTable, Way};
 use crate::path::{LOCAL, Path};
 use crate::peer::{PeerTable, Peers, address_rank};
@@ -77,6 +79,8 @@ pub(crate) struct Entry<K> {
     pub(crate) state: State,
     /// Some path had a MULTI_EXIT_DISC since the prefix came: preference may be no total order.
     pub(crate) med: bool,
+    /// It has so many paths that they are in a list of their own.
+    pub(crate) long: bool,
 }
 
 /// Where a prefix stands in its life.
@@ -136,6 +140,10 @@ pub(crate) struct Table<K> {
     pub(crate) hasher: FixedState,
     pub(crate) entries: Slab<Entry<K>>,
     pub(crate) paths: Slab<Path>,
+    /// Prefixes with many paths.
+    pub(crate) long: BTreeMap<u32, LongList>,
+    /// More paths than this are many.
+    pub(crate) many_paths: usize,
     /// NLRI of paths that differ from the one of the entry in what is no key.
     variants: HashMap<u32, K, FixedState>,
     /// Changes of best paths.
@@ -167,6 +175,8 @@ impl<K: Key> Table<K> {
             hasher: FixedState::with_seed(config.seed),
             entries: Slab::new(),
             paths: Slab::new(),
+            long: BTreeMap::new(),
+            many_paths: config.many_paths.max(1),
             variants: HashMap::with_hasher(FixedState::with_seed(config.seed)),
             log: Log::new(),
             multipath: (config.max_paths > 1).then(Log::new),
@@ -209,7 +219,14 @@ impl<K: Key> Table<K> {
             return id;
         }
         let key = key.clone();
-        let id = entries.insert(Entry { paths: NONE, sole: NONE, key, state: State::NoBest, med: false });
+        let id = entries.insert(Entry {
+            paths: NONE,
+            sole: NONE,
+            key,
+            state: State::NoBest,
+            med: false,
+            long: false,
+        });
         index.insert_unique(hash, id, |&id| hasher.hash_one(&entries[id].key));
         id
     }
@@ -267,16 +284,6 @@ impl<K: Key> Table<K> {
         }
     }
 
-    /// The paths of a prefix, the best first.
-    pub(crate) fn paths_of(&self, id: u32) -> impl Iterator<Item = (u32, &Path)> + '_ {
-        let first = self.entries[id].paths;
-        core::iter::successors((first != NONE).then_some(first), |&at| {
-            let next = self.paths[at].next;
-            (next != NONE).then_some(next)
-        })
-        .map(|at| (at, &self.paths[at]))
-    }
-
     /// The best path of a prefix.
     pub(crate) fn best_path(&self, id: u32) -> Option<&Path> {
         let entry = &self.entries[id];
@@ -290,10 +297,6 @@ impl<K: Key> Table<K> {
             Seen { attributes: path.attributes, peer: path.peer, owner }
         };
         self.best_path(id).map(seen)
-    }
-
-    fn find_path(&self, id: u32, peer: u32, path_id: u32) -> Option<u32> {
-        self.paths_of(id).find(|(_, path)| path.peer == peer && path.path_id == path_id).map(|(at, _)| at)
     }
 
     /// A route is told: new, again, or instead of the one with the same prefix and path identifier.
@@ -351,14 +354,7 @@ impl<K: Key> Table<K> {
             verdict: told.verdict,
             multipath: false,
         });
-        // Behind the first, which stays the best until the decision says otherwise.
-        let first = self.entries[id].paths;
-        if first == NONE {
-            self.entries[id].paths = path;
-        } else {
-            self.paths[path].next = self.paths[first].next;
-            self.paths[first].next = path;
-        }
+        self.link_to_prefix(id, path);
         if K::VARIES {
             self.put_nlri(id, path, key);
         }
@@ -403,6 +399,7 @@ impl<K: Key> Table<K> {
     /// A path gets other attributes or another verdict.
     pub(crate) fn change(&mut self, shared: &mut Shared, id: u32, path: u32, told: Told, renamed: bool) {
         let before = self.seen(id);
+        self.leave_order(shared, id, path);
         let was = &self.paths[path];
         let (old, old_verdict, was_multipath) = (was.attributes, was.verdict, was.multipath);
         shared.attributes.retain(told.attributes, 1);
@@ -435,7 +432,10 @@ impl<K: Key> Table<K> {
     pub(crate) fn remove_path(&mut self, shared: &mut Shared, path: u32) {
         let id = self.paths[path].prefix;
         let before = self.seen(id);
-        self.unlink_from_prefix(id, path);
+        self.leave_order(shared, id, path);
+        if self.unlink_from_prefix(id, path) {
+            self.entries[id].state = State::NoBest;
+        }
         let gone = &self.paths[path];
         let (slot, attributes, multipath) = (gone.peer, gone.attributes, gone.multipath);
         let (verdict, generation) = (gone.verdict, gone.generation);
@@ -496,18 +496,6 @@ impl<K: Key> Table<K> {
         }
     }
 
-    fn unlink_from_prefix(&mut self, id: u32, path: u32) {
-        let next = self.paths[path].next;
-        let previous = self.paths_of(id).find(|(_, other)| other.next == path).map(|(at, _)| at);
-        match previous {
-            Some(previous) => self.paths[previous].next = next,
-            None => {
-                self.entries[id].paths = next;
-                self.entries[id].state = State::NoBest;
-            }
-        }
-    }
-
     /// Why a path takes no part in the decision, or the cost of the way to its next hop.
     pub(crate) fn eligible(&self, shared: &Shared, path: &Path) -> Result<u32, Ineligible> {
         if let Some(reason) = Ineligible::from_verdict(path.verdict) {
@@ -546,28 +534,31 @@ impl<K: Key> Table<K> {
         paths: impl Iterator<Item = (u32, &'a Path)>,
     ) {
         ladder.clear();
-        for (at, path) in paths {
-            let Ok(interior_cost) = self.eligible(shared, path) else { continue };
-            let summary = &shared.attributes[path.attributes].summary;
-            let peer = shared.peers.get(path.peer);
-            let of_peer = || peer.map(|peer| peer.params.peer_router_id.0);
-            let router_id = summary.originator.map(NonZeroU32::get).or_else(of_peer);
-            ladder.push(Candidate {
-                path: at,
-                local: path.peer == LOCAL,
-                local_pref: summary.local_pref,
-                as_path_length: u32::from(summary.as_path_length),
-                origin: summary.origin,
-                med: summary.med,
-                neighbour_as: summary.neighbour_as,
-                external: peer.is_some_and(|peer| peer.params.kind == PeerKind::External),
-                interior_cost,
-                router_id: router_id.unwrap_or(0),
-                cluster_list_length: u32::from(summary.cluster_list_length),
-                peer_address: peer.map_or(0, |peer| address_rank(peer.params.peer_address)),
-                path_id: path.path_id,
-            });
-        }
+        ladder.extend(paths.filter_map(|(at, path)| self.candidate(shared, at, path)));
+    }
+
+    /// A path as the ladder sees it, if it is eligible.
+    pub(crate) fn candidate(&self, shared: &Shared, at: u32, path: &Path) -> Option<Candidate> {
+        let interior_cost = self.eligible(shared, path).ok()?;
+        let summary = &shared.attributes[path.attributes].summary;
+        let peer = shared.peers.get(path.peer);
+        let of_peer = || peer.map(|peer| peer.params.peer_router_id.0);
+        let router_id = summary.originator.map(NonZeroU32::get).or_else(of_peer);
+        Some(Candidate {
+            path: at,
+            local: path.peer == LOCAL,
+            local_pref: summary.local_pref,
+            as_path_length: u32::from(summary.as_path_length),
+            origin: summary.origin,
+            med: summary.med,
+            neighbour_as: summary.neighbour_as,
+            external: peer.is_some_and(|peer| peer.params.kind == PeerKind::External),
+            interior_cost,
+            router_id: router_id.unwrap_or(0),
+            cluster_list_length: u32::from(summary.cluster_list_length),
+            peer_address: peer.map_or(0, |peer| address_rank(peer.params.peer_address)),
+            path_id: path.path_id,
+        })
     }
 }
 

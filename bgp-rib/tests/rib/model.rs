@@ -192,12 +192,12 @@ struct World {
 }
 
 impl World {
-    fn new(max_paths: usize) -> Self {
+    fn new(max_paths: usize, many_paths: usize) -> Self {
         let mut config = RibConfig::new(LOCAL_AS, router_id(254));
         config.max_paths = max_paths;
         // Small enough that batches are thrown away and made again.
         config.batch_cache = 2048;
-        (config.batch_prefixes, config.turn) = (2, 2);
+        (config.batch_prefixes, config.turn, config.many_paths) = (2, 2, many_paths);
         let mut lab = Lab::with(config);
         let reader = lab.rib.open_reader();
         Self {
@@ -625,8 +625,8 @@ impl World {
     }
 }
 
-fn run(steps: Vec<Step>, max_paths: usize) {
-    let mut world = World::new(max_paths);
+fn run(steps: Vec<Step>, max_paths: usize, many_paths: usize) {
+    let mut world = World::new(max_paths, many_paths);
     for step in steps {
         let settles = matches!(step, Step::Settle | Step::Drain { .. });
         world.take(step);
@@ -661,11 +661,21 @@ proptest! {
 
     #[test]
     fn every_view_replayed_from_its_bytes_is_what_the_rules_say(steps in prop::collection::vec(step(), 1..120)) {
-        run(steps, 1);
+        run(steps, 1, 16);
     }
 
     #[test]
     fn multipath_followers_do_not_disturb_the_peers(steps in prop::collection::vec(step(), 1..80)) {
-        run(steps, 3);
+        run(steps, 3, 16);
+    }
+
+    #[test]
+    fn prefixes_with_many_paths_are_decided_like_those_with_few(steps in prop::collection::vec(step(), 1..120)) {
+        run(steps, 1, 2);
+    }
+
+    #[test]
+    fn multipath_sets_of_prefixes_with_many_paths(steps in prop::collection::vec(step(), 1..80)) {
+        run(steps, 3, 2);
     }
 }
