@@ -5,7 +5,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use benches::alloc::{self, Counting};
 use benches::corpus::Numbers;
 use benches::meter::cpu_ns;
-use bgp_rib::{Event, Input, PeerId, PeerParams, PeerRole, Policy, Rib, RibConfig};
+use bgp_rib::{Event, Input, PeerId, PeerParams, PeerRole, Policy, Retain, Rib, RibConfig};
 use bgp_wire::{
     AsPath, Asn, Codec, Community, Family, FamilySet, NextHop, PathAttributes, PathId, PeerKind, RouterId,
     announce,
@@ -23,6 +23,9 @@ const BUDGET: usize = 256 * 1024;
 
 #[allow(clippy::print_stdout, reason = "the table is what it is for")]
 fn main() {
+    if std::env::args().any(|argument| argument == "many-paths") {
+        return many_paths();
+    }
     println!(
         "{:<28} {:>12} {:>12} {:>14} {:>12} {:>14}",
         "prefixes x paths", "in, ns/path", "out, ns/route", "peer 2, ns/rt", "bytes/prefix", "allocs/path in"
@@ -39,6 +42,59 @@ fn main() {
             r.allocations
         );
     }
+    many_paths();
+}
+
+/// What a path costs that is one of many of its prefix: as it comes, changes and goes, with and without MULTI_EXIT_DISC.
+#[allow(clippy::print_stdout, reason = "the table is what it is for")]
+fn many_paths() {
+    println!("\n{:<28} {:>12} {:>12} {:>12}", "clients x prefixes", "come, ns", "change, ns", "go, ns");
+    for med in [false, true] {
+        for clients in [1, 4, 16, 64, 256, 1024, 4096] {
+            let [come, change, go] = crowd(clients, 100, med);
+            let name = format!("{clients} x 100{}", if med { ", MED" } else { "" });
+            println!("{name:<28} {come:>12.0} {change:>12.0} {go:>12.0}");
+        }
+    }
+}
+
+/// All clients tell the same prefixes, tell them otherwise, and leave one after the other, the best first.
+fn crowd(clients: usize, prefixes: u32, med: bool) -> [f64; 3] {
+    let codec = codec();
+    let mut rib = Rib::new(RibConfig::new(AS, RouterId(1)));
+    (0..clients).for_each(|n| up(&mut rib, n));
+    let total = (clients as f64) * f64::from(prefixes);
+    let tell = |rib: &mut Rib, length: u32| {
+        let mut numbers = Numbers::new(7);
+        let start = cpu_ns();
+        for n in 0..clients {
+            let mut out = BytesMut::new();
+            let mut block = Vec::new();
+            let attributes = PathAttributes {
+                as_path: AsPath::sequence((0..length).map(|at| Asn(64_512 + at + numbers.below(8) as u32))),
+                med: med.then(|| numbers.below(4) as u32),
+                local_pref: Some(100),
+                ..PathAttributes::default()
+            };
+            attributes.encode_block(&mut block).expect("nothing in it is refused");
+            let next_hop = NextHop::V4(Ipv4Addr::from(0x0a00_0064 + n as u32));
+            let nlri = (0..prefixes).map(|at| (PathId(0), slash24(at)));
+            announce(&mut out, &codec, Family::IPV4_UNICAST, &next_hop, &block, nlri);
+            let view = codec.decode_update(&out).expect("the feed is our own");
+            rib.handle(NOW, Input::Update(peer(n), &view));
+        }
+        settle(rib);
+        (cpu_ns() - start) / total
+    };
+    let (come, change) = (tell(&mut rib, 2), tell(&mut rib, 3));
+    let start = cpu_ns();
+    for n in 0..clients {
+        rib.handle(NOW, Input::PeerDown(peer(n), Retain::Nothing));
+        settle(&mut rib);
+    }
+    let go = (cpu_ns() - start) / total;
+    assert_eq!(rib.table_counters(Family::IPV4_UNICAST).paths, 0, "everybody left");
+    [come, change, go]
 }
 
 struct Figures {
