@@ -4,8 +4,8 @@
 mod support;
 
 mod add_path;
-mod families;
 mod changes;
+mod families;
 mod groups;
 mod limits;
 mod model;
