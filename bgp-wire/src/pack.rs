@@ -3,7 +3,7 @@ use bytes::{BufMut, BytesMut};
 
 use crate::attributes::{AsPathView, AttributeCode, RawAttributes, mp, next_hop};
 use crate::message::patch_len;
-use crate::nlri::WriteNlri;
+use crate::nlri::{MAX_PREFIX, WriteNlri};
 use crate::{Afi, Codec, Family, HEADER_LEN, MessageType, NextHop, PathId, PeerKind, Safi};
 
 /// What became of the routes given to [`announce`] or [`withdraw`].
@@ -36,9 +36,15 @@ pub fn announce<P: WriteNlri>(
         NextHop::V4(_) if family == Family::IPV4_UNICAST => Form::Classic,
         _ => Form::MpReach,
     };
-    let lawful =
-        next_hop.is_sendable() && next_hop_fits(codec, family, next_hop) && path_fits(codec, attributes);
-    let message = Draft { codec, family, form, next_hop: Some(next_hop), attributes };
+    let next_hop_fits = match next_hop {
+        NextHop::V4(a) if form == Form::Classic => NextHop::host4(*a).is_ok(),
+        _ => next_hop.is_sendable() && next_hop_fits(codec, family, next_hop),
+    };
+    let behind_path = behind_path(codec, attributes);
+    let lawful = next_hop_fits && behind_path.is_some();
+    let behind_path = behind_path.unwrap_or(0);
+    let add_path = codec.add_path_tx.contains(family);
+    let message = Draft { codec, family, form, next_hop: Some(next_hop), attributes, behind_path, add_path };
     message.fill(out, nlri, lawful)
 }
 
@@ -50,7 +56,9 @@ pub fn withdraw<P: WriteNlri>(
     nlri: impl IntoIterator<Item = (PathId, P)>,
 ) -> Packed {
     let form = if family == Family::IPV4_UNICAST { Form::Withdrawn } else { Form::MpUnreach };
-    Draft { codec, family, form, next_hop: None, attributes: &[] }.fill(out, nlri, true)
+    let add_path = codec.add_path_tx.contains(family);
+    Draft { codec, family, form, next_hop: None, attributes: &[], behind_path: 0, add_path }
+        .fill(out, nlri, true)
 }
 
 /// Appends the End-of-RIB marker of a family (RFC 4724 §2).
@@ -67,22 +75,25 @@ pub fn end_of_rib(out: &mut BytesMut, family: Family) {
     });
 }
 
-/// Whether ORIGIN and AS_PATH are there, and no confederation segments for somebody outside (RFC 5065 §4.1).
+/// The octets up to the end of AS_PATH; `None` where it or ORIGIN is not there, or has confederation segments for somebody
+/// outside (RFC 5065 §4.1).
 #[inline]
-fn path_fits(codec: &Codec, attributes: &[u8]) -> bool {
+fn behind_path(codec: &Codec, attributes: &[u8]) -> Option<usize> {
+    let mut raw = RawAttributes::new(attributes);
     let mut origin = false;
-    for attribute in RawAttributes::new(attributes) {
+    loop {
+        let attribute = raw.next()?;
         match attribute.code {
             AttributeCode::ORIGIN => origin = true,
             AttributeCode::AS_PATH => {
                 let path = AsPathView::new(attribute.value, codec.four_octet_as);
                 let inside = codec.peer == PeerKind::Internal;
-                return origin && (inside || !path.segments().any(|s| s.kind.is_confederation()));
+                let fits = origin && (inside || !path.segments().any(|s| s.kind.is_confederation()));
+                return fits.then(|| attributes.len().wrapping_sub(raw.rest().len()));
             }
             _ => {}
         }
     }
-    false
 }
 
 /// Whether the family may have such a next hop on this session (RFC 8950).
@@ -120,6 +131,10 @@ struct Draft<'a> {
     form: Form,
     next_hop: Option<&'a NextHop>,
     attributes: &'a [u8],
+    /// The octets up to the end of AS_PATH, behind which NEXT_HOP has its place.
+    behind_path: usize,
+    /// Routes have path identifiers.
+    add_path: bool,
 }
 
 /// Places in a message under construction whose length is known only at its end.
@@ -139,56 +154,104 @@ impl Draft<'_> {
         nlri: impl IntoIterator<Item = (PathId, P)>,
         lawful: bool,
     ) -> Packed {
-        // Copies of their own, which writing to `out` cannot change: the loop asks once.
-        let family = self.family;
-        let add_path = self.codec.add_path_tx.contains(family);
-        let path_id = if add_path { 4 } else { 0 };
-        let withdraws = self.withdraws();
-        let room = self.room();
-        let mut packed = Packed::default();
-        let mut message = None;
-        let mut left = 0;
-        let mut chunk = Chunk::new();
-        for (id, prefix) in nlri {
-            let sendable =
-                if withdraws { prefix.is_of(family) } else { prefix.is_sendable(family, self.codec) };
-            if !lawful || !sendable {
-                packed.refused = packed.refused.saturating_add(1);
-                continue;
-            }
-            let octets = if withdraws { prefix.withdrawn_len(family) } else { prefix.wire_len() };
-            let len = octets.saturating_add(path_id);
-            if len > left {
-                let Some(room) = room.filter(|room| len <= *room) else {
-                    packed.too_large = packed.too_large.saturating_add(1);
-                    continue;
-                };
-                if let Some(full) = message {
-                    chunk.flush(out);
-                    self.close(out, full);
-                }
-                message = Some(self.open(out));
-                packed.messages = packed.messages.saturating_add(1);
-                left = room;
-            }
-            if add_path {
-                chunk.push(&id.0.to_be_bytes(), 4, out);
-            }
-            match prefix.prefix_octets() {
-                Some(prefix) => chunk.push(&prefix, octets, out),
-                None => {
-                    chunk.flush(out);
-                    if withdraws { prefix.write_withdrawn(family, out) } else { prefix.write(out) }
-                }
-            }
-            packed.routes = packed.routes.wrapping_add(1);
-            left = left.wrapping_sub(len);
+        let mut nlri = nlri.into_iter();
+        if !lawful {
+            return Packed { refused: nlri.count(), ..Packed::default() };
         }
-        if let Some(last) = message {
-            chunk.flush(out);
-            self.close(out, last);
+        let mut packed = Packed::default();
+        let room = self.room();
+        let mut next = nlri.next();
+        while let Some((id, prefix)) = next {
+            if self.check(&prefix, room, &mut packed) {
+                let message = self.open(out);
+                packed.messages = packed.messages.wrapping_add(1);
+                next = self.put((id, prefix), &mut nlri, room, &mut packed, out);
+                self.close(out, message);
+            } else {
+                next = nlri.next();
+            }
         }
         packed
+    }
+
+    /// Whether a route can be sent in a message with room for so many octets of routes; counted where not.
+    #[inline]
+    fn check<P: WriteNlri>(&self, prefix: &P, room: usize, packed: &mut Packed) -> bool {
+        if !self.is_sendable(prefix) {
+            packed.refused = packed.refused.wrapping_add(1);
+            return false;
+        }
+        let fits = self.len(prefix) <= room;
+        if !fits {
+            packed.too_large = packed.too_large.wrapping_add(1);
+        }
+        fits
+    }
+
+    #[inline]
+    fn is_sendable<P: WriteNlri>(&self, prefix: &P) -> bool {
+        if self.withdraws() { prefix.is_of(self.family) } else { prefix.is_sendable(self.family, self.codec) }
+    }
+
+    /// The octets of a route, without a path identifier.
+    #[inline]
+    fn octets<P: WriteNlri>(&self, prefix: &P) -> usize {
+        if self.withdraws() { prefix.withdrawn_len(self.family) } else { prefix.wire_len() }
+    }
+
+    #[inline]
+    fn len<P: WriteNlri>(&self, prefix: &P) -> usize {
+        self.octets(prefix).wrapping_add(if self.add_path { PATH_ID } else { 0 })
+    }
+
+    /// Writes routes into the open message, which has room for so many octets of them; the first has been checked. Gives the
+    /// one for which another message is needed.
+    #[inline]
+    fn put<P: WriteNlri>(
+        &self,
+        first: (PathId, P),
+        nlri: &mut impl Iterator<Item = (PathId, P)>,
+        room: usize,
+        packed: &mut Packed,
+        out: &mut BytesMut,
+    ) -> Option<(PathId, P)> {
+        // Routes on their way into the message: copies of a fixed size here, one longer copy from here.
+        let mut chunk = [0; CHUNK];
+        let mut filled = 0usize;
+        let (mut left, mut routes) = (room, 0usize);
+        let mut next = Some(first);
+        while let Some((id, prefix)) = next {
+            let len = self.len(&prefix);
+            if len > left || !self.is_sendable(&prefix) {
+                if self.check(&prefix, room, packed) {
+                    next = Some((id, prefix));
+                    break;
+                }
+                next = nlri.next();
+                continue;
+            }
+            if filled > FULL {
+                flush(&chunk, &mut filled, out);
+            }
+            if self.add_path
+                && let Some(slot) = chunk.get_mut(filled..).and_then(|room| room.first_chunk_mut())
+            {
+                *slot = id.0.to_be_bytes();
+                filled = filled.wrapping_add(PATH_ID);
+            }
+            if chunk.get_mut(filled..).is_some_and(|room| prefix.write_prefix(room)) {
+                filled = filled.wrapping_add(self.octets(&prefix));
+            } else {
+                flush(&chunk, &mut filled, out);
+                if self.withdraws() { prefix.write_withdrawn(self.family, out) } else { prefix.write(out) }
+            }
+            routes = routes.wrapping_add(1);
+            left = left.wrapping_sub(len);
+            next = nlri.next();
+        }
+        flush(&chunk, &mut filled, out);
+        packed.routes = packed.routes.wrapping_add(routes);
+        next
     }
 
     #[inline]
@@ -196,8 +259,9 @@ impl Draft<'_> {
         matches!(self.form, Form::Withdrawn | Form::MpUnreach)
     }
 
-    /// The octets that a message leaves to NLRI; `None` when the rest alone is too long.
-    fn room(&self) -> Option<usize> {
+    /// The octets that a message leaves to NLRI; 0 when the rest alone is too long.
+    #[inline]
+    fn room(&self) -> usize {
         let fixed = HEADER_LEN.saturating_add(4);
         let next_hop = self.next_hop.map_or(0, |next_hop| next_hop.field_len(self.family));
         let around = match self.form {
@@ -209,23 +273,30 @@ impl Draft<'_> {
             Form::MpUnreach => 7,
         };
         let rest = fixed.saturating_add(around).saturating_add(self.attributes.len());
-        self.codec.max_len_tx().checked_sub(rest)
+        self.codec.max_len_tx().saturating_sub(rest)
     }
 
     /// Writes everything that comes before the NLRI.
     fn open(&self, out: &mut BytesMut) -> Open {
         let start = out.len();
-        out.put_slice(&EMPTY_UPDATE);
+        let mut front = EMPTY_UPDATE;
         match self.form {
-            Form::Withdrawn => Open { start, section: Some(out.len().saturating_sub(2)), attribute: None },
+            Form::Withdrawn => {
+                out.extend_from_slice(
+                    front.first_chunk::<{ HEADER_LEN + 2 }>().unwrap_or(&[0; HEADER_LEN + 2]),
+                );
+                Open { start, section: Some(out.len().wrapping_sub(2)), attribute: None }
+            }
             Form::Classic => {
-                let len = self.attributes.len().saturating_add(7);
-                out.put_u16(u16::try_from(len).unwrap_or(u16::MAX));
+                let len = u16::try_from(self.attributes.len().saturating_add(7)).unwrap_or(u16::MAX);
+                let [.., l1, l0] = &mut front;
+                [*l1, *l0] = len.to_be_bytes();
+                out.extend_from_slice(&front);
                 self.put_attributes_with_next_hop(out);
                 Open { start, section: None, attribute: None }
             }
             Form::MpReach | Form::MpUnreach => {
-                out.put_u16(0);
+                out.extend_from_slice(&front);
                 let section = out.len().saturating_sub(2);
                 let reach = self.form == Form::MpReach;
                 let code = if reach { AttributeCode::MP_REACH_NLRI } else { AttributeCode::MP_UNREACH_NLRI };
@@ -261,61 +332,39 @@ impl Draft<'_> {
 
     /// The attributes with NEXT_HOP in its place by code.
     fn put_attributes_with_next_hop(&self, out: &mut BytesMut) {
-        let mut raw = RawAttributes::new(self.attributes);
-        let mut at = 0;
-        while raw.next().is_some_and(|a| a.code < AttributeCode::NEXT_HOP) {
-            at = self.attributes.len().saturating_sub(raw.rest().len());
-        }
-        let (before, after) = self.attributes.split_at_checked(at).unwrap_or((self.attributes, &[]));
-        out.put_slice(before);
+        let parts = self.attributes.split_at_checked(self.behind_path);
+        let (before, after) = parts.unwrap_or((self.attributes, &[]));
+        out.extend_from_slice(before);
         if let Some(NextHop::V4(next_hop)) = self.next_hop {
             let [a, b, c, d] = next_hop.octets();
-            out.put_slice(&[next_hop::ROW.flags, AttributeCode::NEXT_HOP.0, 4, a, b, c, d]);
+            out.extend_from_slice(&[next_hop::ROW.flags, AttributeCode::NEXT_HOP.0, 4, a, b, c, d]);
         }
-        out.put_slice(after);
+        out.extend_from_slice(after);
     }
 }
 
-/// Header, without its length, and the length of the withdrawn routes.
-const EMPTY_UPDATE: [u8; HEADER_LEN + 2] = {
-    let mut m = [0xff; HEADER_LEN + 2];
-    let [.., l1, l0, kind, w1, w0] = &mut m;
-    (*l1, *l0, *kind, *w1, *w0) = (0, 0, MessageType::UPDATE.0, 0, 0);
+/// Header, without its length, and the lengths of the withdrawn routes and of the attributes.
+const EMPTY_UPDATE: [u8; HEADER_LEN + 4] = {
+    let mut m = [0xff; HEADER_LEN + 4];
+    let [.., l1, l0, kind, w1, w0, a1, a0] = &mut m;
+    (*l1, *l0, *kind, *w1, *w0, *a1, *a0) = (0, 0, MessageType::UPDATE.0, 0, 0, 0, 0);
     m
 };
 
-/// Prefixes on their way into a message: copies of a fixed size here, one longer copy from here.
-struct Chunk {
-    octets: [u8; Self::SIZE],
-    len: usize,
-}
+/// Octets of a path identifier (RFC 7911 §3).
+const PATH_ID: usize = 4;
 
-impl Chunk {
-    /// Two dozen prefixes: beyond that the copy from here is too rare to count, while clearing it would.
-    const SIZE: usize = 128;
+/// Octets of routes that are put together: two dozen prefixes. Beyond that the copy from there is too rare to count,
+/// while clearing it would.
+const CHUNK: usize = 128;
+/// Beyond this there may be no room for a path identifier and a prefix.
+const FULL: usize = CHUNK - MAX_PREFIX - PATH_ID;
 
-    #[inline]
-    const fn new() -> Self {
-        Self { octets: [0; Self::SIZE], len: 0 }
-    }
-
-    /// Adds the first `len` of some octets.
-    #[inline]
-    fn push<const N: usize>(&mut self, octets: &[u8; N], len: usize, out: &mut BytesMut) {
-        if self.len.saturating_add(N) > Self::SIZE {
-            self.flush(out);
-        }
-        if let Some(room) = self.octets.get_mut(self.len..).and_then(|room| room.first_chunk_mut::<N>()) {
-            *room = *octets;
-            self.len = self.len.wrapping_add(len);
-        }
-    }
-
-    #[inline(never)]
-    fn flush(&mut self, out: &mut BytesMut) {
-        out.put_slice(self.octets.get(..self.len).unwrap_or_default());
-        self.len = 0;
-    }
+/// Appends what was put together.
+#[inline]
+fn flush(chunk: &[u8; CHUNK], filled: &mut usize, out: &mut BytesMut) {
+    out.extend_from_slice(chunk.get(..*filled).unwrap_or_default());
+    *filled = 0;
 }
 
 /// Sets a two-octet length field to the number of octets behind it.

@@ -34,13 +34,22 @@ pub(crate) fn push_word(out: &mut Vec<u8>, flags: u8, code: AttributeCode, value
     true
 }
 
-/// Appends values of equal size: room for all at once, so that the loop is over the octets alone.
+/// From so many values on, clearing room for them costs less than asking for it one by one.
+const MANY: usize = 12;
+
+/// Appends values of equal size. Where they are many, room is made for all at once, so that the loop is over the octets
+/// alone.
 #[inline]
 pub(crate) fn push_values<T: Copy, const N: usize>(
     out: &mut Vec<u8>,
     values: &[T],
     octets: impl Fn(T) -> [u8; N],
 ) {
+    if values.len() < MANY {
+        out.reserve(values.len().wrapping_mul(N));
+        values.iter().for_each(|value| out.extend_from_slice(&octets(*value)));
+        return;
+    }
     let start = out.len();
     out.resize(start.saturating_add(values.len().saturating_mul(N)), 0);
     let room = out.get_mut(start..).unwrap_or_default();

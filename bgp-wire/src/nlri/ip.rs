@@ -50,12 +50,17 @@ fn check<const BITS: u8, const ADD_PATH: bool>(mut b: &[u8]) -> bool {
 /// The octets in front of a number of four octets; what lacks is zero.
 #[inline(always)]
 fn front_v4(octets: &[u8]) -> u32 {
+    octets.first_chunk().map_or_else(|| short_v4(octets), |c| u32::from_be_bytes(*c))
+}
+
+/// Of the last prefix of a block, behind which there are not enough octets for one load.
+#[inline(never)]
+fn short_v4(octets: &[u8]) -> u32 {
     let octets = match octets {
-        [a, b, c, d, ..] => [*a, *b, *c, *d],
         [a, b, c] => [*a, *b, *c, 0],
         [a, b] => [*a, *b, 0, 0],
         [a] => [*a, 0, 0, 0],
-        [] => [0; 4],
+        _ => [0; 4],
     };
     u32::from_be_bytes(octets)
 }
@@ -66,7 +71,6 @@ fn front_v6(octets: &[u8]) -> u128 {
     octets.first_chunk().map_or_else(|| short_v6(octets), |c| u128::from_be_bytes(*c))
 }
 
-/// Of the last prefix of a block, behind which there are not enough octets for one load.
 #[inline(never)]
 fn short_v6(octets: &[u8]) -> u128 {
     let (mut word, mut rest, mut shift) = (0, octets, 128u32);
@@ -75,19 +79,19 @@ fn short_v6(octets: &[u8]) -> u128 {
         word |= u128::from(u32::from_be_bytes(*c)).wrapping_shl(shift);
         rest = behind;
     }
-    word | u128::from(front_v4(rest)).wrapping_shl(shift.wrapping_sub(32))
+    word | u128::from(short_v4(rest)).wrapping_shl(shift.wrapping_sub(32))
 }
 
 /// The bits of the network, of so many of four octets.
 #[inline(always)]
-fn mask_v4(len: u8) -> u32 {
+pub(super) fn mask_v4(len: u8) -> u32 {
     let mask = (u64::from(u32::MAX) << 32).wrapping_shr(u32::from(len)) & u64::from(u32::MAX);
     u32::try_from(mask).unwrap_or(0)
 }
 
 /// The same of sixteen octets.
 #[inline(always)]
-fn mask_v6(len: u8) -> u128 {
+pub(super) fn mask_v6(len: u8) -> u128 {
     u128::MAX.checked_shl(u32::from(128u8.saturating_sub(len))).unwrap_or(0)
 }
 

@@ -3,7 +3,7 @@ use bytes::BytesMut;
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 
 use super::Nlri;
-use super::ip::prefix_octets;
+use super::ip::{mask_v4, mask_v6, prefix_octets};
 use crate::{Codec, Family};
 
 /// Octets of the longest prefix, IPv6 with all 128 bits.
@@ -32,15 +32,16 @@ pub trait WriteNlri {
     fn write_withdrawn(&self, _family: Family, out: &mut BytesMut) {
         self.write(out);
     }
-    /// What [`write`](Self::write) appends, the first [`wire_len`](Self::wire_len) octets, for NLRI that are prefixes:
-    /// many of them are put together before they are appended.
-    fn prefix_octets(&self) -> Option<[u8; MAX_PREFIX]> {
-        None
+    /// Writes what [`write`](Self::write) appends into the front of `room`, for NLRI that are prefixes: many of them are
+    /// put together before they are appended. `false` for other NLRI, and where `room` has less than [`MAX_PREFIX`] octets.
+    #[inline]
+    fn write_prefix(&self, _room: &mut [u8]) -> bool {
+        false
     }
 }
 
 macro_rules! write_prefix {
-    ($net:ty, $is_of:ident) => {
+    ($net:ty, $is_of:ident, $octets:literal, $mask:ident) => {
         impl WriteNlri for $net {
             #[inline]
             fn is_of(&self, family: Family) -> bool {
@@ -54,26 +55,25 @@ macro_rules! write_prefix {
 
             #[inline]
             fn write(&self, out: &mut BytesMut) {
-                let octets = self.prefix_octets().unwrap_or_default();
+                let mut octets = [0; MAX_PREFIX];
+                self.write_prefix(&mut octets);
                 out.extend_from_slice(octets.get(..self.wire_len()).unwrap_or_default());
             }
 
+            // All octets of the address, in one store; those beyond the prefix are written over by what follows.
             #[inline]
-            fn prefix_octets(&self) -> Option<[u8; MAX_PREFIX]> {
-                let mut octets = [0; MAX_PREFIX];
-                let [len, network @ ..] = &mut octets;
+            fn write_prefix(&self, room: &mut [u8]) -> bool {
+                let Some([len, network @ ..]) = room.first_chunk_mut::<$octets>() else { return false };
                 *len = self.prefix_len();
-                if let Some(network) = network.first_chunk_mut() {
-                    *network = self.network().octets();
-                }
-                Some(octets)
+                *network = (self.addr().to_bits() & $mask(self.prefix_len())).to_be_bytes();
+                true
             }
         }
     };
 }
 
-write_prefix!(Ipv4Net, is_ipv4_prefix);
-write_prefix!(Ipv6Net, is_ipv6_prefix);
+write_prefix!(Ipv4Net, is_ipv4_prefix, 5, mask_v4);
+write_prefix!(Ipv6Net, is_ipv6_prefix, 17, mask_v6);
 
 impl WriteNlri for IpNet {
     fn is_of(&self, family: Family) -> bool {
@@ -98,10 +98,10 @@ impl WriteNlri for IpNet {
     }
 
     #[inline]
-    fn prefix_octets(&self) -> Option<[u8; MAX_PREFIX]> {
+    fn write_prefix(&self, room: &mut [u8]) -> bool {
         match self {
-            Self::V4(p) => p.prefix_octets(),
-            Self::V6(p) => p.prefix_octets(),
+            Self::V4(p) => p.write_prefix(room),
+            Self::V6(p) => p.write_prefix(room),
         }
     }
 }
@@ -146,8 +146,8 @@ impl WriteNlri for Nlri<'_> {
     }
 
     #[inline]
-    fn prefix_octets(&self) -> Option<[u8; MAX_PREFIX]> {
-        each!(self, p => p.prefix_octets())
+    fn write_prefix(&self, room: &mut [u8]) -> bool {
+        each!(self, p => p.write_prefix(room))
     }
 }
 
@@ -177,7 +177,7 @@ impl<T: WriteNlri> WriteNlri for &T {
     }
 
     #[inline]
-    fn prefix_octets(&self) -> Option<[u8; MAX_PREFIX]> {
-        (**self).prefix_octets()
+    fn write_prefix(&self, room: &mut [u8]) -> bool {
+        (**self).write_prefix(room)
     }
 }
