@@ -44,6 +44,36 @@ pub(crate) struct Summary {
     pub(crate) cluster_list_length: u16,
     pub(crate) origin: u8,
     pub(crate) scope: Scope,
+    pub(crate) marks: Marks,
+}
+
+/// What else the rules ask of a set: whether something is there.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Marks(u8);
+
+impl Marks {
+    /// ONLY_TO_CUSTOMER (RFC 9234 §5).
+    pub(crate) const ONLY_TO_CUSTOMER: Self = Self(1);
+    /// GRACEFUL_SHUTDOWN (RFC 8326 §4).
+    pub(crate) const GRACEFUL_SHUTDOWN: Self = Self(2);
+    /// LLGR_STALE and NO_LLGR (RFC 9494 §4).
+    pub(crate) const LLGR_STALE: Self = Self(4);
+    pub(crate) const NO_LLGR: Self = Self(8);
+
+    pub(crate) const fn has(self, mark: Self) -> bool {
+        self.0 & mark.0 != 0
+    }
+
+    fn of(block: &AttributeBlock<'_>) -> Self {
+        let otc = if block.only_to_customer().is_some() { Self::ONLY_TO_CUSTOMER.0 } else { 0 };
+        let mark = |community| match community {
+            Community::GRACEFUL_SHUTDOWN => Self::GRACEFUL_SHUTDOWN.0,
+            Community::LLGR_STALE => Self::LLGR_STALE.0,
+            Community::NO_LLGR => Self::NO_LLGR.0,
+            _ => 0,
+        };
+        Self(block.communities().iter().fold(otc, |marks, community| marks | mark(community)))
+    }
 }
 
 impl Summary {
@@ -58,6 +88,7 @@ impl Summary {
             cluster_list_length: u16::try_from(block.cluster_list().len()).unwrap_or(u16::MAX),
             origin: block.origin().octet(),
             scope: scope(block),
+            marks: Marks::of(block),
         }
     }
 }

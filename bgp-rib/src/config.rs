@@ -2,9 +2,11 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use bgp_wire::{Asn, ClusterId, Codec, Family, FamilySet, LongLivedFamily, PeerKind, RouterId};
+use bgp_wire::{Asn, ClusterId, Codec, Family, FamilySet, LongLivedFamily, PeerKind, Role, RouterId};
 use core::time::Duration;
+use ipnet::IpNet;
 
+use crate::as_path::{LocalAsMode, PrivateAs};
 use crate::limits::Limits;
 use crate::policy::Policy;
 
@@ -90,22 +92,28 @@ pub enum PeerRole {
 
 /// Which next hop a peer is told. Our own address is also told where there is no other.
 ///
-/// | source | to internal peer | to external peer |
-/// |---|---|---|
-/// | `Auto`, originated here without next hop | self | self |
-/// | `Auto`, originated here with next hop | kept | self |
-/// | `Auto`, learned from external | kept | self |
-/// | `Auto`, learned from internal (reflected) | kept | self |
-/// | `Unchanged` | kept | kept |
-/// | `SelfAlways` | self | self |
-///
-/// In families whose NLRI are more than a prefix it is kept in every mode, where there is one: whoever puts itself in the
-/// way must end labels and tunnels itself. An export policy may set another.
+/// | mode | source | to internal peer | to external peer |
+/// |---|---|---|---|
+/// | `Auto` | originated here without next hop | self | self |
+/// | `Auto` | originated here with next hop | kept | self |
+/// | `Auto` | learned from external | kept | self; kept for a client of a route server |
+/// | `Auto` | learned from internal (reflected) | kept | self; kept for a client of a route server |
+/// | `SelfForExternal` | learned from external | self | self |
+/// | `SelfForExternal` | any other | as `Auto` | as `Auto` |
+/// | `ThirdParty` | any, next hop in the shared network | kept | kept |
+/// | `ThirdParty` | any, next hop elsewhere | kept | self |
+/// | `Unchanged` | any | kept | kept |
+/// | `SelfAlways` | any | self | self |
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
 pub enum NextHopMode {
     /// As RFC 4271 §5.1.3 and RFC 4456 §10 have it.
     #[default]
     Auto,
+    /// As `Auto`, but our own address for what was learned from external peers, towards internal ones too.
+    SelfForExternal,
+    /// As `Auto`, but a next hop that lies in [`PeerParams::shared_network`] is kept towards external peers too
+    /// (RFC 4271 §5.1.3: a third-party next hop).
+    ThirdParty,
     /// The next hop that was received; our own only where there is none.
     Unchanged,
     /// Our own address, for reflected routes too.
@@ -195,6 +203,24 @@ pub struct PeerParams {
     /// it has kept forwarding, without which what was kept so goes as this session takes over. `None`: it was not
     /// agreed on, and the peer is to be sent no route that is stale so.
     pub long_lived: Option<Vec<LongLivedFamily>>,
+    /// Our role towards an external peer (RFC 9234 §4); what follows from it is in the table of the module `roles`: routes
+    /// that leaked take no part, and none is leaked.
+    pub bgp_role: Option<Role>,
+    /// Routes that an external peer tells with GRACEFUL_SHUTDOWN get LOCAL_PREF 0, whatever policy says (RFC 8326 §4.2).
+    pub honour_graceful_shutdown: bool,
+    /// This session is about to end: what is told carries GRACEFUL_SHUTDOWN, and LOCAL_PREF 0 inside the AS (RFC 8326 §4.3).
+    pub leaving: bool,
+    /// We are a route server to this external peer: AS_PATH, next hop (with [`NextHopMode::Auto`]) and MULTI_EXIT_DISC of
+    /// what others told are passed on as they are (RFC 7947 §2.2).
+    pub route_server_client: bool,
+    /// What becomes of private AS numbers in what an external peer is told.
+    pub private_as: PrivateAs,
+    /// An external peer's own AS is replaced by ours in what it is told, so that its sites may share one AS.
+    pub as_override: bool,
+    /// How `local_as` shows where it differs from the speaker's.
+    pub local_as_mode: LocalAsMode,
+    /// The network that we share with the peer, for [`NextHopMode::ThirdParty`].
+    pub shared_network: Option<IpNet>,
 }
 
 impl PeerParams {
@@ -236,6 +262,14 @@ impl PeerParams {
             stale_time: STALE_TIME,
             limits: Limits::default(),
             long_lived: None,
+            bgp_role: None,
+            honour_graceful_shutdown: true,
+            leaving: false,
+            route_server_client: false,
+            private_as: PrivateAs::Keep,
+            as_override: false,
+            local_as_mode: LocalAsMode::default(),
+            shared_network: None,
         }
     }
 

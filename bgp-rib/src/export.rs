@@ -6,26 +6,29 @@
 //! | 2 | NO_ADVERTISE (RFC 1997) | from every peer |
 //! | 3 | NO_EXPORT, NO_EXPORT_SUBCONFED (RFC 1997) | from external peers |
 //! | 4 | internal to internal (RFC 4271 §9.2, RFC 4456 §6) | unless the source or the target is a client |
-//! | 5 | the session's export policy, rule by rule | what it rejects |
-//! | 6 | next hop (RFC 4271 §5.1.3, RFC 8950) | where none can be told |
-//! | 7 | split horizon | from the peer that told it, per member |
-//! | 8 | next hop is the receiver (RFC 4271 §5.1.3) | from that peer, per member |
+//! | 5 | Only to Customer (RFC 9234 §5) | from providers, lateral peers and route servers |
+//! | 6 | the session's export policy, rule by rule | what it rejects |
+//! | 7 | next hop (RFC 4271 §5.1.3, RFC 8950) | where none can be told |
+//! | 8 | split horizon | from the peer that told it, per member |
+//! | 9 | next hop is the receiver (RFC 4271 §5.1.3) | from that peer, per member |
 
 use core::fmt;
 use std::net::{Ipv4Addr, Ipv6Addr};
 
 use bgp_wire::{
-    Asn, AttributeBlock, ClusterEdit, ClusterId, Codec, Edit, Family, NextHop, PeerKind, Rewrite, RouterId,
-    rewrite as rewrite_block,
+    Asn, AttributeBlock, ClusterEdit, ClusterId, Codec, Community, Edit, Family, NextHop, PathAttributes,
+    PeerKind, Rewrite, Role, RouterId, rewrite as rewrite_block,
 };
 use ipnet::IpNet;
 
 use crate::add_path::{self, Selection};
-use crate::attributes::{AttributesId, DEFAULT_LOCAL_PREF, Scope};
-use crate::config::{NextHopMode, PeerParams, PeerRole};
+use crate::as_path::AsPathRules;
+use crate::attributes::{AttributesId, DEFAULT_LOCAL_PREF, Marks, Scope};
+use crate::config::{NextHopMode, PeerParams, PeerRole, RibConfig};
 use crate::next_hop;
 use crate::pack;
 use crate::policy::{Edits, Outcome, Policy};
+use crate::roles;
 use crate::table::Shared;
 use bgp_wire::FamilySet;
 
@@ -42,6 +45,8 @@ pub enum HeldBack {
     NoExport,
     /// Learned from an internal peer, and neither side is a client (RFC 4456 §6).
     NotReflected,
+    /// It carries ONLY_TO_CUSTOMER and the peer is no customer (RFC 9234 §5).
+    OnlyToCustomer,
     /// This speaker has no address of the family to give as next hop on this session.
     NoOwnNextHop,
     /// The peer cannot take a next hop of that address family (RFC 8950).
@@ -66,6 +71,7 @@ impl fmt::Display for HeldBack {
             Self::NoAdvertise => "NO_ADVERTISE",
             Self::NoExport => "NO_EXPORT to an external peer",
             Self::NotReflected => "learned from an internal peer, and neither side is a client",
+            Self::OnlyToCustomer => "ONLY_TO_CUSTOMER, and the peer is no customer",
             Self::NoOwnNextHop => "no own address of this family for the session: configure one",
             Self::NextHopFamily => "the peer cannot take a next hop of this address family",
             Self::SplitHorizon => "learned from this peer",
@@ -92,11 +98,27 @@ pub(crate) struct GroupKey {
     /// Which paths it is told beside the best one.
     pub(crate) selection: Option<Selection>,
     pub(crate) export: Policy,
+    pub(crate) as_path: AsPathRules,
+    /// Our role, where OTC follows from it (RFC 9234 §5).
+    pub(crate) bgp_role: Option<Role>,
+    /// What is told is about to go (RFC 8326).
+    pub(crate) leaving: bool,
+    /// Where next hops of third parties are kept.
+    pub(crate) shared_network: Option<IpNet>,
 }
 
 impl GroupKey {
     /// The key of a peer in one family; what only concerns receiving, or other families, is left out.
-    pub(crate) fn of(peer: &PeerParams, family: Family, cluster_id: ClusterId) -> Self {
+    pub(crate) fn of(peer: &PeerParams, family: Family, us: &RibConfig) -> Self {
+        let cluster_id = us.cluster_id();
+        let external = peer.kind == PeerKind::External;
+        let behind = peer.local_as_mode.keep_speaker_as && peer.local_as != us.local_as;
+        let as_path = AsPathRules {
+            private: peer.private_as,
+            instead_of: Some(peer.peer_as).filter(|_| peer.as_override),
+            behind: Some(us.local_as).filter(|_| behind),
+            transparent: peer.route_server_client,
+        };
         let only = FamilySet::of(&[family]);
         let mut codec = peer.codec;
         codec.families = only;
@@ -122,7 +144,35 @@ impl GroupKey {
             self_ipv6: peer.self_ipv6(),
             cluster_id: peer.cluster_id.unwrap_or(cluster_id),
             export: peer.export.clone(),
+            as_path: if external { as_path } else { AsPathRules::default() },
+            bgp_role: roles::role(peer, family),
+            leaving: peer.leaving,
+            shared_network: peer
+                .shared_network
+                .filter(|_| external && peer.next_hop == NextHopMode::ThirdParty),
         }
+    }
+}
+
+impl GroupKey {
+    /// The block with what the peer is to see of the path and of the session's end; `None` where that is all.
+    fn shown(&self, block: AttributeBlock<'_>) -> Option<Vec<u8>> {
+        let path = self.as_path.change(block);
+        if !path && !self.leaving && self.as_path.behind.is_none() {
+            return None;
+        }
+        let mut attributes = PathAttributes::from_block(block);
+        if path {
+            self.as_path.apply(&mut attributes.as_path, self.local_as);
+        }
+        if let Some(speaker_as) = self.as_path.behind {
+            crate::policy::prepend(&mut attributes.as_path, &[speaker_as]);
+        }
+        if self.leaving && !attributes.communities.contains(&Community::GRACEFUL_SHUTDOWN) {
+            attributes.communities.push(Community::GRACEFUL_SHUTDOWN);
+        }
+        let mut out = Vec::new();
+        attributes.encode_block(&mut out).ok().map(|()| out)
     }
 }
 
@@ -172,7 +222,7 @@ pub(crate) struct Offer {
     pub(crate) edits: Option<Box<Edits>>,
 }
 
-/// Rules 1 to 6: what holds for all members of a group alike.
+/// Rules 1 to 7: what holds for all members of a group alike.
 pub(crate) fn offer(shared: &Shared, to: &GroupKey, route: &Outbound) -> Result<Offer, HeldBack> {
     if to.export.rejects_all() {
         return Err(HeldBack::ExportPolicy); // 1
@@ -187,13 +237,16 @@ pub(crate) fn offer(shared: &Shared, to: &GroupKey, route: &Outbound) -> Result<
     if !passes_inside(to, from) {
         return Err(HeldBack::NotReflected); // 4
     }
-    let edits = if to.export.accepts_all() { None } else { judge(shared, to, route)?.edits }; // 5
+    if set.summary.marks.has(Marks::ONLY_TO_CUSTOMER) && roles::keeps_back(to.bgp_role) {
+        return Err(HeldBack::OnlyToCustomer); // 5
+    }
+    let edits = if to.export.accepts_all() { None } else { judge(shared, to, route)?.edits }; // 6
     let next_hop =
-        next_hop(shared, to, route.destination.0, (route.attributes, route.source), edits.as_deref())?; // 6
+        next_hop(shared, to, route.destination.0, (route.attributes, route.source), edits.as_deref())?; // 7
     Ok(Offer { next_hop, edits })
 }
 
-/// Rule 6: the next hop that a group is told.
+/// Rule 7: the next hop that a group is told.
 pub(crate) fn next_hop(
     shared: &Shared,
     to: &GroupKey,
@@ -205,7 +258,7 @@ pub(crate) fn next_hop(
     next_hop::choose_edited(to, family, shared.peers.origin(source), shared.next_hop(attributes), edit)
 }
 
-/// Rule 5: what the group's policy makes of the route.
+/// Rule 6: what the group's policy makes of the route.
 fn judge(shared: &Shared, to: &GroupKey, route: &Outbound) -> Result<Outcome, HeldBack> {
     let outcome = evaluate(shared, to, route);
     if outcome.is_accepted() { Ok(outcome) } else { Err(HeldBack::ExportPolicy) }
@@ -228,15 +281,17 @@ pub(crate) fn write(
     let set = &shared.attributes[attributes];
     let mut how = rewrite(to, shared.peers.origin(source));
     let start = block.len();
+    let shown = to.shown(set.block());
+    let base = AttributeBlock::trusted(shown.as_deref().unwrap_or(set.bytes()));
     let written = match edits.filter(|edits| edits.changes_attributes()) {
-        None => rewrite_block(set.block(), &how, block).is_ok(),
+        None => rewrite_block(base, &how, block).is_ok(),
         Some(edits) => {
             let mut edited = Vec::new();
             // What a policy sets goes to whomever it is set for.
             if let Edit::Set(_) = edits.med {
                 how.med = Edit::Keep;
             }
-            edits.apply(set.block(), &mut edited).is_ok()
+            edits.apply(base, &mut edited).is_ok()
                 && rewrite_block(AttributeBlock::trusted(&edited), &how, block).is_ok()
         }
     };
@@ -265,22 +320,28 @@ pub(crate) fn passes_inside(to: &GroupKey, from: Origin) -> bool {
 ///
 /// | attribute | to internal | to external |
 /// |---|---|---|
-/// | LOCAL_PREF (RFC 4271 §5.1.5) | 100 if absent | removed |
-/// | MULTI_EXIT_DISC (RFC 4271 §5.1.4) | kept | removed unless originated here |
-/// | AS_PATH (RFC 4271 §5.1.2) | kept | our AS in front |
+/// | LOCAL_PREF (RFC 4271 §5.1.5) | 100 if absent, 0 before the session ends (RFC 8326) | removed |
+/// | MULTI_EXIT_DISC (RFC 4271 §5.1.4) | kept | removed unless originated here, or we are a route server |
+/// | AS_PATH (RFC 4271 §5.1.2) | kept | our AS in front, unless we are a route server (RFC 7947 §2.2.2) |
+/// | ONLY_TO_CUSTOMER (RFC 9234 §5) | kept | kept, or our AS if absent and the role says so |
 /// | ORIGINATOR_ID, CLUSTER_LIST (RFC 4456 §8) | stamped if reflected | removed |
 /// | AIGP (RFC 7311 §3.3), PREFIX_SID (RFC 8669 §5) | kept | removed |
 /// | extended communities that are not transitive (RFC 4360 §6) | kept | removed |
 pub(crate) fn rewrite(to: &GroupKey, from: Origin) -> Rewrite {
     let mut how = Rewrite { two_octet_as: !to.codec.four_octet_as, ..Rewrite::default() };
     match to.kind {
+        PeerKind::Internal if to.leaving => how.local_pref = Edit::Set(0),
         PeerKind::Internal => how.local_pref = Edit::SetIfAbsent(DEFAULT_LOCAL_PREF),
         PeerKind::External => {
             how.local_pref = Edit::Remove;
             how.leaves_as = true;
-            how.prepend = Some((to.local_as, 1));
-            if from != Origin::Local {
+            let passes = to.as_path.transparent && from != Origin::Local;
+            how.prepend = Some((to.local_as, 1)).filter(|_| !passes);
+            if from != Origin::Local && !passes {
                 how.med = Edit::Remove;
+            }
+            if roles::marks(to.bgp_role) {
+                how.only_to_customer = Edit::SetIfAbsent(to.local_as);
             }
         }
     }

@@ -6,10 +6,11 @@ use bgp_wire::{Asn, AttributeBlock, ClusterId, Family, PeerKind, RouterId};
 use ipnet::IpNet;
 
 use crate::OwnerId;
-use crate::attributes::{AttributesId, Facts};
+use crate::attributes::{AttributesId, Facts, Marks};
 use crate::config::{PeerParams, PeerRole};
 use crate::path::LOCAL;
 use crate::policy::{Edits, KernelTag, RouteSource, RouteView, SetNextHop};
+use crate::roles;
 use crate::slab::NONE;
 use crate::table::Shared;
 
@@ -35,11 +36,13 @@ pub enum Ineligible {
     PolicyTooLong,
     /// The peer told more than policy may let pass of it.
     OverLimit,
+    /// It leaked: its ONLY_TO_CUSTOMER does not go with the peer's role (RFC 9234 §5).
+    RouteLeak,
 }
 
 impl Ineligible {
     /// The verdicts of import as paths keep them: 0 is none.
-    const BY_NUMBER: [Self; 7] = [
+    const BY_NUMBER: [Self; 8] = [
         Self::ImportPolicy,
         Self::AsPathLoop,
         Self::FirstAs,
@@ -47,6 +50,7 @@ impl Ineligible {
         Self::ClusterLoop,
         Self::PolicyTooLong,
         Self::OverLimit,
+        Self::RouteLeak,
     ];
 
     pub(crate) fn from_verdict(verdict: u8) -> Option<Self> {
@@ -65,6 +69,7 @@ impl fmt::Display for Ineligible {
             Self::OwnNextHop => "next hop is an address of this speaker",
             Self::UnreachableNextHop => "next hop unreachable",
             Self::PolicyTooLong => "attributes too long behind the import policy",
+            Self::RouteLeak => "a leak: ONLY_TO_CUSTOMER does not go with the peer's role",
             Self::OverLimit => "the peer told more routes than are taken of it",
         })
     }
@@ -73,21 +78,30 @@ impl fmt::Display for Ineligible {
 /// What this speaker recognises as itself in received attributes.
 #[derive(Debug)]
 pub(crate) struct Identity<'a> {
+    pub(crate) asn: Asn,
     pub(crate) router_id: RouterId,
     pub(crate) clusters: &'a [ClusterId],
 }
 
 /// Judges the attributes of one UPDATE; the verdict is the same for all its prefixes. A policy with rules has its say
 /// behind this, in an [`Importer`].
-pub(crate) fn judge(peer: &PeerParams, us: &Identity<'_>, block: &AttributeBlock<'_>) -> Option<Ineligible> {
+pub(crate) fn judge(
+    peer: &PeerParams,
+    us: &Identity<'_>,
+    family: Family,
+    block: &AttributeBlock<'_>,
+) -> Option<Ineligible> {
     if peer.import.rejects_all() {
         return Some(Ineligible::ImportPolicy);
     }
-    if as_path_loops(peer, block) {
+    if as_path_loops(peer, us, block) {
         return Some(Ineligible::AsPathLoop);
     }
     if first_as_is_wrong(peer, block) {
         return Some(Ineligible::FirstAs);
+    }
+    if roles::is_leak(peer, family, block) {
+        return Some(Ineligible::RouteLeak);
     }
     if block.originator_id() == Some(us.router_id) {
         return Some(Ineligible::OriginatorLoop);
@@ -100,12 +114,32 @@ pub(crate) fn judge(peer: &PeerParams, us: &Identity<'_>, block: &AttributeBlock
 
 /// Whether routes of a session may be judged in another way when it is configured like that.
 pub(crate) fn differs(was: &PeerParams, is: &PeerParams) -> bool {
-    let asked = |params: &PeerParams| (params.allow_own_as, params.enforce_first_as, params.role);
+    let asked = |params: &PeerParams| {
+        let own_as = (params.allow_own_as, params.local_as_mode);
+        (own_as, params.enforce_first_as, params.role, params.honour_graceful_shutdown)
+    };
     was.import != is.import || asked(was) != asked(is)
 }
 
-fn as_path_loops(peer: &PeerParams, block: &AttributeBlock<'_>) -> bool {
-    block.as_path().contains_count(peer.local_as) > usize::from(peer.allow_own_as)
+/// What the session itself changes of a received route, behind the policy's own changes; whether it does at all.
+pub(crate) fn session_edits(peer: &PeerParams, us: Asn, marks: Marks) -> bool {
+    shuts_down(peer, marks) || prepends(peer, us)
+}
+
+fn shuts_down(peer: &PeerParams, marks: Marks) -> bool {
+    let external = peer.kind == PeerKind::External;
+    external && peer.honour_graceful_shutdown && marks.has(Marks::GRACEFUL_SHUTDOWN)
+}
+
+fn prepends(peer: &PeerParams, us: Asn) -> bool {
+    peer.kind == PeerKind::External && peer.local_as_mode.prepend_received && peer.local_as != us
+}
+
+/// Our AS on the session, and the speaker's where they differ, are both ours.
+fn as_path_loops(peer: &PeerParams, us: &Identity<'_>, block: &AttributeBlock<'_>) -> bool {
+    let path = block.as_path();
+    let other = if us.asn == peer.local_as { 0 } else { path.contains_count(us.asn) };
+    path.contains_count(peer.local_as) + other > usize::from(peer.allow_own_as)
 }
 
 fn first_as_is_wrong(peer: &PeerParams, block: &AttributeBlock<'_>) -> bool {
@@ -146,7 +180,7 @@ impl Importer {
         }
         let Some(peer) = shared.peers.get(self.slot) else { return (self.received, 0) };
         let policy = &peer.params.import;
-        let outcome = policy.evaluate(&shared.view(
+        let mut outcome = policy.evaluate(&shared.view(
             self.received,
             self.slot,
             0,
@@ -154,6 +188,16 @@ impl Importer {
             (family, prefix),
         ));
         let for_all = !policy.asks_for_prefix();
+        let marks = shared.attributes[self.received].summary.marks;
+        if outcome.is_accepted() && session_edits(&peer.params, shared.config.local_as, marks) {
+            let edits = outcome.edits.get_or_insert_default();
+            if shuts_down(&peer.params, marks) {
+                edits.local_pref = Some(0);
+            }
+            if prepends(&peer.params, shared.config.local_as) {
+                edits.prepend.push(peer.params.local_as);
+            }
+        }
         let verdict = if outcome.is_accepted() { 0 } else { Ineligible::ImportPolicy as u8 };
         if let Some(last) = self.last.as_ref().filter(|last| last.edits == outcome.edits) {
             // Without edits it is the received set, accepted or not.

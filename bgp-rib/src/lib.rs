@@ -76,6 +76,7 @@
 #![forbid(unsafe_code)]
 
 mod add_path;
+mod as_path;
 mod attributes;
 mod batch;
 mod config;
@@ -104,6 +105,7 @@ mod query;
 mod reader;
 mod restart;
 mod rib;
+mod roles;
 mod select;
 mod session;
 mod slab;
@@ -111,6 +113,7 @@ mod swap;
 mod table;
 mod transmit;
 
+pub use as_path::{LocalAsMode, PrivateAs};
 pub use config::{AddPathSend, DecisionOptions, NextHopMode, PeerParams, PeerRole, RibConfig};
 pub use decision::Rung;
 pub use dry_run::ExportChange;

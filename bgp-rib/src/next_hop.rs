@@ -17,10 +17,15 @@ pub(crate) fn choose(
     if let Some(next_hop) = received.filter(|_| !is_plain(family)) {
         return carried(to, family, next_hop);
     }
+    use NextHopMode::{Auto, SelfAlways, SelfForExternal, ThirdParty, Unchanged};
+    let learned = from != Origin::Local;
+    let shared = |hop: &NextHop| to.shared_network.is_some_and(|network| network.contains(&hop.address()));
     let kept = match (to.next_hop, to.kind, from) {
-        (NextHopMode::SelfAlways, _, _) => None,
-        (NextHopMode::Unchanged, _, _) | (NextHopMode::Auto, PeerKind::Internal, _) => received,
-        (NextHopMode::Auto, PeerKind::External, _) => None,
+        (SelfAlways, _, _) | (SelfForExternal, _, Origin::External) => None,
+        (Unchanged, _, _) | (Auto | ThirdParty | SelfForExternal, PeerKind::Internal, _) => received,
+        (Auto, PeerKind::External, _) if to.as_path.transparent && learned => received,
+        (Auto | SelfForExternal, PeerKind::External, _) => None,
+        (ThirdParty, PeerKind::External, _) => received.filter(shared),
     };
     match kept {
         Some(next_hop) => carried(to, family, without_link_local(next_hop)),
@@ -110,6 +115,7 @@ mod tests {
     const OWN4: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 1);
     const OWN6: Ipv6Addr = Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 1);
     const TOLD4: NextHop = NextHop::V4(Ipv4Addr::new(192, 0, 2, 9));
+    const FAR4: NextHop = NextHop::V4(Ipv4Addr::new(198, 51, 100, 9));
     const TOLD6: NextHop = NextHop::V6(Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 9));
 
     fn to(kind: PeerKind, next_hop: NextHopMode) -> GroupKey {
@@ -124,12 +130,16 @@ mod tests {
             self_ipv6: Some(OWN6),
             cluster_id: ClusterId(1),
             export: Policy::accept_all(),
+            as_path: crate::as_path::AsPathRules::default(),
+            bgp_role: None,
+            leaving: false,
+            shared_network: Some("192.0.2.0/24".parse().unwrap()),
         }
     }
 
     #[test]
     fn the_truth_table_of_next_hop_modes() {
-        use NextHopMode::{Auto, SelfAlways, Unchanged};
+        use NextHopMode::{Auto, SelfAlways, SelfForExternal, ThirdParty, Unchanged};
         use PeerKind::{External, Internal};
         let internal =
             Origin::Internal { role: PeerRole::Client, router_id: RouterId(1), cluster_id: ClusterId(1) };
@@ -144,6 +154,17 @@ mod tests {
             (Unchanged,  Origin::Local,    Some(TOLD4), kept, kept),
             (Unchanged,  Origin::External, Some(TOLD4), kept, kept),
             (Unchanged,  internal,         Some(TOLD4), kept, kept),
+            (SelfForExternal, Origin::Local, None,         own,  own),
+            (SelfForExternal, Origin::Local, Some(TOLD4),  kept, own),
+            (SelfForExternal, Origin::External, Some(TOLD4), own, own),
+            (SelfForExternal, internal,      Some(TOLD4),  kept, own),
+            (ThirdParty, Origin::Local,    None,        own,  own),
+            (ThirdParty, Origin::Local,    Some(TOLD4), kept, kept),
+            (ThirdParty, Origin::External, Some(TOLD4), kept, kept),
+            (ThirdParty, internal,         Some(TOLD4), kept, kept),
+            (ThirdParty, Origin::External, Some(FAR4),  Ok(FAR4), own),
+            (ThirdParty, internal,         Some(FAR4),  Ok(FAR4), own),
+            (SelfAlways, Origin::Local,    None,        own,  own),
             (SelfAlways, Origin::Local,    Some(TOLD4), own,  own),
             (SelfAlways, Origin::External, Some(TOLD4), own,  own),
             (SelfAlways, internal,         Some(TOLD4), own,  own),
@@ -160,6 +181,16 @@ mod tests {
                 "{mode:?} {from:?} external"
             );
         }
+    }
+
+    #[test]
+    fn a_route_server_keeps_the_next_hop_of_what_others_told() {
+        let mut key = to(PeerKind::External, NextHopMode::Auto);
+        key.as_path.transparent = true;
+        assert_eq!(choose(&key, V4, Origin::External, Some(TOLD4)), Ok(TOLD4));
+        assert_eq!(choose(&key, V4, Origin::Local, Some(TOLD4)), Ok(NextHop::V4(OWN4)));
+        key.next_hop = NextHopMode::SelfAlways;
+        assert_eq!(choose(&key, V4, Origin::External, Some(TOLD4)), Ok(NextHop::V4(OWN4)));
     }
 
     #[test]

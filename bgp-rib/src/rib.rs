@@ -19,9 +19,10 @@ use crate::import::{self, Identity, Importer};
 use crate::next_hops::NextHopTable;
 use crate::nlri::RouteNlri;
 use crate::path::LOCAL;
-use crate::peer::Peers;
+use crate::peer::{Peer, Peers};
 use crate::prefix::Key;
 use crate::reader::ReaderBatch;
+use crate::roles;
 use crate::slab::NONE;
 use crate::table::{Shared, Table, Told};
 use crate::transmit::Progress;
@@ -284,13 +285,20 @@ impl Rib {
 
     fn reach(&mut self, slot: u32, reach: &Reach<'_>, block: &[u8]) {
         let Some(peer) = self.shared.peers.up(slot) else { return };
-        let us = Identity { router_id: self.shared.config.router_id, clusters: &self.clusters };
-        let verdict = import::judge(&peer.params, &us, &AttributeBlock::trusted(block));
-        let rules = verdict.is_none() && !peer.params.import.accepts_all();
+        let Shared { config, .. } = &self.shared;
+        let us = Identity { asn: config.local_as, router_id: config.router_id, clusters: &self.clusters };
+        let verdict = import::judge(&peer.params, &us, reach.family, &AttributeBlock::trusted(block));
+        let marked = roles::marked(&peer.params, reach.family, block).filter(|_| verdict.is_none());
+        let block = marked.as_deref().unwrap_or(block);
+        let accepts_all = peer.params.import.accepts_all();
         let verdict = verdict.map_or(0, |reason| reason as u8);
         let next_hop = self.shared.next_hops.intern(reach.next_hop);
         self.shared.attributes.payer = peer.account;
         let attributes = self.shared.intern(block, next_hop, None);
+        let marks = self.shared.attributes[attributes].summary.marks;
+        let own_as = self.shared.config.local_as;
+        let edits = |peer: &Peer| import::session_edits(&peer.params, own_as, marks);
+        let rules = verdict == 0 && (!accepts_all || self.shared.peers.up(slot).is_some_and(edits));
         let shared = &mut self.shared;
         if rules {
             let mut importer = Importer::new(slot, attributes);

@@ -279,7 +279,7 @@ impl<K: Key> Table<K> {
     /// A session that is up begins to read.
     fn join(&mut self, shared: &Shared, slot: u32) {
         let Some(peer) = shared.peers.up(slot) else { return };
-        let key = GroupKey::of(&peer.params, self.family, shared.config.cluster_id());
+        let key = GroupKey::of(&peer.params, self.family, &shared.config);
         let log = self.join_paths(key.selection);
         let group = self.groups.join(key, log, &shared.config);
         let reader = Reader::new((group, log), peer.origin, self.log_of(log).head());

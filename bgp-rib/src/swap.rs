@@ -102,6 +102,8 @@ fn with_session_of(session: &PeerParams, wanted: PeerParams) -> PeerParams {
         stale_time: session.stale_time,
         add_path_send: session.add_path_send.clone(),
         paths_limit: session.paths_limit.clone(),
+        long_lived: session.long_lived.clone(),
+        bgp_role: session.bgp_role,
         ..wanted
     }
 }
@@ -112,7 +114,7 @@ impl<K: Key> Table<K> {
         let Some(peer) = shared.peers.up(slot) else { return false };
         let Some(reader) = self.reader(slot) else { return false };
         let (former, log) = (reader.group, reader.log);
-        let key = GroupKey::of(&peer.params, self.family, shared.config.cluster_id());
+        let key = GroupKey::of(&peer.params, self.family, &shared.config);
         if self.groups.get(former).is_some_and(|group| group.key == key) {
             return false;
         }
@@ -173,10 +175,10 @@ impl<K: Key> Table<K> {
             let received = shared.received(path.attributes);
             shared.attributes.payer = shared.peers.get(peer).map_or(NONE, |peer| peer.account);
             let Some(state) = shared.peers.get(peer) else { continue };
-            let us = Identity { router_id: shared.config.router_id, clusters };
+            let us = Identity { asn: shared.config.local_as, router_id: shared.config.router_id, clusters };
             let block = AttributeBlock::trusted(shared.attributes[received].bytes());
             let mut importer = Importer::new(peer, received);
-            let (attributes, verdict) = match import::judge(&state.params, &us, &block) {
+            let (attributes, verdict) = match import::judge(&state.params, &us, self.family, &block) {
                 Some(reason) => (received, reason as u8),
                 None => importer.judge(shared, self.family, prefix),
             };

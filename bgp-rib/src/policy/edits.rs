@@ -129,7 +129,7 @@ impl Edits {
 }
 
 /// Puts AS numbers in front, into the leading AS_SEQUENCE where there is one (RFC 4271 §5.1.2).
-fn prepend(path: &mut AsPath, asns: &[Asn]) {
+pub(crate) fn prepend(path: &mut AsPath, asns: &[Asn]) {
     if asns.is_empty() {
         return;
     }

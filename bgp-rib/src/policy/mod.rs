@@ -61,6 +61,7 @@ pub use community::{
 };
 pub use condition::Condition;
 pub use config::{PolicyConfig, Rule, Verdict};
+pub(crate) use edits::prepend;
 pub use edits::{Discard, Edits, KernelTag, SetNextHop};
 pub use error::{PolicyError, PolicyProblem};
 pub use evaluate::{Decided, Outcome, Policy, TraceStep};

@@ -17,5 +17,7 @@ mod policies;
 mod readers;
 mod reflection;
 mod restart;
+mod roles;
 mod rules;
+mod transparency;
 mod traps;

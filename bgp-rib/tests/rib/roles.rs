@@ -1,0 +1,151 @@
+//! Roles and Only to Customer (RFC 9234 §5), both procedures, row by row.
+
+use bgp_rib::{HeldBack, Ineligible, PathVerdict, PeerId, PeerParams};
+use bgp_wire::{Asn, Community, PathAttributes, Role};
+
+use crate::support::*;
+
+const HERE: &str = "10.1.0.0/24";
+
+fn with_role(n: u8, asn: u32, role: Role) -> PeerParams {
+    PeerParams { bgp_role: Some(role), ..external(n, asn) }
+}
+
+fn told_with(otc: Option<u32>) -> PathAttributes {
+    PathAttributes { only_to_customer: otc.map(Asn), ..external_attributes(&[65001]) }
+}
+
+/// What an internal peer hears of a route from a peer towards which we have this role.
+fn heard(role: Role, otc: Option<u32>) -> Result<Option<u32>, Ineligible> {
+    let mut lab = Lab::new();
+    let (from, inside) = (lab.up(1, with_role(1, 65001, role)), lab.up(2, client(2)));
+    lab.announce(from, &[net(HERE)], next_hop(1), &told_with(otc));
+    lab.drain_all();
+    match lab.rib.explain(net(HERE)).unwrap().paths[0].verdict {
+        PathVerdict::Ineligible(why) => {
+            assert!(lab.view(inside).is_empty());
+            Err(why)
+        }
+        _ => Ok(lab.view(inside)[&net(HERE)].attributes.only_to_customer.map(|asn| asn.0)),
+    }
+}
+
+#[test]
+fn ingress_finds_leaks_and_marks_what_comes_from_above_or_beside() {
+    let leak = Err(Ineligible::RouteLeak);
+    for (role, otc, expected) in [
+        (Role::PROVIDER, Some(65001), leak),
+        (Role::PROVIDER, None, Ok(None)),
+        (Role::ROUTE_SERVER, Some(7), leak),
+        (Role::ROUTE_SERVER, None, Ok(None)),
+        (Role::PEER, Some(7), leak),
+        (Role::PEER, Some(65001), Ok(Some(65001))),
+        (Role::PEER, None, Ok(Some(65001))),
+        (Role::CUSTOMER, Some(7), Ok(Some(7))),
+        (Role::CUSTOMER, None, Ok(Some(65001))),
+        (Role::ROUTE_SERVER_CLIENT, Some(7), Ok(Some(7))),
+        (Role::ROUTE_SERVER_CLIENT, None, Ok(Some(65001))),
+    ] {
+        assert_eq!(heard(role, otc), expected, "we are {role:?}, told with {otc:?}");
+    }
+}
+
+#[test]
+fn egress_holds_marked_routes_back_from_above_and_beside_and_marks_what_goes_down_or_beside() {
+    for (role, otc, expected) in [
+        (Role::PROVIDER, Some(7), Ok(Some(7))),
+        (Role::PROVIDER, None, Ok(Some(LOCAL_AS.0))),
+        (Role::ROUTE_SERVER, Some(7), Ok(Some(7))),
+        (Role::ROUTE_SERVER, None, Ok(Some(LOCAL_AS.0))),
+        (Role::PEER, Some(7), Err(HeldBack::OnlyToCustomer)),
+        (Role::PEER, None, Ok(Some(LOCAL_AS.0))),
+        (Role::CUSTOMER, Some(7), Err(HeldBack::OnlyToCustomer)),
+        (Role::CUSTOMER, None, Ok(None)),
+        (Role::ROUTE_SERVER_CLIENT, Some(7), Err(HeldBack::OnlyToCustomer)),
+        (Role::ROUTE_SERVER_CLIENT, None, Ok(None)),
+    ] {
+        let mut lab = Lab::new();
+        let (from, to) = (lab.up(1, client(1)), lab.up(2, with_role(2, 65002, role)));
+        let told = PathAttributes { only_to_customer: otc.map(Asn), ..attributes(&[64512]) };
+        lab.announce(from, &[net(HERE)], next_hop(1), &told);
+        lab.drain_all();
+        let explained = lab.rib.explain(net(HERE)).unwrap();
+        let verdict = explained.peers.iter().find(|peer| peer.peer == PeerId(2)).unwrap().verdict;
+        let got = match lab.view(to).get(&net(HERE)) {
+            Some(route) => Ok(route.attributes.only_to_customer.map(|asn| asn.0)),
+            None => Err(verdict.unwrap_err()),
+        };
+        assert_eq!(got, expected, "we are {role:?}, the route has {otc:?}");
+    }
+}
+
+#[test]
+fn a_provider_that_becomes_reachable_through_a_peer_leaks_nothing_to_another_provider() {
+    let mut lab = Lab::new();
+    let above = lab.up(1, with_role(1, 65001, Role::CUSTOMER));
+    let (other, below) =
+        (lab.up(2, with_role(2, 65002, Role::CUSTOMER)), lab.up(3, with_role(3, 65003, Role::PROVIDER)));
+    lab.announce(above, &[net(HERE)], next_hop(1), &told_with(None));
+    lab.drain_all();
+    assert!(lab.view(other).is_empty());
+    assert_eq!(lab.view(below)[&net(HERE)].attributes.only_to_customer, Some(Asn(65001)));
+}
+
+#[test]
+fn internal_sessions_have_no_role() {
+    let mut lab = Lab::new();
+    let from = lab.up(1, PeerParams { bgp_role: Some(Role::PROVIDER), ..client(1) });
+    let to = lab.up(2, client(2));
+    let told = PathAttributes { only_to_customer: Some(Asn(7)), ..attributes(&[64512]) };
+    lab.announce(from, &[net(HERE)], next_hop(1), &told);
+    lab.drain_all();
+    assert_eq!(lab.view(to)[&net(HERE)].attributes.only_to_customer, Some(Asn(7)));
+}
+
+#[test]
+fn what_an_external_peer_is_about_to_take_away_is_the_last_choice() {
+    let mut lab = Lab::new();
+    let (a, b) = (lab.up(1, external(1, 65001)), lab.up(2, external(2, 65002)));
+    let inside = lab.up(3, client(3));
+    let leaving =
+        PathAttributes { communities: vec![Community::GRACEFUL_SHUTDOWN], ..external_attributes(&[65001]) };
+    lab.announce(a, &[net(HERE)], next_hop(1), &leaving);
+    lab.drain_all();
+    assert_eq!(lab.view(inside)[&net(HERE)].attributes.local_pref, Some(0));
+    lab.announce(b, &[net(HERE)], next_hop(2), &external_attributes(&[65002, 1, 2, 3]));
+    lab.drain_all();
+    assert_eq!(lab.view(inside)[&net(HERE)].next_hop, next_hop(2));
+}
+
+#[test]
+fn who_does_not_honour_graceful_shutdown_takes_it_as_any_community() {
+    let mut lab = Lab::new();
+    let a = lab.up(1, PeerParams { honour_graceful_shutdown: false, ..external(1, 65001) });
+    let inside = lab.up(3, client(3));
+    let leaving =
+        PathAttributes { communities: vec![Community::GRACEFUL_SHUTDOWN], ..external_attributes(&[65001]) };
+    lab.announce(a, &[net(HERE)], next_hop(1), &leaving);
+    lab.drain_all();
+    assert_eq!(lab.view(inside)[&net(HERE)].attributes.local_pref, Some(100));
+}
+
+#[test]
+fn a_session_that_is_about_to_end_says_so_with_every_route() {
+    let mut lab = Lab::new();
+    let from = lab.up(1, client(1));
+    let (inside, outside) = (lab.up(2, client(2)), lab.up(3, external(3, 65003)));
+    lab.announce(from, &[net(HERE)], next_hop(1), &attributes(&[64512]));
+    lab.drain_all();
+    for peer in [inside, outside] {
+        let params = PeerParams { leaving: true, ..lab.remotes[&peer].params.clone() };
+        lab.input(bgp_rib::Input::PeerChange(peer, Box::new(params)));
+    }
+    lab.drain_all();
+    for (peer, local_pref) in [(inside, Some(0)), (outside, None)] {
+        let told = &lab.view(peer)[&net(HERE)].attributes;
+        assert_eq!(
+            (told.local_pref, told.communities.as_slice()),
+            (local_pref, &[Community::GRACEFUL_SHUTDOWN][..])
+        );
+    }
+}
