@@ -239,6 +239,7 @@ fn compare_rules(reasons: &mut Reasons, old: &PeerConfig, new: &PeerConfig, live
     reasons.compare(soft, "IPv4 next hop", &was.next_hop_v4, &is.next_hop_v4);
     reasons.compare(soft, "IPv6 next hop", &was.next_hop_v6, &is.next_hop_v6);
     reasons.compare(soft, "own AS in the path", &was.allow_own_as, &is.allow_own_as);
+    reasons.compare(soft, "rules for routes", &was.rules, &is.rules);
     reasons.compare(soft, "limits", &was.limits, &is.limits);
     reasons.compare(ChangeClass::None, "pause after a limit", &was.limit_restart, &is.limit_restart);
 }
@@ -284,6 +285,7 @@ fn differs_elsewhere(old: &PeerConfig, new: &PeerConfig) -> bool {
     to.password.clone_from(&from.password);
     to.tcp_ao.clone_from(&from.tcp_ao);
     to.allow_own_as = from.allow_own_as;
+    to.rules = from.rules;
     to.limits.clone_from(&from.limits);
     to.limit_restart = from.limit_restart;
     to.graceful_restart = from.graceful_restart;

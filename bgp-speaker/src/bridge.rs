@@ -75,6 +75,16 @@ fn params(
     params.export = options.export.clone().unwrap_or_else(|| Policy::default_for(negotiated.kind));
     params.allow_own_as = options.allow_own_as;
     params.limits = options.limits.clone();
+    params.bgp_role = options.role;
+    let rules = &options.rules;
+    params.enforce_first_as = rules.enforce_first_as;
+    params.route_server_client = rules.route_server_client;
+    params.honour_graceful_shutdown = rules.honour_graceful_shutdown;
+    params.leaving = rules.leaving;
+    params.private_as = rules.private_as;
+    params.as_override = rules.as_override;
+    params.local_as_mode = rules.local_as;
+    params.shared_network = rules.shared_network;
     params.enhanced_refresh = negotiated.enhanced_refresh;
     params.retained = negotiated.retained;
     params.graceful_restart = negotiated.graceful_restart.is_some();

@@ -4,7 +4,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::time::Duration;
 
 use bgp_fsm::{PeerAs, Required};
-use bgp_rib::{Limits, NextHopMode, Policy};
+use bgp_rib::{Limits, LocalAsMode, NextHopMode, Policy, PrivateAs};
 use bgp_wire::{Asn, Family, FamilySet, Role};
 use ipnet::IpNet;
 
@@ -101,6 +101,43 @@ impl Default for Timers {
     }
 }
 
+/// How routes change on their way from and to a peer, besides by policy. It may change while the session goes on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RouteRules {
+    /// An external peer's AS must stand first in its AS_PATH (RFC 4271 §6.3); not so where the peer is a route server.
+    /// Default `true`.
+    pub enforce_first_as: bool,
+    /// We are a route server to this external peer: path, next hop and MED pass as they are (RFC 7947). Default `false`.
+    pub route_server_client: bool,
+    /// Routes that an external peer tells with GRACEFUL_SHUTDOWN are the last choice (RFC 8326). Default `true`.
+    pub honour_graceful_shutdown: bool,
+    /// The session is about to end: what is told carries GRACEFUL_SHUTDOWN (RFC 8326). Default `false`.
+    pub leaving: bool,
+    /// Private AS numbers in what an external peer is told (RFC 6996). Default: they stay.
+    pub private_as: PrivateAs,
+    /// An external peer's own AS is replaced by ours in what it is told. Default `false`.
+    pub as_override: bool,
+    /// How [`SessionOptions::local_as`] shows in paths. Default: alone, as if the speaker were of that AS.
+    pub local_as: LocalAsMode,
+    /// The network that we share with the peer, for [`NextHopMode::ThirdParty`]. Default: none.
+    pub shared_network: Option<IpNet>,
+}
+
+impl Default for RouteRules {
+    fn default() -> Self {
+        Self {
+            enforce_first_as: true,
+            route_server_client: false,
+            honour_graceful_shutdown: true,
+            leaving: false,
+            private_as: PrivateAs::Keep,
+            as_override: false,
+            local_as: LocalAsMode::default(),
+            shared_network: None,
+        }
+    }
+}
+
 /// What a peer and a listen range have in common: how a session is run and what passes over it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SessionOptions {
@@ -145,6 +182,8 @@ pub struct SessionOptions {
     pub interface: Option<String>,
     /// How many times our own AS may stand in a received AS_PATH. Default 0.
     pub allow_own_as: u8,
+    /// How routes change on their way, besides by policy.
+    pub rules: RouteRules,
     /// How much the peer may tell and be told. A bound whose action is [`LimitAction::Stop`](bgp_rib::LimitAction::Stop)
     /// ends the session with Cease / Maximum Number of Prefixes Reached (RFC 4486 §4). Default: none.
     pub limits: Limits,
@@ -196,6 +235,7 @@ impl Default for SessionOptions {
             tcp_ao: Vec::new(),
             interface: None,
             allow_own_as: 0,
+            rules: RouteRules::default(),
             limits: Limits::default(),
             limit_restart: None,
             graceful_restart: Some(Duration::from_secs(120)),
