@@ -12,6 +12,7 @@ mod linear;
 mod notification;
 mod open;
 mod pack;
+mod reference;
 mod reflect;
 mod rewrite;
 mod round_trip;
