@@ -82,7 +82,7 @@ impl<K: Key> Table<K> {
 
 impl<K: Key> Table<K> {
     /// The paths of a prefix that readers of a log are told, with their identifiers.
-    fn standing_of_prefix(&self, log: u32, id: u32) -> Vec<(PathId, &Path)> {
+    pub(crate) fn standing_of_prefix(&self, log: u32, id: u32) -> Vec<(PathId, &Path)> {
         if log == NONE {
             return self.best_path(id).map(|path| (PathId(0), path)).into_iter().collect();
         }
@@ -91,6 +91,7 @@ impl<K: Key> Table<K> {
     }
 }
 
-fn shown((next_hop, block): (NextHop, Vec<u8>)) -> RouteAttributes {
+/// As callers see it.
+pub(crate) fn shown((next_hop, block): (NextHop, Vec<u8>)) -> RouteAttributes {
     RouteAttributes { block: Bytes::from(block), next_hop: Some(next_hop), kernel: KernelTag::default() }
 }

@@ -4,6 +4,7 @@ use bgp_wire::{Family, PathId, PeerKind};
 use ipnet::IpNet;
 
 use crate::PeerId;
+use crate::dry_run::shown;
 use crate::export;
 use crate::group::Group;
 use crate::path::Path;
@@ -83,6 +84,9 @@ impl<K: Key> Table<K> {
 
     fn show(&self, shared: &Shared, filter: &RouteFilter, id: u32, found: &mut Vec<RouteInfo>) {
         let entry = &self.entries[id];
+        if let Some(to) = filter.advertised_to {
+            return self.show_advertised(shared, filter, to.0, id, found);
+        }
         for (at, path) in self.paths_of(id) {
             let best = entry.state == State::Best && entry.paths == at;
             if (filter.best_only && !best) || filter.peer.is_some_and(|peer| peer.0 != path.peer) {
@@ -96,6 +100,38 @@ impl<K: Key> Table<K> {
                 received: shared.show_received(path.attributes),
                 best,
                 ineligible: self.eligible(shared, path).err(),
+                stale: self.is_stale(path),
+            });
+        }
+    }
+
+    /// What a peer is told of a prefix.
+    fn show_advertised(
+        &self,
+        shared: &Shared,
+        filter: &RouteFilter,
+        slot: u32,
+        id: u32,
+        found: &mut Vec<RouteInfo>,
+    ) {
+        let index = self.reader(slot).map_or(NONE, |reader| reader.group);
+        let Some(group) = self.groups.get(index).filter(|_| self.entries[id].state == State::Best) else {
+            return;
+        };
+        for (path_id, path) in self.standing_of_prefix(group.log, id) {
+            let best = self.best_path(id).is_some_and(|best| core::ptr::eq(best, path));
+            if (filter.best_only && !best) || filter.peer.is_some_and(|peer| peer.0 != path.peer) {
+                continue;
+            }
+            let Ok(told) = self.told_path(shared, &group.key, path, slot) else { continue };
+            found.push(RouteInfo {
+                destination: self.entries[id].key.destination(),
+                source: shared.peers.source(path.peer, path.path_id),
+                path_id,
+                attributes: shown(told),
+                received: None,
+                best,
+                ineligible: None,
                 stale: self.is_stale(path),
             });
         }

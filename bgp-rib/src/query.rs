@@ -49,6 +49,9 @@ pub struct RouteFilter {
     pub longer: bool,
     /// Only what this peer told.
     pub peer: Option<PeerId>,
+    /// The Adj-RIB-Out of this peer instead of the tables: what it is told, with attributes and path identifiers as they go
+    /// out. Nothing for a peer that is not up in the family.
+    pub advertised_to: Option<PeerId>,
     /// Only the best path of each prefix.
     pub best_only: bool,
 }
@@ -57,7 +60,7 @@ impl RouteFilter {
     /// Everything of one family.
     #[must_use]
     pub fn all(family: Family) -> Self {
-        Self { family, prefix: None, longer: false, peer: None, best_only: false }
+        Self { family, prefix: None, longer: false, peer: None, advertised_to: None, best_only: false }
     }
 }
 

@@ -60,12 +60,20 @@ pub(crate) enum Query {
     Ready(OwnerId, oneshot::Sender<()>),
     Routes {
         filter: RouteFilter,
-        peer: Option<PeerId>,
+        /// The ids of the peers that the filter names.
+        peers: FilterPeers,
         from: Option<RouteCursor>,
         limit: usize,
         reply: oneshot::Sender<RoutePage>,
     },
     Explain(IpNet, oneshot::Sender<Option<Explanation>>),
+}
+
+/// The peers that a [`RouteFilter`] names, by id.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct FilterPeers {
+    pub(crate) told: Option<PeerId>,
+    pub(crate) advertised_to: Option<PeerId>,
 }
 
 /// The way to the tables from outside.
@@ -547,8 +555,8 @@ impl RibTask {
             Query::Differ(differences, reply) => self.differ(differences, reply),
             Query::Ready(owner, reply) => self.jobs.push_back(Job::Ready(owner, reply)),
             // Who asked may have gone meanwhile.
-            Query::Routes { filter, peer, from, limit, reply } => {
-                let _ = reply.send(self.routes(&filter, peer, from, limit));
+            Query::Routes { filter, peers, from, limit, reply } => {
+                let _ = reply.send(self.routes(&filter, peers, from, limit));
             }
             Query::Explain(prefix, reply) => {
                 let _ = reply.send(self.explain(prefix));
@@ -608,7 +616,7 @@ impl RibTask {
     fn routes(
         &self,
         filter: &RouteFilter,
-        peer: Option<PeerId>,
+        peers: FilterPeers,
         from: Option<RouteCursor>,
         limit: usize,
     ) -> RoutePage {
@@ -626,7 +634,8 @@ impl RibTask {
             let mut asked = bgp_rib::RouteFilter::all(family);
             asked.prefix = filter.prefix;
             asked.longer = filter.longer;
-            asked.peer = peer;
+            asked.peer = peers.told;
+            asked.advertised_to = peers.advertised_to;
             asked.best_only = filter.best_only;
             if page.routes.len() >= limit {
                 page.next = Some(RouteCursor { family, token });

@@ -117,6 +117,9 @@ pub struct RouteFilter {
     pub longer: bool,
     /// Learned from this peer only.
     pub peer: Option<IpAddr>,
+    /// What this peer is told, with the attributes and path identifiers that it is told (its Adj-RIB-Out), instead of what
+    /// the tables hold.
+    pub advertised_to: Option<IpAddr>,
     /// Best paths only.
     pub best_only: bool,
 }

@@ -17,7 +17,7 @@ use crate::desired::{ApplyReport, Desired};
 use crate::error::{SpeakerError, StartError};
 use crate::event::Events;
 use crate::mesh::MeshNode;
-use crate::rib_task::{Query, RibClient};
+use crate::rib_task::{FilterPeers, Query, RibClient};
 use crate::route::{Explanation, Route, RouteCursor, RouteFilter, RoutePage};
 use crate::shared::Shared;
 use crate::start;
@@ -272,11 +272,15 @@ impl Speaker {
         from: Option<RouteCursor>,
         limit: usize,
     ) -> Result<RoutePage, SpeakerError> {
-        let peer = match filter.peer {
-            Some(address) => Some(self.shared.peer_id(address).ok_or(SpeakerError::UnknownPeer(address))?),
-            None => None,
+        let id = |address: Option<IpAddr>| match address {
+            Some(address) => match self.shared.peer_id(address) {
+                Some(id) => Ok(Some(id)),
+                None => Err(SpeakerError::UnknownPeer(address)),
+            },
+            None => Ok(None),
         };
-        self.rib.ask(|reply| Query::Routes { filter, peer, from, limit, reply }).await
+        let peers = FilterPeers { told: id(filter.peer)?, advertised_to: id(filter.advertised_to)? };
+        self.rib.ask(|reply| Query::Routes { filter, peers, from, limit, reply }).await
     }
 
     /// Why the best route of a prefix is best, where each other path lost, and what each peer is told of it. `None` when

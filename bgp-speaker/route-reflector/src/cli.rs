@@ -80,6 +80,9 @@ pub(crate) struct RoutesArgs {
     /// Only what this peer told us
     #[arg(short, long, value_name = "ADDRESS")]
     pub(crate) peer: Option<IpAddr>,
+    /// What this peer is told, as it is told it
+    #[arg(short, long, value_name = "ADDRESS")]
+    pub(crate) advertised_to: Option<IpAddr>,
     /// Only the best path of each prefix
     #[arg(short, long)]
     pub(crate) best: bool,
@@ -114,6 +117,7 @@ impl RoutesArgs {
                 (false, false) => None,
             },
             peer: self.peer,
+            advertised_to: self.advertised_to,
             best: self.best,
             within: self.subject.map(|subject| match subject {
                 Subject::Prefix(prefix) => prefix,

@@ -71,6 +71,26 @@ async fn attributes_pass_through_the_reflector_unchanged() {
 }
 
 #[tokio::test]
+async fn what_a_client_is_told_is_listed_as_it_is_told() {
+    let (reflector, clients) = reflector_with_clients(26, 3).await;
+    for client in &clients {
+        has_exactly(client, &["10.0.0.0/26", "10.0.1.0/26", "10.0.2.0/26"]).await;
+    }
+    let filter = RouteFilter { advertised_to: Some(ip(26, 10)), ..RouteFilter::default() };
+    let page = reflector.routes(filter, None, 10).await.unwrap();
+    let mut told: Vec<String> = page.routes.iter().map(|route| route.destination.to_string()).collect();
+    told.sort();
+    assert_eq!(told, ["10.0.1.0/26", "10.0.2.0/26"], "its own route is kept from it");
+    for route in &page.routes {
+        let block = bgp_wire::AttributeBlock::parse(&route.attributes.block).unwrap();
+        assert_eq!(block.cluster_list().iter().collect::<Vec<_>>(), [ClusterId(7)], "as it goes out");
+        assert!(block.originator_id().is_some());
+    }
+    let nobody = RouteFilter { advertised_to: Some(ip(26, 99)), ..RouteFilter::default() };
+    assert!(reflector.routes(nobody, None, 10).await.is_err(), "there is no such peer");
+}
+
+#[tokio::test]
 async fn plain_internal_peers_of_a_speaker_do_not_hear_of_each_other() {
     let hub = speaker(ip(23, 1)).await;
     let mut spokes = Vec::new();

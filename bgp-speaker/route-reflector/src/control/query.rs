@@ -13,7 +13,7 @@ pub(super) enum Question {
     Status,
     /// `/metrics`.
     Metrics,
-    /// `/routes?family=&peer=&best=&within=`.
+    /// `/routes?family=&peer=&advertised-to=&best=&within=`.
     Routes(RoutesQuestion),
     /// `/explain?prefix=` or `/explain?address=`.
     Explain(Subject),
@@ -65,6 +65,8 @@ pub(crate) struct RoutesQuestion {
     pub(crate) family: Option<RouteFamily>,
     /// What this peer told only.
     pub(crate) peer: Option<IpAddr>,
+    /// What this peer is told, instead of the table.
+    pub(crate) advertised_to: Option<IpAddr>,
     /// Best paths only.
     pub(crate) best: bool,
     /// This prefix and what is inside it only.
@@ -91,6 +93,9 @@ impl RoutesQuestion {
         }
         if let Some(peer) = self.peer {
             pairs.push(format!("peer={peer}"));
+        }
+        if let Some(peer) = self.advertised_to {
+            pairs.push(format!("advertised-to={peer}"));
         }
         if self.best {
             pairs.push("best=true".to_owned());
@@ -124,7 +129,7 @@ impl Question {
             "/routes" => routes(&pairs).map(Question::Routes),
             "/explain" => explain(&pairs).map(Question::Explain),
             _ => Err(Unanswerable::Unknown(format!(
-                "there is no {path}: ask for /status, /metrics, /routes?family=&peer=&best=&within=, /explain?prefix= or /explain?address="
+                "there is no {path}: ask for /status, /metrics, /routes?family=&peer=&advertised-to=&best=&within=, /explain?prefix= or /explain?address="
             ))),
         }
     }
@@ -149,11 +154,15 @@ fn routes(pairs: &[(String, String)]) -> Result<RoutesQuestion, Unanswerable> {
                 question.peer =
                     Some(IpAddr::from_str(value).map_err(|_| bad_value(key, value, "an address"))?);
             }
+            "advertised-to" => {
+                question.advertised_to =
+                    Some(IpAddr::from_str(value).map_err(|_| bad_value(key, value, "an address"))?);
+            }
             "within" => question.within = Some(prefix(key, value)?),
             "best" => {
                 question.best = bool::from_str(value).map_err(|_| bad_value(key, value, "true or false"))?;
             }
-            _ => return Err(unknown_pair(key, "/routes takes family, peer, best and within")),
+            _ => return Err(unknown_pair(key, "/routes takes family, peer, advertised-to, best and within")),
         }
     }
     Ok(question)
@@ -227,6 +236,7 @@ mod tests {
             RoutesQuestion {
                 family: Some(RouteFamily::Ipv6),
                 peer: Some("2001:db8::1".parse().expect("an address")),
+                advertised_to: Some("10.0.0.9".parse().expect("an address")),
                 best: true,
                 within: Some("2001:db8::/32".parse().expect("a prefix")),
             },

@@ -85,6 +85,7 @@ impl Source {
             prefix: question.within,
             longer: question.within.is_some(),
             peer: question.peer,
+            advertised_to: question.advertised_to,
             best_only: question.best,
         };
         let page = self.speaker.routes(filter, from, limit).await?;
