@@ -24,6 +24,9 @@ pub struct KernelConfig {
     /// Metric of routes that bring none; default 186. NLM_F_REPLACE does not look at the protocol, so the default
     /// keeps clear of FRR's 20, BIRD's 32 and IPv6's 1024.
     pub metric: u32,
+    /// Whether routes share nexthop objects where the kernel has them (Linux 5.3); default yes: they are written in two
+    /// thirds of the time, and multipath routes in less.
+    pub nexthop_objects: bool,
     /// Whether routes stay in the kernel when the follower ends; default yes (forwarding survives a restart).
     pub keep_routes_at_exit: bool,
     /// Decides per next hop how it is reached; default none: every next hop is [`NextHopAction::Direct`].
@@ -46,6 +49,7 @@ impl Default for KernelConfig {
             tables: Vec::new(),
             protocol: 186,
             metric: 186,
+            nexthop_objects: true,
             keep_routes_at_exit: true,
             next_hop: None,
             resolve_via_default: true,

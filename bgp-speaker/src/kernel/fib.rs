@@ -138,6 +138,8 @@ pub enum FibEvent {
         /// Interface index.
         index: u32,
     },
+    /// What several routes of ours share was changed.
+    Shared,
     /// A route was added, changed or removed, not by us.
     Route {
         /// Where it stands.

@@ -276,6 +276,7 @@ impl Follower {
         match event {
             FibEvent::Link { index, name } => self.link(now, index, name.as_deref()),
             FibEvent::Address { index } => self.link(now, index, None),
+            FibEvent::Shared => self.schedule_resync(now, DumpScope::Own, ResyncReason::Interference),
             FibEvent::Route { key, protocol, our_table, removed } => {
                 if our_table && protocol == self.config.protocol {
                     self.schedule_resync(now, DumpScope::Own, ResyncReason::Interference);

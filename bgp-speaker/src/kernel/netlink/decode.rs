@@ -10,6 +10,7 @@ use netlink_packet_route::route::{
     RouteVia,
 };
 
+use super::objects::{RTM_DELNEXTHOP, RTM_NEWNEXTHOP};
 use crate::kernel::error::RouteError;
 use crate::kernel::fib::FibEvent;
 use crate::kernel::route::{KernelAction, KernelHop, RouteKey};
@@ -30,7 +31,7 @@ const RTA_PRIORITY: u16 = 6;
 const RTA_TABLE: u16 = 15;
 
 /// The attributes of a message from `offset` on; a broken length ends them.
-fn attributes(payload: &[u8], offset: usize) -> impl Iterator<Item = (u16, &[u8])> {
+pub(super) fn attributes(payload: &[u8], offset: usize) -> impl Iterator<Item = (u16, &[u8])> {
     const HEADER: usize = 4;
     /// NLA_F_NESTED and NLA_F_NET_BYTEORDER are no part of the type.
     const TYPE: u16 = 0x3fff;
@@ -44,11 +45,11 @@ fn attributes(payload: &[u8], offset: usize) -> impl Iterator<Item = (u16, &[u8]
     })
 }
 
-fn number(value: &[u8]) -> Option<u32> {
+pub(super) fn number(value: &[u8]) -> Option<u32> {
     Some(u32::from_ne_bytes(value.try_into().ok()?))
 }
 
-fn address(value: &[u8]) -> Option<IpAddr> {
+pub(super) fn address(value: &[u8]) -> Option<IpAddr> {
     Some(match value.len() {
         4 => Ipv4Addr::from(<[u8; 4]>::try_from(value).ok()?).into(),
         16 => Ipv6Addr::from(<[u8; 16]>::try_from(value).ok()?).into(),
@@ -63,6 +64,12 @@ pub(super) struct Outline {
     pub(super) protocol: u8,
     /// Key of a route that BGP could hold: no TOS, no source prefix, not a cache entry.
     pub(super) plain: bool,
+}
+
+/// The nexthop object that a route names.
+pub(super) fn object(payload: &[u8]) -> Option<u32> {
+    const RTA_NH_ID: u16 = 30;
+    attributes(payload, ROUTE_HEADER).find(|(kind, _)| *kind == RTA_NH_ID).and_then(|(_, id)| number(id))
 }
 
 /// Reads the key of an IPv4 or IPv6 route.
@@ -187,8 +194,14 @@ pub(super) fn is_unicast(payload: &[u8]) -> bool {
 }
 
 /// A multicast message as an event; `None` = none of our business.
-pub(super) fn event(header: &NetlinkHeader, payload: &[u8], our_tables: &[u32]) -> Option<FibEvent> {
+pub(super) fn event(
+    header: &NetlinkHeader,
+    payload: &[u8],
+    our_tables: &[u32],
+    protocol: u8,
+) -> Option<FibEvent> {
     match header.message_type {
+        RTM_NEWNEXTHOP | RTM_DELNEXTHOP => (*payload.get(2)? == protocol).then_some(FibEvent::Shared),
         RTM_NEWLINK | RTM_DELLINK => {
             const LINK_HEADER: usize = 16;
             const IFLA_IFNAME: u16 = 3;
@@ -258,7 +271,7 @@ mod tests {
     fn written(action: KernelAction, prefix: &str) -> Vec<u8> {
         let key = RouteKey { prefix: prefix.parse().unwrap(), table: 1000, metric: 186 };
         let mut out = Vec::new();
-        encode::write(&mut out, &FibOp::Replace(key, action), 186, 7, true);
+        encode::write(&mut out, &FibOp::Replace(key, action), None, 186, 7, true);
         out
     }
 
@@ -297,7 +310,7 @@ mod tests {
             for message_type in RTM_NEWLINK..=RTM_DELROUTE {
                 let mut header = header;
                 header.message_type = message_type;
-                let _ = event(&header, cut, &[254]);
+                let _ = event(&header, cut, &[254], 186);
             }
         }
         assert_eq!(outline(&[]), None);

@@ -55,16 +55,23 @@ fn keyed(key: RouteKey, protocol: u8) -> RouteMessage {
     message
 }
 
-/// Appends the message for one write; the last of a batch asks for the acknowledgement.
-pub(super) fn write(out: &mut Vec<u8>, operation: &FibOp, protocol: u8, sequence: u32, last: bool) {
+/// Appends the message for one write, over the nexthop object that stands for its legs; the last of a batch asks for the acknowledgement.
+pub(super) fn write(
+    out: &mut Vec<u8>,
+    operation: &FibOp,
+    object: Option<u32>,
+    protocol: u8,
+    sequence: u32,
+    last: bool,
+) {
     let ack = if last { NLM_F_ACK } else { 0 };
     match operation {
         FibOp::Add(key, action) => {
-            let route = RouteNetlinkMessage::NewRoute(route(*key, action, protocol));
+            let route = RouteNetlinkMessage::NewRoute(route(*key, action, object, protocol));
             push(out, NLM_F_CREATE | NLM_F_EXCL | ack, sequence, route);
         }
         FibOp::Replace(key, action) => {
-            let route = RouteNetlinkMessage::NewRoute(route(*key, action, protocol));
+            let route = RouteNetlinkMessage::NewRoute(route(*key, action, object, protocol));
             push(out, NLM_F_CREATE | NLM_F_REPLACE | ack, sequence, route);
         }
         FibOp::Delete(key) | FibOp::DeleteLegs(key, _) => {
@@ -79,7 +86,7 @@ pub(super) fn write(out: &mut Vec<u8>, operation: &FibOp, protocol: u8, sequence
     }
 }
 
-fn route(key: RouteKey, action: &KernelAction, protocol: u8) -> RouteMessage {
+fn route(key: RouteKey, action: &KernelAction, object: Option<u32>, protocol: u8) -> RouteMessage {
     let mut message = keyed(key, protocol);
     message.header.scope = RouteScope::Universe;
     message.header.kind = match action {
@@ -90,6 +97,10 @@ fn route(key: RouteKey, action: &KernelAction, protocol: u8) -> RouteMessage {
         KernelAction::Prohibit => RouteType::Prohibit,
     };
     let KernelAction::Unicast(legs) = action else { return message };
+    if let Some(id) = object {
+        message.attributes.push(RouteAttribute::NhId(id));
+        return message;
+    }
     match &**legs {
         [leg] => {
             if leg.onlink {

@@ -1,10 +1,11 @@
-//! [`Fib`] over rtnetlink: batches with one acknowledgement, filtered dumps, events.
+//! [`Fib`] over rtnetlink: batches with one acknowledgement, nexthop objects, filtered dumps, events.
 
 mod decode;
 mod encode;
+mod objects;
 mod socket;
 
-use std::collections::VecDeque;
+use std::collections::{HashSet, VecDeque};
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,7 +18,8 @@ use rustix::fd::OwnedFd;
 use super::config::KernelConfig;
 use super::error::{FibError, RouteError, errno};
 use super::fib::{DumpScope, Fib, FibEvent, FibOp, Found, Lookup, Probe, Waker};
-use super::route::{KernelAction, RouteKey};
+use super::route::{KernelAction, KernelHop, RouteKey};
+use objects::Objects;
 use socket::{Channel, RECEIVE_BUFFER, SMALL_BUFFER};
 
 /// Operations per send: from 256 on the kernel's own work is all that is left. If each of them fails, the answers
@@ -30,6 +32,11 @@ const BATCH_BYTES: usize = 96 * 1024;
 /// A dump that the kernel calls inconsistent is repeated this often; then what was seen counts, and events tell the rest.
 const DUMP_TRIES: usize = 4;
 
+/// How often another number is tried for an object when somebody has taken one since the last look.
+const ID_TRIES: usize = 16;
+
+/// RTNLGRP_NEXTHOP.
+const NEXTHOP_GROUP: u32 = 32;
 /// RTNLGRP_LINK, RTNLGRP_IPV4_IFADDR, RTNLGRP_IPV4_ROUTE, RTNLGRP_IPV6_IFADDR, RTNLGRP_IPV6_ROUTE.
 const GROUPS: [u32; 5] = [1, 5, 7, 9, 11];
 
@@ -43,6 +50,9 @@ pub struct Netlink {
     pending: VecDeque<FibEvent>,
     sequence: u32,
     out: Vec<u8>,
+    objects: Objects,
+    /// Whether routes are written over objects.
+    sharing: bool,
 }
 
 /// What makes a route ours.
@@ -54,13 +64,17 @@ struct Own {
 
 impl Own {
     /// A dumped route, if the dump was to tell it (an old kernel may filter less than asked for).
-    fn seen(&self, payload: &[u8], scope: DumpScope) -> Option<Found> {
+    fn seen(&self, payload: &[u8], scope: DumpScope, objects: &Objects) -> Option<Found> {
         let outline = decode::outline(payload)?;
         let ours = outline.protocol == self.protocol;
         if !self.tables.contains(&outline.key.table) || !outline.plain || (scope == DumpScope::Own && !ours) {
             return None;
         }
-        let action = if ours { decode::action(payload) } else { KernelAction::Other };
+        let action = match decode::object(payload) {
+            _ if !ours => KernelAction::Other,
+            Some(id) => objects.legs(id).cloned().map_or(KernelAction::Other, KernelAction::Unicast),
+            None => decode::action(payload),
+        };
         Some(Found { key: outline.key, protocol: outline.protocol, action })
     }
 
@@ -109,8 +123,13 @@ impl Netlink {
             pending: VecDeque::new(),
             sequence: 0,
             out: Vec::new(),
+            objects: Objects::new(config.protocol),
+            sharing: false,
         };
         netlink.try_out(config)?;
+        // Without objects in the kernel their group cannot be joined either.
+        netlink.sharing = netlink.look_at_objects()? && config.nexthop_objects;
+        netlink.events.join(NEXTHOP_GROUP);
         Ok(netlink)
     }
 
@@ -132,6 +151,97 @@ impl Netlink {
         self.sequence
     }
 
+    /// Reads which objects there are; false = this kernel has none.
+    fn look_at_objects(&mut self) -> Result<bool, FibError> {
+        let sequence = self.next_sequence();
+        self.out.clear();
+        objects::dump(&mut self.out, sequence);
+        self.requests.send(&self.out)?;
+        let mut told = Vec::new();
+        loop {
+            let Some(messages) = self.requests.receive()? else { return Err(FibError::Overrun) };
+            for (header, payload) in messages.filter(|(header, _)| header.sequence_number == sequence) {
+                match header.message_type {
+                    objects::RTM_NEWNEXTHOP => told.extend(self.objects.read(payload)),
+                    decode::NLMSG_DONE | decode::NLMSG_ERROR => {
+                        let there = header.message_type == decode::NLMSG_DONE;
+                        self.objects.take(told);
+                        return Ok(there);
+                    }
+                    _ => {}
+                }
+            }
+        }
+    }
+
+    /// Makes the objects that these operations are to name. What the kernel does not take is written without: its
+    /// verdict about the route then says why.
+    fn provide(&mut self, operations: &[FibOp]) -> Result<(), FibError> {
+        if !self.sharing {
+            return Ok(());
+        }
+        let mut former = None;
+        for operation in operations {
+            let Some(legs) = Objects::wanted(operation) else { continue };
+            if former.is_some_and(|former| Arc::ptr_eq(former, legs)) {
+                continue;
+            }
+            former = Some(legs);
+            for part in self.objects.missing(legs) {
+                if !self.make_object(part)? {
+                    break;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn make_object(&mut self, legs: Arc<[KernelHop]>) -> Result<bool, FibError> {
+        for _ in 0..ID_TRIES {
+            let sequence = self.next_sequence();
+            self.out.clear();
+            let id = self.objects.make(&mut self.out, &legs, sequence);
+            match self.say(sequence)? {
+                Ok(()) => {
+                    self.objects.made(id, legs);
+                    return Ok(true);
+                }
+                Err(error) if error.errno == errno::EEXIST => self.objects.taken(id),
+                Err(_) => return Ok(false),
+            }
+        }
+        Ok(false)
+    }
+
+    /// Sends what is in `out`, one message, and reads the verdict.
+    fn say(&mut self, sequence: u32) -> Result<Result<(), RouteError>, FibError> {
+        self.requests.send(&self.out)?;
+        let mut result = [Ok(())];
+        self.collect(sequence, sequence, &mut result)?;
+        let [result] = result;
+        Ok(result)
+    }
+
+    /// Removes objects of ours that no route names.
+    fn tidy(&mut self, mut used: HashSet<u32>) -> Result<(), FibError> {
+        if self.objects.unused(&used).is_empty() {
+            return Ok(());
+        }
+        // With an object go the routes that use it, and not every route of ours need be in the tables of today.
+        for family in [AddressFamily::Inet, AddressFamily::Inet6] {
+            self.dump_routes(family, 0, 0, &mut |payload, _| used.extend(decode::object(payload)))?;
+        }
+        for id in self.objects.unused(&used) {
+            let sequence = self.next_sequence();
+            self.out.clear();
+            objects::remove(&mut self.out, id, sequence);
+            // One that is gone is as good as removed; another refusal shows again at the next look.
+            let _ = self.say(sequence)?;
+            self.objects.removed(id);
+        }
+        Ok(())
+    }
+
     /// Sends as many operations as fit and collects their results.
     fn send_some(
         &mut self,
@@ -146,7 +256,9 @@ impl Netlink {
             count += 1;
             // Whether it is the last is only known with its length; a message is at most MAX_LEGS legs long.
             let last = count == operations.len() || self.out.len() >= BATCH_BYTES;
-            encode::write(&mut self.out, operation, self.own.protocol, sequence, last);
+            let object =
+                Objects::wanted(operation).filter(|_| self.sharing).and_then(|legs| self.objects.id(legs));
+            encode::write(&mut self.out, operation, object, self.own.protocol, sequence, last);
             if last {
                 break;
             }
@@ -166,6 +278,25 @@ impl Netlink {
             }
         }
         collected
+    }
+
+    /// Objects went with a link before we heard of it: those that are left are read, and the rest is made again.
+    fn write_again(
+        &mut self,
+        operations: &[FibOp],
+        results: &mut [Result<(), RouteError>],
+    ) -> Result<(), FibError> {
+        self.look_at_objects()?;
+        for (operation, result) in operations.iter().zip(results) {
+            if is_about_object(result) {
+                let one = std::slice::from_ref(operation);
+                self.provide(one)?;
+                let mut again = Vec::with_capacity(1);
+                self.send_some(one, &mut again)?;
+                *result = again.pop().unwrap_or(Ok(()));
+            }
+        }
+        Ok(())
     }
 
     /// Reads answers until the one for `last`; silence about the others is success.
@@ -190,17 +321,15 @@ impl Netlink {
         }
     }
 
-    /// One dump of one family; true = the kernel says that it was not consistent.
-    fn dump_family(
+    /// One dump of one family's routes, of all tables for table 0; true = the kernel says that it was not consistent.
+    fn dump_routes(
         &mut self,
         family: AddressFamily,
         table: u32,
-        scope: DumpScope,
-        found: &mut dyn FnMut(Found),
+        protocol: u8,
+        found: &mut dyn FnMut(&[u8], &Objects),
     ) -> Result<bool, FibError> {
         let sequence = self.next_sequence();
-        let own = self.own.clone();
-        let protocol = if scope == DumpScope::Own { own.protocol } else { 0 };
         self.out.clear();
         encode::dump(&mut self.out, family, table, protocol, sequence);
         self.requests.send(&self.out)?;
@@ -213,9 +342,7 @@ impl Netlink {
                     decode::NLMSG_DONE => decode::done(payload),
                     decode::NLMSG_ERROR => decode::verdict(&header, payload),
                     decode::RTM_NEWROUTE => {
-                        if let Some(seen) = own.seen(payload, scope) {
-                            found(seen);
-                        }
+                        found(payload, &self.objects);
                         continue;
                     }
                     _ => continue,
@@ -232,6 +359,12 @@ impl Netlink {
             }
         }
     }
+}
+
+/// Whether the kernel does not know the object that a route was to name. It has no number of its own for that.
+fn is_about_object(result: &Result<(), RouteError>) -> bool {
+    const WORDS: &str = "Nexthop id does not exist";
+    result.as_ref().is_err_and(|error| error.errno == errno::EINVAL && error.text.contains(WORDS))
 }
 
 /// Asks the kernel for the route to `gateway`.
@@ -283,22 +416,37 @@ impl Fib for Netlink {
         let base = results.len();
         while let Some(rest) = operations.get(results.len() - base..).filter(|rest| !rest.is_empty()) {
             let size = rest.len().min(self.batch());
+            self.provide(&rest[..size])?;
             self.send_some(&rest[..size], results)?;
+        }
+        if self.sharing && results.iter().skip(base).any(is_about_object) {
+            self.write_again(operations, &mut results[base..])?;
         }
         Ok(())
     }
 
     fn dump(&mut self, scope: DumpScope, found: &mut dyn FnMut(Found)) -> Result<(), FibError> {
-        for &table in self.own.tables.clone().iter() {
+        self.look_at_objects()?;
+        let own = self.own.clone();
+        let protocol = if scope == DumpScope::Own { own.protocol } else { 0 };
+        let mut used = HashSet::new();
+        for &table in own.tables.iter() {
             for family in [AddressFamily::Inet, AddressFamily::Inet6] {
                 for _ in 0..DUMP_TRIES {
-                    if !self.dump_family(family, table, scope, found)? {
+                    let inconsistent =
+                        self.dump_routes(family, table, protocol, &mut |payload, objects| {
+                            used.extend(decode::object(payload));
+                            if let Some(seen) = own.seen(payload, scope, objects) {
+                                found(seen);
+                            }
+                        })?;
+                    if !inconsistent {
                         break;
                     }
                 }
             }
         }
-        Ok(())
+        self.tidy(used)
     }
 
     fn lookup(&mut self, gateway: IpAddr) -> Result<Lookup, FibError> {
@@ -323,11 +471,12 @@ impl Fib for Netlink {
     fn poll_event(&mut self) -> Result<Option<FibEvent>, FibError> {
         while self.pending.is_empty() {
             let port = self.requests.port;
-            let tables = &self.own.tables;
+            let (tables, protocol) = (&self.own.tables, self.own.protocol);
             let Some(messages) = self.events.receive()? else { return Ok(None) };
             let foreign = messages.filter(|(header, _)| header.port_number != port);
-            self.pending
-                .extend(foreign.filter_map(|(header, payload)| decode::event(&header, payload, tables)));
+            self.pending.extend(
+                foreign.filter_map(|(header, payload)| decode::event(&header, payload, tables, protocol)),
+            );
         }
         Ok(self.pending.pop_front())
     }

@@ -73,6 +73,13 @@ impl Channel {
         Ok(Self { socket, buffer: Vec::with_capacity(DATAGRAM), port, roomy })
     }
 
+    /// One more event group; a kernel that does not have it has nothing to tell of it.
+    pub(super) fn join(&mut self, group: u32) {
+        if let Err(error) = self.socket.add_membership(group) {
+            tracing::debug!("netlink event group {group}: {error}");
+        }
+    }
+
     pub(super) fn send(&self, bytes: &[u8]) -> Result<(), FibError> {
         loop {
             match self.socket.send_to(bytes, &SocketAddr::new(0, 0), 0) {
