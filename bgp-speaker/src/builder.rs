@@ -10,7 +10,7 @@ use bgp_wire::{Asn, ClusterId, RouterId};
 use crate::config::{PeerConfig, RangeConfig, SessionOptions};
 use crate::desired::Desired;
 use crate::error::StartError;
-use crate::kernel::{Fib, KernelConfig};
+use crate::kernel::{Fib, KernelConfig, LearnConfig};
 use crate::mesh::{MeshDialer, MeshNode};
 use crate::route::Route;
 use crate::speaker::Speaker;
@@ -44,6 +44,7 @@ pub struct Builder {
     pub(crate) sweep_after: Duration,
     pub(crate) forwarding_preserved: bool,
     pub(crate) kernel: Option<Kernel>,
+    pub(crate) learn: Option<LearnConfig>,
     pub(crate) desired: Desired,
     pub(crate) restarting: Option<bool>,
     pub(crate) hold_until_ready: Vec<OwnerId>,
@@ -64,6 +65,7 @@ impl Builder {
             sweep_after: Duration::from_secs(120),
             forwarding_preserved: true,
             kernel: None,
+            learn: None,
             desired: Desired::default(),
             restarting: None,
             hold_until_ready: Vec::new(),
@@ -122,6 +124,13 @@ impl Builder {
     /// Write the best routes that are learned into the kernel's routing table.
     pub fn kernel(mut self, config: KernelConfig) -> Self {
         self.kernel = Some(Kernel { config, fib: None });
+        self
+    }
+
+    /// Originate kernel routes that others write and that pass this filter, with their metric and interface, as long as
+    /// they stand. [`Speaker::apply`] leaves them alone.
+    pub fn learn(mut self, config: LearnConfig) -> Self {
+        self.learn = Some(config);
         self
     }
 

@@ -89,6 +89,7 @@ mod error;
 mod event;
 pub mod kernel;
 mod kernel_feed;
+mod learn_feed;
 mod mesh;
 #[cfg(feature = "metrics")]
 pub mod metrics;

@@ -22,6 +22,9 @@ pub(crate) struct Difference {
     pub(crate) withdrawn: Vec<IpNet>,
 }
 
+/// Who originates what is learned from the kernel: not the caller, and so nothing that the caller's desired state ends.
+pub(crate) const LEARNED: OwnerId = OwnerId(u32::MAX);
+
 impl Originations {
     /// Notes what an owner announces; what it announces already in the same way is taken out of `routes`.
     pub(crate) fn announce(&mut self, owner: OwnerId, routes: &mut Vec<Route>) {
@@ -54,8 +57,12 @@ impl Originations {
         wanted: &BTreeMap<OwnerId, Vec<Route>>,
     ) -> (BTreeMap<OwnerId, Difference>, Vec<Change>) {
         let (mut differences, mut changes) = (BTreeMap::new(), Vec::new());
-        let owners: Vec<OwnerId> =
-            self.owners.keys().copied().filter(|owner| !wanted.contains_key(owner)).collect();
+        let owners: Vec<OwnerId> = self
+            .owners
+            .keys()
+            .copied()
+            .filter(|owner| *owner != LEARNED && !wanted.contains_key(owner))
+            .collect();
         for owner in owners {
             let withdrawn: Vec<IpNet> = self.owners.remove(&owner).unwrap_or_default().into_keys().collect();
             changes.extend(withdrawn.iter().map(|prefix| change(owner, *prefix, "withdrawn")));

@@ -18,8 +18,9 @@ use crate::barrier::Barrier;
 use crate::builder::{Builder, Kernel};
 use crate::door::Door;
 use crate::error::StartError;
-use crate::kernel::{FibError, FollowerHandle, Netlink};
+use crate::kernel::{FibError, FollowerHandle, Learner, Netlink};
 use crate::kernel_feed::KernelFeed;
+use crate::learn_feed;
 use crate::next_hops::NextHops;
 use crate::rib_task::{RibClient, RibTask};
 use crate::shared::{Identity, Shared};
@@ -58,6 +59,9 @@ pub(crate) async fn start(
     check_routes(&builder.desired)?;
     let tracked = builder.kernel.as_ref().filter(|kernel| kernel.config.track_next_hops);
     let via_default = tracked.map(|kernel| kernel.config.resolve_via_default);
+    let own_protocol = builder.kernel.as_ref().map(|kernel| kernel.config.protocol);
+    let learner = builder.learn.map(|config| Learner::spawn(config, own_protocol));
+    let learner = learner.transpose().map_err(StartError::Kernel)?;
     let mut follower = builder.kernel.map(open_kernel).transpose().map_err(StartError::Kernel)?;
     let next_hops = follower.as_mut().zip(via_default).map(|(follower, via_default)| {
         NextHops::new(follower.next_hops(), follower.take_probe(), via_default)
@@ -86,6 +90,11 @@ pub(crate) async fn start(
         };
         (alive, tokio::spawn(feed.run()))
     });
+    let learning = learner.map(|learner| {
+        let (alive, stop) = oneshot::channel();
+        tokio::spawn(learn_feed::run(learner, rib.clone(), stop));
+        alive
+    });
     let guarded = Listeners::new(&listeners);
     let (accept, accepted) = mpsc::channel(ACCEPTED);
     let mut accepting = JoinSet::new();
@@ -93,7 +102,7 @@ pub(crate) async fn start(
         accepting.spawn(accept_loop(listener, accept.clone()));
     }
     let (commands, inbox) = mpsc::channel(COMMANDS);
-    let household = Household { listeners: accepting, rib: Some(rib_task), kernel };
+    let household = Household { listeners: accepting, rib: Some(rib_task), kernel, learning };
     let restarting = match builder.restarting {
         Some(restarting) => restarting,
         None => found_routes(&shared).await,

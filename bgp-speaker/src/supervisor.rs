@@ -84,6 +84,8 @@ pub(crate) struct Household {
     pub(crate) rib: Option<JoinHandle<()>>,
     /// The kernel's follower, which goes on while the sender lives.
     pub(crate) kernel: Option<(oneshot::Sender<()>, JoinHandle<()>)>,
+    /// Kernel routes of others are learned while the sender lives.
+    pub(crate) learning: Option<oneshot::Sender<()>>,
 }
 
 pub(crate) struct Supervisor {
@@ -382,6 +384,7 @@ impl Supervisor {
         self.commands.close();
         self.household.listeners.shutdown().await;
         self.listeners.close();
+        drop(self.household.learning.take());
         // Before the sessions: the routes that go with them stay in the kernel.
         if let Some((alive, follower)) = self.household.kernel.take() {
             drop(alive);

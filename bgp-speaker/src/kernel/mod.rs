@@ -22,6 +22,9 @@
 //! - **Bounded.** One entry per prefix, each at most once in the queue; commands, notices, batches and turns have
 //!   limits. There are no timers per route.
 //!
+//! Routes over the same next hops share a nexthop object where the kernel has them. [`Learner`] goes the other way and
+//! tells of routes that others write.
+//!
 //! A next hop without a device is looked up in the kernel once for all its routes, and again when a link, an address or
 //! a route that covers it changes (recursive next hops). [`NextHopHook`] decides where tunnels are meant.
 //!
@@ -48,6 +51,7 @@ mod error;
 mod fib;
 mod follower;
 mod handle;
+mod learn;
 mod memory;
 #[cfg_attr(not(target_os = "linux"), path = "unsupported.rs")]
 mod netlink;
@@ -64,6 +68,7 @@ pub use config::{KernelConfig, NextHopAction, NextHopHook, NextHopQuery};
 pub use error::{ConfigError, FibError, RouteError};
 pub use fib::{DumpScope, Fib, FibEvent, FibOp, Found, Lookup, NoFib, Probe, Waker};
 pub use handle::{FollowerGone, FollowerHandle, FollowerSender, MAX_PAGE};
+pub use learn::{LearnChange, LearnConfig, LearnedRoute, Learner};
 pub use memory::MemoryFib;
 pub use netlink::Netlink;
 pub use next_hops::NextHopWatch;

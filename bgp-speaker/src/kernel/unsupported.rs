@@ -7,6 +7,7 @@ use std::time::Duration;
 use super::config::KernelConfig;
 use super::error::{FibError, RouteError};
 use super::fib::{DumpScope, Fib, FibEvent, FibOp, Found, Lookup, Waker};
+use super::route::RouteKey;
 
 /// The kernel's routing table; on this platform it cannot be opened.
 #[derive(Debug)]
@@ -45,6 +46,55 @@ impl Fib for Netlink {
     }
 
     fn waker(&self) -> Waker {
+        match self.0 {}
+    }
+}
+
+/// Routes of others; on this platform nobody can be asked for them.
+pub(super) struct Listener(Infallible);
+
+/// A route of anybody.
+pub(super) struct Alien {
+    pub(super) key: RouteKey,
+    pub(super) protocol: u8,
+    pub(super) unicast: bool,
+    pub(super) devices: Vec<u32>,
+    pub(super) on_link: bool,
+    pub(super) shares_key: bool,
+}
+
+/// What happened to routes of others.
+#[allow(dead_code, reason = "nothing happens here")]
+pub(super) enum AlienEvent {
+    Added(Alien),
+    Removed(Alien),
+    Link(u32),
+}
+
+impl Listener {
+    pub(super) fn open() -> Result<Self, FibError> {
+        Err(FibError::Unsupported(
+            "learning kernel routes needs Linux (netlink); run without it on this system",
+        ))
+    }
+
+    pub(super) fn dump(&mut self, _: u32, _: &mut dyn FnMut(Alien)) -> Result<(), FibError> {
+        match self.0 {}
+    }
+
+    pub(super) fn poll(&mut self) -> Result<Option<AlienEvent>, FibError> {
+        match self.0 {}
+    }
+
+    pub(super) fn device_name(&self, _: u32) -> Option<String> {
+        match self.0 {}
+    }
+
+    pub(super) fn wait(&self, _: Option<Duration>) -> Result<(), FibError> {
+        match self.0 {}
+    }
+
+    pub(super) fn waker(&self) -> Waker {
         match self.0 {}
     }
 }

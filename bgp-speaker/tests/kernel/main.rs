@@ -14,7 +14,11 @@ macro_rules! stories {
 }
 
 #[cfg(target_os = "linux")]
+mod learning;
+#[cfg(target_os = "linux")]
 mod namespace;
+#[cfg(target_os = "linux")]
+mod objects;
 #[cfg(target_os = "linux")]
 mod speakers;
 #[cfg(target_os = "linux")]
@@ -32,7 +36,7 @@ fn trials() -> Vec<Trial> {
             None => on_own_thread(story),
         })
     };
-    stories::ALL.iter().chain(speakers::ALL).map(trial).collect()
+    stories::ALL.iter().chain(objects::ALL).chain(learning::ALL).chain(speakers::ALL).map(trial).collect()
 }
 
 #[cfg(not(target_os = "linux"))]

@@ -54,7 +54,8 @@ impl Namespace {
         std::fs::remove_file(path).expect("it was just written");
     }
 
-    /// Routes of both families in `table` that `ip route show` selects, one per line, legs joined.
+    /// Routes of both families in `table` that `ip route show` selects, one per line, legs joined, without the numbers
+    /// of nexthop objects.
     pub(crate) fn routes(&self, table: u32, select: &str) -> Vec<String> {
         let mut routes: Vec<String> = Vec::new();
         for family in ["-4", "-6"] {
@@ -66,7 +67,11 @@ impl Namespace {
                 .output()
                 .expect("ip is installed");
             for line in String::from_utf8_lossy(&output.stdout).lines() {
-                let words = line.split_whitespace().collect::<Vec<_>>().join(" ");
+                let mut words: Vec<_> = line.split_whitespace().collect();
+                if let Some(at) = words.iter().position(|word| *word == "nhid") {
+                    words.drain(at..at + 2);
+                }
+                let words = words.join(" ");
                 match routes.last_mut().filter(|_| line.starts_with(char::is_whitespace)) {
                     Some(route) => *route = format!("{route} {words}"),
                     None => routes.push(words),
@@ -74,6 +79,13 @@ impl Namespace {
             }
         }
         routes
+    }
+
+    /// Nexthop objects of protocol bgp.
+    pub(crate) fn objects(&self) -> Vec<String> {
+        let told = self.ip("nexthop show");
+        let ours = told.lines().filter(|line| line.contains("proto bgp"));
+        ours.map(|line| line.split_whitespace().collect::<Vec<_>>().join(" ")).collect()
     }
 
     /// Routes of protocol bgp in the main table.

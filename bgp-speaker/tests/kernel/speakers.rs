@@ -27,22 +27,22 @@ stories![
 ];
 
 const ASN: Asn = Asn(65000);
-const OWNER: OwnerId = OwnerId(1);
+pub(crate) const OWNER: OwnerId = OwnerId(1);
 
-fn net(text: &str) -> IpNet {
+pub(crate) fn net(text: &str) -> IpNet {
     text.parse().unwrap()
 }
 
-fn address(text: &str) -> IpAddr {
+pub(crate) fn address(text: &str) -> IpAddr {
     text.parse().unwrap()
 }
 
 /// The sockets and the follower belong to the namespace of the thread that makes them.
-fn run<F: Future>(future: F) -> F::Output {
+pub(crate) fn run<F: Future>(future: F) -> F::Output {
     tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(future)
 }
 
-fn options() -> SessionOptions {
+pub(crate) fn options() -> SessionOptions {
     let timers = Timers {
         connect_retry: Duration::from_millis(300),
         idle_hold_min: Duration::from_millis(50),
@@ -52,13 +52,13 @@ fn options() -> SessionOptions {
     SessionOptions { timers, ..SessionOptions::default() }
 }
 
-fn builder(last: u8) -> Builder {
+pub(crate) fn builder(last: u8) -> Builder {
     let own = std::net::Ipv4Addr::new(127, 50, 0, last);
     Speaker::builder(ASN, RouterId::from(own)).listen(SocketAddr::new(own.into(), 0))
 }
 
 /// A speaker that tells these routes, and keeps what it is told to itself.
-async fn teller(last: u8, routes: impl IntoIterator<Item = Route>) -> Speaker {
+pub(crate) async fn teller(last: u8, routes: impl IntoIterator<Item = Route>) -> Speaker {
     builder(last).announce(OWNER, routes).start().await.unwrap()
 }
 
@@ -70,7 +70,7 @@ fn peer_of(speaker: &Speaker, options: SessionOptions) -> PeerConfig {
 }
 
 /// `us` dials each of them.
-async fn join(us: &Speaker, others: &[&Speaker], options: &SessionOptions) {
+pub(crate) async fn join(us: &Speaker, others: &[&Speaker], options: &SessionOptions) {
     for other in others {
         let mut waiting = peer_of(us, self::options());
         waiting.options.passive = true;
@@ -84,7 +84,7 @@ fn client() -> SessionOptions {
     SessionOptions { route_reflector_client: true, ..options() }
 }
 
-async fn eventually(what: &str, mut holds: impl AsyncFnMut() -> Result<(), String>) {
+pub(crate) async fn eventually(what: &str, mut holds: impl AsyncFnMut() -> Result<(), String>) {
     let start = Instant::now();
     loop {
         match holds().await {
@@ -96,7 +96,7 @@ async fn eventually(what: &str, mut holds: impl AsyncFnMut() -> Result<(), Strin
 }
 
 /// The best next hop of each prefix that a speaker knows.
-async fn best(speaker: &Speaker) -> Vec<(IpNet, Option<IpAddr>)> {
+pub(crate) async fn best(speaker: &Speaker) -> Vec<(IpNet, Option<IpAddr>)> {
     let filter = RouteFilter { best_only: true, ..RouteFilter::default() };
     let page = speaker.routes(filter, None, 100).await.unwrap();
     let next_hop = |route: &bgp_speaker::RouteInfo| {
@@ -107,7 +107,7 @@ async fn best(speaker: &Speaker) -> Vec<(IpNet, Option<IpAddr>)> {
     best
 }
 
-async fn await_best(speaker: &Speaker, expected: &[(&str, &str)]) {
+pub(crate) async fn await_best(speaker: &Speaker, expected: &[(&str, &str)]) {
     let expected: Vec<_> =
         expected.iter().map(|(prefix, next_hop)| (net(prefix), Some(address(next_hop)))).collect();
     eventually("these best routes", async || {

@@ -40,19 +40,19 @@ stories![
     a_hundred_thousand_routes_cause_no_events_for_ourselves,
 ];
 
-fn net(text: &str) -> IpNet {
+pub(crate) fn net(text: &str) -> IpNet {
     text.parse().unwrap()
 }
 
-fn address(text: &str) -> IpAddr {
+pub(crate) fn address(text: &str) -> IpAddr {
     text.parse().unwrap()
 }
 
-fn via(prefix: &str, gateway: &str) -> FibChange {
+pub(crate) fn via(prefix: &str, gateway: &str) -> FibChange {
     FibChange::Set(FibRoute::via(net(prefix), address(gateway)))
 }
 
-fn ecmp(prefix: &str, gateways: &[&str]) -> FibChange {
+pub(crate) fn ecmp(prefix: &str, gateways: &[&str]) -> FibChange {
     let hops = gateways.iter().map(|gateway| FibNextHop::new(address(gateway)));
     FibChange::Set(FibRoute::unicast(net(prefix), hops))
 }
@@ -61,26 +61,26 @@ fn dropping(prefix: &str, action: FibAction) -> FibChange {
     FibChange::Set(FibRoute::new(net(prefix), action))
 }
 
-fn remove(prefix: &str) -> FibChange {
+pub(crate) fn remove(prefix: &str) -> FibChange {
     FibChange::Remove(net(prefix))
 }
 
-fn follow(config: KernelConfig) -> FollowerHandle {
+pub(crate) fn follow(config: KernelConfig) -> FollowerHandle {
     let netlink = Netlink::open(&config).expect("root may write routes");
     FollowerHandle::spawn(config, Box::new(netlink)).expect("a thread can be started")
 }
 
-fn started() -> (Namespace, FollowerHandle) {
+pub(crate) fn started() -> (Namespace, FollowerHandle) {
     let namespace = Namespace::enter();
     let follower = follow(KernelConfig::default());
     (namespace, follower)
 }
 
-fn update(follower: &FollowerHandle, changes: impl IntoIterator<Item = FibChange>) {
+pub(crate) fn update(follower: &FollowerHandle, changes: impl IntoIterator<Item = FibChange>) {
     follower.blocking_update(changes.into_iter().collect()).expect("it runs");
 }
 
-fn wait<F: Future>(future: F) -> F::Output {
+pub(crate) fn wait<F: Future>(future: F) -> F::Output {
     tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(future)
 }
 
@@ -88,7 +88,7 @@ fn report(follower: &FollowerHandle, prefix: &str) -> Option<RouteReport> {
     wait(follower.route(net(prefix))).expect("it runs")
 }
 
-fn await_state(follower: &FollowerHandle, prefix: &str, state: RouteState) -> RouteReport {
+pub(crate) fn await_state(follower: &FollowerHandle, prefix: &str, state: RouteState) -> RouteReport {
     await_that(&format!("{prefix} {state}"), || match report(follower, prefix) {
         Some(report) if report.state == state => Ok(()),
         other => Err(format!("{other:?}")),
@@ -96,7 +96,7 @@ fn await_state(follower: &FollowerHandle, prefix: &str, state: RouteState) -> Ro
     report(follower, prefix).expect("it was just there")
 }
 
-fn await_installed(follower: &FollowerHandle, count: usize) {
+pub(crate) fn await_installed(follower: &FollowerHandle, count: usize) {
     await_that(&format!("{count} routes"), || {
         let status = follower.status();
         let done = status.following

@@ -2,6 +2,7 @@
 
 mod decode;
 mod encode;
+mod listener;
 mod objects;
 mod socket;
 
@@ -19,6 +20,7 @@ use super::config::KernelConfig;
 use super::error::{FibError, RouteError, errno};
 use super::fib::{DumpScope, Fib, FibEvent, FibOp, Found, Lookup, Probe, Waker};
 use super::route::{KernelAction, KernelHop, RouteKey};
+pub(super) use listener::{Alien, AlienEvent, Listener};
 use objects::Objects;
 use socket::{Channel, RECEIVE_BUFFER, SMALL_BUFFER};
 
@@ -113,13 +115,11 @@ impl Netlink {
         config.check()?;
         let requests = Channel::requests(RECEIVE_BUFFER)?;
         let events = Channel::events(&GROUPS, requests.port, RECEIVE_BUFFER)?;
-        let wake = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)
-            .map_err(|error| FibError::Io("making an eventfd", error.into()))?;
         let mut netlink = Self {
             own: Own { tables: config.own_tables().collect(), protocol: config.protocol },
             requests,
             events,
-            wake: Arc::new(wake),
+            wake: Arc::new(new_eventfd()?),
             pending: VecDeque::new(),
             sequence: 0,
             out: Vec::new(),
@@ -165,7 +165,7 @@ impl Netlink {
                     objects::RTM_NEWNEXTHOP => told.extend(self.objects.read(payload)),
                     decode::NLMSG_DONE | decode::NLMSG_ERROR => {
                         let there = header.message_type == decode::NLMSG_DONE;
-                        self.objects.take(told);
+                        self.objects.take(&told);
                         return Ok(there);
                     }
                     _ => {}
@@ -361,6 +361,35 @@ impl Netlink {
     }
 }
 
+fn new_eventfd() -> Result<OwnedFd, FibError> {
+    eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)
+        .map_err(|error| FibError::Io("making an eventfd", error.into()))
+}
+
+/// Blocks until there are events, somebody wakes us, or the time is over.
+fn wait_for(events: &Channel, wake: &OwnedFd, timeout: Option<Duration>) -> Result<(), FibError> {
+    let timeout = timeout.map(|timeout| Timespec {
+        tv_sec: timeout.as_secs().try_into().unwrap_or(i64::MAX),
+        tv_nsec: timeout.subsec_nanos().into(),
+    });
+    let mut fds = [PollFd::new(events, PollFlags::IN), PollFd::new(wake, PollFlags::IN)];
+    match poll(&mut fds, timeout.as_ref()) {
+        Ok(_) | Err(rustix::io::Errno::INTR) => {}
+        Err(error) => return Err(FibError::Io("waiting for the kernel", error.into())),
+    }
+    // Empty or not, the counter is zero afterwards.
+    let _ = rustix::io::read(wake, &mut [0; 8]);
+    Ok(())
+}
+
+fn waker_of(wake: &Arc<OwnedFd>) -> Waker {
+    let wake = wake.clone();
+    // A full counter wakes as well.
+    Waker::new(move || {
+        let _ = rustix::io::write(&*wake, &1u64.to_ne_bytes());
+    })
+}
+
 /// Whether the kernel does not know the object that a route was to name. It has no number of its own for that.
 fn is_about_object(result: &Result<(), RouteError>) -> bool {
     const WORDS: &str = "Nexthop id does not exist";
@@ -482,26 +511,11 @@ impl Fib for Netlink {
     }
 
     fn wait(&mut self, timeout: Option<Duration>) -> Result<(), FibError> {
-        let timeout = timeout.map(|timeout| Timespec {
-            tv_sec: timeout.as_secs().try_into().unwrap_or(i64::MAX),
-            tv_nsec: timeout.subsec_nanos().into(),
-        });
-        let mut fds = [PollFd::new(&self.events, PollFlags::IN), PollFd::new(&*self.wake, PollFlags::IN)];
-        match poll(&mut fds, timeout.as_ref()) {
-            Ok(_) | Err(rustix::io::Errno::INTR) => {}
-            Err(error) => return Err(FibError::Io("waiting for the kernel", error.into())),
-        }
-        // Empty or not, the counter is zero afterwards.
-        let _ = rustix::io::read(&*self.wake, &mut [0; 8]);
-        Ok(())
+        wait_for(&self.events, &self.wake, timeout)
     }
 
     fn waker(&self) -> Waker {
-        let wake = self.wake.clone();
-        // A full counter wakes as well.
-        Waker::new(move || {
-            let _ = rustix::io::write(&*wake, &1u64.to_ne_bytes());
-        })
+        waker_of(&self.wake)
     }
 
     fn batch(&self) -> usize {

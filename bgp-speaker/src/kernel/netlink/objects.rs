@@ -93,14 +93,14 @@ impl Objects {
     }
 
     /// Forgets everything and takes what a dump told.
-    pub(super) fn take(&mut self, told: Vec<Told>) {
+    pub(super) fn take(&mut self, told: &[Told]) {
         let Self { ids, legs, members, foreign, .. } = self;
         ids.clear();
         legs.clear();
         members.clear();
         foreign.clear();
         let mut lone = HashMap::new();
-        for object in &told {
+        for object in told {
             match &object.what {
                 _ if !object.ours => drop(foreign.insert(object.id)),
                 What::Leg(leg) => drop(lone.insert(object.id, *leg)),

@@ -1,0 +1,327 @@
+//! Kernel routes of others, learned as originations: what an agent beside us (Felix, say) writes for its workloads.
+//!
+//! A thread reads the kernel's tables once and then hears of changes. It keeps what passes the filter, tells differences in
+//! batches, and reads everything again when messages were lost, when a link or an address changed (IPv4 routes go with
+//! those without a word) and at a slow pace. Routes of the kernel export are never among it.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use bgp_rib::policy::Glob;
+use ipnet::IpNet;
+use tokio::sync::mpsc;
+
+use super::error::FibError;
+use super::fib::Waker;
+use super::netlink::{Alien, AlienEvent, Listener};
+
+/// Changes in one batch: a batch of the tables or two.
+const BATCH: usize = 512;
+/// Batches that may wait; the thread waits as well then, and the kernel's queue holds what comes meanwhile.
+const BATCHES: usize = 4;
+/// Events taken before what they come to is told.
+const EVENTS_PER_TURN: usize = 1024;
+/// The pause after the way to the kernel failed.
+const RETRY: Duration = Duration::from_secs(1);
+/// RTPROT_REDIRECT and RTPROT_KERNEL: the host's own networks and addresses.
+const OF_THE_HOST: [u8; 2] = [1, 2];
+
+/// Which kernel routes are originated.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LearnConfig {
+    /// Tables; default main alone.
+    pub tables: Vec<u32>,
+    /// Protocols; `None` = every one but the kernel's own (connected networks, redirects). Never that of the kernel export.
+    pub protocols: Option<Vec<u8>>,
+    /// Interfaces; `None` = all. A route over several is learned when one of them matches.
+    pub interfaces: Option<Vec<Glob>>,
+    /// Interfaces whose routes are left out, before `interfaces` is looked at; default none.
+    pub ignored_interfaces: Vec<Glob>,
+    /// Prefixes inside which routes are learned; `None` = everywhere.
+    pub within: Option<Vec<IpNet>>,
+    /// Whether only routes to what is on the link are learned (`scope link`: no gateway), as those of workloads are;
+    /// default no.
+    pub on_link_only: bool,
+    /// Most routes: what is beyond is left out and counted; default 16,384, a hundred times what a full node has.
+    pub limit: usize,
+    /// How long link and address changes are gathered before the tables are read again; default 100 ms.
+    pub debounce: Duration,
+    /// How often the tables are read without any event; default 5 min, `None` = never.
+    pub verify_interval: Option<Duration>,
+}
+
+impl Default for LearnConfig {
+    fn default() -> Self {
+        Self {
+            tables: vec![254],
+            protocols: None,
+            interfaces: None,
+            ignored_interfaces: Vec::new(),
+            within: None,
+            on_link_only: false,
+            limit: 16 * 1024,
+            debounce: Duration::from_millis(100),
+            verify_interval: Some(Duration::from_secs(300)),
+        }
+    }
+}
+
+impl LearnConfig {
+    fn takes(&self, own_protocol: Option<u8>, alien: &Alien, interfaces: &[Arc<str>]) -> bool {
+        let among =
+            |globs: &[Glob]| interfaces.iter().any(|name| globs.iter().any(|glob| glob.matches(name)));
+        alien.unicast
+            && self.tables.contains(&alien.key.table)
+            && Some(alien.protocol) != own_protocol
+            && match &self.protocols {
+                Some(protocols) => protocols.contains(&alien.protocol),
+                None => !OF_THE_HOST.contains(&alien.protocol),
+            }
+            && !among(&self.ignored_interfaces)
+            && self.interfaces.as_ref().is_none_or(|globs| among(globs))
+            && self.within.as_ref().is_none_or(|nets| nets.iter().any(|net| net.contains(&alien.key.prefix)))
+            && (alien.on_link || !self.on_link_only)
+    }
+}
+
+/// A kernel route that is originated.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LearnedRoute {
+    /// Destination.
+    pub prefix: IpNet,
+    /// Its metric in the kernel.
+    pub metric: u32,
+    /// Whose it is.
+    pub protocol: u8,
+    /// The interface that it leaves by, the first where there are several.
+    pub interface: Option<Arc<str>>,
+}
+
+/// What changed about the kernel's routes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum LearnChange {
+    /// New, or another than before.
+    Set(LearnedRoute),
+    /// Gone.
+    Gone(IpNet),
+}
+
+/// A thread that learns. Dropping it ends the thread and waits for that.
+#[derive(Debug)]
+pub struct Learner {
+    changes: mpsc::Receiver<Vec<LearnChange>>,
+    stop: Arc<AtomicBool>,
+    waker: Waker,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Learner {
+    /// Starts; `own_protocol` is that of the kernel export.
+    pub fn spawn(config: LearnConfig, own_protocol: Option<u8>) -> Result<Self, FibError> {
+        let listener = Listener::open()?;
+        let (waker, stop) = (listener.waker(), Arc::new(AtomicBool::new(false)));
+        let (sender, changes) = mpsc::channel(BATCHES);
+        let learning = Learning {
+            config,
+            own_protocol,
+            listener,
+            names: HashMap::new(),
+            seen: BTreeMap::new(),
+            told: BTreeMap::new(),
+            touched: BTreeSet::new(),
+            sender,
+            left_out: 0,
+        };
+        let stopped = stop.clone();
+        let thread = std::thread::Builder::new()
+            .name("kernel-learn".into())
+            .spawn(move || learning.run(&stopped))
+            .map_err(|error| FibError::Io("starting the thread that learns kernel routes", error))?;
+        Ok(Self { changes, stop, waker, thread: Some(thread) })
+    }
+
+    /// The next batch of changes: first everything that there is, then what comes and goes. `None` once it has ended.
+    pub async fn next(&mut self) -> Option<Vec<LearnChange>> {
+        self.changes.recv().await
+    }
+}
+
+impl Drop for Learner {
+    fn drop(&mut self) {
+        self.stop.store(true, Ordering::Release);
+        // Wakes a thread that waits for room.
+        self.changes.close();
+        self.waker.wake();
+        if let Some(thread) = self.thread.take()
+            && thread.join().is_err()
+        {
+            tracing::error!("the thread that learns kernel routes panicked");
+        }
+    }
+}
+
+/// Routes that pass, of one prefix: by metric and table, the best first.
+type Candidates = BTreeMap<(u32, u32), LearnedRoute>;
+
+struct Learning {
+    config: LearnConfig,
+    own_protocol: Option<u8>,
+    listener: Listener,
+    /// Interfaces by index, as last heard.
+    names: HashMap<u32, Arc<str>>,
+    seen: BTreeMap<IpNet, Candidates>,
+    told: BTreeMap<IpNet, LearnedRoute>,
+    /// Prefixes of which there may be something to tell.
+    touched: BTreeSet<IpNet>,
+    sender: mpsc::Sender<Vec<LearnChange>>,
+    left_out: usize,
+}
+
+impl Learning {
+    fn run(mut self, stop: &AtomicBool) {
+        let mut read_at = Some(Instant::now());
+        while !stop.load(Ordering::Acquire) {
+            let now = Instant::now();
+            if read_at.is_some_and(|at| at <= now) {
+                read_at = match self.read_all() {
+                    Ok(()) => self.config.verify_interval.map(|interval| now + interval),
+                    Err(error) => {
+                        tracing::warn!("learning kernel routes: {error}");
+                        Some(now + RETRY)
+                    }
+                };
+            }
+            match self.hear() {
+                Ok(false) => {}
+                Ok(true) => {
+                    let soon = Instant::now() + self.config.debounce;
+                    read_at = Some(read_at.map_or(soon, |at| at.min(soon)));
+                }
+                Err(error) => {
+                    tracing::warn!("learning kernel routes: {error}");
+                    read_at = Some(Instant::now() + self.config.debounce);
+                }
+            }
+            if !self.tell() {
+                return;
+            }
+            let timeout = read_at.map(|at| at.saturating_duration_since(Instant::now()));
+            if let Err(error) = self.listener.wait(timeout) {
+                tracing::warn!("learning kernel routes: {error}");
+                std::thread::sleep(RETRY);
+            }
+        }
+    }
+
+    /// Everything anew. Names may be others by now.
+    fn read_all(&mut self) -> Result<(), FibError> {
+        self.names.clear();
+        self.left_out = 0;
+        let mut found = Vec::new();
+        for table in self.config.tables.clone() {
+            self.listener.dump(table, &mut |alien| found.push(alien))?;
+        }
+        self.touched.extend(self.told.keys().copied());
+        self.seen.clear();
+        for alien in found {
+            self.take(&alien);
+        }
+        Ok(())
+    }
+
+    /// Takes events; true when the tables have to be read again.
+    fn hear(&mut self) -> Result<bool, FibError> {
+        let mut again = false;
+        for _ in 0..EVENTS_PER_TURN {
+            match self.listener.poll()? {
+                None => break,
+                Some(AlienEvent::Link(index)) => again |= self.names.contains_key(&index),
+                Some(AlienEvent::Added(alien)) => self.take(&alien),
+                Some(AlienEvent::Removed(alien)) => {
+                    let at = (alien.key.metric, alien.key.table);
+                    self.touched.insert(alien.key.prefix);
+                    if let Some(held) = self.seen.get_mut(&alien.key.prefix)
+                        && held.get(&at).is_some_and(|route| route.protocol == alien.protocol)
+                    {
+                        held.remove(&at);
+                        // Another one of the same key may stand behind it, and a route of several legs goes leg by leg.
+                        again |= alien.shares_key;
+                    }
+                }
+            }
+        }
+        Ok(again)
+    }
+
+    fn take(&mut self, alien: &Alien) {
+        let names: Vec<Arc<str>> = alien.devices.iter().filter_map(|index| self.name(*index)).collect();
+        let at = (alien.key.metric, alien.key.table);
+        self.touched.insert(alien.key.prefix);
+        if !self.config.takes(self.own_protocol, alien, &names) {
+            // It may have taken the place of one that was.
+            if let Some(held) = self.seen.get_mut(&alien.key.prefix) {
+                held.remove(&at);
+            }
+            return;
+        }
+        let route = LearnedRoute {
+            prefix: alien.key.prefix,
+            metric: alien.key.metric,
+            protocol: alien.protocol,
+            interface: names.into_iter().next(),
+        };
+        self.seen.entry(route.prefix).or_default().insert(at, route);
+    }
+
+    fn name(&mut self, index: u32) -> Option<Arc<str>> {
+        if let Some(name) = self.names.get(&index) {
+            return Some(name.clone());
+        }
+        let name: Arc<str> = self.listener.device_name(index)?.into();
+        self.names.insert(index, name.clone());
+        Some(name)
+    }
+
+    /// One that finds no room is looked at again when everything is read.
+    fn leave_out(&mut self) {
+        if self.left_out == 0 {
+            tracing::warn!(limit = self.config.limit, "more kernel routes than may be learned");
+        }
+        self.left_out += 1;
+    }
+
+    /// Tells what differs from what was told; false when nobody listens any more.
+    fn tell(&mut self) -> bool {
+        let mut changes: Vec<LearnChange> = Vec::new();
+        let (mut waiting, touched) = (Vec::new(), std::mem::take(&mut self.touched));
+        for prefix in touched {
+            if self.seen.get(&prefix).is_some_and(Candidates::is_empty) {
+                self.seen.remove(&prefix);
+            }
+            match self.seen.get(&prefix).and_then(|held| held.values().next()) {
+                None if self.told.remove(&prefix).is_some() => changes.push(LearnChange::Gone(prefix)),
+                Some(best) if self.told.get(&prefix) != Some(best) => waiting.push(best.clone()),
+                _ => {}
+            }
+        }
+        // What goes makes room first.
+        for best in waiting {
+            if self.told.len() >= self.config.limit && !self.told.contains_key(&best.prefix) {
+                self.leave_out();
+                continue;
+            }
+            self.told.insert(best.prefix, best.clone());
+            changes.push(LearnChange::Set(best));
+        }
+        let mut changes = changes.into_iter().peekable();
+        while changes.peek().is_some() {
+            if self.sender.blocking_send(changes.by_ref().take(BATCH).collect()).is_err() {
+                return false;
+            }
+        }
+        true
+    }
+}

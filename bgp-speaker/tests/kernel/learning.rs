@@ -1,0 +1,201 @@
+//! Kernel routes of others become originations, and go with them.
+
+use bgp_speaker::kernel::{KernelConfig, LearnConfig};
+use bgp_speaker::policy::Glob;
+use bgp_speaker::{Route, RouteFilter, Speaker};
+use ipnet::IpNet;
+
+use crate::namespace::Namespace;
+use crate::speakers::{OWNER, address, builder, eventually, join, net, options, run, teller};
+
+stories![
+    routes_of_workloads_come_and_go_with_the_kernels,
+    only_what_passes_the_filter_is_learned,
+    what_the_kernel_export_writes_is_never_learned,
+    a_link_that_goes_takes_its_learned_routes_and_gives_them_back,
+    no_more_than_the_limit_is_learned,
+    ten_thousand_changes_at_once_lose_none,
+    the_desired_state_of_the_caller_leaves_learned_routes_alone,
+];
+
+/// Prefixes that a speaker knows, in order.
+async fn known(speaker: &Speaker) -> Vec<IpNet> {
+    let mut known = Vec::new();
+    let mut from = None;
+    loop {
+        let page = speaker.routes(RouteFilter::default(), from, 1000).await.unwrap();
+        known.extend(page.routes.iter().filter_map(|route| route.destination.prefix()));
+        from = page.next;
+        if from.is_none() {
+            known.sort_unstable();
+            known.dedup();
+            return known;
+        }
+    }
+}
+
+async fn await_known(speaker: &Speaker, expected: &[&str]) {
+    let mut expected: Vec<IpNet> = expected.iter().map(|prefix| net(prefix)).collect();
+    expected.sort_unstable();
+    eventually("these prefixes", async || match known(speaker).await {
+        known if known == expected => Ok(()),
+        known => Err(format!("{known:?} and not {expected:?}")),
+    })
+    .await;
+}
+
+fn routes_of_workloads_come_and_go_with_the_kernels() {
+    let namespace = Namespace::enter();
+    namespace.ip("route add 10.65.0.2/32 dev e0 scope link proto 80");
+    run(async {
+        let listener = teller(4, []).await;
+        let us = builder(3).learn(LearnConfig::default()).start().await.unwrap();
+        join(&us, &[&listener], &options()).await;
+        await_known(&listener, &["10.65.0.2/32"]).await;
+        namespace.ip("route add 10.65.0.3/32 dev e1 scope link proto 80");
+        namespace.ip("route add 2001:db8:65::3/128 dev e1 proto 80");
+        namespace.ip("route add default via 10.0.0.9 proto static");
+        await_known(&us, &["0.0.0.0/0", "10.65.0.2/32", "10.65.0.3/32", "2001:db8:65::3/128"]).await;
+        namespace.ip("route del 10.65.0.2/32");
+        namespace.ip("route del 2001:db8:65::3/128");
+        await_known(&listener, &["0.0.0.0/0", "10.65.0.3/32"]).await;
+        // One of two metrics goes, the other stays.
+        namespace.ip("route add 10.65.0.3/32 dev e0 scope link proto 80 metric 512");
+        namespace.ip("route del 10.65.0.3/32 dev e1 metric 0");
+        namespace.ip("route del default");
+        await_known(&listener, &["10.65.0.3/32"]).await;
+        namespace.ip("route replace blackhole 10.65.0.3/32 proto 80 metric 512");
+        await_known(&listener, &[]).await;
+    });
+}
+
+fn only_what_passes_the_filter_is_learned() {
+    let namespace = Namespace::enter();
+    let glob = |text: &str| text.parse::<Glob>().unwrap();
+    let config = LearnConfig {
+        tables: vec![254, 1000],
+        protocols: Some(vec![80]),
+        interfaces: Some(vec![glob("e*")]),
+        ignored_interfaces: vec![glob("e1")],
+        within: Some(vec![net("10.65.0.0/16")]),
+        on_link_only: true,
+        ..LearnConfig::default()
+    };
+    for route in [
+        "10.65.0.1/32 dev e0 proto 80",
+        "10.65.0.2/32 dev e0 proto 80 table 1000",
+        "10.65.0.3/32 dev e0 proto 80 table 1001",
+        "10.65.0.4/32 dev e0 proto static",
+        "10.65.0.5/32 dev e1 proto 80",
+        "10.65.0.6/32 dev lo proto 80",
+        "10.66.0.7/32 dev e0 proto 80",
+        "10.65.0.8/32 via 10.0.0.9 proto 80",
+        "blackhole 10.65.0.9/32 proto 80",
+    ] {
+        namespace.ip(&format!("route add {route}"));
+    }
+    run(async {
+        let us = builder(3).learn(config).start().await.unwrap();
+        await_known(&us, &["10.65.0.1/32", "10.65.0.2/32"]).await;
+        namespace.ip("route add 10.65.0.10/32 dev e1 proto 80");
+        namespace.ip("route add 10.65.0.11/32 dev e0 proto 80");
+        await_known(&us, &["10.65.0.1/32", "10.65.0.2/32", "10.65.0.11/32"]).await;
+    });
+}
+
+fn what_the_kernel_export_writes_is_never_learned() {
+    let namespace = Namespace::enter();
+    run(async {
+        let one = teller(1, [Route::new(net("192.0.2.0/24")).next_hop(address("10.0.0.9"))]).await;
+        let us =
+            builder(3).kernel(KernelConfig::default()).learn(LearnConfig::default()).start().await.unwrap();
+        join(&us, &[&one], &options()).await;
+        eventually("the route in the kernel", async || match namespace.ours().len() {
+            1 => Ok(()),
+            other => Err(other.to_string()),
+        })
+        .await;
+        namespace.ip("route add 10.65.0.1/32 dev e0 proto 80");
+        await_known(&us, &["10.65.0.1/32", "192.0.2.0/24"]).await;
+        let own = RouteFilter::default();
+        let page = us.routes(own, None, 100).await.unwrap();
+        assert_eq!(page.routes.len(), 2, "one path each");
+    });
+}
+
+fn a_link_that_goes_takes_its_learned_routes_and_gives_them_back() {
+    let namespace = Namespace::enter();
+    namespace.ip("route add 10.65.0.1/32 dev e0 proto 80");
+    namespace.ip("route add 10.65.0.2/32 dev e1 proto 80");
+    run(async {
+        let us = builder(3).learn(LearnConfig::default()).start().await.unwrap();
+        await_known(&us, &["10.65.0.1/32", "10.65.0.2/32"]).await;
+        namespace.ip("link set e0 down");
+        await_known(&us, &["10.65.0.2/32"]).await;
+        namespace.ip("link set e0 up");
+        namespace.ip("route add 10.65.0.1/32 dev e0 proto 80");
+        await_known(&us, &["10.65.0.1/32", "10.65.0.2/32"]).await;
+        namespace.ip("link del e0");
+        await_known(&us, &["10.65.0.2/32"]).await;
+    });
+}
+
+fn no_more_than_the_limit_is_learned() {
+    let namespace = Namespace::enter();
+    for last in 0..20 {
+        namespace.ip(&format!("route add 10.65.0.{last}/32 dev e0 proto 80"));
+    }
+    run(async {
+        let config = LearnConfig { limit: 12, ..LearnConfig::default() };
+        let us = builder(3).learn(config).start().await.unwrap();
+        eventually("twelve", async || match known(&us).await.len() {
+            12 => Ok(()),
+            other => Err(other.to_string()),
+        })
+        .await;
+        namespace.ip("route add 10.65.1.1/32 dev e0 proto 80");
+        tokio::time::sleep(std::time::Duration::from_millis(300)).await;
+        assert_eq!(known(&us).await.len(), 12);
+    });
+}
+
+fn ten_thousand_changes_at_once_lose_none() {
+    let namespace = Namespace::enter();
+    run(async {
+        let us = builder(3).learn(LearnConfig::default()).start().await.unwrap();
+        let lines = |verb: &str, from: u32| -> String {
+            let line = |n: u32| {
+                format!(
+                    "route {verb} 10.{}.{}.{}/32 dev e0 proto 80\n",
+                    64 + n / 65536,
+                    n / 256 % 256,
+                    n % 256
+                )
+            };
+            (from..10_000).map(line).collect()
+        };
+        namespace.batch(&lines("add", 0));
+        eventually("all of them", async || match known(&us).await.len() {
+            10_000 => Ok(()),
+            other => Err(other.to_string()),
+        })
+        .await;
+        namespace.batch(&lines("del", 1));
+        await_known(&us, &["10.64.0.0/32"]).await;
+    });
+}
+
+fn the_desired_state_of_the_caller_leaves_learned_routes_alone() {
+    let namespace = Namespace::enter();
+    namespace.ip("route add 10.65.0.1/32 dev e0 proto 80");
+    run(async {
+        let us = builder(3).learn(LearnConfig::default()).start().await.unwrap();
+        await_known(&us, &["10.65.0.1/32"]).await;
+        let mut desired = bgp_speaker::Desired::default();
+        desired.routes.insert(OWNER, vec![Route::new(net("10.66.0.0/26"))]);
+        us.apply(desired).await.unwrap();
+        await_known(&us, &["10.65.0.1/32", "10.66.0.0/26"]).await;
+        us.apply(bgp_speaker::Desired::default()).await.unwrap();
+        await_known(&us, &["10.65.0.1/32"]).await;
+    });
+}
