@@ -31,6 +31,8 @@ impl NotificationCode {
     pub const ROUTE_REFRESH: Self = Self(7);
     /// Send Hold Timer Expired (RFC 9687 §5).
     pub const SEND_HOLD_TIMER: Self = Self(8);
+    /// Loss of LSDB Synchronization (RFC 9815).
+    pub const LSDB_SYNCHRONIZATION: Self = Self(9);
 }
 
 /// Subcodes, by name, under the code in the module's name.
@@ -392,6 +394,7 @@ impl Notification {
             NotificationCode::CEASE => "Cease",
             NotificationCode::ROUTE_REFRESH => "ROUTE-REFRESH Message Error",
             NotificationCode::SEND_HOLD_TIMER => "Send Hold Timer Expired",
+            NotificationCode::LSDB_SYNCHRONIZATION => "Loss of LSDB Synchronization",
             _ => return None,
         })
     }

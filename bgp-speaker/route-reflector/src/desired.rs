@@ -7,9 +7,9 @@ use std::time::Duration;
 
 use bgp_speaker::kernel::KernelConfig;
 use bgp_speaker::{
-    AoAlgorithm, AoKey, ApplyReport, Asn, Builder, ClusterId, FamilySet, MeshDialer, MeshNode, NextHopMode, OwnerId, PeerAs,
-    PeerClass, PeerConfig, RangeConfig, Route, RouterId, Secret, SessionOptions, Speaker, SpeakerError,
-    Timers,
+    AoAlgorithm, AoKey, ApplyReport, Asn, Builder, ClusterId, FamilySet, MeshDialer, MeshNode, NextHopMode,
+    OwnerId, PeerAs, PeerClass, PeerConfig, RangeConfig, Route, RouterId, Secret, SessionOptions, Speaker,
+    SpeakerError, Timers,
 };
 use toml::Spanned;
 
@@ -243,7 +243,8 @@ fn session(config: &Config, keys: SessionKeys<'_>) -> SessionOptions {
     options.ttl = keys.ttl.map(|ttl| ttl.0);
     options.ttl_security = keys.ttl_security.map(|hops| hops.get_ref().0);
     options.password = secret(keys.password, keys.password_file);
-    options.tcp_ao = keys.tcp_ao.map(|chain| chain.get_ref().iter().map(ao_key).collect()).unwrap_or_default();
+    options.tcp_ao =
+        keys.tcp_ao.map(|chain| chain.get_ref().iter().map(ao_key).collect()).unwrap_or_default();
     options.interface = keys.interface.map(|interface| interface.get_ref().0.clone());
     if let Some(times) = keys.allow_own_as {
         options.allow_own_as = times;

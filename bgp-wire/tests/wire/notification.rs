@@ -63,6 +63,30 @@ fn a_hard_reset_wraps_its_reason() {
 }
 
 #[test]
+fn every_registered_code_and_subcode_has_its_name() {
+    let named = |code: u8| {
+        let n = |subcode| Notification::new(NotificationCode(code), subcode);
+        let subcodes = (0..=255).filter(|s| n(*s).subcode_name().is_some()).collect::<Vec<u8>>();
+        n(0).code_name().map(|_| subcodes)
+    };
+    let ranges: [&[u8]; 9] = [
+        &[1, 2, 3],
+        &[1, 2, 3, 4, 5, 6, 7, 11],
+        &[1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11],
+        &[],
+        &[1, 2, 3],
+        &[1, 2, 3, 4, 5, 6, 7, 8, 9, 10],
+        &[1],
+        &[],
+        &[],
+    ];
+    for (code, subcodes) in (1..).zip(ranges) {
+        assert_eq!(named(code), Some(subcodes.to_vec()), "{code}");
+    }
+    assert_eq!((named(0), named(10)), (None, None));
+}
+
+#[test]
 fn unknown_codes_are_shown_as_numbers() {
     assert_eq!(Notification::new(NotificationCode(99), 3).to_string(), "code 99 / subcode 3");
     assert_eq!(Notification::cease(77).to_string(), "Cease / subcode 77");

@@ -229,8 +229,9 @@ fn ao_keys(keys: SessionKeys<'_>) -> Outcome {
             .mend("remove one of the two lines"));
     }
     if chain.get_ref().is_empty() {
-        return Err(Diagnostic::new(chain.span(), "tcp-ao without a key")
-            .mend("write a key such as { send-id = 1, password-file = \"/etc/bgp.key\" }, or remove the line"));
+        return Err(Diagnostic::new(chain.span(), "tcp-ao without a key").mend(
+            "write a key such as { send-id = 1, password-file = \"/etc/bgp.key\" }, or remove the line",
+        ));
     }
     let (mut send_ids, mut recv_ids) = (Once::default(), Once::default());
     for key in chain.get_ref() {
@@ -244,9 +245,12 @@ fn ao_keys(keys: SessionKeys<'_>) -> Outcome {
         let ids = [(&mut send_ids, &key.send_id, "send"), (&mut recv_ids, recv, "receive")];
         for (known, id, direction) in ids {
             known.add(*id.get_ref(), id.span(), |first| {
-                Diagnostic::new(id.span(), format!("two TCP-AO keys have the {direction} id {}", id.get_ref()))
-                    .related(first, "the first one")
-                    .mend("give each key its own ids (RFC 5925 §3.1)")
+                Diagnostic::new(
+                    id.span(),
+                    format!("two TCP-AO keys have the {direction} id {}", id.get_ref()),
+                )
+                .related(first, "the first one")
+                .mend("give each key its own ids (RFC 5925 §3.1)")
             })?;
         }
     }
