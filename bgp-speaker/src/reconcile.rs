@@ -130,7 +130,7 @@ impl Supervisor {
             let Subject::Range(prefix) = change.subject else { continue };
             match self.ranges.contains_key(&prefix) {
                 true => self.settle_range(prefix),
-                false => self.listeners.forget(prefix),
+                false => self.forget_range(prefix),
             }
         }
         changes
@@ -175,7 +175,7 @@ impl Supervisor {
             Origin::Range(_) => true,
             Origin::Configured | Origin::Mesh => entry.cell.live().is_some(),
         };
-        let has_room = entry.origin == origin || range.has_room(address);
+        let has_room = entry.origin == origin || range.has_room();
         (may_stay && has_room).then(|| (Arc::new(range.config.peer(address)), origin))
     }
 

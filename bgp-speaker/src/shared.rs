@@ -8,6 +8,7 @@ use std::time::{Duration, SystemTime};
 
 use bgp_rib::PeerId;
 use bgp_wire::{Asn, ClusterId, RouterId};
+use ipnet::IpNet;
 use tokio::sync::{Notify, broadcast, watch};
 use tokio::time::Instant;
 
@@ -17,7 +18,7 @@ use crate::event::{Event, Events};
 use crate::kernel::FollowerStatus;
 use crate::mesh::{self, MeshDialer, MeshNode};
 use crate::peer::PeerCell;
-use crate::status::{Status, TableStatus};
+use crate::status::{RangeStatus, SignatureFailures, Status, TableStatus};
 use crate::tcp::Secret;
 
 /// Events that a receiver may lag behind before it misses some: a mesh of a thousand nodes coming up.
@@ -45,7 +46,9 @@ pub(crate) struct Shared {
     started: SystemTime,
     peers: Mutex<BTreeMap<IpAddr, Arc<PeerCell>>>,
     events: Mutex<Option<broadcast::Sender<Event>>>,
+    ranges: Mutex<BTreeMap<IpNet, RangeStatus>>,
     strangers: AtomicU64,
+    signatures: Mutex<Option<SignatureFailures>>,
     /// Peers may come that are not configured one by one.
     open_to_strangers: AtomicBool,
     table: Mutex<TableStatus>,
@@ -110,7 +113,9 @@ impl Shared {
             started: SystemTime::now(),
             peers: Mutex::default(),
             events: Mutex::new(Some(broadcast::channel(EVENTS).0)),
+            ranges: Mutex::default(),
             strangers: AtomicU64::new(0),
+            signatures: Mutex::default(),
             open_to_strangers: AtomicBool::new(false),
             table: Mutex::default(),
             kernel: Mutex::default(),
@@ -193,6 +198,20 @@ impl Shared {
         self.strangers.fetch_add(1, Ordering::Relaxed);
     }
 
+    /// How a listen range stands now.
+    pub(crate) fn set_range(&self, range: RangeStatus) {
+        lock(&self.ranges).insert(range.prefix, range);
+    }
+
+    pub(crate) fn remove_range(&self, prefix: IpNet) {
+        lock(&self.ranges).remove(&prefix);
+    }
+
+    /// What the system has counted.
+    pub(crate) fn set_signatures(&self, failures: Option<SignatureFailures>) {
+        *lock(&self.signatures) = failures;
+    }
+
     pub(crate) fn set_table(&self, table: TableStatus) {
         *lock(&self.table) = table;
     }
@@ -256,7 +275,9 @@ impl Shared {
             uptime: self.now(),
             listen: self.listen.clone(),
             peers: cells.iter().map(|c| c.status()).collect(),
+            ranges: lock(&self.ranges).values().cloned().collect(),
             strangers: self.strangers.load(Ordering::Relaxed),
+            signatures: *lock(&self.signatures),
             table: *lock(&self.table),
             kernel: lock(&self.kernel).as_ref().map(|status| status.borrow().clone()),
         }

@@ -8,6 +8,8 @@ use bgp_fsm::{Bfd, PeerAs, State};
 use bgp_rib::{LimitEvent, LimitLevel, Limited};
 use bgp_wire::{Asn, ClusterId, Family, FamilySet, RouterId};
 
+use ipnet::IpNet;
+
 use crate::config::PeerClass;
 use crate::kernel::FollowerStatus;
 
@@ -28,12 +30,55 @@ pub struct Status {
     pub listen: Vec<SocketAddr>,
     /// Its peers, ordered by address.
     pub peers: Vec<PeerStatus>,
+    /// Its listen ranges, ordered by prefix.
+    pub ranges: Vec<RangeStatus>,
     /// Connections from addresses that no peer and no range has.
     pub strangers: u64,
+    /// Segments that the system dropped for their signature, where something is signed and Linux counts them.
+    pub signatures: Option<SignatureFailures>,
     /// The table.
     pub table: TableStatus,
     /// The kernel follower, if routes are exported.
     pub kernel: Option<Arc<FollowerStatus>>,
+}
+
+/// One listen range at one moment.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RangeStatus {
+    /// The addresses from which peers may come.
+    pub prefix: IpNet,
+    /// How its peers are named.
+    pub class: PeerClass,
+    /// The AS that they must be of.
+    pub configured_as: PeerAs,
+    /// They are clients of this route reflector.
+    pub reflector_client: bool,
+    /// How many there are now.
+    pub peers: usize,
+    /// How many there may be.
+    pub limit: usize,
+    /// Connections that were turned away because it was full, or its password or keys were not in use.
+    pub refused: u64,
+    /// Why its password or keys are not in use, and no connection is taken.
+    pub trouble: Option<String>,
+}
+
+/// Segments that Linux dropped since its start, in the whole network namespace: for those of other programs as well, so that a
+/// number that grows is the sign.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct SignatureFailures {
+    /// Signed with another password (TCP-MD5), `TCPMD5Failure`.
+    pub md5_wrong: u64,
+    /// Not signed where a password was expected, `TCPMD5NotFound`.
+    pub md5_missing: u64,
+    /// Signed where no password was expected, `TCPMD5Unexpected`.
+    pub md5_unexpected: u64,
+    /// Signed with another secret (TCP-AO), `TCPAOBad`.
+    pub ao_wrong: u64,
+    /// Signed with a key that is not known, `TCPAOKeyNotFound`.
+    pub ao_unknown_key: u64,
+    /// Not signed where keys were expected, `TCPAORequired`.
+    pub ao_missing: u64,
 }
 
 /// How much the table holds.

@@ -10,7 +10,7 @@ use crate::event::Event;
 use crate::shared::Shared;
 
 /// One telling in this time, however many come: a port scan does not fill the log.
-const INTERVAL: Duration = Duration::from_secs(10);
+pub(crate) const INTERVAL: Duration = Duration::from_secs(10);
 /// When nothing is to be told, look again.
 const IDLE: Duration = Duration::from_secs(3600);
 

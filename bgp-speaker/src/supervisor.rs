@@ -13,7 +13,7 @@ use ipnet::IpNet;
 use tokio::net::TcpStream;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::{Id, JoinHandle, JoinSet};
-use tokio::time::{MissedTickBehavior, interval, timeout};
+use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
 
 use crate::apply::Wanted;
 use crate::config::{PeerConfig, RangeConfig};
@@ -25,7 +25,8 @@ use crate::peer::{Mailbox, Order, PeerCell, PeerTask};
 use crate::reconcile::Migration;
 use crate::shared::Shared;
 use crate::speaker::ShutdownMode;
-use crate::strangers::Strangers;
+use crate::status::RangeStatus;
+use crate::strangers::{self, Strangers};
 use crate::tcp::{Key, Listeners, Secret};
 
 /// How long peers may take to hear our last words when the speaker ends; longer than a lingering connection lives.
@@ -75,6 +76,10 @@ pub(crate) struct Range {
     key: Option<Key>,
     /// Why the key that is wanted is not in use.
     trouble: Option<String>,
+    /// Connections that were turned away.
+    refused: u64,
+    /// When that was last told.
+    told: Option<Instant>,
 }
 
 /// Everything that has to end with the speaker, besides the peers.
@@ -262,7 +267,7 @@ impl Supervisor {
     fn remove_range(&mut self, prefix: IpNet) -> Result<(), SpeakerError> {
         let members = self.members_of(|range| range == prefix);
         self.ranges.remove(&prefix).ok_or(SpeakerError::UnknownRange(prefix))?;
-        self.listeners.forget(prefix);
+        self.forget_range(prefix);
         for address in members {
             self.remove(address);
         }
@@ -343,12 +348,18 @@ impl Supervisor {
             }
             return;
         }
-        let Some(range) = self.range_for(address).filter(|range| range.has_room(address)) else {
+        let Some(range) = self.range_for(address) else {
             self.strangers.count(address);
             return;
         };
-        if !self.takes_peers(range) {
-            tracing::debug!(peer = %address, "connection refused: the key of its range is not in use");
+        let prefix = range.config.prefix;
+        let obstacle = match (range.has_room(), self.takes_peers(range)) {
+            (false, _) => "it is full",
+            (_, false) => "its password or keys are not in use",
+            (true, true) => "",
+        };
+        if !obstacle.is_empty() {
+            self.refuse(prefix, address, obstacle);
             return;
         }
         let config = Arc::new(range.config.peer(address));
@@ -363,15 +374,44 @@ impl Supervisor {
         of_address.max_by_key(|r| r.config.prefix.prefix_len())
     }
 
+    /// Counts a connection that a range does not take, and tells of it now and then.
+    fn refuse(&mut self, prefix: IpNet, address: IpAddr, why: &str) {
+        let Some(range) = self.ranges.get_mut(&prefix) else { return };
+        range.refused += 1;
+        if range.told.is_none_or(|told| told.elapsed() >= strangers::INTERVAL) {
+            range.told = Some(Instant::now());
+            let refused = range.refused;
+            tracing::warn!(range = %prefix, example = %address, refused, "the listen range takes no connection: {why}");
+        }
+        self.shared.set_range(range.status());
+    }
+
+    /// Lets `status` see how a range stands.
+    pub(crate) fn tell_range(&self, prefix: IpNet) {
+        if let Some(range) = self.ranges.get(&prefix) {
+            self.shared.set_range(range.status());
+        }
+    }
+
+    /// Takes the protection and the status of a range that is gone away.
+    pub(crate) fn forget_range(&mut self, prefix: IpNet) {
+        self.listeners.forget(prefix);
+        self.shared.remove_range(prefix);
+    }
+
     pub(crate) fn count_member(&mut self, origin: Origin) {
         if let Some(range) = self.range_of(origin) {
             range.members += 1;
+            let status = range.status();
+            self.shared.set_range(status);
         }
     }
 
     pub(crate) fn discount_member(&mut self, origin: Origin) {
         if let Some(range) = self.range_of(origin) {
             range.members -= 1;
+            let status = range.status();
+            self.shared.set_range(status);
         }
     }
 
@@ -412,16 +452,25 @@ impl Supervisor {
 
 impl Range {
     pub(crate) fn new(config: RangeConfig) -> Self {
-        Self { config, members: 0, key: None, trouble: None }
+        Self { config, members: 0, key: None, trouble: None, refused: 0, told: None }
     }
 
     /// Whether it takes one more peer.
-    pub(crate) fn has_room(&self, address: IpAddr) -> bool {
-        let room = self.members < self.config.limit;
-        if !room {
-            tracing::debug!(peer = %address, range = %self.config.prefix, "the listen range is full");
+    pub(crate) fn has_room(&self) -> bool {
+        self.members < self.config.limit
+    }
+
+    fn status(&self) -> RangeStatus {
+        RangeStatus {
+            prefix: self.config.prefix,
+            class: self.config.class,
+            configured_as: self.config.peer_as.clone(),
+            reflector_client: self.config.options.route_reflector_client,
+            peers: self.members,
+            limit: self.config.limit,
+            refused: self.refused,
+            trouble: self.trouble.clone(),
         }
-        room
     }
 }
 

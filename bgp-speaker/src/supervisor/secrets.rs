@@ -16,7 +16,7 @@ use crate::config::{PeerConfig, SessionOptions};
 use crate::error::SpeakerError;
 use crate::event::Event;
 use crate::peer::Order;
-use crate::tcp::{Key, MasterKey, Password, Secret};
+use crate::tcp::{self, Key, MasterKey, Password, Secret};
 
 /// Between two looks at password files and at peers that are held: a mounted secret changes rarely, and a look costs one
 /// read of a small file.
@@ -40,7 +40,7 @@ impl Reading {
         if let Some(secret) = &options.password {
             return Some(self.of(secret).map(Key::Md5));
         }
-        let master = |key: &crate::tcp::AoKey| {
+        let master = |key: &tcp::AoKey| {
             let secret = self.of(&key.secret).map_err(|why| format!("TCP-AO key {}: {why}", key.send_id))?;
             Ok(MasterKey { send_id: key.send_id, recv_id: key.recv_id, algorithm: key.algorithm, secret })
         };
@@ -149,6 +149,11 @@ impl Supervisor {
     }
 
     fn settle_range_with(&mut self, prefix: IpNet, reading: &mut Reading) {
+        self.protect_range(prefix, reading);
+        self.tell_range(prefix);
+    }
+
+    fn protect_range(&mut self, prefix: IpNet, reading: &mut Reading) {
         let Some(range) = self.ranges.get_mut(&prefix) else { return };
         self.listeners.set_hops(prefix, range.config.options.ttl_security);
         let Some(key) = reading.key(&range.config.options) else {
@@ -261,6 +266,7 @@ impl Supervisor {
     /// Looks at password files and held peers again.
     pub(super) fn review(&mut self) {
         let reading = &mut Reading::default();
+        self.shared.set_signatures(tcp::signature_failures());
         let ranges: Vec<IpNet> = (self.ranges.iter())
             .filter(|(_, range)| range.config.options.reads_secrets() || !self.takes_peers(range))
             .map(|(prefix, _)| *prefix)

@@ -4,6 +4,7 @@
 //! the hop limit that they need so that a connection is protected from its first segment on. Everything fails closed: a
 //! connection that cannot be given its protection is not used.
 
+mod failures;
 mod guard;
 mod key;
 mod keyring;
@@ -16,6 +17,7 @@ mod option;
 #[path = "unsupported.rs"]
 mod option;
 
+pub(crate) use failures::signature_failures;
 pub(crate) use guard::Guard;
 pub use key::{AoAlgorithm, AoKey};
 pub(crate) use key::{Key, MasterKey};

@@ -119,8 +119,11 @@ async fn a_range_takes_as_many_peers_as_it_says_and_no_more() {
         spoke.add_peer(peer_of(&hub)).await.unwrap();
         spokes.push(spoke);
     }
-    eventually("the third is turned away", async || hub.status().strangers > 0).await;
+    eventually("the third is turned away", async || hub.status().ranges[0].refused > 0).await;
     assert_eq!(hub.status().peers.len(), 2);
+    let seen = hub.status().ranges[0].clone();
+    assert_eq!((seen.prefix, seen.peers, seen.limit), (net("127.40.24.0/24"), 2, 2));
+    assert_eq!(hub.status().strangers, 0, "it is none");
     // One leaves and makes room.
     let at = spokes.iter().position(|s| s.status().established() == 1).unwrap();
     spokes.remove(at).shutdown(ShutdownMode::HardReset).await;
@@ -137,6 +140,7 @@ async fn a_removed_range_ends_its_sessions() {
     let error = clients[0].status().peers[0].last_error.clone().unwrap();
     assert!(error.contains("De-configured"), "{error}");
     assert_eq!(reflector.status().peers.len(), 0);
+    assert!(reflector.status().ranges.is_empty());
 }
 
 #[tokio::test]

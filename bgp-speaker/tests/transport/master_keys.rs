@@ -116,7 +116,7 @@ fn keys_are_rolled_over_without_ending_the_session() {
         apply(&right, "10.0.0.1", keys);
     };
     let (first, second) = (key(1, "first"), key(2, "second"));
-    both(&[first.clone()]);
+    both(std::slice::from_ref(&first));
     left.await_up("10.0.0.2");
     both(&[first.clone(), second.clone()]);
     both(&[second.clone(), first]);

@@ -59,6 +59,10 @@ fn another_password_keeps_the_session_down_and_the_status_says_why() {
     right.stays_down("10.0.0.1");
     left.await_words("10.0.0.2", "do not have the same password");
     assert!(lab.counter(1, "TCPMD5Failure") > 0);
+    await_that("the counter in the status", || match right.speaker.status().signatures {
+        Some(failures) if failures.md5_wrong > 0 => Ok(()),
+        failures => Err(format!("{failures:?}")),
+    });
 }
 
 fn a_peer_without_the_password_is_not_heard() {

@@ -2,6 +2,7 @@
 
 use std::net::{IpAddr, SocketAddr};
 
+use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 
 /// `GET /status`.
@@ -17,11 +18,43 @@ pub(crate) struct Status {
     pub(crate) uptime_seconds: u64,
     pub(crate) listen: Vec<SocketAddr>,
     pub(crate) peers: Vec<Peer>,
+    pub(crate) ranges: Vec<Range>,
     /// Connections from addresses that no peer and no range has.
     pub(crate) strangers: u64,
+    pub(crate) signature_failures: Option<SignatureFailures>,
     pub(crate) prefixes: u64,
     pub(crate) paths: u64,
     pub(crate) kernel: Option<Kernel>,
+}
+
+/// One neighbor range.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) struct Range {
+    pub(crate) prefix: IpNet,
+    pub(crate) peer_type: String,
+    /// The AS that its peers must be of.
+    pub(crate) configured_as: String,
+    pub(crate) reflector_client: bool,
+    /// How many peers there are through it, and how many there may be.
+    pub(crate) peers: u64,
+    pub(crate) limit: u64,
+    /// Connections that were turned away.
+    pub(crate) refused: u64,
+    /// Why it takes no connection.
+    pub(crate) trouble: Option<String>,
+}
+
+/// Segments that the system dropped for their signature, in the whole network namespace.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) struct SignatureFailures {
+    pub(crate) md5_wrong: u64,
+    pub(crate) md5_missing: u64,
+    pub(crate) md5_unexpected: u64,
+    pub(crate) ao_wrong: u64,
+    pub(crate) ao_unknown_key: u64,
+    pub(crate) ao_missing: u64,
 }
 
 /// What became of the routes in the kernel: how many are in each state.

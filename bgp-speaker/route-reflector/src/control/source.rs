@@ -9,14 +9,16 @@ use std::time::Duration;
 use bgp_speaker::kernel::{FollowerStatus, RouteState};
 use bgp_speaker::metrics::SpeakerMetrics;
 use bgp_speaker::{
-    Destination, Family, MessageCounters, NegotiatedStatus, PathExplanation, PathVerdict, PeerAs, PeerStatus,
+    Destination, Family, MessageCounters, NegotiatedStatus, PathExplanation, PathVerdict, PeerAs, PeerStatus, RangeStatus,
     RouteAttributes, RouteCursor, RouteFilter, RouteInfo, Source as Learned, Speaker, SpeakerError,
 };
 use bgp_wire::AttributeBlock;
 use prometheus_client::encoding::text::encode;
 use prometheus_client::registry::Registry;
 
-use super::answer::{Explanation, Kernel, Messages, Negotiated, Path, Peer, Status, Told};
+use super::answer::{
+    Explanation, Kernel, Messages, Negotiated, Path, Peer, Range, SignatureFailures, Status, Told,
+};
 use super::query::{RouteFamily, RoutesQuestion, Subject};
 use crate::time::rfc3339;
 
@@ -56,7 +58,16 @@ impl Source {
             uptime_seconds: status.uptime.as_secs(),
             listen: status.listen.clone(),
             peers: status.peers.iter().map(|p| peer(p, descriptions.get(&p.address))).collect(),
+            ranges: status.ranges.iter().map(range).collect(),
             strangers: status.strangers,
+            signature_failures: status.signatures.map(|failures| SignatureFailures {
+                md5_wrong: failures.md5_wrong,
+                md5_missing: failures.md5_missing,
+                md5_unexpected: failures.md5_unexpected,
+                ao_wrong: failures.ao_wrong,
+                ao_unknown_key: failures.ao_unknown_key,
+                ao_missing: failures.ao_missing,
+            }),
             prefixes: status.table.prefixes,
             paths: status.table.paths,
             kernel: status.kernel.as_deref().map(kernel),
@@ -159,6 +170,20 @@ fn peer(peer: &PeerStatus, description: Option<&String>) -> Peer {
         prefixes_received: peer.prefixes.received,
         prefixes_accepted: peer.prefixes.accepted,
         prefixes_advertised: peer.prefixes.advertised,
+    }
+}
+
+fn range(range: &RangeStatus) -> Range {
+    let number = |n: usize| u64::try_from(n).unwrap_or(u64::MAX);
+    Range {
+        prefix: range.prefix,
+        peer_type: range.class.to_string(),
+        configured_as: configured_as(&range.configured_as),
+        reflector_client: range.reflector_client,
+        peers: number(range.peers),
+        limit: number(range.limit),
+        refused: range.refused,
+        trouble: range.trouble.clone(),
     }
 }
 

@@ -7,7 +7,7 @@ use comfy_table::Table;
 
 use super::{clean, count, or_dash, print_json, table};
 use crate::cli::StatusArgs;
-use crate::control::answer::{Kernel, Peer, Status};
+use crate::control::answer::{Kernel, Peer, Range, SignatureFailures, Status};
 use crate::failure::Failure;
 use crate::time::span;
 
@@ -44,6 +44,12 @@ fn print(out: &mut impl Write, status: &Status, verbose: bool) -> io::Result<()>
             count(status.strangers, "connection", "connections")
         )?;
     }
+    for range in &status.ranges {
+        writeln!(out, "{}", range_line(range))?;
+    }
+    if let Some(line) = status.signature_failures.and_then(signature_line) {
+        writeln!(out, "{line}")?;
+    }
     writeln!(out)?;
     if status.peers.is_empty() {
         return writeln!(out, "no peers");
@@ -76,6 +82,32 @@ fn headline(status: &Status) -> String {
         count(status.prefixes, "prefix", "prefixes"),
         count(status.paths, "path", "paths"),
     )
+}
+
+fn range_line(range: &Range) -> String {
+    let mut line = format!("range {}: {} of {}", range.prefix, range.peers, count(range.limit, "peer", "peers"));
+    if range.refused > 0 {
+        line.push_str(&format!(", {} turned away", count(range.refused, "connection", "connections")));
+    }
+    match &range.trouble {
+        Some(trouble) => format!("{line}; it takes none: {}", clean(trouble)),
+        None => line,
+    }
+}
+
+/// What the system has dropped, if it has.
+fn signature_line(failures: SignatureFailures) -> Option<String> {
+    let kinds = [
+        (failures.md5_wrong, "with another password"),
+        (failures.md5_missing, "without a password"),
+        (failures.md5_unexpected, "with a password that is not expected"),
+        (failures.ao_wrong, "with another TCP-AO secret"),
+        (failures.ao_unknown_key, "with an unknown TCP-AO key"),
+        (failures.ao_missing, "without TCP-AO"),
+    ];
+    let words: Vec<String> =
+        kinds.iter().filter(|(n, _)| *n > 0).map(|(n, kind)| format!("{n} {kind}")).collect();
+    (!words.is_empty()).then(|| format!("segments dropped by the system: {}", words.join(", ")))
 }
 
 /// The states that hold any routes, and the last refusal.
