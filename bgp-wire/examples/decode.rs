@@ -11,6 +11,7 @@
 //!   --families LIST         negotiated families, as `ipv4-unicast,l2vpn-evpn` or `1/1,25/70` (default: all known)
 //!   --add-path FAMILY       NLRI of this family carry path identifiers (RFC 7911); `all` for every family
 //!   --extended-next-hop FAMILY  IPv4 routes of this family may have IPv6 next hops (RFC 8950)
+//!   --single-label          NLRI have one label, whatever its bottom bit (RFC 8277: no capability), not stacks
 //!   --no-afi-safi-disable   a malformed MP attribute ends the session instead of giving up its family
 //! ```
 //!

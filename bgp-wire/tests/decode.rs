@@ -250,6 +250,19 @@ fn the_session_is_told_by_flags() {
 }
 
 #[test]
+fn a_label_without_the_bottom_bit_is_one_of_several_or_alone() {
+    let reach = |nlri: &str| {
+        let nlri: String = nlri.split_whitespace().collect();
+        let len = 9 + nlri.len() / 2;
+        update(&format!("0000 {:04x} 800e{len:02x} 000104 04 0a000001 00 {nlri} 40010100 400200", len + 10))
+    };
+    let prefix =
+        |args: &[&str], nlri: &str| lines(args, reach(nlri).as_bytes()).1[0]["reach"][0]["prefixes"].clone();
+    assert_eq!(prefix(&[], "48 000100 000111 c00002"), json!([{"prefix": "192.0.2.0/24 label 16/17"}]));
+    assert_eq!(prefix(&["--single-label"], "30 000100 c00002"), json!([{"prefix": "192.0.2.0/24 label 16"}]));
+}
+
+#[test]
 fn a_long_message_needs_the_flag() {
     // 4,097 octets: 1,018 times 10.0.0.0/24 and two /8 behind 23 octets without attributes.
     let body = format!("0ff0{}{}0000", "180a0000".repeat(1019), "0800".repeat(2));

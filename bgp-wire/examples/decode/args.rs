@@ -4,7 +4,7 @@ use bgp_wire::{Codec, Family, FamilySet, PeerKind};
 pub(crate) const USAGE: &str = "\
 usage: decode [--json] [--hex|--raw|--pcap|--mrt] [--ibgp|--ebgp] [--two-octet-as] [--extended-message]
               [--families LIST] [--add-path FAMILY]... [--extended-next-hop FAMILY]...
-              [--no-afi-safi-disable] [FILE...]";
+              [--single-label] [--no-afi-safi-disable] [FILE...]";
 /// The \"error\" of somebody who asks for help.
 pub(crate) const HELP: &str = "shows BGP messages in words or as JSON lines";
 
@@ -79,6 +79,7 @@ impl Options {
             "--ebgp" => codec.peer = PeerKind::External,
             "--two-octet-as" => codec.four_octet_as = false,
             "--extended-message" => codec.extended_message = true,
+            "--single-label" => codec.multiple_labels = FamilySet::empty(),
             "--no-afi-safi-disable" => codec.afi_safi_disable = false,
             "--families" => codec.families = families()?,
             "--add-path" => codec.add_path_rx = codec.add_path_rx.union(families()?),
