@@ -15,6 +15,8 @@ pub(crate) struct Connection {
     pub(crate) opener: Opener,
     pub(crate) phase: Phase,
     pub(crate) timers: Timers,
+    /// When our last KEEPALIVE went out.
+    pub(crate) keepalive_sent: Duration,
 }
 
 impl Connection {

@@ -56,6 +56,8 @@ pub(crate) enum Step {
     Stay,
     /// The peer lives: restart the HoldTimer.
     Heard,
+    /// The same, by a KEEPALIVE, which ours may answer if its time has nearly come.
+    HeardKeepalive,
     /// DelayOpenTimer has expired: send our OPEN.
     SendOpen,
     /// KeepaliveTimer has expired: send a KEEPALIVE.

@@ -89,6 +89,7 @@ mod error;
 mod event;
 pub mod kernel;
 mod kernel_feed;
+mod lateness;
 mod learn_feed;
 mod mesh;
 #[cfg(feature = "metrics")]
@@ -126,6 +127,7 @@ pub use config::{
 pub use desired::{ApplyReport, Change, ChangeClass, Desired, Subject};
 pub use error::{SpeakerError, StartError};
 pub use event::{Event, Events};
+pub use lateness::KeepaliveLateness;
 pub use mesh::{MeshDialer, MeshNode};
 pub use route::{Explanation, Route, RouteCursor, RouteFilter, RoutePage};
 pub use speaker::{ShutdownMode, Speaker};

@@ -27,6 +27,7 @@
 //! | `bgp_routes` | `class`, `view` | routes of all peers of a class |
 //! | `bgp_rib_prefixes`, `bgp_rib_paths` | | the tables |
 //! | `bgp_strangers_total` | | connections from addresses that no peer has |
+//! | `bgp_keepalive_lateness_microseconds` | `quantile` | how late our keepalives went out; 1 is the latest |
 //! | `bgp_kernel_routes` | `state` | prefixes in each state of kernel export |
 //! | `bgp_kernel_writes_total` | `kind` | routes `added`, `replaced`, `removed`, `adopted`, `repaired` |
 //! | `bgp_kernel_refused_total` | `errno` | writes that the kernel refused |
@@ -34,6 +35,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::time::Duration;
 
 use bgp_fsm::{PeerAs, State};
 use prometheus_client::collector::Collector;
@@ -83,6 +85,8 @@ impl Collector for SpeakerMetrics {
         out.gauge("bgp_rib_paths", "Paths to all prefixes", status.table.paths)?;
         let help = "Connections from addresses that no peer and no range has";
         out.counter("bgp_strangers", help, status.strangers)?;
+        let help = "How late keepalives went out, in microseconds";
+        out.gauges("bgp_keepalive_lateness_microseconds", help, lateness(&status))?;
         match status.kernel.as_deref() {
             Some(follower) => kernel(&mut out, follower),
             None => Ok(()),
@@ -121,6 +125,14 @@ impl Writer<'_> {
 
 fn gauge(value: u64) -> ConstGauge<i64> {
     ConstGauge::new(i64::try_from(value).unwrap_or(i64::MAX))
+}
+
+fn lateness(status: &Status) -> Counted {
+    let late = status.keepalive_lateness;
+    let of = |quantile: &str, time: Duration| {
+        (vec![("quantile", quantile.to_owned())], u64::try_from(time.as_micros()).unwrap_or(u64::MAX))
+    };
+    vec![of("0.5", late.median), of("0.999", late.p999), of("1", late.max)]
 }
 
 fn peers(status: &Status) -> Counted {

@@ -16,6 +16,7 @@ use crate::config::{PeerConfig, SessionOptions, is_link_local};
 use crate::error::SpeakerError;
 use crate::event::{Event, Events};
 use crate::kernel::FollowerStatus;
+use crate::lateness::Lateness;
 use crate::mesh::{self, MeshDialer, MeshNode};
 use crate::peer::PeerCell;
 use crate::status::{RangeStatus, SignatureFailures, Status, TableStatus};
@@ -48,6 +49,7 @@ pub(crate) struct Shared {
     events: Mutex<Option<broadcast::Sender<Event>>>,
     ranges: Mutex<BTreeMap<IpNet, RangeStatus>>,
     strangers: AtomicU64,
+    pub(crate) lateness: Lateness,
     signatures: Mutex<Option<SignatureFailures>>,
     /// Peers may come that are not configured one by one.
     open_to_strangers: AtomicBool,
@@ -115,6 +117,7 @@ impl Shared {
             events: Mutex::new(Some(broadcast::channel(EVENTS).0)),
             ranges: Mutex::default(),
             strangers: AtomicU64::new(0),
+            lateness: Lateness::default(),
             signatures: Mutex::default(),
             open_to_strangers: AtomicBool::new(false),
             table: Mutex::default(),
@@ -277,6 +280,7 @@ impl Shared {
             peers: cells.iter().map(|c| c.status()).collect(),
             ranges: lock(&self.ranges).values().cloned().collect(),
             strangers: self.strangers.load(Ordering::Relaxed),
+            keepalive_lateness: self.lateness.snapshot(),
             signatures: *lock(&self.signatures),
             table: *lock(&self.table),
             kernel: lock(&self.kernel).as_ref().map(|status| status.borrow().clone()),

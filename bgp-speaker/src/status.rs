@@ -12,6 +12,7 @@ use ipnet::IpNet;
 
 use crate::config::PeerClass;
 use crate::kernel::FollowerStatus;
+use crate::lateness::KeepaliveLateness;
 
 /// A speaker at one moment.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -34,6 +35,8 @@ pub struct Status {
     pub ranges: Vec<RangeStatus>,
     /// Connections from addresses that no peer and no range has.
     pub strangers: u64,
+    /// How late our keepalives went out.
+    pub keepalive_lateness: KeepaliveLateness,
     /// Segments that the system dropped for their signature, where something is signed and Linux counts them.
     pub signatures: Option<SignatureFailures>,
     /// The table.

@@ -142,7 +142,13 @@ impl Session {
         if self.connections.get(id).is_some() {
             return;
         }
-        let conn = Connection { id, opener, phase: Phase::DelayOpen(DelayOpen), timers: Timers::default() };
+        let conn = Connection {
+            id,
+            opener,
+            phase: Phase::DelayOpen(DelayOpen),
+            timers: Timers::default(),
+            keepalive_sent: now,
+        };
         if !self.connections.add(conn) {
             self.refuse_connection(id);
             return;

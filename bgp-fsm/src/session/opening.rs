@@ -39,6 +39,10 @@ impl Session {
         match step {
             Step::Stay => {}
             Step::Heard => self.restart_hold(now, id),
+            Step::HeardKeepalive => {
+                self.restart_hold(now, id);
+                self.answer_keepalive(now, id);
+            }
             Step::SendOpen => self.send_open(now, id),
             Step::SendKeepalive => self.send_keepalive(now, id),
             Step::Confirm(negotiated) => self.opened(now, id, *negotiated),

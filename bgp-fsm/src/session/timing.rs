@@ -15,6 +15,9 @@ use crate::{ConnId, Output};
 const INPUT_PENDING_GRACE: Duration = Duration::from_secs(10);
 /// KEEPALIVEs are never closer (RFC 4271 §4.4).
 const SHORTEST_KEEPALIVE: Duration = Duration::from_secs(1);
+/// Keepalives of many sessions fall due together at multiples of this since the epoch, where jitter leaves the choice: a
+/// driver of thousands wakes twenty times a second for all of them, and none goes out at another time than jitter allows.
+const KEEPALIVE_GRID: Duration = Duration::from_millis(50);
 /// Least SendHold time unless the operator chose one (RFC 9687 §3.2).
 const SEND_HOLD: Duration = Duration::from_secs(480);
 /// Timers that one Tick may fire: each of the two tables of connections and that of the session, with room for those
@@ -84,14 +87,34 @@ impl Session {
     pub(super) fn send_keepalive(&mut self, now: Duration, id: ConnId) {
         self.counters.keepalives_out += 1;
         self.put(Output::Send(id, Bytes::from_static(keepalive())));
+        let interval = self.keepalive_interval(id);
+        let wait = self.jitter.spread(interval).max(SHORTEST_KEEPALIVE);
         let Some(conn) = self.connections.get_mut(id) else { return };
-        // Of the configuration as it is now: a changed interval needs no new session.
-        let hold_time = conn.phase.negotiated().map_or(Duration::ZERO, |negotiated| negotiated.hold_time);
-        let interval = keepalive_interval(&self.config, hold_time);
+        conn.keepalive_sent = now;
         if !interval.is_zero() {
-            let wait = self.jitter.spread(interval).max(SHORTEST_KEEPALIVE);
-            conn.timers.start(Timer::Keepalive, now.saturating_add(wait));
+            let (least, most) = (least_wait(interval), interval.max(SHORTEST_KEEPALIVE));
+            let deadline =
+                on_grid(now.saturating_add(wait), now.saturating_add(least), now.saturating_add(most));
+            conn.timers.start(Timer::Keepalive, deadline);
         }
+    }
+
+    /// The peer's KEEPALIVE is here, and ours may go out at any moment from now on: then it goes at once, in the same turn
+    /// of the driver and with TCP's acknowledgement on it.
+    pub(super) fn answer_keepalive(&mut self, now: Duration, id: ConnId) {
+        let interval = self.keepalive_interval(id);
+        let Some(conn) = self.connections.get(id) else { return };
+        let waited = now.saturating_sub(conn.keepalive_sent);
+        if !interval.is_zero() && waited >= least_wait(interval) {
+            self.send_keepalive(now, id);
+        }
+    }
+
+    /// Of the configuration as it is now: a changed interval needs no new session.
+    fn keepalive_interval(&self, id: ConnId) -> Duration {
+        let negotiated = self.connections.get(id).and_then(|conn| conn.phase.negotiated());
+        let hold_time = negotiated.map_or(Duration::ZERO, |negotiated| negotiated.hold_time);
+        keepalive_interval(&self.config, hold_time)
     }
 
     /// A peer is not dead because we have not read what it sent.
@@ -118,4 +141,17 @@ impl Session {
             conn.timers.stop(Timer::SendHold);
         }
     }
+}
+
+/// The shortest wait that jitter leaves of an interval (RFC 4271 §10).
+fn least_wait(interval: Duration) -> Duration {
+    (interval * 3 / 4).max(SHORTEST_KEEPALIVE)
+}
+
+/// The multiple of [`KEEPALIVE_GRID`] next to `at`, if it lies within bounds.
+fn on_grid(at: Duration, least: Duration, most: Duration) -> Duration {
+    let grid = KEEPALIVE_GRID.as_nanos();
+    let nearest = (at.as_nanos() + grid / 2) / grid * grid;
+    let nearest = u64::try_from(nearest).map_or(at, Duration::from_nanos);
+    if (least..=most).contains(&nearest) { nearest } else { at }
 }

@@ -19,7 +19,8 @@ impl Established {
     pub(crate) fn receive(&self, received: Received<'_>) -> Step {
         let unexpected = || Step::refuse(Notification::fsm_error(subcode::fsm::ESTABLISHED));
         match received {
-            Received::Update | Received::KeepAlive => Step::Heard,
+            Received::Update => Step::Heard,
+            Received::KeepAlive => Step::HeardKeepalive,
             Received::RouteRefresh(refresh) => {
                 let refresh = self.meant(refresh);
                 // What was not agreed on is passed over (RFC 2918 §4, RFC 7313 §5).

@@ -28,6 +28,40 @@ fn keepalives_go_out_at_75_to_100_percent_of_a_third_of_the_hold_time() {
 }
 
 #[test]
+fn keepalives_of_many_sessions_fall_due_together() {
+    let mut due = std::collections::BTreeSet::new();
+    for n in 0..500_u32 {
+        let mut bench = with_hold(30);
+        bench.now += Duration::from_micros(u64::from(n) * 1_234);
+        bench.keepalive(OUT);
+        bench.tick();
+        bench.keepalive(OUT);
+        due.insert(bench.session.poll_timeout());
+    }
+    assert!(due.len() < 100, "{} different times", due.len());
+}
+
+#[test]
+fn a_keepalive_that_is_nearly_due_answers_the_one_of_the_peer() {
+    let mut bench = with_hold(30);
+    let sent = bench.now;
+    bench.now = sent + Duration::from_millis(7_400);
+    assert_eq!(bench.keepalive(OUT).messages(), [], "jitter does not let it go so early");
+    bench.now = sent + Duration::from_millis(7_500);
+    assert_eq!(bench.keepalive(OUT).messages(), [(OUT, Message::KeepAlive)]);
+    assert_eq!(bench.keepalive(OUT).messages(), [], "once");
+    let next = bench.session.poll_timeout().map(|at| at - bench.now);
+    assert!(next >= Some(Duration::from_millis(7_500)), "the timer runs anew: {next:?}");
+}
+
+#[test]
+fn keepalives_are_never_answered_within_a_second() {
+    let mut bench = with_hold(3);
+    bench.now += Duration::from_millis(999);
+    assert_eq!(bench.keepalive(OUT).messages(), []);
+}
+
+#[test]
 fn keepalives_are_never_closer_than_a_second() {
     let mut bench = with_hold(3);
     for _ in 0..50 {

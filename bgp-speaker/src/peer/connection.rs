@@ -7,6 +7,7 @@ use std::mem::MaybeUninit;
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use bgp_fsm::ConnId;
 use bgp_wire::{Codec, HEADER_LEN, MAX_EXTENDED_LEN};
@@ -40,6 +41,8 @@ pub(crate) struct Connection {
     pub(crate) codec: Codec,
     /// SendHold has been told that the socket takes nothing (RFC 9687).
     pub(crate) write_blocked: bool,
+    /// Since when a keepalive is due that the socket has not taken.
+    pub(crate) keepalive_due: Option<Duration>,
     /// The first octets of a message whose rest has not come.
     partial: Vec<u8>,
     outgoing: Outgoing,
@@ -65,6 +68,7 @@ impl Connection {
             stream,
             codec: Codec::before_open(),
             write_blocked: false,
+            keepalive_due: None,
             partial: Vec::new(),
             outgoing: Outgoing::default(),
         })
@@ -123,6 +127,11 @@ impl Connection {
         self.outgoing.table.is_empty()
     }
 
+    /// Everything that the session had to say has been written.
+    pub(crate) fn session_drained(&self) -> bool {
+        self.outgoing.session.is_empty()
+    }
+
     /// There is something to write.
     pub(crate) fn wants_write(&self) -> bool {
         !(self.outgoing.session.is_empty() && self.outgoing.table.is_empty())
@@ -133,8 +142,12 @@ impl Connection {
         let head = self.outgoing.head();
         let mut slices = [IoSlice::new(&[]); SLICES];
         let count = self.outgoing.fill(head, &mut slices);
-        let slices = slices.get(..count).unwrap_or_default();
-        let n = ready!(Pin::new(&mut self.stream).poll_write_vectored(cx, slices))?;
+        let stream = Pin::new(&mut self.stream);
+        let n = match slices.get(..count).unwrap_or_default() {
+            // A keepalive alone, mostly: the system has less to look at than with a vector of one.
+            [one] => ready!(stream.poll_write(cx, one))?,
+            slices => ready!(stream.poll_write_vectored(cx, slices))?,
+        };
         self.outgoing.advance(head, n);
         Poll::Ready(Ok(n))
     }

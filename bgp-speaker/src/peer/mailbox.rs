@@ -2,6 +2,7 @@
 //! order, a few accepted sockets, one transmission, and as many octets of UPDATEs as [`Mailbox::room`] allows.
 
 use std::collections::VecDeque;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::task::Context;
 
@@ -63,6 +64,8 @@ pub(crate) struct Mailbox {
     pub(crate) cell: Arc<PeerCell>,
     door: Arc<Door>,
     state: Mutex<State>,
+    /// The supervisor, or the tables besides routes, have left something. It saves the task a look for each thing with each message of the peer.
+    called: AtomicBool,
     waker: AtomicWaker,
 }
 
@@ -103,13 +106,29 @@ pub(crate) struct Visit {
 
 impl Mailbox {
     pub(crate) fn new(cell: Arc<PeerCell>, door: Arc<Door>) -> Self {
-        Self { cell, door, state: Mutex::default(), waker: AtomicWaker::new() }
+        Self {
+            cell,
+            door,
+            state: Mutex::default(),
+            called: AtomicBool::new(false),
+            waker: AtomicWaker::new(),
+        }
     }
 
     // The peer's task.
 
     pub(crate) fn register(&self, cx: &Context<'_>) {
         self.waker.register(cx.waker());
+    }
+
+    /// Whether the supervisor has left something since this was asked last.
+    pub(crate) fn is_called(&self) -> bool {
+        self.called.load(Ordering::Relaxed) && self.called.swap(false, Ordering::AcqRel)
+    }
+
+    /// There may be more than was taken.
+    pub(crate) fn look_again(&self) {
+        self.called.store(true, Ordering::Release);
     }
 
     pub(crate) fn take_order(&self) -> Option<Order> {
@@ -220,9 +239,14 @@ impl Mailbox {
 
     // The supervisor.
 
+    fn call(&self) {
+        self.called.store(true, Ordering::Release);
+        self.waker.wake();
+    }
+
     pub(crate) fn order(&self, order: Order) {
         lock(&self.state).order = Some(order);
-        self.waker.wake();
+        self.call();
     }
 
     /// Tells that the configuration in the cell has changed. What was told before and not yet heard is part of it.
@@ -230,7 +254,7 @@ impl Mailbox {
         let mut state = lock(&self.state);
         state.reconfigured = state.reconfigured.max(Some(depth));
         drop(state);
-        self.waker.wake();
+        self.call();
     }
 
     /// Tells what BFD says; the last word is never lost.
@@ -242,13 +266,13 @@ impl Mailbox {
         }
         state.bfd.push_back(bfd);
         drop(state);
-        self.waker.wake();
+        self.call();
     }
 
     /// Ends the hold after a limit.
     pub(crate) fn clear_limit(&self) {
         lock(&self.state).cleared = true;
-        self.waker.wake();
+        self.call();
     }
 
     /// Hands over an accepted socket; back if the task has not yet taken those before it.
@@ -259,7 +283,7 @@ impl Mailbox {
         }
         state.accepted.push_back(stream);
         drop(state);
-        self.waker.wake();
+        self.call();
         Ok(())
     }
 
@@ -286,7 +310,7 @@ impl Mailbox {
         if state.session == session {
             state.exceeded = Some(why);
             drop(state);
-            self.waker.wake();
+            self.call();
         }
     }
 
@@ -296,7 +320,7 @@ impl Mailbox {
         if state.session == session {
             state.refresh.insert(family);
             drop(state);
-            self.waker.wake();
+            self.call();
         }
     }
 

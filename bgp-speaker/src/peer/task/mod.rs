@@ -65,6 +65,8 @@ pub(crate) struct PeerTask {
     batch_octets: usize,
     alarm: Pin<Box<Sleep>>,
     alarm_at: Duration,
+    /// Since when the timers that are being fired are due.
+    firing: Option<Duration>,
     /// The task ends once nothing is left to say.
     stopping: bool,
     /// The OPEN says that we have restarted (RFC 4724 §3).
@@ -98,6 +100,7 @@ impl PeerTask {
             batch_octets: 0,
             alarm: Box::pin(sleep_until(Instant::now())),
             alarm_at: Duration::ZERO,
+            firing: None,
             stopping: false,
             restarting,
             kept_until: None,
@@ -135,6 +138,9 @@ impl PeerTask {
         if let Some(connection) = self.connections.iter_mut().find(|c| c.id == conn) {
             let kind = bytes.get(18).map_or(MessageType::KEEPALIVE, |kind| MessageType(*kind));
             self.cell.sent.count(kind, 1, bytes.len() as u64);
+            if kind == MessageType::KEEPALIVE && connection.keepalive_due.is_none() {
+                connection.keepalive_due = self.firing;
+            }
             connection.send(bytes);
         }
     }
@@ -270,6 +276,22 @@ impl PeerTask {
         true
     }
 
+    /// Takes one of each thing that the supervisor may have left, and what the tables found about limits.
+    fn answer_call(&mut self) -> bool {
+        if !self.mailbox.is_called() {
+            return false;
+        }
+        let mut progress = self.take_orders();
+        progress |= self.take_configuration();
+        progress |= self.take_bfd();
+        progress |= self.take_limits();
+        progress |= self.take_accepted();
+        if progress {
+            self.mailbox.look_again();
+        }
+        progress
+    }
+
     fn take_bfd(&mut self) -> bool {
         let Some(state) = self.mailbox.take_bfd() else { return false };
         if !self.stopping {
@@ -373,12 +395,9 @@ impl Future for PeerTask {
         let this = self.get_mut();
         this.mailbox.register(cx);
         for _ in 0..ROUNDS {
-            let mut progress = this.take_orders();
-            progress |= this.take_configuration();
-            progress |= this.take_bfd();
-            progress |= this.take_limits();
+            // What is taken may leave more of its kind behind, which the next round takes.
+            let mut progress = this.answer_call();
             progress |= this.poll_dial(cx);
-            progress |= this.take_accepted();
             progress |= this.poll_reads(cx);
             progress |= this.poll_timers(cx);
             progress |= this.poll_writes(cx);

@@ -25,7 +25,9 @@ impl PeerTask {
             if self.silent_for_too_long(now) {
                 self.tell_unread();
             }
+            self.firing = Some(due);
             self.handle(Input::Tick);
+            self.firing = None;
             fired = true;
         }
         self.arm(cx);

@@ -35,6 +35,11 @@ impl PeerTask {
                 false
             }
             Poll::Ready(Ok(_)) => {
+                if connection.session_drained()
+                    && let Some(due) = connection.keepalive_due.take()
+                {
+                    self.shared.lateness.note(self.shared.now().saturating_sub(due));
+                }
                 let was_blocked = std::mem::take(&mut connection.write_blocked);
                 let drained = had_table && connection.table_drained();
                 if was_blocked {
