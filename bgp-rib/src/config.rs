@@ -203,6 +203,9 @@ pub struct PeerParams {
     /// it has kept forwarding, without which what was kept so goes as this session takes over. `None`: it was not
     /// agreed on, and the peer is to be sent no route that is stale so.
     pub long_lived: Option<Vec<LongLivedFamily>>,
+    /// An internal peer that does not know LLGR is told long-lived stale routes nevertheless, with NO_EXPORT and LOCAL_PREF 0
+    /// (RFC 9494 §4.6).
+    pub long_lived_partial: bool,
     /// Our role towards an external peer (RFC 9234 §4); what follows from it is in the table of the module `roles`: routes
     /// that leaked take no part, and none is leaked.
     pub bgp_role: Option<Role>,
@@ -262,6 +265,7 @@ impl PeerParams {
             stale_time: STALE_TIME,
             limits: Limits::default(),
             long_lived: None,
+            long_lived_partial: false,
             bgp_role: None,
             honour_graceful_shutdown: true,
             leaving: false,

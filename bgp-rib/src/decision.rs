@@ -11,6 +11,8 @@ use crate::config::DecisionOptions;
 /// A rung of the ladder, in the order in which they are climbed. A path that is not best lost at one of them.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub enum Rung {
+    /// Whatever its LLGR_STALE calls long-lived stale comes last (RFC 9494 §4.3).
+    LongLivedStale,
     /// Originated on this speaker before learned (RFC 4271 §9.1.1 leaves the preference of own routes to us).
     Local,
     /// Highest LOCAL_PREF (RFC 4271 §9.1.1).
@@ -38,6 +40,7 @@ pub enum Rung {
 impl fmt::Display for Rung {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
+            Self::LongLivedStale => "long-lived stale",
             Self::Local => "locally originated",
             Self::LocalPref => "local preference",
             Self::AsPathLength => "AS path length",
@@ -58,6 +61,7 @@ impl fmt::Display for Rung {
 pub(crate) struct Candidate {
     /// The path's index: carried through, never looked at.
     pub(crate) path: u32,
+    pub(crate) long_lived_stale: bool,
     pub(crate) local: bool,
     pub(crate) local_pref: u32,
     pub(crate) as_path_length: u32,
@@ -88,7 +92,8 @@ impl Candidate {
 type Least = fn(&Candidate) -> u128;
 
 /// The ladder. MULTI_EXIT_DISC stands outside the pattern because it compares within one neighbouring AS only.
-const LADDER: [(Rung, Option<Least>); 11] = [
+const LADDER: [(Rung, Option<Least>); 12] = [
+    (Rung::LongLivedStale, Some(|c| u128::from(c.long_lived_stale))),
     (Rung::Local, Some(|c| u128::from(!c.local))),
     (Rung::LocalPref, Some(|c| u128::from(u32::MAX - c.local_pref))),
     (Rung::AsPathLength, Some(|c| u128::from(c.as_path_length))),
@@ -103,7 +108,7 @@ const LADDER: [(Rung, Option<Least>); 11] = [
 ];
 
 /// Where MULTI_EXIT_DISC stands in the ladder.
-const MED: usize = 4;
+const MED: usize = 5;
 
 impl Candidate {
     /// Compares by the rungs above MULTI_EXIT_DISC.
@@ -258,6 +263,7 @@ mod tests {
     fn candidate(path: u32) -> Candidate {
         Candidate {
             path,
+            long_lived_stale: false,
             local: false,
             local_pref: 100,
             as_path_length: 1,
@@ -294,23 +300,32 @@ mod tests {
     }
 
     fn any_candidate() -> impl Strategy<Value = Candidate> {
-        let preference =
-            (prop::bool::weighted(0.1), 99..101u32, 1..3u32, 0..2u8, prop::option::of(0..3u32), 0..3u32);
+        let preference = (
+            (prop::bool::weighted(0.1), prop::bool::weighted(0.2)),
+            99..101u32,
+            1..3u32,
+            0..2u8,
+            prop::option::of(0..3u32),
+            0..3u32,
+        );
         let ties = (any::<bool>(), 0..2u32, 0..2u32, 0..2u32, 0..2u128);
-        (preference, ties).prop_map(|((local, local_pref, length, origin, med, neighbour), ties)| Candidate {
-            local,
-            local_pref,
-            as_path_length: length,
-            origin,
-            med,
-            neighbour_as: neighbour,
-            external: ties.0,
-            interior_cost: ties.1,
-            router_id: ties.2,
-            cluster_list_length: ties.3,
-            peer_address: ties.4,
-            ..candidate(0)
-        })
+        (preference, ties).prop_map(
+            |(((local, long_lived_stale), local_pref, length, origin, med, neighbour), ties)| Candidate {
+                local,
+                long_lived_stale,
+                local_pref,
+                as_path_length: length,
+                origin,
+                med,
+                neighbour_as: neighbour,
+                external: ties.0,
+                interior_cost: ties.1,
+                router_id: ties.2,
+                cluster_list_length: ties.3,
+                peer_address: ties.4,
+                ..candidate(0)
+            },
+        )
     }
 
     proptest! {
@@ -367,6 +382,7 @@ mod tests {
     fn each_rung_decides_when_all_above_it_are_equal() {
         struct Worse(Rung, fn(&mut Candidate));
         let worse = [
+            Worse(Rung::LongLivedStale, |c| c.long_lived_stale = true),
             Worse(Rung::Local, |c| c.local = false),
             Worse(Rung::LocalPref, |c| c.local_pref = 99),
             Worse(Rung::AsPathLength, |c| c.as_path_length = 2),

@@ -7,10 +7,11 @@
 //! | 3 | NO_EXPORT, NO_EXPORT_SUBCONFED (RFC 1997) | from external peers |
 //! | 4 | internal to internal (RFC 4271 §9.2, RFC 4456 §6) | unless the source or the target is a client |
 //! | 5 | Only to Customer (RFC 9234 §5) | from providers, lateral peers and route servers |
-//! | 6 | the session's export policy, rule by rule | what it rejects |
-//! | 7 | next hop (RFC 4271 §5.1.3, RFC 8950) | where none can be told |
-//! | 8 | split horizon | from the peer that told it, per member |
-//! | 9 | next hop is the receiver (RFC 4271 §5.1.3) | from that peer, per member |
+//! | 6 | long-lived stale (RFC 9494 §4.3) | from peers that do not know what that is |
+//! | 7 | the session's export policy, rule by rule | what it rejects |
+//! | 8 | next hop (RFC 4271 §5.1.3, RFC 8950) | where none can be told |
+//! | 9 | split horizon | from the peer that told it, per member |
+//! | 10 | next hop is the receiver (RFC 4271 §5.1.3) | from that peer, per member |
 
 use core::fmt;
 use std::net::{Ipv4Addr, Ipv6Addr};
@@ -47,6 +48,8 @@ pub enum HeldBack {
     NotReflected,
     /// It carries ONLY_TO_CUSTOMER and the peer is no customer (RFC 9234 §5).
     OnlyToCustomer,
+    /// It is long-lived stale and the peer does not know what that is (RFC 9494 §4.3).
+    LongLivedStale,
     /// This speaker has no address of the family to give as next hop on this session.
     NoOwnNextHop,
     /// The peer cannot take a next hop of that address family (RFC 8950).
@@ -72,6 +75,7 @@ impl fmt::Display for HeldBack {
             Self::NoExport => "NO_EXPORT to an external peer",
             Self::NotReflected => "learned from an internal peer, and neither side is a client",
             Self::OnlyToCustomer => "ONLY_TO_CUSTOMER, and the peer is no customer",
+            Self::LongLivedStale => "long-lived stale, and the peer does not know LLGR",
             Self::NoOwnNextHop => "no own address of this family for the session: configure one",
             Self::NextHopFamily => "the peer cannot take a next hop of this address family",
             Self::SplitHorizon => "learned from this peer",
@@ -101,10 +105,22 @@ pub(crate) struct GroupKey {
     pub(crate) as_path: AsPathRules,
     /// Our role, where OTC follows from it (RFC 9234 §5).
     pub(crate) bgp_role: Option<Role>,
+    /// Whether it takes long-lived stale routes.
+    pub(crate) takes_stale: TakesStale,
     /// What is told is about to go (RFC 8326).
     pub(crate) leaving: bool,
     /// Where next hops of third parties are kept.
     pub(crate) shared_network: Option<IpNet>,
+}
+
+/// Whether a peer is told routes that are long-lived stale (RFC 9494 §4.3, §4.6).
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub(crate) enum TakesStale {
+    /// It knows what LLGR_STALE means.
+    Yes,
+    /// It does not, and hears of them as of what is to be the last choice inside the AS.
+    AsLast,
+    No,
 }
 
 impl GroupKey {
@@ -146,6 +162,11 @@ impl GroupKey {
             export: peer.export.clone(),
             as_path: if external { as_path } else { AsPathRules::default() },
             bgp_role: roles::role(peer, family),
+            takes_stale: match (&peer.long_lived, peer.kind) {
+                (Some(_), _) => TakesStale::Yes,
+                (None, PeerKind::Internal) if peer.long_lived_partial => TakesStale::AsLast,
+                (None, _) => TakesStale::No,
+            },
             leaving: peer.leaving,
             shared_network: peer
                 .shared_network
@@ -156,9 +177,9 @@ impl GroupKey {
 
 impl GroupKey {
     /// The block with what the peer is to see of the path and of the session's end; `None` where that is all.
-    fn shown(&self, block: AttributeBlock<'_>) -> Option<Vec<u8>> {
+    fn shown(&self, block: AttributeBlock<'_>, as_last: bool) -> Option<Vec<u8>> {
         let path = self.as_path.change(block);
-        if !path && !self.leaving && self.as_path.behind.is_none() {
+        if !path && !as_last && !self.leaving && self.as_path.behind.is_none() {
             return None;
         }
         let mut attributes = PathAttributes::from_block(block);
@@ -167,6 +188,9 @@ impl GroupKey {
         }
         if let Some(speaker_as) = self.as_path.behind {
             crate::policy::prepend(&mut attributes.as_path, &[speaker_as]);
+        }
+        if as_last && !attributes.communities.contains(&Community::NO_EXPORT) {
+            attributes.communities.push(Community::NO_EXPORT);
         }
         if self.leaving && !attributes.communities.contains(&Community::GRACEFUL_SHUTDOWN) {
             attributes.communities.push(Community::GRACEFUL_SHUTDOWN);
@@ -222,7 +246,7 @@ pub(crate) struct Offer {
     pub(crate) edits: Option<Box<Edits>>,
 }
 
-/// Rules 1 to 7: what holds for all members of a group alike.
+/// Rules 1 to 8: what holds for all members of a group alike.
 pub(crate) fn offer(shared: &Shared, to: &GroupKey, route: &Outbound) -> Result<Offer, HeldBack> {
     if to.export.rejects_all() {
         return Err(HeldBack::ExportPolicy); // 1
@@ -240,13 +264,16 @@ pub(crate) fn offer(shared: &Shared, to: &GroupKey, route: &Outbound) -> Result<
     if set.summary.marks.has(Marks::ONLY_TO_CUSTOMER) && roles::keeps_back(to.bgp_role) {
         return Err(HeldBack::OnlyToCustomer); // 5
     }
-    let edits = if to.export.accepts_all() { None } else { judge(shared, to, route)?.edits }; // 6
+    if set.summary.marks.has(Marks::LLGR_STALE) && to.takes_stale == TakesStale::No {
+        return Err(HeldBack::LongLivedStale); // 6
+    }
+    let edits = if to.export.accepts_all() { None } else { judge(shared, to, route)?.edits }; // 7
     let next_hop =
-        next_hop(shared, to, route.destination.0, (route.attributes, route.source), edits.as_deref())?; // 7
+        next_hop(shared, to, route.destination.0, (route.attributes, route.source), edits.as_deref())?; // 8
     Ok(Offer { next_hop, edits })
 }
 
-/// Rule 7: the next hop that a group is told.
+/// Rule 8: the next hop that a group is told.
 pub(crate) fn next_hop(
     shared: &Shared,
     to: &GroupKey,
@@ -258,7 +285,7 @@ pub(crate) fn next_hop(
     next_hop::choose_edited(to, family, shared.peers.origin(source), shared.next_hop(attributes), edit)
 }
 
-/// Rule 6: what the group's policy makes of the route.
+/// Rule 7: what the group's policy makes of the route.
 fn judge(shared: &Shared, to: &GroupKey, route: &Outbound) -> Result<Outcome, HeldBack> {
     let outcome = evaluate(shared, to, route);
     if outcome.is_accepted() { Ok(outcome) } else { Err(HeldBack::ExportPolicy) }
@@ -281,7 +308,11 @@ pub(crate) fn write(
     let set = &shared.attributes[attributes];
     let mut how = rewrite(to, shared.peers.origin(source));
     let start = block.len();
-    let shown = to.shown(set.block());
+    let as_last = to.takes_stale == TakesStale::AsLast && set.summary.marks.has(Marks::LLGR_STALE);
+    if as_last {
+        how.local_pref = Edit::Set(0);
+    }
+    let shown = to.shown(set.block(), as_last);
     let base = AttributeBlock::trusted(shown.as_deref().unwrap_or(set.bytes()));
     let written = match edits.filter(|edits| edits.changes_attributes()) {
         None => rewrite_block(base, &how, block).is_ok(),

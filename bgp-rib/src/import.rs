@@ -2,7 +2,7 @@
 
 use core::fmt;
 
-use bgp_wire::{Asn, AttributeBlock, ClusterId, Family, PeerKind, RouterId};
+use bgp_wire::{Asn, AttributeBlock, ClusterId, Community, Family, PeerKind, RouterId};
 use ipnet::IpNet;
 
 use crate::OwnerId;
@@ -151,6 +151,8 @@ fn first_as_is_wrong(peer: &PeerParams, block: &AttributeBlock<'_>) -> bool {
 pub(crate) struct Importer {
     slot: u32,
     received: AttributesId,
+    /// What is judged is long-lived stale and is to say so.
+    pub(crate) stale: bool,
     /// The last answer, and whether it speaks for all prefixes. It holds a reference on its set.
     last: Option<Judged>,
 }
@@ -165,7 +167,7 @@ struct Judged {
 
 impl Importer {
     pub(crate) const fn new(slot: u32, received: AttributesId) -> Self {
-        Self { slot, received, last: None }
+        Self { slot, received, stale: false, last: None }
     }
 
     /// The set that takes part in the decision, and the verdict.
@@ -199,6 +201,14 @@ impl Importer {
             }
         }
         let verdict = if outcome.is_accepted() { 0 } else { Ineligible::ImportPolicy as u8 };
+        if outcome.is_accepted() && self.stale {
+            let edits = outcome.edits.get_or_insert_default();
+            let received = || shared.attributes[self.received].block().communities().iter().collect();
+            let communities = edits.communities.get_or_insert_with(received);
+            if !communities.contains(&Community::LLGR_STALE) {
+                communities.push(Community::LLGR_STALE);
+            }
+        }
         if let Some(last) = self.last.as_ref().filter(|last| last.edits == outcome.edits) {
             // Without edits it is the received set, accepted or not.
             let verdict = if last.edits.is_some() { last.verdict } else { verdict };

@@ -170,11 +170,12 @@ impl<K: Key> Table<K> {
         if reader.cursor < if several { reader.birth } else { self.log.head() } {
             return reader.advertised;
         }
-        let own = if group.key.export.accepts_all() && !several {
-            own(peer.best, group, reader.origin)
-        } else {
-            self.standing_of(slot, group)
-        };
+        let own =
+            if group.key.export.accepts_all() && !crate::roles::keeps_back(group.key.bgp_role) && !several {
+                own(peer.best, group, reader.origin)
+            } else {
+                self.standing_of(slot, group)
+            };
         group.standing_count.saturating_sub(own)
     }
 

@@ -132,6 +132,7 @@ mod tests {
             export: Policy::accept_all(),
             as_path: crate::as_path::AsPathRules::default(),
             bgp_role: None,
+            takes_stale: crate::export::TakesStale::Yes,
             leaving: false,
             shared_network: Some("192.0.2.0/24".parse().unwrap()),
         }

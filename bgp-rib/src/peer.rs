@@ -165,6 +165,8 @@ pub(crate) struct PeerTable {
     /// The generation that routes are told in now; and the oldest whose routes may stay although stale.
     pub(crate) generation: u16,
     pub(crate) kept: u16,
+    /// Until when its stale routes stay as long-lived ones (RFC 9494 §4.2); `None` while they are not.
+    pub(crate) long_lived: Option<Duration>,
     /// Paths of other generations are being removed.
     pub(crate) sweeping: bool,
     /// End-of-RIB has to come before a refresh can begin (RFC 7313 §4).
@@ -189,6 +191,7 @@ impl PeerTable {
             current: 0,
             generation: 0,
             kept: 0,
+            long_lived: None,
             sweeping: false,
             initial: false,
             refreshing: false,
@@ -201,7 +204,8 @@ impl PeerTable {
     /// Routes told from now on are of a new generation; what stands is stale. Within a refresh what was stale by it stays
     /// stale: only EoRR ends it (RFC 7313 §4).
     pub(crate) fn begin_generation(&mut self) {
-        if !self.refreshing {
+        // Long-lived ones outlast further sessions, within their one time (RFC 9494 §4.2).
+        if !self.refreshing && self.long_lived.is_none() {
             self.kept = self.generation;
         }
         // A generation that nothing was told in serves again.
@@ -214,6 +218,7 @@ impl PeerTable {
     /// Everything that is not of the current generation goes.
     pub(crate) fn sweep_stale(&mut self) {
         (self.initial, self.refreshing) = (false, false);
+        self.long_lived = None;
         self.kept = self.generation;
         self.sweeping = self.received > self.current;
     }

@@ -1,5 +1,7 @@
 //! Routes that outlive their session: generations, End-of-RIB, refresh from the peer, and the sweep in bounded turns.
 
+use core::time::Duration;
+
 use crate::prefix::Key;
 use crate::slab::NONE;
 use crate::table::{Shared, Table};
@@ -25,6 +27,11 @@ impl<K: Key> Table<K> {
         let keeps = self.keeps(slot);
         self.peer_mut(slot).initial = says_end || keeps;
         keeps
+    }
+
+    /// Until when a peer's stale routes stay as long-lived ones, if they do.
+    pub(crate) fn long_lived(&self, slot: u32) -> Option<Duration> {
+        self.peer(slot).and_then(|peer| peer.long_lived)
     }
 
     /// Whether any route of a peer stands that is not to be swept: the newest is the last to go.

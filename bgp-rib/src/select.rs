@@ -179,6 +179,9 @@ impl<K: Key> Table<K> {
             if id < self.entries.bound() && self.entries[id].state != State::Free {
                 if shared.peers.judging {
                     self.judge_again(shared, clusters, id);
+                    if self.entries[id].state == State::Free {
+                        continue;
+                    }
                 }
                 let renamed = self.tell_again(shared, id);
                 let before = self.seen(id);

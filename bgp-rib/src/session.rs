@@ -61,6 +61,8 @@ impl Rib {
         tracing::debug!(peer = slot, address = %peer.params.peer_address, has_past, is_another, "peer up");
         self.set_deadline(slot, None);
         let says_end = peer.params.graceful_restart;
+        let long_lived = peer.params.long_lived.clone().unwrap_or_default();
+        let forwards_long = |family| long_lived.iter().any(|row| row.family == family && row.forwarding);
         let own_cluster = peer.params.cluster_id.is_some();
         self.shared.peers.put(slot, peer);
         if is_another {
@@ -76,7 +78,11 @@ impl Rib {
         }
         let mut kept = false;
         for family in self.families().iter() {
-            if !families.contains(family) || !keep.contains(family) {
+            let stays = match in_table!(self, family, table => table.long_lived(slot)).flatten() {
+                Some(_) => !is_another && forwards_long(family),
+                None => keep.contains(family),
+            };
+            if !families.contains(family) || !stays {
                 self.told_everything(slot, family);
             }
             if families.contains(family) {
@@ -111,12 +117,15 @@ impl Rib {
         }
         let deadline = (retain == Retain::Stale).then(|| self.now.saturating_add(stale_time));
         for family in self.families().iter() {
-            if retain == Retain::Nothing || !params.retained.contains(family) {
+            if retain == Retain::Nothing {
                 self.told_everything(slot, family);
+            } else if !params.retained.contains(family) {
+                self.outlast(slot, family);
             }
         }
         if was_up || deadline.is_none() {
-            self.set_deadline(slot, deadline);
+            let until = deadline.map(|at| self.next_end(slot).map_or(at, |end| end.min(at)));
+            self.set_deadline(slot, until);
         }
         self.sweeps.insert(slot);
         self.say_gone(slot);
@@ -154,11 +163,44 @@ impl Rib {
             let up = peer.up;
             for family in self.families().iter() {
                 // Of a session that is up it is over for what its predecessor left, and for nothing else.
-                if !up || in_table!(self, family, table => table.is_initial(slot)) == Some(true) {
+                if !up {
+                    self.outlast(slot, family);
+                } else if in_table!(self, family, table => table.is_initial(slot)) == Some(true) {
                     self.told_everything(slot, family);
                 }
             }
+            if !up {
+                let next = self.next_end(slot);
+                self.set_deadline(slot, next);
+            }
         }
+    }
+
+    /// The restart time of a family is over: its routes stay as long-lived stale ones where that was agreed on, and have
+    /// time left (RFC 9494 §4.2); else they go.
+    fn outlast(&mut self, slot: u32, family: Family) {
+        let Some(peer) = self.shared.peers.get_mut(slot) else { return };
+        let rows = peer.params.long_lived.iter().flatten();
+        let time = rows.filter(|row| row.family == family).map(|row| row.stale_time).next().unwrap_or(0);
+        let now = self.now;
+        let end = in_table!(self, family, table => table.long_lived(slot)).flatten();
+        let end = end.unwrap_or_else(|| now.saturating_add(Duration::from_secs(u64::from(time))));
+        if end <= now {
+            return self.told_everything(slot, family);
+        }
+        on_table!(self, family, table => table.peer_mut(slot).long_lived = Some(end));
+        // They are marked, and those that must not stay go, as they are judged anew.
+        if let Some(peer) = self.shared.peers.get_mut(slot) {
+            peer.judging = true;
+        }
+        self.shared.peers.judging = true;
+        self.begin_rescan();
+    }
+
+    /// When the first family's long-lived stale routes go.
+    fn next_end(&self, slot: u32) -> Option<Duration> {
+        let ends = self.families().iter();
+        ends.filter_map(|family| in_table!(self, family, table => table.long_lived(slot)).flatten()).min()
     }
 
     /// Removes up to `turn` paths of sessions that ended or told their routes anew.

@@ -8,6 +8,7 @@
 use bgp_wire::{AttributeBlock, ClusterId};
 use bytes::Bytes;
 
+use crate::attributes::Marks;
 use crate::batch::{Draft, Mode};
 use crate::config::PeerParams;
 use crate::export::{GroupKey, Origin};
@@ -177,11 +178,18 @@ impl<K: Key> Table<K> {
             let Some(state) = shared.peers.get(peer) else { continue };
             let us = Identity { asn: shared.config.local_as, router_id: shared.config.router_id, clusters };
             let block = AttributeBlock::trusted(shared.attributes[received].bytes());
+            let stale = self.long_lived(peer).is_some() && self.is_stale(&self.paths[at]);
             let mut importer = Importer::new(peer, received);
+            importer.stale = stale;
             let (attributes, verdict) = match import::judge(&state.params, &us, self.family, &block) {
                 Some(reason) => (received, reason as u8),
                 None => importer.judge(shared, self.family, prefix),
             };
+            if stale && shared.attributes[attributes].summary.marks.has(Marks::NO_LLGR) {
+                self.remove_path(shared, at);
+                importer.close(shared);
+                continue;
+            }
             let verdict = self.within_bounds(peer, verdict, Some(was.1));
             if was != (attributes, verdict) {
                 self.change(shared, id, at, Told { peer, path_id, attributes, verdict }, false);

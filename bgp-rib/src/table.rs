@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use bgp_wire::{Family, NextHop, PeerKind};
 
 use crate::add_path::PathLogs;
-use crate::attributes::{AttributeStore, AttributesId, Facts};
+use crate::attributes::{AttributeStore, AttributesId, Facts, Marks};
 use crate::config::RibConfig;
 use crate::decision::{Candidate, Ladder};
 use crate::group::Groups;
@@ -547,6 +547,7 @@ impl<K: Key> Table<K> {
         Some(Candidate {
             path: at,
             local: path.peer == LOCAL,
+            long_lived_stale: summary.marks.has(Marks::LLGR_STALE),
             local_pref: summary.local_pref,
             as_path_length: u32::from(summary.as_path_length),
             origin: summary.origin,

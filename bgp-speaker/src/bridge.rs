@@ -81,6 +81,7 @@ fn params(
     params.route_server_client = rules.route_server_client;
     params.honour_graceful_shutdown = rules.honour_graceful_shutdown;
     params.leaving = rules.leaving;
+    params.long_lived_partial = rules.long_lived_partial;
     params.private_as = rules.private_as;
     params.as_override = rules.as_override;
     params.local_as_mode = rules.local_as;

@@ -113,6 +113,9 @@ pub struct RouteRules {
     pub honour_graceful_shutdown: bool,
     /// The session is about to end: what is told carries GRACEFUL_SHUTDOWN (RFC 8326). Default `false`.
     pub leaving: bool,
+    /// An internal peer that does not know long-lived graceful restart is told long-lived stale routes nevertheless, as the
+    /// last choice (RFC 9494 §4.6). Default `false`.
+    pub long_lived_partial: bool,
     /// Private AS numbers in what an external peer is told (RFC 6996). Default: they stay.
     pub private_as: PrivateAs,
     /// An external peer's own AS is replaced by ours in what it is told. Default `false`.
@@ -130,6 +133,7 @@ impl Default for RouteRules {
             route_server_client: false,
             honour_graceful_shutdown: true,
             leaving: false,
+            long_lived_partial: false,
             private_as: PrivateAs::Keep,
             as_override: false,
             local_as: LocalAsMode::default(),

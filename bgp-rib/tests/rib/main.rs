@@ -8,6 +8,7 @@ mod changes;
 mod families;
 mod groups;
 mod limits;
+mod long_lived;
 mod model;
 mod naive;
 mod naive_policy;
