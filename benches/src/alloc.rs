@@ -4,6 +4,7 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 static CALLS: AtomicU64 = AtomicU64::new(0);
 static HELD: AtomicU64 = AtomicU64::new(0);
+static ASKED: AtomicU64 = AtomicU64::new(0);
 
 /// The system's allocator, counted.
 #[derive(Debug)]
@@ -12,6 +13,7 @@ pub struct Counting;
 fn took(bytes: usize) {
     CALLS.fetch_add(1, Relaxed);
     HELD.fetch_add(bytes as u64, Relaxed);
+    ASKED.fetch_add(bytes as u64, Relaxed);
 }
 
 // SAFETY: every call is passed on unchanged.
@@ -46,6 +48,12 @@ unsafe impl GlobalAlloc for Counting {
 #[must_use]
 pub fn calls() -> u64 {
     CALLS.load(Relaxed)
+}
+
+/// Octets asked for so far; a reallocation asks for its whole size.
+#[must_use]
+pub fn asked() -> u64 {
+    ASKED.load(Relaxed)
 }
 
 /// Octets held now.

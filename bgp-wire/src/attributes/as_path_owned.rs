@@ -33,7 +33,10 @@ impl AsPath {
     #[must_use]
     pub fn from_view(view: AsPathView<'_>) -> Self {
         let segment = |s: super::Segment<'_>| PathSegment { kind: s.kind, asns: s.asns().collect() };
-        Self { segments: view.segments().map(segment).collect() }
+        // Counted first: a path of many segments is not copied as it grows.
+        let mut segments = Vec::with_capacity(view.segments().count());
+        segments.extend(view.segments().map(segment));
+        Self { segments }
     }
 
     /// The octets of the value with four-octet AS numbers.

@@ -1,5 +1,5 @@
 //! The attributes of a message as the caller sees them.
-use super::index::UpdateIndex;
+use super::index::{MP, UpdateIndex};
 use crate::attributes::{AttributeCode, RawAttribute, RawAttributes};
 
 /// The attributes in the order received: without those that were discarded, and without MP_REACH_NLRI and
@@ -13,8 +13,6 @@ pub struct Attributes<'a> {
     watch: bool,
     seen: [u64; 4],
 }
-
-const MP: u64 = 1 << AttributeCode::MP_REACH_NLRI.0 | 1 << AttributeCode::MP_UNREACH_NLRI.0;
 
 impl<'a> Attributes<'a> {
     #[inline]

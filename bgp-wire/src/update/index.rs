@@ -1,6 +1,6 @@
 //! What one pass over an UPDATE finds out: where things are, and the verdict.
 use crate::NlriBlock;
-use crate::attributes::AttributeCode;
+use crate::attributes::{AttributeCode, AttributeFlags, wire_flags};
 use crate::nlri::NlriForm;
 use crate::reaction::{Faults, Reaction};
 use crate::{Family, FamilySet};
@@ -53,6 +53,21 @@ impl Block {
 /// for, and the index stays small enough to copy with each message.
 pub(super) const INDEXED: usize = 11;
 
+/// The MP attributes.
+pub(super) const MP: u64 = 1 << AttributeCode::MP_REACH_NLRI.0 | 1 << AttributeCode::MP_UNREACH_NLRI.0;
+
+/// The known codes below 64 whose values go on as they are: large communities may be there twice (RFC 8092 §3).
+const COPIED: u64 = {
+    let (mut known, mut code) = (0, 0);
+    while code < 64 {
+        if wire_flags(AttributeCode(code)).is_some() {
+            known |= 1 << code;
+        }
+        code += 1;
+    }
+    known & !(1 << AttributeCode::LARGE_COMMUNITIES.0)
+};
+
 /// Plain data; the view is this and the message's octets.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) struct UpdateIndex {
@@ -72,9 +87,13 @@ pub(super) struct UpdateIndex {
     pub(super) discarded: u64,
     /// Where attributes with low codes begin: what is left of the attribute section there.
     pub(super) left: [u16; INDEXED],
+    /// All flag bits that some attribute has.
+    pub(super) flags: u8,
+    /// There are codes from 64 on.
+    pub(super) high: bool,
     /// Some code is there more than once: readers watch for it.
     pub(super) repeated: bool,
-    /// Codes strictly ascend.
+    /// Codes strictly ascend, but for those of the MP attributes, which are read apart.
     pub(super) ascending: bool,
     pub(super) four_octet_as: bool,
     /// The announced routes count as withdrawn.
@@ -98,6 +117,8 @@ impl UpdateIndex {
             present: 0,
             discarded: 0,
             left: [0; INDEXED],
+            flags: 0,
+            high: false,
             repeated: false,
             ascending: true,
             four_octet_as,
@@ -127,6 +148,14 @@ impl UpdateIndex {
     #[inline]
     pub(super) const fn reaction(&self) -> Reaction {
         self.faults.reaction()
+    }
+
+    /// Whether all attributes go on as they are: known, in order, without flags that must be 0 on some type.
+    #[inline]
+    pub(super) const fn is_plain(&self) -> bool {
+        const REST: u8 =
+            !(AttributeFlags::OPTIONAL | AttributeFlags::TRANSITIVE | AttributeFlags::EXTENDED_LENGTH);
+        self.ascending && !self.high && self.flags & REST == 0 && self.present & !COPIED == 0
     }
 
     #[inline]

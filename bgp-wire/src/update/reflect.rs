@@ -81,20 +81,24 @@ impl UpdateView<'_> {
         }
         let (section, index) = (self.section(), self.index());
         let (body, base) = (self.body(), usize::from(index.attributes.start));
-        let splice = splice(section)?;
+        let splice = match self.indexed_splice(section) {
+            Some(splice) => splice,
+            None => splice(section)?,
+        };
         let announces = index.announced(body).is_some() || index.mp_reach.is_some_and(|b| b.nlri.len != 0);
         if !announces {
             let withdraws =
                 index.withdrawn(body).is_some() || index.mp_unreach.is_some_and(|b| b.nlri.len != 0);
             return if withdraws { copy(body, to, out) } else { Err(NotReflected::NoRoutes) };
         }
-        let clusters = splice.clusters.len().saturating_add(4);
+        // All of these are parts of a message or as short as an attribute.
+        let clusters = splice.clusters.len().wrapping_add(4);
         let header = if clusters > usize::from(u8::MAX) { 4 } else { 3 };
-        let originator = if splice.has_originator { 0 } else { 7 };
-        let replaced = splice.after.saturating_sub(splice.before);
-        let added = originator + clusters.saturating_add(header);
-        let len = section.len().saturating_sub(replaced).saturating_add(added);
-        let whole = body.len().saturating_sub(section.len()).saturating_add(len).saturating_add(HEADER_LEN);
+        let originator = if splice.has_originator { 0 } else { 7usize };
+        let replaced = splice.after.wrapping_sub(splice.before);
+        let added = originator.wrapping_add(clusters).wrapping_add(header);
+        let len = section.len().wrapping_sub(replaced).wrapping_add(added);
+        let whole = body.len().wrapping_sub(section.len()).wrapping_add(len).wrapping_add(HEADER_LEN);
         if whole > to.max_len_tx() {
             return Err(NotReflected::TooLong);
         }
@@ -105,6 +109,27 @@ impl UpdateView<'_> {
         // The other attributes and the NLRI field.
         out.extend_from_slice(body.get(base.saturating_add(splice.after)..).unwrap_or_default());
         Ok(())
+    }
+
+    /// The place of the added attributes from what the index knows, for a message in which every attribute can be copied and
+    /// that has them in order, the MP attributes wherever they are.
+    #[inline]
+    fn indexed_splice<'a>(&self, section: &'a [u8]) -> Option<Splice<'a>> {
+        let index = self.index();
+        if !index.is_plain() {
+            return None;
+        }
+        let low = index.present & UP_TO_CLUSTER_LIST;
+        let last = usize::try_from(63u32.checked_sub(low.leading_zeros())?).ok()?;
+        let at = section.len().wrapping_sub(usize::from(*index.left.get(last)?));
+        let mut raw = RawAttributes::new(section.get(at..)?);
+        let last = raw.next()?;
+        let after = section.len().wrapping_sub(raw.rest().len());
+        let has_originator = index.shows(AttributeCode::ORIGINATOR_ID);
+        if last.code == AttributeCode::CLUSTER_LIST {
+            return Some(Splice { before: at, after, clusters: last.value, has_originator });
+        }
+        Some(Splice { before: after, after, clusters: &[], has_originator })
     }
 
     /// Whether the receiver makes of the octets what their sender meant.
@@ -150,6 +175,9 @@ impl UpdateView<'_> {
 fn reads_block(block: &Block, to: &Codec) -> bool {
     to.families.contains(block.family) && to.add_path_tx.contains(block.family) == block.form.add_path
 }
+
+/// The codes up to that of CLUSTER_LIST.
+const UP_TO_CLUSTER_LIST: u64 = (2 << AttributeCode::CLUSTER_LIST.0) - 1;
 
 /// Finds the place of the added attributes; an error where an attribute is not to be copied.
 #[inline]

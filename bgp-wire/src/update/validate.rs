@@ -1,6 +1,6 @@
 //! The one pass over an UPDATE: sections, attributes, NLRI, and the verdict of RFC 7606.
 use super::UpdateView;
-use super::index::{Block, Span, UpdateIndex};
+use super::index::{Block, MP, Span, UpdateIndex};
 use crate::attributes::mp::Reached;
 use crate::attributes::{AttributeCode, AttributeFlags, Context, RawAttribute, RawAttributes, examine, mp};
 use crate::nlri::{self, Flaw, NlriForm};
@@ -85,6 +85,8 @@ struct Pass<'a> {
     index: UpdateIndex,
     /// There are classic NLRI to announce.
     announces: bool,
+    /// The MP attributes that were seen.
+    mp_seen: u64,
     /// MP_REACH_NLRI carries NLRI, lawful or not.
     mp_reaches: bool,
     /// The attributes do not end where their section does.
@@ -106,6 +108,7 @@ impl<'a> Pass<'a> {
             announces: classic.is_some() && !sections.nlri.is_empty(),
             sections,
             index: UpdateIndex::new(attributes, classic, codec.four_octet_as),
+            mp_seen: 0,
             mp_reaches: false,
             overrun: false,
             high: [0; 3],
@@ -123,9 +126,10 @@ impl<'a> Pass<'a> {
         loop {
             let left = attributes.rest().len();
             let Some(RawAttribute { flags, code, value }) = attributes.next() else { break };
+            self.index.flags |= flags.0;
             if code.0 < 64 {
-                // Where codes ascend, none can be there already.
-                if present >> code.0 != 0 && self.descends(code, present) {
+                // Where codes ascend, none can be there already; the MP attributes look for themselves.
+                if (present & !MP) >> code.0 != 0 && self.descends(code, present) {
                     self.repeats(code, left)?;
                     continue;
                 }
@@ -150,7 +154,8 @@ impl<'a> Pass<'a> {
         }
         self.index.present = present;
         if self.last_high != 0 {
-            self.index.ascending &= present == self.low_before_high;
+            self.index.high = true;
+            self.index.ascending &= (present ^ self.low_before_high) & !MP == 0;
         }
         if attributes.rest().is_empty() { Ok(()) } else { self.overruns(attributes.rest()) }
     }
@@ -158,7 +163,7 @@ impl<'a> Pass<'a> {
     /// Notes that codes do not ascend; whether this one was there before.
     #[inline(never)]
     fn descends(&mut self, code: AttributeCode, present: u64) -> bool {
-        self.index.ascending = false;
+        self.index.ascending &= UpdateIndex::bit(code) & MP != 0;
         present & UpdateIndex::bit(code) != 0
     }
 
@@ -260,6 +265,11 @@ impl<'a> Pass<'a> {
 
     #[inline(never)]
     fn mp(&mut self, flags: u8, code: AttributeCode, value: &[u8], left: usize) -> Result<(), Notification> {
+        let bit = UpdateIndex::bit(code);
+        if self.mp_seen & bit != 0 {
+            return self.repeats(code, left);
+        }
+        self.mp_seen |= bit;
         if code == AttributeCode::MP_REACH_NLRI {
             self.mp_reach(flags, value, left)
         } else {

@@ -17,6 +17,7 @@ mod reflect;
 mod rewrite;
 mod round_trip;
 mod round_trip_families;
+mod shapes;
 mod total;
 mod typed;
 mod verdict;
