@@ -212,6 +212,7 @@ fn compare_session(reasons: &mut Reasons, old: &SessionConfig, new: &SessionConf
     rest.idle_hold = new.idle_hold;
     rest.keepalive = new.keepalive;
     rest.families = new.families;
+    rest.add_path.clone_from(&new.add_path);
     rest.hold_time = new.hold_time;
     rest.graceful_restart = new.graceful_restart.clone();
     rest.extended_message = new.extended_message;
@@ -238,6 +239,7 @@ fn compare_rules(reasons: &mut Reasons, old: &PeerConfig, new: &PeerConfig, live
     reasons.compare(soft, "next-hop mode", &was.next_hop, &is.next_hop);
     reasons.compare(soft, "IPv4 next hop", &was.next_hop_v4, &is.next_hop_v4);
     reasons.compare(soft, "IPv6 next hop", &was.next_hop_v6, &is.next_hop_v6);
+    reasons.compare(ChangeClass::Hard, "several paths", &was.add_path, &is.add_path);
     reasons.compare(soft, "own AS in the path", &was.allow_own_as, &is.allow_own_as);
     reasons.compare(soft, "rules for routes", &was.rules, &is.rules);
     reasons.compare(soft, "limits", &was.limits, &is.limits);
@@ -286,6 +288,7 @@ fn differs_elsewhere(old: &PeerConfig, new: &PeerConfig) -> bool {
     to.tcp_ao.clone_from(&from.tcp_ao);
     to.allow_own_as = from.allow_own_as;
     to.rules = from.rules;
+    to.add_path.clone_from(&from.add_path);
     to.limits.clone_from(&from.limits);
     to.limit_restart = from.limit_restart;
     to.graceful_restart = from.graceful_restart;

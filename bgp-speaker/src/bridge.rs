@@ -73,6 +73,9 @@ fn params(
     params.next_hop = options.next_hop;
     params.import = options.import.clone().unwrap_or_else(|| Policy::default_for(negotiated.kind));
     params.export = options.export.clone().unwrap_or_else(|| Policy::default_for(negotiated.kind));
+    let sends = |family| Some((family, options.add_path.sends(family)?));
+    params.add_path_send = negotiated.families.iter().filter_map(sends).collect();
+    params.paths_limit.clone_from(&negotiated.paths_limit);
     params.allow_own_as = options.allow_own_as;
     params.limits = options.limits.clone();
     params.bgp_role = options.role;

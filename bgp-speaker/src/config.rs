@@ -4,8 +4,8 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::time::Duration;
 
 use bgp_fsm::{PeerAs, Required};
-use bgp_rib::{Limits, LocalAsMode, NextHopMode, Policy, PrivateAs};
-use bgp_wire::{Asn, Family, FamilySet, Role};
+use bgp_rib::{AddPathSend, Limits, LocalAsMode, NextHopMode, Policy, PrivateAs};
+use bgp_wire::{AddPathMode, Asn, Family, FamilySet, Role};
 use ipnet::IpNet;
 
 use crate::error::SpeakerError;
@@ -142,6 +142,36 @@ impl Default for RouteRules {
     }
 }
 
+/// Several paths of a prefix on one session (RFC 7911). Either direction takes both sides.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct AddPath {
+    /// Take several, in every family of the session. Default `false`.
+    pub receive: bool,
+    /// Which to send, in every family of the session. Default: none, the best path alone goes. What the peer gives as its
+    /// limit is kept.
+    pub send: Option<AddPathSend>,
+    /// Which to send in single families, instead of `send`.
+    pub send_in: Vec<(Family, AddPathSend)>,
+}
+
+impl AddPath {
+    /// Which paths of a family to send, if more than the best are to go at all.
+    pub(crate) fn sends(&self, family: Family) -> Option<AddPathSend> {
+        let single = self.send_in.iter().find(|(of, _)| *of == family).map(|(_, send)| *send);
+        single.or(self.send)
+    }
+
+    /// What the OPEN says of a family; `None` for nothing.
+    pub(crate) fn mode(&self, family: Family) -> Option<AddPathMode> {
+        match (self.receive, self.sends(family).is_some()) {
+            (true, true) => Some(AddPathMode::BOTH),
+            (true, false) => Some(AddPathMode::RECEIVE),
+            (false, true) => Some(AddPathMode::SEND),
+            (false, false) => None,
+        }
+    }
+}
+
 /// What a peer and a listen range have in common: how a session is run and what passes over it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SessionOptions {
@@ -184,6 +214,8 @@ pub struct SessionOptions {
     /// The interface that the peer is behind; connections through others are refused. A link-local peer needs it. Default:
     /// any.
     pub interface: Option<String>,
+    /// Several paths of a prefix (RFC 7911). Default: neither sent nor taken.
+    pub add_path: AddPath,
     /// How many times our own AS may stand in a received AS_PATH. Default 0.
     pub allow_own_as: u8,
     /// How routes change on their way, besides by policy.
@@ -238,6 +270,7 @@ impl Default for SessionOptions {
             password: None,
             tcp_ao: Vec::new(),
             interface: None,
+            add_path: AddPath::default(),
             allow_own_as: 0,
             rules: RouteRules::default(),
             limits: Limits::default(),

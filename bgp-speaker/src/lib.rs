@@ -114,15 +114,15 @@ mod tcp;
 pub use bgp_fsm::{Bfd, PeerAs, Required, State};
 pub use bgp_rib::policy;
 pub use bgp_rib::{
-    Best, Destination, FamilyLimits, HeldBack, Ineligible, Limit, LimitAction, LimitLevel, Limited, Limits,
-    LocalAsMode, NextHopMode, OwnerId, PathExplanation, PathVerdict, Policy, PrivateAs,
+    AddPathSend, Best, Destination, FamilyLimits, HeldBack, Ineligible, Limit, LimitAction, LimitLevel,
+    Limited, Limits, LocalAsMode, NextHopMode, OwnerId, PathExplanation, PathVerdict, Policy, PrivateAs,
     ReaderBatch as RouteBatch, RouteAttributes, RouteChange, RouteInfo, Rung, Source, Why,
 };
 pub use bgp_wire::{Asn, ClusterId, Community, Family, FamilySet, NextHop, Role, RouterId};
 pub use builder::Builder;
 pub use config::{
-    BGP_PORT, MAX_ORIGINATED_PER_CALL, MIN_HOLD_TIME, PeerClass, PeerConfig, RangeConfig, RouteRules,
-    SessionOptions, Timers,
+    AddPath, BGP_PORT, MAX_ORIGINATED_PER_CALL, MIN_HOLD_TIME, PeerClass, PeerConfig, RangeConfig,
+    RouteRules, SessionOptions, Timers,
 };
 pub use desired::{ApplyReport, Change, ChangeClass, Desired, Subject};
 pub use error::{SpeakerError, StartError};

@@ -36,6 +36,8 @@ pub(crate) fn config(shared: &Shared, peer: &PeerConfig, restarting: bool) -> Se
     config.role_strict = options.role_strict;
     config.bfd_strict = options.bfd_strict;
     config.families = options.offered_families();
+    let modes = config.families.iter().filter_map(|family| Some((family, options.add_path.mode(family)?)));
+    config.add_path = modes.collect();
     config.extended_message = options.extended_message;
     config.graceful_restart = options.graceful_restart.map(|time| GracefulRestart {
         restarting,

@@ -246,6 +246,8 @@ fn session(config: &Config, keys: SessionKeys<'_>) -> SessionOptions {
     options.tcp_ao =
         keys.tcp_ao.map(|chain| chain.get_ref().iter().map(ao_key).collect()).unwrap_or_default();
     options.interface = keys.interface.map(|interface| interface.get_ref().0.clone());
+    options.add_path.receive = keys.add_path_receive.unwrap_or(false);
+    options.add_path.send = keys.add_path_send;
     if let Some(times) = keys.allow_own_as {
         options.allow_own_as = times;
     }
@@ -328,7 +330,7 @@ fn family_set(families: &[config::Family]) -> FamilySet {
 #[cfg(test)]
 mod tests {
     use bgp_speaker::policy::{RouteSource, RouteView};
-    use bgp_speaker::{Community, Family, Policy};
+    use bgp_speaker::{AddPath, AddPathSend, Community, Family, Policy};
     use bgp_wire::{AsPath, AttributeBlock, PathAttributes, PeerKind};
 
     use super::*;
@@ -348,7 +350,7 @@ mod tests {
                     local-address = \"10.0.0.7\"\nfamilies = [\"ipv4-unicast\", \"ipv6-unicast\"]\nkeepalive-interval = 4\n\
                     send-hold-time = 40\ntcp-user-timeout = 20\nconnect-retry = 7\nimport = \"reject\"\nexport = \"accept\"\nnext-hop = \"self\"\n\
                     next-hop-ipv6 = \"2001:db8::1\"\nttl = 3\npassword = \"s3cret\"\n\
-                    interface = \"eth0\"\nallow-own-as = 2\nrestart-time = 60\nextended-message = false";
+                    interface = \"eth0\"\nallow-own-as = 2\nrestart-time = 60\nextended-message = false\nadd-path-receive = true\nadd-path-send = \"best 3\"";
         let desired = desired(&neighbor(2, keys));
         let peer = desired.speaker.peers.first().expect("one peer");
         let expected = PeerConfig {
@@ -378,6 +380,7 @@ mod tests {
                 password: Some(Secret::Value("s3cret".parse().expect("a password"))),
                 interface: Some("eth0".into()),
                 allow_own_as: 2,
+                add_path: AddPath { receive: true, send: Some(AddPathSend::Best(3)), send_in: Vec::new() },
                 graceful_restart: Some(Duration::from_secs(60)),
                 extended_message: false,
                 ..SessionOptions::default()

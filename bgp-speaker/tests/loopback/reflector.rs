@@ -4,8 +4,8 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
 
 use bgp_speaker::{
-    Asn, ClusterId, Community, NextHop, PeerClass, RangeConfig, Route, RouteFilter, RouterId, ShutdownMode,
-    Speaker,
+    AddPathSend, Asn, ClusterId, Community, NextHop, PeerClass, RangeConfig, Route, RouteFilter, RouterId,
+    ShutdownMode, Speaker,
 };
 
 use crate::support::{
@@ -46,6 +46,34 @@ async fn clients_learn_each_others_routes_with_the_announcers_next_hop() {
     assert_eq!(page.routes[0].attributes.next_hop, next_hop(ip(20, 13)));
     let status = reflector.status();
     assert!(status.peers.iter().all(|p| p.reflector_client && p.class == PeerClass::ReflectorClient));
+}
+
+#[tokio::test]
+async fn a_client_that_takes_several_paths_is_told_as_many_as_configured() {
+    let reflector = builder(ip(28, 1), ASN).cluster_id(ClusterId(7)).start().await.unwrap();
+    let mut range = RangeConfig::new(net("127.40.28.0/24"), ASN).reflector_clients();
+    range.options.timers = quick().timers;
+    range.options.add_path.send = Some(AddPathSend::Best(2));
+    reflector.add_listen_range(range).await.unwrap();
+    let mut tellers = Vec::new();
+    for teller in 0..3 {
+        let speaker = speaker(ip(28, 10 + teller)).await;
+        announce(&speaker, &["10.0.0.0/26"]).await;
+        speaker.add_peer(peer_of(&reflector)).await.unwrap();
+        tellers.push(speaker);
+    }
+    let taker = speaker(ip(28, 20)).await;
+    let mut peer = peer_of(&reflector);
+    peer.options.add_path.receive = true;
+    taker.add_peer(peer).await.unwrap();
+    let alone = speaker(ip(28, 21)).await;
+    alone.add_peer(peer_of(&reflector)).await.unwrap();
+    let paths = async |speaker: &Speaker| {
+        let page = speaker.routes(RouteFilter::default(), None, 10).await.unwrap();
+        page.routes.len()
+    };
+    eventually("two of three paths", async || paths(&taker).await == 2).await;
+    eventually("the best path alone", async || paths(&alone).await == 1).await;
 }
 
 #[tokio::test]

@@ -9,8 +9,8 @@ use toml::Spanned;
 use super::compile::Policies;
 use super::policy::{PolicyTable, PrefixSetTable};
 use super::value::{
-    Address, AddressList, Asn, CommunityValue, Dialer, Family, HoldTime, Hops, Identifier, Interface,
-    ListenList, LogFormat, MetricsListen, NextHop, PeerAddress, PeerAs, Port, Prefix, RangeLimit,
+    AddPathSend, Address, AddressList, Asn, CommunityValue, Dialer, Family, HoldTime, Hops, Identifier,
+    Interface, ListenList, LogFormat, MetricsListen, NextHop, PeerAddress, PeerAs, Port, Prefix, RangeLimit,
     RestartTime, Scope, Seconds, SessionPassword, Ttl,
 };
 
@@ -155,6 +155,10 @@ macro_rules! peer_table {
             pub(crate) tcp_ao: Option<Spanned<Vec<AoKey>>>,
             /// The interface that the peer is behind.
             pub(crate) interface: Option<Spanned<Interface>>,
+            /// Take several paths of a prefix (RFC 7911).
+            pub(crate) add_path_receive: Option<bool>,
+            /// Which paths of a prefix to send (RFC 7911).
+            pub(crate) add_path_send: Option<AddPathSend>,
             /// How often our own AS may stand in a received AS_PATH.
             pub(crate) allow_own_as: Option<u8>,
             /// Graceful restart (RFC 4724); on when missing.
@@ -189,6 +193,8 @@ macro_rules! peer_table {
                     password_file: self.password_file.as_ref(),
                     tcp_ao: self.tcp_ao.as_ref(),
                     interface: self.interface.as_ref(),
+                    add_path_receive: self.add_path_receive,
+                    add_path_send: self.add_path_send.as_ref().map(|send| send.0),
                     allow_own_as: self.allow_own_as,
                     graceful_restart: self.graceful_restart,
                     restart_time: self.restart_time.as_ref(),
@@ -223,6 +229,8 @@ pub(crate) struct SessionKeys<'a> {
     pub(crate) tcp_ao: Option<&'a Spanned<Vec<AoKey>>>,
     pub(crate) interface: Option<&'a Spanned<Interface>>,
     pub(crate) allow_own_as: Option<u8>,
+    pub(crate) add_path_receive: Option<bool>,
+    pub(crate) add_path_send: Option<bgp_speaker::AddPathSend>,
     pub(crate) graceful_restart: Option<bool>,
     pub(crate) restart_time: Option<&'a Spanned<RestartTime>>,
     pub(crate) extended_message: Option<bool>,

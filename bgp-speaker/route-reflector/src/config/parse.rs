@@ -3,7 +3,7 @@
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::str::FromStr;
 
-use bgp_speaker::{Community, Password};
+use bgp_speaker::{AddPathSend, Community, Password};
 use ipnet::IpNet;
 
 /// What is wrong with a value, and the mend.
@@ -205,6 +205,23 @@ pub(super) fn restart_time(number: i64) -> Result<u16, Refusal> {
             "write 1 to 4095 (seconds), or graceful-restart = false".into(),
         )),
     }
+}
+
+pub(super) fn paths_to_send(text: &str) -> Result<AddPathSend, Refusal> {
+    let words: Vec<&str> = text.split_whitespace().collect();
+    let send = match words[..] {
+        ["all"] => Some(AddPathSend::All),
+        ["equal-cost"] => Some(AddPathSend::EqualCost),
+        ["per-as"] => Some(AddPathSend::PerAs),
+        ["best", number] => number.parse().ok().filter(|&most| most > 0).map(AddPathSend::Best),
+        _ => None,
+    };
+    send.ok_or_else(|| {
+        (
+            format!("{text:?} does not say which paths to send"),
+            "write \"all\", \"equal-cost\", \"per-as\", or \"best\" and a number, such as \"best 2\"".into(),
+        )
+    })
 }
 
 pub(super) fn ttl(number: i64) -> Result<u8, Refusal> {

@@ -14,7 +14,7 @@ use toml::Spanned;
 
 use super::parse::{
     ScopedAddress, address, asn, community, hold_time, hops, identifier, interface, listen, metrics_listen,
-    password, peer_address, port, prefix, range_limit, restart_time, seconds, ttl,
+    password, paths_to_send, peer_address, port, prefix, range_limit, restart_time, seconds, ttl,
 };
 
 /// Between the words of a refusal and its mend: `serde` errors carry one text only.
@@ -341,6 +341,11 @@ number!(
 number!(
     /// A restart time in seconds: 12 bits on the wire (RFC 4724 §3).
     RestartTime(u16), "a number of seconds from 1 to 4095 (without quotes)", restart_time
+);
+quoted!(
+    /// Which paths of a prefix go to a peer that takes several (RFC 7911).
+    AddPathSend(bgp_speaker::AddPathSend),
+    "which paths to send: \"all\", \"equal-cost\", \"per-as\", \"best 2\"", paths_to_send
 );
 number!(
     /// An IP TTL.
