@@ -491,8 +491,15 @@ fn prometheus_is_told_of_sessions_routes_and_messages() {
     assert_eq!(series(&metrics, &format!("bgp_peer_established_total{peer}")), Some(1), "{metrics}");
     assert_eq!(series(&metrics, "bgp_rib_prefixes"), Some(2), "{metrics}");
 
-    let far = http(&other, request);
     let class = "bgp_routes{class=\"node specific\",view=\"received\"}";
+    // What one end has told, the other takes a moment to read and count.
+    let far = loop {
+        let far = http(&other, request);
+        if series(&far, class) == Some(2) || begin.elapsed() > LIMIT {
+            break far;
+        }
+        std::thread::sleep(Duration::from_millis(50));
+    };
     assert_eq!(series(&far, class), Some(2), "{far}");
     assert!(!far.contains("127.0.61.1"), "{far}");
 
