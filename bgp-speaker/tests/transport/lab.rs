@@ -315,8 +315,24 @@ fn run(command: &mut Command) -> String {
     String::from_utf8_lossy(&output.stdout).into_owned()
 }
 
+/// Removes the namespaces of test processes that were killed: those that are named after a process that is no more.
+fn sweep() {
+    let Ok(output) = Command::new("ip").args(["netns", "list"]).output() else { return };
+    let list = String::from_utf8_lossy(&output.stdout);
+    for name in list.lines().filter_map(|line| line.split(' ').next()) {
+        let rest = ["bgp-tcp-", "bgp-kernel-"].iter().find_map(|stem| name.strip_prefix(stem));
+        let Some(process) = rest.and_then(|rest| rest.split('-').next()?.parse::<u32>().ok()) else {
+            continue;
+        };
+        if !std::path::Path::new(&format!("/proc/{process}")).exists() {
+            let _ = Command::new("ip").args(["netns", "del", name]).output();
+        }
+    }
+}
+
 /// Why namespaces cannot be used here, if they cannot.
 pub(crate) fn obstacle() -> Option<String> {
+    sweep();
     let name = format!("bgp-tcp-{}-probe", std::process::id());
     let ip = |arguments: &[&str]| match Command::new("ip").args(arguments).output() {
         Err(error) => Some(format!("ip (iproute2) cannot be run: {error}")),
