@@ -14,6 +14,8 @@ macro_rules! stories {
 }
 
 #[cfg(target_os = "linux")]
+mod faults;
+#[cfg(target_os = "linux")]
 mod learning;
 #[cfg(target_os = "linux")]
 mod namespace;
@@ -36,7 +38,14 @@ fn trials() -> Vec<Trial> {
             None => on_own_thread(story),
         })
     };
-    stories::ALL.iter().chain(objects::ALL).chain(learning::ALL).chain(speakers::ALL).map(trial).collect()
+    stories::ALL
+        .iter()
+        .chain(faults::ALL)
+        .chain(objects::ALL)
+        .chain(learning::ALL)
+        .chain(speakers::ALL)
+        .map(trial)
+        .collect()
 }
 
 #[cfg(not(target_os = "linux"))]
