@@ -1,7 +1,8 @@
 //! Two sessions back to back over a modelled TCP, every interleaving explored.
 //!
 //! Time is abstract: any timer that runs may expire at any moment, which includes every real timing. So the states
-//! of the pair are finitely many, and the search goes on until there is no new one.
+//! of the pair are finitely many, and the search goes on until there is no new one. Each test prints how many there were
+//! (`cargo test -p bgp-fsm --lib explore -- --nocapture`).
 
 use core::time::Duration;
 use std::collections::btree_map::Entry;
@@ -339,6 +340,8 @@ fn note_refusal(message: &Message, seen: &mut Seen) {
 struct Graph {
     /// For each state, those that lead to it without a fault.
     back: Vec<Vec<u32>>,
+    /// How many moves were made, over all states.
+    moves: usize,
     /// The states in which both are Established on one connection.
     goals: Vec<u32>,
     /// For each state but the first, where the search came from and by which move.
@@ -392,6 +395,7 @@ fn explore(start: Pair) -> Graph {
     let mut frontier = VecDeque::from([(first, start)]);
     while let Some((from, pair)) = frontier.pop_front() {
         for step in pair.moves() {
+            graph.moves += 1;
             let mut next = pair.clone();
             let mut seen = Seen::default();
             next.apply(step, &mut seen);
@@ -414,6 +418,7 @@ fn explore(start: Pair) -> Graph {
             }
         }
     }
+    println!("{} states, {} transitions", graph.back.len(), graph.moves);
     graph
 }
 
