@@ -327,7 +327,8 @@ impl<K: Key> Table<K> {
             }
             Pool::EqualCost => {
                 let best = self.climb(shared, &mut ladder, id);
-                let mut equal: Vec<u32> = best.into_iter().chain(ladder.equals()).collect();
+                let mut equal: Vec<u32> =
+                    best.into_iter().chain(self.equals(shared, &ladder, best)).collect();
                 equal.sort_unstable();
                 self.fill(
                     shared,

@@ -28,6 +28,11 @@ pub struct RibConfig {
     pub decision: DecisionOptions,
     /// How many next hops one prefix may have for the followers that are no peers; 1 is the best route alone.
     pub max_paths: usize,
+    /// The same for prefixes whose best route is of an internal peer, where it differs.
+    pub max_paths_internal: Option<usize>,
+    /// Whether routes through other AS may stand beside the best if their AS_PATH is as long. Without it those of external
+    /// peers have the neighbouring AS in common with the best, and those of internal peers the whole AS_PATH.
+    pub multipath_relax: bool,
     /// Whether [`Rib::poll_next_hop`](crate::Rib::poll_next_hop) tells which next hops the caller should say the way to.
     pub track_next_hops: bool,
     /// Bytes of encoded updates that each group keeps for members that come to the same place later.
@@ -51,6 +56,8 @@ impl RibConfig {
             seed: 0,
             decision: DecisionOptions::default(),
             max_paths: 1,
+            max_paths_internal: None,
+            multipath_relax: false,
             track_next_hops: false,
             // A thousand clients that join one after the other are served from this: 1 MiB holds about 100,000 prefixes.
             batch_cache: 1 << 20,
@@ -62,6 +69,11 @@ impl RibConfig {
             // A millisecond or two: sessions are served in between.
             turn: 2048,
         }
+    }
+
+    /// How many next hops a prefix may have, by whether its best route is of an internal peer.
+    pub(crate) fn most_paths(&self, internal: bool) -> usize {
+        if internal { self.max_paths_internal.unwrap_or(self.max_paths) } else { self.max_paths }
     }
 
     /// The cluster id that stands in CLUSTER_LIST (RFC 4456 §7).

@@ -1,6 +1,6 @@
 //! Followers that are no peers read the log with a cursor of their own: best routes with all their next hops.
 
-use bgp_wire::NextHop;
+use bgp_wire::{AttributeBlock, NextHop, PeerKind};
 use bytes::Bytes;
 
 use crate::attributes::AttributesId;
@@ -85,24 +85,43 @@ impl<K: Key> Table<K> {
         }
         let why = if alone { None } else { ladder.decisive() }.map_or(Why::Only, Why::Won);
         let mut weights = Vec::new();
-        if !alone && shared.config.max_paths > 1 {
+        let internal = shared.peers.get(best.peer).is_some_and(|peer| peer.params.kind == PeerKind::Internal);
+        let most = shared.config.most_paths(internal);
+        if !alone && most > 1 {
             // In the order of addresses: what the set looks like must not depend on how its members rank.
-            let member = |attributes| Some((shared.next_hop(attributes)?, shared.weight(attributes)));
-            let equals = ladder.equals().filter_map(|path| member(self.paths[path].attributes));
-            let mut others: Vec<_> = equals.filter(|(next_hop, _)| !next_hops.contains(next_hop)).collect();
+            let equals = self.equals(shared, ladder, Some(self.entries[id].paths)).into_iter();
+            let sets = equals.map(|path| self.paths[path].attributes);
+            let members = sets.filter_map(|set| Some((shared.next_hop(set)?, shared.weight(set), set)));
+            let mut others: Vec<_> = members.filter(|(next_hop, ..)| !next_hops.contains(next_hop)).collect();
             others.sort_unstable();
-            others.dedup_by_key(|(next_hop, _)| *next_hop);
-            others.truncate(shared.config.max_paths.saturating_sub(next_hops.len()));
-            let weight = shared.weight(best.attributes);
-            if weight.is_some() || others.iter().any(|(_, weight)| weight.is_some()) {
-                weights.extend(next_hops.iter().map(|_| weight.unwrap_or(1)));
-                weights.extend(others.iter().map(|(_, weight)| weight.unwrap_or(1)));
+            others.dedup_by_key(|(next_hop, ..)| *next_hop);
+            others.truncate(most.saturating_sub(next_hops.len()));
+            let own =
+                next_hops.iter().map(|next_hop| (*next_hop, shared.weight(best.attributes), best.attributes));
+            let all: Vec<_> = own.chain(others).collect();
+            if all.iter().any(|(_, weight, _)| weight.is_some()) {
+                weights = all.iter().map(|(_, weight, _)| weight.unwrap_or(1)).collect();
+            } else {
+                weights = shared.weights_by_bandwidth(all.iter().map(|&(_, _, set)| set));
             }
-            next_hops.extend(others.into_iter().map(|(next_hop, _)| next_hop));
+            next_hops = all.into_iter().map(|(next_hop, ..)| next_hop).collect();
         }
         let source = shared.peers.source(best.peer, best.path_id);
         Some(Best { next_hops, weights, attributes: shared.show(best.attributes), source, why })
     }
+}
+
+/// The greatest weight of a next hop: one octet in Linux, counted from one.
+const MOST_WEIGHT: f64 = 256.0;
+
+/// The bandwidth in octets per second that a route carries, transitive or not (draft-ietf-idr-link-bandwidth).
+fn link_bandwidth(block: AttributeBlock<'_>) -> Option<f64> {
+    let of = |community: bgp_wire::ExtendedCommunity| match community.0 {
+        [0x00 | 0x40, 0x04, _, _, a, b, c, d] => Some(f64::from(f32::from_be_bytes([a, b, c, d]))),
+        _ => None,
+    };
+    let bandwidth = block.extended_communities().iter().find_map(of)?;
+    (bandwidth.is_finite() && bandwidth > 0.0).then_some(bandwidth)
 }
 
 impl Shared {
@@ -111,6 +130,26 @@ impl Shared {
         let block = Bytes::copy_from_slice(self.attributes[id].bytes());
         let kernel = self.attributes[id].facts().map_or(KernelTag::default(), |facts| facts.kernel);
         RouteAttributes { block, next_hop: self.next_hop(id), kernel }
+    }
+
+    /// Weights in proportion to the link bandwidths that routes carry (draft-ietf-idr-link-bandwidth), the greatest being
+    /// 256, the most that a kernel knows. Where one carries none, or all are the same, all weigh the same.
+    fn weights_by_bandwidth(&self, sets: impl Iterator<Item = AttributesId>) -> Vec<u32> {
+        let bandwidths: Option<Vec<f64>> =
+            sets.map(|set| link_bandwidth(self.attributes[set].block())).collect();
+        let bandwidths = bandwidths.unwrap_or_default();
+        let most = bandwidths.iter().copied().fold(0.0, f64::max);
+        if most <= 0.0 || bandwidths.iter().all(|&bandwidth| bandwidth >= most) {
+            return Vec::new();
+        }
+        let weight = |bandwidth: f64| {
+            let scaled = (bandwidth / most * MOST_WEIGHT).round().clamp(1.0, MOST_WEIGHT);
+            // Between 1 and 256 as of the line above.
+            #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "it was just clamped")]
+            let weight = scaled as u32;
+            weight
+        };
+        bandwidths.into_iter().map(weight).collect()
     }
 
     fn weight(&self, id: AttributesId) -> Option<u32> {

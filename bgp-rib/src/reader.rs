@@ -20,7 +20,8 @@ pub struct Best {
     /// The next hops of the multipath set, none twice: the best path's first, the others in the order of addresses. Empty
     /// for a route of this speaker's own without next hop.
     pub next_hops: Vec<NextHop>,
-    /// The weights that import policy gave those next hops, in their order; empty where it gave none.
+    /// The weights of those next hops, in their order: what import policy gave, else in proportion to the link bandwidths
+    /// that all carry, from 1 to 256. Empty where they weigh the same.
     pub weights: Vec<u32>,
     /// Path attributes and next hop of the best path.
     pub attributes: RouteAttributes,

@@ -1,8 +1,9 @@
 //! From paths to the Loc-RIB: decides a prefix and tells the logs what its readers would see changed.
 
-use bgp_wire::ClusterId;
+use bgp_wire::{ClusterId, PeerKind};
 
 use crate::attributes::Scope;
+use crate::decision::Ladder;
 use crate::path::Path;
 use crate::prefix::Key;
 use crate::slab::NONE;
@@ -25,7 +26,7 @@ impl<K: Key> Table<K> {
             if self.multipath.is_some() {
                 let mut ladder = core::mem::take(&mut shared.ladder);
                 self.climb(shared, &mut ladder, id);
-                multipath_changed |= self.mark_multipath(id, best, ladder.equals());
+                multipath_changed |= self.mark_multipath(id, best, self.equals(shared, &ladder, best));
                 shared.ladder = ladder;
             }
             best
@@ -39,7 +40,7 @@ impl<K: Key> Table<K> {
             let mut ladder = core::mem::take(&mut shared.ladder);
             let best = self.climb(shared, &mut ladder, id);
             if self.multipath.is_some() {
-                multipath_changed |= self.mark_multipath(id, best, ladder.equals());
+                multipath_changed |= self.mark_multipath(id, best, self.equals(shared, &ladder, best));
             }
             shared.ladder = ladder;
             best
@@ -70,7 +71,21 @@ impl<K: Key> Table<K> {
         Some((rival != NONE).then_some(rival))
     }
 
-    fn mark_multipath(&mut self, id: u32, best: Option<u32>, equals: impl Iterator<Item = u32>) -> bool {
+    /// The multipath set beside the best: what is as good through the interior cost, and of an AS_PATH that may go with it.
+    pub(crate) fn equals(&self, shared: &Shared, ladder: &Ladder, best: Option<u32>) -> Vec<u32> {
+        let Some(best) = best.map(|best| &self.paths[best]) else { return Vec::new() };
+        let kind = shared.peers.get(best.peer).map(|peer| peer.params.kind);
+        let of = |path: &Path| &shared.attributes[path.attributes];
+        let goes_along = |path: &Path| match kind {
+            _ if shared.config.multipath_relax || path.attributes == best.attributes => true,
+            Some(PeerKind::External) => of(path).summary.neighbour_as == of(best).summary.neighbour_as,
+            Some(PeerKind::Internal) => of(path).block().as_path() == of(best).block().as_path(),
+            None => true,
+        };
+        ladder.equals().filter(|&at| goes_along(&self.paths[at])).collect()
+    }
+
+    fn mark_multipath(&mut self, id: u32, best: Option<u32>, equals: Vec<u32>) -> bool {
         let mut members: Vec<u32> = best.into_iter().chain(equals).collect();
         members.sort_unstable();
         let is_member = |at: u32| members.binary_search(&at).is_ok();

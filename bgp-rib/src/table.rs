@@ -179,7 +179,7 @@ impl<K: Key> Table<K> {
             many_paths: config.many_paths.max(1),
             variants: HashMap::with_hasher(FixedState::with_seed(config.seed)),
             log: Log::new(),
-            multipath: (config.max_paths > 1).then(Log::new),
+            multipath: (config.most_paths(true).max(config.most_paths(false)) > 1).then(Log::new),
             path_logs: PathLogs::default(),
             peers: Vec::new(),
             groups: Groups::default(),

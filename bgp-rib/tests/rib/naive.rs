@@ -33,6 +33,8 @@ pub(crate) struct Facts {
     /// Parameters of the last session of each peer; whether it is up.
     pub(crate) sessions: BTreeMap<PeerId, (PeerParams, bool)>,
     pub(crate) metrics: BTreeMap<IpAddr, Reachability>,
+    /// Equal ways may lead through other AS.
+    pub(crate) relax: bool,
 }
 
 /// A path in the race: who told it, its identifier, the path, its interior cost.
@@ -110,7 +112,11 @@ impl Facts {
             AddPathSend::All => ranked,
             AddPathSend::EqualCost => {
                 let equal = self.climb(self.runners(prefix)).1;
-                let is_equal = |c: &Runner| equal.iter().any(|e| (&e.0, e.1) == (&c.0, c.1));
+                let best = ranked.first().cloned();
+                let is_equal = |c: &Runner| {
+                    best.as_ref().is_some_and(|b| self.goes_along(c, b))
+                        && equal.iter().any(|e| (&e.0, e.1) == (&c.0, c.1))
+                };
                 ranked.into_iter().filter(is_equal).collect()
             }
             AddPathSend::PerAs => {
@@ -127,6 +133,19 @@ impl Facts {
             }
         };
         chosen.into_iter().take(limit).map(|Runner(from, id, path, _)| (from, id, path)).collect()
+    }
+
+    /// Whether the AS_PATH of a path lets it stand beside the best.
+    fn goes_along(&self, path: &Runner, best: &Runner) -> bool {
+        let Teller::Peer(peer) = &best.0 else { return true };
+        let asns = |c: &Runner| {
+            c.2.attributes.as_path.segments.iter().flat_map(|s| s.asns.clone()).collect::<Vec<_>>()
+        };
+        match self.sessions[peer].0.kind {
+            _ if self.relax => true,
+            PeerKind::External => asns(path).first() == asns(best).first(),
+            PeerKind::Internal => asns(path) == asns(best),
+        }
     }
 
     /// The best of some paths, and those that are as good through the interior cost.

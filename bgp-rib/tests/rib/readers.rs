@@ -4,7 +4,7 @@ use bgp_rib::policy::{Action, PolicyConfig, Rule, Verdict};
 use bgp_rib::{
     Event, Input, PeerParams, Policy, Reachability, Retain, RibConfig, RouteFilter, Rung, Source, Why,
 };
-use bgp_wire::PathAttributes;
+use bgp_wire::{NextHop, PathAttributes};
 
 use crate::support::*;
 
@@ -138,4 +138,58 @@ fn weights_that_import_policy_gives_reach_the_follower_beside_their_next_hops() 
     let best = best(&mut lab);
     assert_eq!(best.next_hops, [next_hop(21), next_hop(20), next_hop(22)]);
     assert_eq!(best.weights, [1, 5, 3]);
+}
+
+/// Three clients tell a prefix, equal in all but the last argument's choice; what the follower sees.
+fn multipath(config: RibConfig, tell: impl Fn(u8) -> PathAttributes) -> (Vec<NextHop>, Vec<u32>) {
+    let mut lab = Lab::with(config);
+    for n in 1..=3 {
+        let peer = lab.up(n, client(n));
+        lab.announce(peer, &[net("10.0.0.0/26")], next_hop(n), &tell(n));
+    }
+    let reader = lab.rib.open_reader();
+    let batch = lab.rib.poll_reader(reader, 10).unwrap();
+    let best = batch.changes[0].best.clone().unwrap();
+    (best.next_hops, best.weights)
+}
+
+fn config(max_paths: usize) -> RibConfig {
+    RibConfig { max_paths, ..RibConfig::new(LOCAL_AS, router_id(254)) }
+}
+
+#[test]
+fn equal_ways_through_other_as_need_the_relaxed_rule() {
+    let through = |n: u8| attributes(&[64500 + u32::from(n.min(2))]);
+    let strict = multipath(config(4), through).0;
+    assert_eq!(strict, [next_hop(1)], "the best is alone with its AS_PATH");
+    let relaxed = multipath(RibConfig { multipath_relax: true, ..config(4) }, through).0;
+    assert_eq!(relaxed, [next_hop(1), next_hop(2), next_hop(3)]);
+}
+
+#[test]
+fn internal_routes_have_a_bound_of_their_own() {
+    let same = |_| attributes(&[64500]);
+    assert_eq!(multipath(config(4), same).0.len(), 3);
+    assert_eq!(multipath(RibConfig { max_paths_internal: Some(2), ..config(1) }, same).0.len(), 2);
+    assert_eq!(multipath(RibConfig { max_paths_internal: Some(1), ..config(4) }, same).0.len(), 1);
+}
+
+#[test]
+fn next_hops_weigh_as_their_links_are_wide() {
+    let link = |bandwidth: f32| {
+        let [a, b, c, d] = bandwidth.to_be_bytes();
+        bgp_wire::ExtendedCommunity([0x40, 0x04, 0xfd, 0xe8, a, b, c, d])
+    };
+    let wide = |widths: [Option<f32>; 3]| {
+        multipath(config(4), move |n| PathAttributes {
+            extended_communities: widths[usize::from(n) - 1].map(link).into_iter().collect(),
+            ..attributes(&[64500])
+        })
+        .1
+    };
+    assert_eq!(wide([Some(1.25e9), Some(5e9), Some(2.5e9)]), [64, 256, 128]);
+    assert_eq!(wide([Some(1.0), Some(1e12), Some(1e12)]), [1, 256, 256], "never 0");
+    assert_eq!(wide([Some(1e9), Some(1e9), Some(1e9)]), [], "all the same");
+    assert_eq!(wide([Some(1e9), None, Some(2e9)]), [], "one says nothing");
+    assert_eq!(wide([Some(1e9), Some(f32::NAN), Some(f32::INFINITY)]), [], "no bandwidths");
 }
