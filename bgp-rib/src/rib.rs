@@ -377,8 +377,9 @@ impl Rib {
         }
     }
 
-    /// The families that have a table.
-    pub(crate) fn families(&self) -> FamilySet {
+    /// The families that have a table: both of unicast, and every other that a peer has had.
+    #[must_use]
+    pub fn families(&self) -> FamilySet {
         let plain = [Family::IPV4_UNICAST, Family::IPV6_UNICAST];
         plain.into_iter().chain(self.further.iter().map(|table| table.family)).collect()
     }

@@ -22,8 +22,8 @@ const MIN_SEND_HOLD: Duration = Duration::from_secs(480);
 const AFTER_SEND_HOLD: Duration = Duration::from_secs(60);
 /// Originations of one call are held in memory twice while they go to the table; a million is a full table with room to spare.
 pub const MAX_ORIGINATED_PER_CALL: usize = 1_000_000;
-/// The families that the tables hold.
-pub(crate) const CARRIED: [Family; 2] = [Family::IPV4_UNICAST, Family::IPV6_UNICAST];
+/// The families of a session that names none.
+const DEFAULT_FAMILIES: [Family; 2] = [Family::IPV4_UNICAST, Family::IPV6_UNICAST];
 /// Hops that an iBGP or multihop session may take when nothing else is said: the usual initial TTL of hosts.
 const MULTIHOP_TTL: u8 = 64;
 
@@ -477,10 +477,6 @@ impl SessionOptions {
         if self.families.is_some_and(FamilySet::is_empty) {
             return Err(SpeakerError::NoFamilies(peer));
         }
-        let mut families = self.families.into_iter().flat_map(FamilySet::iter);
-        if let Some(family) = families.find(|f| !CARRIED.contains(f)) {
-            return Err(SpeakerError::UnsupportedFamily { peer, family });
-        }
         if self.long_lived.is_some() && self.graceful_restart.is_none() {
             return Err(SpeakerError::LongLivedAlone(peer));
         }
@@ -506,7 +502,7 @@ impl SessionOptions {
 
     /// The families to offer.
     pub(crate) fn offered_families(&self) -> FamilySet {
-        self.families.unwrap_or_else(|| FamilySet::of(&CARRIED))
+        self.families.unwrap_or_else(|| FamilySet::of(&DEFAULT_FAMILIES))
     }
 
     /// The TTL of what we send to a peer of this AS rule.

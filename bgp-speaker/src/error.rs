@@ -88,13 +88,6 @@ pub enum SpeakerError {
         /// The family that is required and not offered.
         family: Family,
     },
-    /// The tables hold no routes of this family.
-    UnsupportedFamily {
-        /// The peer.
-        peer: IpAddr,
-        /// The family that was asked for.
-        family: Family,
-    },
     /// The node list of a mesh does not name this node.
     NotInMesh,
     /// Two nodes of a mesh have the same address.
@@ -185,10 +178,6 @@ impl fmt::Display for SpeakerError {
             Self::RequiredFamily { peer, family } => write!(
                 f,
                 "peer {peer} is required to have {family}, which is not offered to it: add it to the families"
-            ),
-            Self::UnsupportedFamily { peer, family } => write!(
-                f,
-                "peer {peer} cannot have {family}: this speaker carries ipv4-unicast and ipv6-unicast; use one or both"
             ),
             Self::NotInMesh => f.write_str(
                 "the node list does not contain this node: list it with its own address, \

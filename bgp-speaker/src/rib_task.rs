@@ -16,7 +16,6 @@ use tokio::sync::{Mutex, mpsc, oneshot};
 
 use crate::barrier::Barrier;
 use crate::bridge::ToRib;
-use crate::config::CARRIED;
 use crate::desired::Change;
 use crate::door::{Door, Work};
 use crate::error::SpeakerError;
@@ -626,7 +625,7 @@ impl RibTask {
             (Some(family), _) => vec![family],
             (None, Some(IpNet::V4(_))) => vec![Family::IPV4_UNICAST],
             (None, Some(IpNet::V6(_))) => vec![Family::IPV6_UNICAST],
-            (None, None) => CARRIED.to_vec(),
+            (None, None) => self.rib.families().iter().collect(),
         };
         let mut token = from.map_or_else(PageToken::default, |c| c.token);
         let begin = from.and_then(|c| families.iter().position(|f| *f == c.family)).unwrap_or(0);
@@ -683,7 +682,7 @@ impl RibTask {
         self.table_changed = false;
         for peer in std::mem::take(&mut self.stale_counters) {
             let mut sum = PrefixCounters::default();
-            for family in CARRIED {
+            for family in self.rib.families().iter() {
                 let counters = self.rib.peer_counters(peer, family);
                 sum.received += u64::from(counters.received);
                 sum.accepted += u64::from(counters.accepted);
@@ -696,7 +695,7 @@ impl RibTask {
             }
         }
         let mut table = TableStatus::default();
-        for family in CARRIED {
+        for family in self.rib.families().iter() {
             let counters = self.rib.table_counters(family);
             table.prefixes += counters.prefixes as u64;
             table.paths += counters.paths as u64;

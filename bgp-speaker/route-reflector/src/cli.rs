@@ -3,10 +3,12 @@
 use std::net::IpAddr;
 use std::path::PathBuf;
 
+use bgp_speaker::Family;
 use clap::{Args, Parser, Subcommand};
 use ipnet::IpNet;
 
-use crate::control::query::{RouteFamily, RoutesQuestion, Subject};
+use crate::config::family_by_name;
+use crate::control::query::{RoutesQuestion, Subject};
 
 /// A standalone BGP route reflector.
 #[derive(Debug, Parser)]
@@ -86,6 +88,9 @@ pub(crate) struct RoutesArgs {
     /// Only the best path of each prefix
     #[arg(short, long)]
     pub(crate) best: bool,
+    /// Only this family, such as ipv4-vpn or l2vpn-evpn
+    #[arg(short, long, value_name = "FAMILY", value_parser = family, conflicts_with_all = ["ipv4", "ipv6"])]
+    pub(crate) family: Option<Family>,
     /// Only IPv4
     #[arg(short = '4', long, conflicts_with = "ipv6")]
     pub(crate) ipv4: bool,
@@ -102,6 +107,10 @@ pub(crate) struct DemoArgs {
     pub(crate) nodes: u16,
 }
 
+fn family(text: &str) -> Result<Family, String> {
+    family_by_name(text).ok_or_else(|| "no such family (try ipv4-unicast, ipv4-vpn, l2vpn-evpn)".to_owned())
+}
+
 impl RoutesArgs {
     /// What is to be explained; nothing when routes are to be listed.
     pub(crate) fn explain(&self) -> Option<Subject> {
@@ -112,9 +121,9 @@ impl RoutesArgs {
     pub(crate) fn list(&self) -> RoutesQuestion {
         RoutesQuestion {
             family: match (self.ipv4, self.ipv6) {
-                (true, _) => Some(RouteFamily::Ipv4),
-                (false, true) => Some(RouteFamily::Ipv6),
-                (false, false) => None,
+                (true, _) => Some(Family::IPV4_UNICAST),
+                (false, true) => Some(Family::IPV6_UNICAST),
+                (false, false) => self.family,
             },
             peer: self.peer,
             advertised_to: self.advertised_to,

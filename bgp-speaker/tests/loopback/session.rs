@@ -264,11 +264,6 @@ async fn configurations_that_cannot_work_are_refused_at_the_call() {
         with(|c| *c = PeerConfig::new(c.address, bgp_speaker::Asn(1)).reflector_client()).await,
         Err(SpeakerError::ExternalClient(_))
     ));
-    let family = Family::IPV4_MULTICAST;
-    assert_eq!(
-        with(|c| c.options.families = Some(FamilySet::of(&[Family::IPV4_MULTICAST]))).await,
-        Err(SpeakerError::UnsupportedFamily { peer: ip(74, 2), family })
-    );
     a.add_peer(good.clone()).await.unwrap();
     assert_eq!(a.add_peer(good.clone()).await, Err(SpeakerError::DuplicatePeer(ip(74, 2))));
 }

@@ -336,8 +336,8 @@ fn families(keys: SessionKeys<'_>) -> Outcome {
 /// `next-hop-ipv4` and `next-hop-ipv6` are for the family that the session itself does not have.
 fn own_next_hops(keys: SessionKeys<'_>, peer: IpAddr) -> Outcome {
     let options = [
-        ("next-hop-ipv4", keys.next_hop_ipv4, Family::Ipv4Unicast, "IPv4"),
-        ("next-hop-ipv6", keys.next_hop_ipv6, Family::Ipv6Unicast, "IPv6"),
+        ("next-hop-ipv4", keys.next_hop_ipv4, Family(bgp_speaker::Family::IPV4_UNICAST), "IPv4"),
+        ("next-hop-ipv6", keys.next_hop_ipv6, Family(bgp_speaker::Family::IPV6_UNICAST), "IPv6"),
     ];
     for (key, value, family, name) in options {
         let Some(value) = value else { continue };

@@ -21,6 +21,7 @@ pub(crate) use self::diagnostic::{ConfigError, Diagnostic, in_words};
 pub(crate) use self::file::{
     AoAlgorithm, AoKey, Config, Mesh, MeshNode, Neighbor, NeighborRange, SessionKeys, StaticRoute,
 };
+pub(crate) use self::parse::family_by_name;
 pub(crate) use self::value::{Dialer, Family, LogFormat, NextHop, PeerAs, Scope, Seconds, SessionPassword};
 
 /// A thousand bytes for each of ten thousand neighbors, and room to spare: more is some other file.

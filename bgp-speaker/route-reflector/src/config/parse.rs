@@ -3,7 +3,7 @@
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::str::FromStr;
 
-use bgp_speaker::{AddPathSend, Community, Password};
+use bgp_speaker::{AddPathSend, Community, Family, FamilySet, Password};
 use ipnet::IpNet;
 
 /// What is wrong with a value, and the mend.
@@ -126,6 +126,30 @@ pub(super) fn metrics_listen(text: &str) -> Result<SocketAddr, Refusal> {
         Ok(listen) => Ok(listen),
         Err(_) => Err((format!("\"{text}\" is not an address with a port"), mend())),
     }
+}
+
+/// What routers call some families.
+const SHORT_NAMES: [(&str, Family); 6] = [
+    ("vpnv4", Family::IPV4_VPN),
+    ("vpnv6", Family::IPV6_VPN),
+    ("evpn", Family::EVPN),
+    ("vpls", Family::VPLS),
+    ("flowspec", Family::IPV4_FLOWSPEC),
+    ("rtc", Family::ROUTE_TARGET),
+];
+
+/// A family by its name, or by one of the short ones.
+pub(crate) fn family_by_name(text: &str) -> Option<Family> {
+    let short = SHORT_NAMES.iter().find(|(name, _)| *name == text).map(|(_, family)| *family);
+    let known = |family: &Family| FamilySet::of(&[*family]).contains(*family);
+    short.or_else(|| Family::from_str(text).ok()).filter(known)
+}
+
+pub(super) fn family(text: &str) -> Result<Family, Refusal> {
+    family_by_name(text).ok_or_else(|| {
+        let names: Vec<String> = Family::KNOWN.iter().map(ToString::to_string).collect();
+        (format!("there is no family \"{text}\""), format!("write one of {}", names.join(", ")))
+    })
 }
 
 pub(super) fn prefix(text: &str) -> Result<IpNet, Refusal> {

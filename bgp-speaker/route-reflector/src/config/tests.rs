@@ -118,6 +118,10 @@ fn values_out_of_range_are_refused_with_their_rfc() {
         &["rr.toml:8:22", "write at most 3"],
     );
     says(&fault(&format!("{PEER}import = \"acept\"\n")), &["did you mean \"accept\"?"]);
+    says(
+        &fault(&format!("{PEER}families = [\"ipv5\"]\n")),
+        &["there is no family \"ipv5\"", "write one of ipv4-unicast,", "route-target"],
+    );
     says(&fault(&format!("{PEER}families = []\n")), &["exchanges no routes"]);
 }
 

@@ -13,7 +13,7 @@ use serde::de::{Deserialize, Deserializer, Error, SeqAccess, Visitor};
 use toml::Spanned;
 
 use super::parse::{
-    ScopedAddress, address, asn, community, hold_time, hops, identifier, interface, listen, metrics_listen,
+    ScopedAddress, address, asn, community, family, hold_time, hops, identifier, interface, listen, metrics_listen,
     password, paths_to_send, peer_address, port, prefix, range_limit, restart_time, seconds, ttl,
 };
 
@@ -222,14 +222,10 @@ keyword!(
         Invalid = "invalid",
     }, "\"valid\", \"invalid\", \"not-found\" or \"unknown\" in quotes"
 );
-keyword!(
+quoted!(
     /// An address family of routes.
-    Family {
-        /// IPv4 unicast.
-        Ipv4Unicast = "ipv4-unicast",
-        /// IPv6 unicast.
-        Ipv6Unicast = "ipv6-unicast",
-    }, "a family in quotes: \"ipv4-unicast\" or \"ipv6-unicast\""
+    #[derive(Copy)]
+    Family(bgp_speaker::Family), "a family in quotes, such as \"ipv4-unicast\" or \"ipv4-vpn\"", family
 );
 keyword!(
     /// Next hop of what a peer is told.
@@ -273,10 +269,7 @@ keyword!(
 impl Family {
     /// The family as messages have it.
     pub(crate) const fn code(self) -> bgp_speaker::Family {
-        match self {
-            Family::Ipv4Unicast => bgp_speaker::Family::IPV4_UNICAST,
-            Family::Ipv6Unicast => bgp_speaker::Family::IPV6_UNICAST,
-        }
+        self.0
     }
 }
 

@@ -4,7 +4,10 @@ use std::fmt;
 use std::net::IpAddr;
 use std::str::FromStr;
 
+use bgp_speaker::Family;
 use ipnet::IpNet;
+
+use crate::config::family_by_name;
 
 /// What a client may ask.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -62,7 +65,7 @@ impl fmt::Display for Subject {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct RoutesQuestion {
     /// This family only.
-    pub(crate) family: Option<RouteFamily>,
+    pub(crate) family: Option<Family>,
     /// What this peer told only.
     pub(crate) peer: Option<IpAddr>,
     /// What this peer is told, instead of the table.
@@ -73,23 +76,12 @@ pub(crate) struct RoutesQuestion {
     pub(crate) within: Option<IpNet>,
 }
 
-/// A family of routes that can be listed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum RouteFamily {
-    /// IPv4 unicast.
-    Ipv4,
-    /// IPv6 unicast.
-    Ipv6,
-}
-
 impl RoutesQuestion {
     /// The request target that asks it.
     pub(crate) fn target(&self) -> String {
         let mut pairs = Vec::new();
-        match self.family {
-            Some(RouteFamily::Ipv4) => pairs.push("family=ipv4-unicast".to_owned()),
-            Some(RouteFamily::Ipv6) => pairs.push("family=ipv6-unicast".to_owned()),
-            None => {}
+        if let Some(family) = self.family {
+            pairs.push(format!("family={family}"));
         }
         if let Some(peer) = self.peer {
             pairs.push(format!("peer={peer}"));
@@ -144,11 +136,11 @@ fn routes(pairs: &[(String, String)]) -> Result<RoutesQuestion, Unanswerable> {
     for (key, value) in pairs {
         match key.as_str() {
             "family" => {
-                question.family = Some(match value.as_str() {
-                    "ipv4-unicast" => RouteFamily::Ipv4,
-                    "ipv6-unicast" => RouteFamily::Ipv6,
-                    _ => return Err(bad_value(key, value, "ipv4-unicast or ipv6-unicast")),
-                });
+                let family = family_by_name(value);
+                question.family = Some(
+                    family
+                        .ok_or_else(|| bad_value(key, value, "a family such as ipv4-unicast or ipv4-vpn"))?,
+                );
             }
             "peer" => {
                 question.peer =
@@ -234,7 +226,7 @@ mod tests {
         let questions = [
             RoutesQuestion::default(),
             RoutesQuestion {
-                family: Some(RouteFamily::Ipv6),
+                family: Some(Family::EVPN),
                 peer: Some("2001:db8::1".parse().expect("an address")),
                 advertised_to: Some("10.0.0.9".parse().expect("an address")),
                 best: true,

@@ -9,7 +9,7 @@ use std::time::Duration;
 use bgp_speaker::kernel::{FollowerStatus, RouteState};
 use bgp_speaker::metrics::SpeakerMetrics;
 use bgp_speaker::{
-    Destination, Family, MessageCounters, NegotiatedStatus, PathExplanation, PathVerdict, PeerAs, PeerStatus, RangeStatus,
+    Destination, MessageCounters, NegotiatedStatus, PathExplanation, PathVerdict, PeerAs, PeerStatus, RangeStatus,
     RouteAttributes, RouteCursor, RouteFilter, RouteInfo, Source as Learned, Speaker, SpeakerError,
 };
 use bgp_wire::AttributeBlock;
@@ -19,7 +19,7 @@ use prometheus_client::registry::Registry;
 use super::answer::{
     Explanation, Kernel, Messages, Negotiated, Path, Peer, Range, SignatureFailures, Status, Told,
 };
-use super::query::{RouteFamily, RoutesQuestion, Subject};
+use super::query::{RoutesQuestion, Subject};
 use crate::time::rfc3339;
 
 /// A running speaker, and what the configuration remarks on its neighbors.
@@ -89,10 +89,7 @@ impl Source {
         limit: usize,
     ) -> Result<(Vec<Path>, Option<RouteCursor>), SpeakerError> {
         let filter = RouteFilter {
-            family: question.family.map(|family| match family {
-                RouteFamily::Ipv4 => Family::IPV4_UNICAST,
-                RouteFamily::Ipv6 => Family::IPV6_UNICAST,
-            }),
+            family: question.family,
             prefix: question.within,
             longer: question.within.is_some(),
             peer: question.peer,
