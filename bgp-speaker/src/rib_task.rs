@@ -407,7 +407,7 @@ impl RibTask {
             };
             slot.mailbox.exceeded(slot.session, why);
         } else if freed && matches!(limit.what, Limited::Received | Limited::Memory) {
-            let families = limit.family.map_or_else(|| CARRIED.to_vec(), |family| vec![family]);
+            let families = limit.family.map_or_else(|| self.rib.families().iter().collect(), |family| vec![family]);
             families.into_iter().for_each(|family| slot.mailbox.refresh(slot.session, family));
         }
         let (peer, limit) = (slot.cell.address, LimitStatus::of(limit));
