@@ -237,7 +237,9 @@ fn offer(
     let offer = export::offer(shared, &group.key, route);
     let unchanged = former.and_then(|former| unchanged(shared, former, group, route, &offer));
     let through = offer.as_ref().map_or(NONE, |offer| through(shared, route.attributes, offer.next_hop));
-    let (source, through) = (only_member(route.source), only_member(through));
+    let spared = !group.key.tells_as_own(shared.peers.origin(route.source));
+    let source = if spared { only_member(route.source) } else { NONE };
+    let through = only_member(through);
     let except = [source, if through == source { NONE } else { through }];
     let goes = offer.is_ok();
     let edits = edits.name(offer.ok().and_then(|offer| offer.edits), shared.config.seed);
@@ -306,7 +308,7 @@ fn collect<K: Key>(
         let sole = table.sole_source(log, id);
         let told = mode != Mode::Initial && group.ever.contains(id);
         bytes += size_of::<K>();
-        let offered = table.standing_path(log, id).and_then(|path| {
+        let offered = table.path_for(shared, &group.key, log, id).and_then(|path| {
             let same = |offered: &Offered| {
                 !each_prefix && (offered.attributes, offered.source) == (path.attributes, path.peer)
             };

@@ -202,7 +202,7 @@ impl<K: Key> Table<K> {
         id: u32,
         slot: u32,
     ) -> Result<(NextHop, Vec<u8>), HeldBack> {
-        self.told_path(shared, key, self.best_path(id).ok_or(HeldBack::NoRoute)?, slot)
+        self.told_path(shared, key, self.path_for(shared, key, NONE, id).ok_or(HeldBack::NoRoute)?, slot)
     }
 
     /// What a peer with such a key is told of a path that is to be told: next hop and attributes.
@@ -221,7 +221,7 @@ impl<K: Key> Table<K> {
         let at = paths.find(|(_, other)| core::ptr::eq(*other, path)).map(|(at, _)| at);
         let nlri = at.map_or(&self.entries[path.prefix].key, |at| self.nlri(at));
         pack::fits(&key.codec, self.family, block.len(), nlri)?;
-        if path.peer == slot {
+        if path.peer == slot && !key.tells_as_own(shared.peers.origin(slot)) {
             return Err(HeldBack::SplitHorizon);
         }
         if batch::through(shared, path.attributes, next_hop) == slot {

@@ -6,6 +6,7 @@
 //! | 2 | NO_ADVERTISE (RFC 1997) | from every peer |
 //! | 3 | NO_EXPORT, NO_EXPORT_SUBCONFED (RFC 1997) | from external peers |
 //! | 4 | internal to internal (RFC 4271 §9.2, RFC 4456 §6) | unless the source or the target is a client |
+//! | 4a | route target constraint (RFC 4684 §6) | VPN routes without a route target that the peer wants |
 //! | 5 | Only to Customer (RFC 9234 §5) | from providers, lateral peers and route servers |
 //! | 6 | long-lived stale (RFC 9494 §4.3) | from peers that do not know what that is |
 //! | 7 | the session's export policy, rule by rule | what it rejects |
@@ -30,6 +31,7 @@ use crate::next_hop;
 use crate::pack;
 use crate::policy::{Edits, Outcome, Policy};
 use crate::roles;
+use crate::route_target::Membership;
 use crate::table::Shared;
 use bgp_wire::FamilySet;
 
@@ -62,6 +64,8 @@ pub enum HeldBack {
     TooLarge,
     /// The peer is told several paths, and this is none of those (RFC 7911).
     NotSelected,
+    /// The peer wants none of its route targets (RFC 4684 §6).
+    RouteTarget,
     /// It has several labels, and the peer reads one (RFC 8277 §2.1).
     SeveralLabels,
 }
@@ -82,6 +86,7 @@ impl fmt::Display for HeldBack {
             Self::NextHopIsPeer => "the peer itself is the next hop",
             Self::TooLarge => "too large for one message",
             Self::NotSelected => "not among the paths that this session is told",
+            Self::RouteTarget => "the peer wants none of its route targets (RFC 4684)",
             Self::SeveralLabels => "several labels, of which the peer reads one (RFC 8277)",
         })
     }
@@ -99,6 +104,8 @@ pub(crate) struct GroupKey {
     pub(crate) self_ipv4: Option<Ipv4Addr>,
     pub(crate) self_ipv6: Option<Ipv6Addr>,
     pub(crate) cluster_id: ClusterId,
+    /// The route targets that it wants routes of, in families that have them (RFC 4684).
+    pub(crate) membership: Option<Membership>,
     /// Which paths it is told beside the best one.
     pub(crate) selection: Option<Selection>,
     pub(crate) export: Policy,
@@ -150,6 +157,7 @@ impl GroupKey {
             None
         };
         Self {
+            membership: None,
             selection,
             kind: peer.kind,
             role: peer.role,
@@ -172,6 +180,14 @@ impl GroupKey {
                 .shared_network
                 .filter(|_| external && peer.next_hop == NextHopMode::ThirdParty),
         }
+    }
+
+    /// Whether a membership of route targets is told as this speaker's own, to the one that told it too: by that a client
+    /// learns that VPN routes are wanted here (RFC 4684 §3.2 (i)).
+    pub(crate) fn tells_as_own(&self, from: Origin) -> bool {
+        self.codec.families.contains(Family::ROUTE_TARGET)
+            && (self.kind, self.role) == (PeerKind::Internal, PeerRole::Client)
+            && matches!(from, Origin::Internal { .. })
     }
 }
 
@@ -261,6 +277,9 @@ pub(crate) fn offer(shared: &Shared, to: &GroupKey, route: &Outbound) -> Result<
     if !passes_inside(to, from) {
         return Err(HeldBack::NotReflected); // 4
     }
+    if to.membership.as_ref().is_some_and(|membership| !membership.wants(&set.block())) {
+        return Err(HeldBack::RouteTarget); // 4a
+    }
     if set.summary.marks.has(Marks::ONLY_TO_CUSTOMER) && roles::keeps_back(to.bgp_role) {
         return Err(HeldBack::OnlyToCustomer); // 5
     }
@@ -306,7 +325,11 @@ pub(crate) fn write(
     block: &mut Vec<u8>,
 ) -> Result<(), HeldBack> {
     let set = &shared.attributes[attributes];
-    let mut how = rewrite(to, shared.peers.origin(source));
+    let from = shared.peers.origin(source);
+    let mut how = rewrite(to, from);
+    if to.tells_as_own(from) {
+        how.originator_id = Edit::Set(shared.config.router_id);
+    }
     let start = block.len();
     let as_last = to.takes_stale == TakesStale::AsLast && set.summary.marks.has(Marks::LLGR_STALE);
     if as_last {

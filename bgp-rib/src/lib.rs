@@ -106,6 +106,7 @@ mod reader;
 mod restart;
 mod rib;
 mod roles;
+mod route_target;
 mod select;
 mod session;
 mod slab;

@@ -170,12 +170,17 @@ impl<K: Key> Table<K> {
         if reader.cursor < if several { reader.birth } else { self.log.head() } {
             return reader.advertised;
         }
-        let own =
-            if group.key.export.accepts_all() && !crate::roles::keeps_back(group.key.bgp_role) && !several {
-                own(peer.best, group, reader.origin)
-            } else {
-                self.standing_of(slot, group)
-            };
+        if group.key.tells_as_own(reader.origin) {
+            return group.standing_count;
+        }
+        let counted = group.key.membership.is_none()
+            && !self.is_membership()
+            && !crate::roles::keeps_back(group.key.bgp_role);
+        let own = if group.key.export.accepts_all() && !several && counted {
+            own(peer.best, group, reader.origin)
+        } else {
+            self.standing_of(slot, group)
+        };
         group.standing_count.saturating_sub(own)
     }
 

@@ -13,6 +13,9 @@ pub(crate) fn choose(
     from: Origin,
     received: Option<NextHop>,
 ) -> Result<NextHop, HeldBack> {
+    if to.tells_as_own(from) {
+        return own(to, family);
+    }
     // Who puts itself in the way of labels and tunnels has to end them, and a speaker of routes alone ends none.
     if let Some(next_hop) = received.filter(|_| !is_plain(family)) {
         return carried(to, family, next_hop);
@@ -129,6 +132,7 @@ mod tests {
             self_ipv4: Some(OWN4),
             self_ipv6: Some(OWN6),
             cluster_id: ClusterId(1),
+            membership: None,
             export: Policy::accept_all(),
             as_path: crate::as_path::AsPathRules::default(),
             bgp_role: None,

@@ -3,13 +3,14 @@
 use core::time::Duration;
 use std::net::IpAddr;
 
-use bgp_wire::ClusterId;
+use bgp_wire::{ClusterId, Family};
 
 use crate::config::PeerParams;
 use crate::export::Origin;
 use crate::group::Reader;
 use crate::limits::{Bounds, LimitLevel};
 use crate::query::Source;
+use crate::route_target::Interest;
 use crate::slab::NONE;
 use crate::{PeerId, path::LOCAL};
 
@@ -38,11 +39,15 @@ pub(crate) struct Peer {
     pub(crate) memory: LimitLevel,
     /// Some bound of it is in force.
     pub(crate) limited: bool,
+    /// The route targets that it wants routes of.
+    pub(crate) interest: Interest,
 }
 
 impl Peer {
     pub(crate) fn new(params: PeerParams, cluster_id: ClusterId) -> Self {
         let origin = Origin::of(&params, cluster_id);
+        let speaks = params.families.contains(Family::ROUTE_TARGET);
+        let interest = if speaks { Interest::Unknown(Duration::ZERO) } else { Interest::Everything };
         Self {
             params,
             up: true,
@@ -55,6 +60,7 @@ impl Peer {
             account: NONE,
             memory: LimitLevel::Below,
             limited: false,
+            interest,
         }
     }
 

@@ -115,6 +115,13 @@ pub struct Rib {
     pub(crate) events: VecDeque<Event>,
     /// When stale routes of a peer must be gone.
     pub(crate) deadlines: BTreeSet<(Duration, u32)>,
+    /// Until when a peer's End-of-RIB of its memberships is waited for (RFC 4684 §6).
+    pub(crate) awaited: BTreeSet<(Duration, u32)>,
+    /// Peers whose memberships changed, to be told the difference.
+    pub(crate) interested: BTreeSet<u32>,
+    /// Peers of VPN families that do not speak of route targets; the default one is originated on their behalf.
+    pub(crate) unconstrained: u32,
+    pub(crate) asks_for_everything: bool,
     /// Peers with paths to be swept.
     pub(crate) sweeps: BTreeSet<u32>,
     followers: Vec<Option<Follower>>,
@@ -142,6 +149,10 @@ impl Rib {
             now: Duration::ZERO,
             events: VecDeque::new(),
             deadlines: BTreeSet::new(),
+            awaited: BTreeSet::new(),
+            interested: BTreeSet::new(),
+            unconstrained: 0,
+            asks_for_everything: false,
             sweeps: BTreeSet::new(),
             followers: Vec::new(),
             draft: Draft::default(),
@@ -195,13 +206,16 @@ impl Rib {
         if !self.sweeps.is_empty() || busy {
             return Some(self.now);
         }
-        self.deadlines.first().map(|&(at, _)| at)
+        self.deadlines.first().into_iter().chain(self.awaited.first()).map(|&(at, _)| at).min()
     }
 
     /// The next bytes for a peer whose socket has room: about `budget`, at least one batch. `None`: nothing is left, and
     /// [`Event::Pending`] will say when there is something. An empty [`Transmit`]: this turn found nothing for the peer, ask again.
     pub fn poll_transmit(&mut self, peer: PeerId, budget: usize) -> Option<Transmit> {
         self.shared.peers.up(peer.0)?;
+        if self.interested.contains(&peer.0) {
+            self.follow_interest(peer.0);
+        }
         let mut chunks = Vec::new();
         let mut open = 0;
         each_table!(self, table => open += usize::from(table.has_more(peer.0)));
@@ -409,6 +423,7 @@ impl Rib {
     fn tick(&mut self) {
         let turn = self.shared.config.turn.max(1);
         self.expire();
+        self.end_waiting();
         self.sweep(turn as usize);
         each_table!(self, table => table.continue_rescan(&mut self.shared, &self.clusters, turn));
         self.end_judging();
@@ -445,6 +460,7 @@ impl Rib {
 
     /// Tells idle readers of what changed since they were told last.
     fn wake(&mut self) {
+        self.follow_interests();
         let mut idle = Vec::new();
         each_table!(self, table => {
             let news = table.news();

@@ -48,7 +48,9 @@ impl<K: Key> Table<K> {
         self.put_first(id, best);
         self.choose(shared, id, touched.only);
         let after = self.seen(id);
-        let changed = touched.before != after || (best.is_some() && touched.renamed == best);
+        // Who may not be told the best membership is told another one.
+        let changed =
+            touched.before != after || (best.is_some() && touched.renamed == best) || self.is_membership();
         if changed {
             self.best_changed(shared, id, touched.before, after);
         }
@@ -110,9 +112,11 @@ impl<K: Key> Table<K> {
         self.count_best(shared, before, u32::wrapping_sub);
         self.count_best(shared, after, u32::wrapping_add);
         self.best = self.best + usize::from(after.is_some()) - usize::from(before.is_some());
+        let membership = self.is_membership();
         if let Some(after) = after {
             let entry = &mut self.entries[id];
-            entry.sole = if entry.sole == NONE || entry.sole == after.peer { after.peer } else { MANY };
+            let same = entry.sole == NONE || entry.sole == after.peer;
+            entry.sole = if same && !membership { after.peer } else { MANY };
         }
         self.log.touch(id);
     }

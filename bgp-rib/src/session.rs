@@ -65,6 +65,7 @@ impl Rib {
         let forwards_long = |family| long_lived.iter().any(|row| row.family == family && row.forwarding);
         let own_cluster = peer.params.cluster_id.is_some();
         self.shared.peers.put(slot, peer);
+        self.count_interest(slot, true);
         if is_another {
             // What it told looks different until it goes: orders that were made by it are made anew.
             self.begin_rescan();
@@ -106,6 +107,7 @@ impl Rib {
         let (params, stale_time) = (peer.params.clone(), peer.params.stale_time);
         if was_up {
             tracing::debug!(peer = slot, ?retain, "peer down");
+            self.count_interest(slot, false);
             self.part_addresses(slot, &params);
             if params.cluster_id.is_some() {
                 self.gather_clusters();
@@ -137,6 +139,9 @@ impl Rib {
         self.sweep_if(slot, sweep);
         if !any_table!(self, table => table.is_initial(slot)) {
             self.set_deadline(slot, None);
+        }
+        if family == Family::ROUTE_TARGET {
+            self.learn_interest(slot);
         }
         self.events.push_back(Event::EndOfRib(PeerId(slot), family));
     }
@@ -319,9 +324,12 @@ impl<K: Key> Table<K> {
     }
 
     /// A session that is up begins to read.
-    fn join(&mut self, shared: &Shared, slot: u32) {
-        let Some(peer) = shared.peers.up(slot) else { return };
-        let key = GroupKey::of(&peer.params, self.family, &shared.config);
+    pub(crate) fn join(&mut self, shared: &Shared, slot: u32) {
+        let Some(peer) = shared.peers.up(slot).filter(|peer| !peer.interest.withholds(self.family)) else {
+            return;
+        };
+        let mut key = GroupKey::of(&peer.params, self.family, &shared.config);
+        key.membership = peer.interest.within(self.family);
         let log = self.join_paths(key.selection);
         let group = self.groups.join(key, log, &shared.config);
         let reader = Reader::new((group, log), peer.origin, self.log_of(log).head());

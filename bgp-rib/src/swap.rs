@@ -111,11 +111,12 @@ fn with_session_of(session: &PeerParams, wanted: PeerParams) -> PeerParams {
 
 impl<K: Key> Table<K> {
     /// A member goes over to the group of its new key and is to hear the difference; whether it is another one.
-    fn regroup(&mut self, shared: &Shared, slot: u32) -> bool {
+    pub(crate) fn regroup(&mut self, shared: &Shared, slot: u32) -> bool {
         let Some(peer) = shared.peers.up(slot) else { return false };
         let Some(reader) = self.reader(slot) else { return false };
         let (former, log) = (reader.group, reader.log);
-        let key = GroupKey::of(&peer.params, self.family, &shared.config);
+        let mut key = GroupKey::of(&peer.params, self.family, &shared.config);
+        key.membership = peer.interest.within(self.family);
         if self.groups.get(former).is_some_and(|group| group.key == key) {
             return false;
         }

@@ -163,6 +163,8 @@ pub(crate) struct Table<K> {
     /// The next prefix to decide anew after a next hop changed, and whether one changed again meanwhile.
     pub(crate) rescan: Option<u32>,
     pub(crate) rescan_again: bool,
+    /// Of memberships: peers that told some, or no longer, since this was looked at.
+    pub(crate) touched: Vec<u32>,
     /// Head of the log when idle readers were last told.
     pub(crate) woken: u64,
 }
@@ -188,6 +190,7 @@ impl<K: Key> Table<K> {
             reaped: [0; 2],
             rescan: None,
             rescan_again: false,
+            touched: Vec::new(),
             woken: 0,
         }
     }
@@ -366,8 +369,16 @@ impl<K: Key> Table<K> {
             peer.accepted += u32::from(told.verdict == 0);
             peer.bounds.over += u32::from(told.verdict == Ineligible::OverLimit as u8);
         }
+        self.note_membership(told.peer);
         self.note_med(shared, id, told.attributes);
         self.decide(shared, id, Touched { only: Some(path), ..Touched::new(before) });
+    }
+
+    /// What a peer wants may have changed.
+    fn note_membership(&mut self, slot: u32) {
+        if self.is_membership() && slot != LOCAL && self.touched.last() != Some(&slot) {
+            self.touched.push(slot);
+        }
     }
 
     /// Stores a path under the name that it had before it went, if that is still in use.
@@ -415,6 +426,7 @@ impl<K: Key> Table<K> {
         if old != told.attributes || renamed.is_some() {
             self.path_logs.touch(path);
         }
+        self.note_membership(told.peer);
         let touched = Touched { before, multipath: was_multipath, renamed, only: Some(path) };
         self.note_med(shared, id, told.attributes);
         self.decide(shared, id, touched);
@@ -450,6 +462,7 @@ impl<K: Key> Table<K> {
         if K::VARIES {
             self.variants.remove(&path);
         }
+        self.note_membership(slot);
         self.bury(path);
         self.decide(shared, id, Touched { multipath, only: Some(NONE), ..Touched::new(before) });
         shared.release(attributes);

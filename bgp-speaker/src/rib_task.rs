@@ -10,7 +10,7 @@ use bgp_rib::{
     Event as RibEvent, Input, LimitAction, LimitEvent, LimitLevel, Limited, Origination, OwnerId, PageToken,
     PeerId, ReaderId, Rib,
 };
-use bgp_wire::{Family, NextHop, Notification, PathAttributes};
+use bgp_wire::{Family, FamilySet, NextHop, Notification, PathAttributes};
 use ipnet::IpNet;
 use tokio::sync::{Mutex, mpsc, oneshot};
 
@@ -397,6 +397,7 @@ impl RibTask {
 
     /// A limit came to another level: it is told, and the session ends or the peer is asked again.
     fn limit(&mut self, limit: LimitEvent) {
+        let families = self.rib.families();
         let Some(slot) = self.slot(limit.peer) else { return };
         let freed = slot.cell.limit(limit);
         if limit.level == LimitLevel::Exceeded && limit.limit.action == LimitAction::Stop {
@@ -407,8 +408,8 @@ impl RibTask {
             };
             slot.mailbox.exceeded(slot.session, why);
         } else if freed && matches!(limit.what, Limited::Received | Limited::Memory) {
-            let families = limit.family.map_or_else(|| self.rib.families().iter().collect(), |family| vec![family]);
-            families.into_iter().for_each(|family| slot.mailbox.refresh(slot.session, family));
+            let families = limit.family.map_or(families, |family| FamilySet::of(&[family]));
+            families.iter().for_each(|family| slot.mailbox.refresh(slot.session, family));
         }
         let (peer, limit) = (slot.cell.address, LimitStatus::of(limit));
         tracing::info!(%peer, ?limit, "limit");

@@ -19,6 +19,7 @@ mod readers;
 mod reflection;
 mod restart;
 mod roles;
+mod route_targets;
 mod rules;
 mod transparency;
 mod traps;
