@@ -8,7 +8,7 @@ set -uo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")"
 
 seconds=${SECONDS_EACH:-30}
-targets=(frame open update notification refresh round_trip view_owned nlri)
+targets=(frame open update notification refresh round_trip view_owned nlri rib)
 logs=$(mktemp -d)
 declare -A running=()
 
@@ -27,6 +27,7 @@ unable() {
 
 # The seeds, without any of what fuzzing needs.
 cargo test --quiet --manifest-path ../Cargo.toml --package bgp-wire --test wire corpus:: || exit 1
+cargo test --quiet --manifest-path ../Cargo.toml --package bgp-rib --test rib octets:: || exit 1
 
 cargo fuzz --version >/dev/null 2>&1 || {
     echo "cargo-fuzz is not installed: installing it"

@@ -13,6 +13,7 @@ mod model;
 mod naive;
 mod naive_policy;
 mod next_hops;
+mod octets;
 mod originate;
 mod policies;
 mod readers;

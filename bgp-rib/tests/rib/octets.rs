@@ -1,0 +1,24 @@
+//! The fuzz target's operations, on stable: its seeds, and octets at random.
+
+use proptest::prelude::*;
+
+#[path = "../../../fuzz/src/rib.rs"]
+#[allow(unreachable_pub, reason = "the crate that it is written for is a library")]
+mod fuzzed;
+
+#[test]
+fn the_seeds_of_the_fuzz_target() {
+    let seeds = concat!(env!("CARGO_MANIFEST_DIR"), "/../fuzz/seeds/rib");
+    for seed in std::fs::read_dir(seeds).unwrap() {
+        fuzzed::rib(&std::fs::read(seed.unwrap().path()).unwrap());
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { max_shrink_iters: 4000, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn whatever_is_done_each_view_is_what_is_explained(data in prop::collection::vec(any::<u8>(), 0..600)) {
+        fuzzed::rib(&data);
+    }
+}
