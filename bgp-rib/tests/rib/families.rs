@@ -74,7 +74,7 @@ fn every_family_is_reflected_octet_by_octet_and_withdrawn() {
         let (first, same) = samples(family);
         let first = nlri(family, &first);
         let told = PathAttributes { local_pref: Some(77), ..attributes(&[64512]) };
-        lab.announce_nlri(one, 0, &[first.clone()], hop(family), &told);
+        lab.announce_nlri(one, 0, core::slice::from_ref(&first), hop(family), &told);
         lab.drain_all();
         let expected = PathAttributes {
             originator_id: Some(router_id(1)),
@@ -87,7 +87,7 @@ fn every_family_is_reflected_octet_by_octet_and_withdrawn() {
         assert!(lab.remotes[&two].end_of_rib.contains(&family), "{family}");
 
         if let Some(same) = same.map(|same| nlri(family, &same)) {
-            lab.announce_nlri(one, 0, &[same.clone()], hop(family), &told);
+            lab.announce_nlri(one, 0, core::slice::from_ref(&same), hop(family), &told);
             lab.drain_all();
             assert_eq!(lab.further(two, family), [(same.as_bytes().to_vec(), route)], "{family}");
             assert!(lab.remotes[&two].further_withdrawn.is_empty(), "{family}: an implicit replacement");
@@ -124,12 +124,12 @@ fn a_label_told_again_is_no_change_and_another_one_is() {
     let (one, two) = (lab.up(1, sessions(1, &[VPN4])), lab.up(2, sessions(2, &[VPN4])));
     let (first, second) = samples(VPN4);
     let (first, second) = (nlri(VPN4, &first), nlri(VPN4, &second.unwrap()));
-    lab.announce_nlri(one, 0, &[first.clone()], next_hop(20), &attributes(&[]));
+    lab.announce_nlri(one, 0, core::slice::from_ref(&first), next_hop(20), &attributes(&[]));
     lab.quiet(two);
-    lab.announce_nlri(one, 0, &[first.clone()], next_hop(20), &attributes(&[]));
+    lab.announce_nlri(one, 0, core::slice::from_ref(&first), next_hop(20), &attributes(&[]));
     lab.quiet(two);
     assert_eq!(lab.remotes[&two].updates, 0);
-    lab.announce_nlri(one, 0, &[second.clone()], next_hop(20), &attributes(&[]));
+    lab.announce_nlri(one, 0, core::slice::from_ref(&second), next_hop(20), &attributes(&[]));
     lab.drain_all();
     assert_eq!(lab.remotes[&two].updates, 1);
     assert_eq!(first, second, "labels are no part of the key");
@@ -143,13 +143,13 @@ fn the_best_of_two_tellers_goes_out_with_its_own_label() {
     let (first, second) = samples(VPN4);
     let (first, second) = (nlri(VPN4, &first), nlri(VPN4, &second.unwrap()));
     let better = PathAttributes { local_pref: Some(200), ..attributes(&[]) };
-    lab.announce_nlri(peers[0], 0, &[first.clone()], next_hop(1), &attributes(&[]));
-    lab.announce_nlri(peers[1], 0, &[second.clone()], next_hop(2), &better);
+    lab.announce_nlri(peers[0], 0, core::slice::from_ref(&first), next_hop(1), &attributes(&[]));
+    lab.announce_nlri(peers[1], 0, core::slice::from_ref(&second), next_hop(2), &better);
     lab.drain_all();
     assert_eq!(lab.further(peers[2], VPN4)[0].0, second.as_bytes());
     assert_eq!(lab.further(peers[0], VPN4)[0].0, second.as_bytes());
     assert!(lab.further(peers[1], VPN4).is_empty(), "told nothing while its own is the best");
-    lab.withdraw_nlri(peers[1], 0, &[first.clone()]);
+    lab.withdraw_nlri(peers[1], 0, core::slice::from_ref(&first));
     lab.drain_all();
     assert_eq!(lab.further(peers[2], VPN4)[0].0, first.as_bytes());
     assert_eq!(lab.further(peers[1], VPN4)[0].0, first.as_bytes());
@@ -164,11 +164,11 @@ fn paths_of_one_peer_keep_a_label_each() {
     let (one, two) = (lab.up(1, with_paths), lab.up(2, sessions(2, &[VPN4])));
     let (first, second) = samples(VPN4);
     let (first, second) = (nlri(VPN4, &first), nlri(VPN4, &second.unwrap()));
-    lab.announce_nlri(one, 1, &[first.clone()], next_hop(20), &attributes(&[]));
-    lab.announce_nlri(one, 2, &[second.clone()], next_hop(20), &attributes(&[]));
+    lab.announce_nlri(one, 1, core::slice::from_ref(&first), next_hop(20), &attributes(&[]));
+    lab.announce_nlri(one, 2, core::slice::from_ref(&second), next_hop(20), &attributes(&[]));
     lab.drain_all();
     assert_eq!(lab.further(two, VPN4)[0].0, first.as_bytes(), "the lower path identifier");
-    lab.withdraw_nlri(one, 1, &[first.clone()]);
+    lab.withdraw_nlri(one, 1, core::slice::from_ref(&first));
     lab.drain_all();
     assert_eq!(lab.further(two, VPN4)[0].0, second.as_bytes());
     lab.down(one, Retain::Nothing);
@@ -188,7 +188,7 @@ fn several_labels_go_to_peers_that_read_them_and_one_to_all() {
     let (one, two) = (lab.up(1, several(1)), lab.up(2, several(2)));
     let single = lab.up(3, sessions(3, &[family]));
     let stack = nlri(family, "48 000100 000111 c00002");
-    lab.announce_nlri(one, 0, &[stack.clone()], next_hop(20), &attributes(&[]));
+    lab.announce_nlri(one, 0, core::slice::from_ref(&stack), next_hop(20), &attributes(&[]));
     lab.drain_all();
     assert_eq!(lab.further(two, family)[0].0, stack.as_bytes());
     assert!(lab.further(single, family).is_empty());
@@ -197,12 +197,12 @@ fn several_labels_go_to_peers_that_read_them_and_one_to_all() {
     assert_eq!(lab.rib.peer_counters(single, family).advertised, 0);
 
     let label = nlri(family, "30 000101 c00002");
-    lab.announce_nlri(one, 0, &[label.clone()], next_hop(20), &attributes(&[]));
+    lab.announce_nlri(one, 0, core::slice::from_ref(&label), next_hop(20), &attributes(&[]));
     lab.drain_all();
     assert_eq!(lab.further(two, family)[0].0, label.as_bytes());
     assert_eq!(lab.further(single, family)[0].0, label.as_bytes());
     // Back to two labels: who cannot be told them loses the route.
-    lab.announce_nlri(one, 0, &[stack.clone()], next_hop(20), &attributes(&[]));
+    lab.announce_nlri(one, 0, core::slice::from_ref(&stack), next_hop(20), &attributes(&[]));
     lab.drain_all();
     assert_eq!(lab.further(two, family)[0].0, stack.as_bytes());
     assert!(lab.further(single, family).is_empty());
