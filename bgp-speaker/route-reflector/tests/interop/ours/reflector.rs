@@ -162,6 +162,13 @@ impl<'a> Reflector<'a> {
         assert!(gone.is_some(), "the reflector ends within ten seconds of SIGTERM");
     }
 
+    /// Changes its file, for when it starts again.
+    pub(crate) fn rewrite(&self, change: impl FnOnce(String) -> String) {
+        let path = self.lab.path(&self.node, "rr.toml");
+        let text = std::fs::read_to_string(path).expect("it was started with this file");
+        self.lab.write(&self.node, "rr.toml", &change(text));
+    }
+
     /// Starts it again with the configuration that it had.
     pub(crate) fn restart(&mut self) {
         self.process = launch(self.lab, &self.node);

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{Daemon, HOLD_TIME, Route, Site, as_path};
+use super::{Daemon, HOLD_TIME, RESTART_TIME, Route, Site, as_path};
 use crate::lab::{Process, Spawn, eventually, output};
 
 pub(super) struct Bird<'a> {
@@ -20,7 +20,7 @@ impl<'a> Bird<'a> {
     pub(super) fn start(site: Site<'a>) -> Self {
         let config = site.lab.write(&site.node, "bird.conf", &configuration(&site));
         let socket = site.lab.subdir(&site.node, "bird").join("ctl");
-        let process = launch(&site, &config, &socket);
+        let process = launch(&site, &config, &socket, false);
         let bird = Self { site, config, socket, process };
         bird.wait_ready();
         bird
@@ -82,19 +82,31 @@ impl Daemon for Bird<'_> {
         self.reconfigure();
     }
 
+    fn lose(&mut self, prefix: &str) {
+        self.site.cease(prefix);
+        self.site.lab.write(&self.site.node, "bird.conf", &configuration(&self.site));
+    }
+
     fn kill(&mut self) {
         self.process.kill();
     }
 
     fn restart(&mut self) {
-        self.process = launch(&self.site, &self.config, &self.socket);
+        self.process = launch(&self.site, &self.config, &self.socket, self.site.setup.graceful);
         self.wait_ready();
     }
 }
 
-fn launch(site: &Site<'_>, config: &std::path::Path, socket: &std::path::Path) -> Arc<Process> {
+fn launch(
+    site: &Site<'_>,
+    config: &std::path::Path,
+    socket: &std::path::Path,
+    recovers: bool,
+) -> Arc<Process> {
     let (config, socket) = (config.display().to_string(), socket.display().to_string());
-    let spawn = Spawn::new(&["bird", "-f", "-c", &config, "-s", &socket]);
+    let mut line = vec!["bird", "-f", "-c", &config, "-s", &socket];
+    line.extend(recovers.then_some("-R"));
+    let spawn = Spawn::new(&line);
     let spawn = if site.setup.kernel { spawn } else { spawn.without_root() };
     site.lab.spawn(&site.node, &spawn)
 }
@@ -126,6 +138,9 @@ fn configuration(site: &Site<'_>) -> String {
         options.push_str(" error wait time 1, 2;");
         if neighbor.passive {
             options.push_str(" passive;");
+        }
+        if setup.graceful {
+            let _ = write!(options, " graceful restart on; graceful restart time {RESTART_TIME};");
         }
         if neighbor.client {
             let _ = write!(options, " rr client; rr cluster id {local};");

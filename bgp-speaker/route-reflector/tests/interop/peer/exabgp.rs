@@ -122,6 +122,10 @@ impl Daemon for ExaBgp<'_> {
         self.command("withdraw", prefix);
     }
 
+    fn lose(&mut self, prefix: &str) {
+        unimplemented!("no scenario restarts it without {prefix}")
+    }
+
     fn kill(&mut self) {
         self.process.kill();
     }

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use super::{Daemon, HOLD_TIME, Route, Site, as_path, family};
+use super::{Daemon, HOLD_TIME, RESTART_TIME, Route, Site, as_path, family};
 use crate::lab::{Process, Spawn, eventually, output};
 
 pub(super) struct Frr<'a> {
@@ -88,6 +88,10 @@ impl Daemon for Frr<'_> {
         self.network(prefix, "no ");
     }
 
+    fn lose(&mut self, prefix: &str) {
+        self.site.cease(prefix);
+    }
+
     fn kill(&mut self) {
         self.process.kill();
     }
@@ -141,10 +145,19 @@ fn configuration(site: &Site<'_>) -> String {
     let mut text = format!(
         "log stdout\nrouter bgp {asn}\n bgp router-id {local}\n no bgp ebgp-requires-policy\n \
          no bgp default ipv4-unicast\n no bgp network import-check\n timers bgp {keepalive} {HOLD_TIME}\n \
-         bgp cluster-id {local}\n bgp graceful-restart-disable\n",
+         bgp cluster-id {local}\n",
         asn = setup.asn,
         keepalive = HOLD_TIME / 3,
     );
+    if setup.graceful {
+        let _ = write!(
+            text,
+            " bgp graceful-restart\n bgp graceful-restart restart-time {RESTART_TIME}\n \
+             bgp graceful-restart preserve-fw-state\n bgp graceful-restart select-defer-time 5\n"
+        );
+    } else {
+        text.push_str(" bgp graceful-restart-disable\n");
+    }
     for neighbor in &setup.neighbors {
         let _ = writeln!(text, " neighbor {} remote-as {}", neighbor.address, neighbor.asn);
         let _ = writeln!(text, " neighbor {} advertisement-interval 0", neighbor.address);

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use super::{Daemon, HOLD_TIME, Route, Site, family};
+use super::{Daemon, HOLD_TIME, RESTART_TIME, Route, Site, family};
 use crate::lab::{Process, Spawn, eventually};
 
 /// Path attribute codes in GoBGP's JSON.
@@ -24,7 +24,7 @@ pub(super) struct GoBgp<'a> {
 
 impl<'a> GoBgp<'a> {
     pub(super) fn start(site: Site<'a>) -> Self {
-        let process = launch(&site);
+        let process = launch(&site, false);
         let gobgp = Self { site, process };
         gobgp.fill();
         gobgp
@@ -106,19 +106,24 @@ impl Daemon for GoBgp<'_> {
             .unwrap_or_else(|error| panic!("{error}"));
     }
 
+    fn lose(&mut self, prefix: &str) {
+        self.site.cease(prefix);
+    }
+
     fn kill(&mut self) {
         self.process.kill();
     }
 
     fn restart(&mut self) {
-        self.process = launch(&self.site);
+        self.process = launch(&self.site, self.site.setup.graceful);
         self.fill();
     }
 }
 
-fn launch(site: &Site<'_>) -> Arc<Process> {
+fn launch(site: &Site<'_>, restarted: bool) -> Arc<Process> {
     let config = site.lab.write(&site.node, "gobgp.toml", &configuration(site)).display().to_string();
-    let line = ["gobgpd", "-f", &config, "--api-hosts", "127.0.0.1:50051", "--pprof-disable"];
+    let mut line = vec!["gobgpd", "-f", &config, "--api-hosts", "127.0.0.1:50051", "--pprof-disable"];
+    line.extend(restarted.then_some("-r"));
     site.lab.spawn(&site.node, &Spawn::new(&line).without_root())
 }
 
@@ -150,11 +155,21 @@ fn configuration(site: &Site<'_>) -> String {
                  route-reflector-cluster-id = \"{local}\"\n"
             );
         }
+        if setup.graceful {
+            let _ = write!(
+                text,
+                "[neighbors.graceful-restart.config]\nenabled = true\nrestart-time = {RESTART_TIME}\n\
+                 deferral-time = 5\n"
+            );
+        }
         for family in ["ipv4-unicast", "ipv6-unicast"] {
             let _ = write!(
                 text,
                 "[[neighbors.afi-safis]]\n[neighbors.afi-safis.config]\nafi-safi-name = \"{family}\"\n"
             );
+            if setup.graceful {
+                text.push_str("[neighbors.afi-safis.mp-graceful-restart.config]\nenabled = true\n");
+            }
         }
     }
     text

@@ -12,6 +12,9 @@ use std::time::Duration;
 
 use crate::lab::{Lab, Node, eventually, is_installed};
 
+/// Restart time of a daemon that does graceful restart: longer than any scenario takes to start it again.
+const RESTART_TIME: u16 = 60;
+
 /// Hold time that every daemon is given unless a scenario says otherwise: short, so that a cut cable shows soon.
 pub(crate) const HOLD_TIME: u16 = 9;
 
@@ -110,16 +113,22 @@ pub(crate) struct Setup {
     pub(crate) networks: Vec<String>,
     /// Whether it writes what it learns into its kernel (BIRD and FRR).
     pub(crate) kernel: bool,
+    /// Whether it does graceful restart (BIRD, FRR and GoBGP), and says so in a restart that it has forwarded all along.
+    pub(crate) graceful: bool,
 }
 
 impl Setup {
     pub(crate) fn new(asn: u32, neighbors: Vec<Neighbor>, networks: &[&str]) -> Self {
         let networks = networks.iter().map(|prefix| (*prefix).to_owned()).collect();
-        Self { asn, neighbors, networks, kernel: false }
+        Self { asn, neighbors, networks, kernel: false, graceful: false }
     }
 
     pub(crate) fn with_kernel(self) -> Self {
         Self { kernel: true, ..self }
+    }
+
+    pub(crate) fn graceful(self) -> Self {
+        Self { graceful: true, ..self }
     }
 
     fn networks_of(&self, v6: bool) -> impl Iterator<Item = &str> {
@@ -149,6 +158,9 @@ pub(crate) trait Daemon {
 
     /// Stops originating a prefix.
     fn withdraw(&mut self, prefix: &str);
+
+    /// Forgets a prefix that it originated, while it does not run.
+    fn lose(&mut self, prefix: &str);
 
     /// Ends it as `kill -9` does: no NOTIFICATION, the sockets are closed by the kernel.
     fn kill(&mut self);

@@ -85,6 +85,10 @@ impl Daemon for OpenBgpd<'_> {
         self.ask(&["network", "delete", prefix]).unwrap_or_else(|error| panic!("{error}"));
     }
 
+    fn lose(&mut self, prefix: &str) {
+        unimplemented!("no scenario restarts it without {prefix}")
+    }
+
     fn kill(&mut self) {
         self.process.kill();
     }

@@ -10,8 +10,13 @@ use crate::peer::{Kind, Neighbor, Setup, UP};
 
 const THEIRS: &str = "198.51.100.0/24";
 
-/// Times that both are made to call; the order in which messages cross differs from time to time.
+/// Times that both are made to call; the order in which messages cross differs from time to time. `INTEROP_ROUNDS` asks
+/// for more.
 const ROUNDS: usize = 3;
+/// How long the session is watched after each round but the last.
+const LOOK: Duration = Duration::from_secs(2);
+/// How long after the last: longer than a lost collision takes to show.
+const LONG_LOOK: Duration = Duration::from_secs(4);
 
 pub(super) fn scenarios() -> Vec<Scenario> {
     let mut all = Vec::new();
@@ -33,8 +38,9 @@ fn both_call(lab: &Lab, kind: Kind, our_index: u8) {
     let mut reflector = Reflector::start(lab, &ours, OUR_AS, &entries, "");
     let neighbor = Neighbor::active(ours.v4(), OUR_AS);
     let mut daemon = kind.start(lab, &theirs, Setup::new(OUR_AS, vec![neighbor], &[THEIRS]));
+    let rounds = std::env::var("INTEROP_ROUNDS").ok().and_then(|n| n.parse().ok()).unwrap_or(ROUNDS);
     let mut collisions = 0;
-    for round in 1..=ROUNDS {
+    for round in 1..=rounds {
         // While the cable is out, each side's call waits for the other's hardware address. Whoever learns it first
         // is thereby learned, so both calls leave in the same moment.
         eventually("both sides are calling", UP, || {
@@ -50,13 +56,14 @@ fn both_call(lab: &Lab, kind: Kind, our_index: u8) {
         });
         let ups = peer["established"].as_u64().expect("a count");
         assert!(ups <= most_ups(kind), "the session came up more than once: {peer}");
-        one_session_stays(&reflector, ups, lab, &ours, &theirs);
+        let look = if round < rounds { LOOK } else { LONG_LOOK };
+        one_session_stays(&reflector, ups, lab, &ours, &theirs, look);
         daemon
             .established(ours.v4().into())
             .unwrap_or_else(|error| panic!("the daemon's side stays up: {error}"));
         daemon.learns(THEIRS);
         collisions += usize::from(peer["messages-sent"]["open"] != 1);
-        if round < ROUNDS {
+        if round < rounds {
             daemon.kill();
             reflector.kill();
             lab.cable(&theirs, false);
@@ -66,12 +73,19 @@ fn both_call(lab: &Lab, kind: Kind, our_index: u8) {
             reflector.restart();
         }
     }
-    assert_ne!(collisions, 0, "no OPEN messages crossed in {ROUNDS} rounds: this tests nothing");
+    assert_ne!(collisions, 0, "no OPEN messages crossed in {rounds} rounds: this tests nothing");
 }
 
-/// For longer than a lost collision takes to show, the session is the one that came up, over one connection.
-fn one_session_stays(reflector: &Reflector<'_>, ups: u64, lab: &Lab, ours: &Node, theirs: &Node) {
-    holds("one session, up all the time, over one connection", Duration::from_secs(4), || {
+/// The session is the one that came up, over one connection.
+fn one_session_stays(
+    reflector: &Reflector<'_>,
+    ups: u64,
+    lab: &Lab,
+    ours: &Node,
+    theirs: &Node,
+    look: Duration,
+) {
+    holds("one session, up all the time, over one connection", look, || {
         let peer = reflector.established(theirs.v4().into())?;
         if peer["established"] != ups {
             return Err(format!("the session went down and came up: {peer}"));

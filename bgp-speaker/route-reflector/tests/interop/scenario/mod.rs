@@ -5,6 +5,7 @@ mod collision;
 mod networks;
 mod pairs;
 mod reflection;
+mod restart;
 mod scale;
 
 use crate::Scenario;
@@ -21,6 +22,7 @@ pub(crate) fn all() -> Vec<Scenario> {
     all.extend(networks::scenarios());
     all.extend(pairs::scenarios());
     all.extend(reflection::scenarios());
+    all.extend(restart::scenarios());
     all.extend(collision::scenarios());
     all.extend(bad_input::scenarios());
     all

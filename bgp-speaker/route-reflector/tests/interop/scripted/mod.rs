@@ -163,6 +163,10 @@ impl Daemon for Scripted {
         self.send(&message::withdraw(&[prefix]));
     }
 
+    fn lose(&mut self, prefix: &str) {
+        unimplemented!("no scenario restarts it without {prefix}")
+    }
+
     fn kill(&mut self) {
         if let Some(stream) = self.stream.take() {
             stream.shutdown(Shutdown::Both).ok();
