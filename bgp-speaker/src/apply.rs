@@ -32,6 +32,7 @@ use crate::peer::{Depth, Live};
 use crate::route::Route;
 use crate::session;
 use crate::shared::Shared;
+use crate::update::MeshBook;
 
 /// What the supervisor is to have, checked: the desired state without its originations.
 #[derive(Debug, Default)]
@@ -42,9 +43,11 @@ pub(crate) struct Wanted {
 }
 
 impl Wanted {
+    /// With what the handles have to know of the mesh from then on.
+    ///
     /// # Errors
     /// Something in it is out of range or there twice.
-    pub(crate) fn of(desired: &Desired, shared: &Shared) -> Result<Self, SpeakerError> {
+    pub(crate) fn of(desired: &Desired, shared: &Shared) -> Result<(Self, MeshBook), SpeakerError> {
         let mut wanted = Self::default();
         for peer in &desired.peers {
             peer.check(shared.asn, &shared.own_addresses)?;
@@ -58,8 +61,9 @@ impl Wanted {
                 return Err(SpeakerError::DuplicateRange(range.prefix));
             }
         }
-        wanted.mesh = shared.mesh_peers(&desired.mesh, desired.mesh_options.as_ref())?;
-        Ok(wanted)
+        let (book, mesh) = shared.mesh_of(&desired.mesh, desired.mesh_options.as_ref())?;
+        wanted.mesh = mesh;
+        Ok((wanted, book))
     }
 }
 

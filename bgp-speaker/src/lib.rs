@@ -39,6 +39,7 @@
 //! |---|---|
 //! | start | [`Speaker::builder`], [`Builder::listen`], [`Builder::start`] |
 //! | say all at once | [`Speaker::apply`] with a [`Desired`]: it does what differs and tells what that was; [`Builder::desired`] for the first moment |
+//! | say what changed | [`Speaker::update`] with a [`Batch`]: nodes, peers, ranges and routes that come and go, in work that is theirs |
 //! | peer with one router | [`Speaker::add_peer`] with a [`PeerConfig`], [`Speaker::remove_peer`] |
 //! | peer with whoever comes | [`Speaker::add_listen_range`] with a [`RangeConfig`] |
 //! | filter and change routes | [`SessionOptions::import`] and [`SessionOptions::export`] with a [`Policy`]; rules are compiled by [`policy`] |
@@ -110,6 +111,7 @@ mod strangers;
 mod subscription;
 mod supervisor;
 mod tcp;
+mod update;
 
 pub use bgp_fsm::{Bfd, PeerAs, Required, State};
 pub use bgp_rib::policy;
@@ -137,3 +139,4 @@ pub use status::{
 };
 pub use subscription::Subscription;
 pub use tcp::{AoAlgorithm, AoKey, Password, PasswordError, Secret};
+pub use update::Batch;

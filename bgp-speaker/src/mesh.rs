@@ -65,42 +65,170 @@ impl MeshDialer {
     }
 }
 
-/// The peers that the node with the addresses `own` has in this mesh, by address.
-pub(crate) fn peers(
-    nodes: &[MeshNode],
-    own: &[IpAddr],
-    local_as: Asn,
-    dialer: MeshDialer,
-    options: &SessionOptions,
-) -> Result<BTreeMap<IpAddr, Arc<PeerConfig>>, SpeakerError> {
-    let mut seen = BTreeSet::new();
-    for address in nodes.iter().flat_map(|n| &n.addresses) {
-        check_address(*address)?;
-        if !seen.insert(*address) {
-            return Err(SpeakerError::DuplicateNode(*address));
+/// How this node meets the others of a mesh.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Ways<'a> {
+    /// The addresses of this node.
+    pub(crate) own: &'a [IpAddr],
+    pub(crate) local_as: Asn,
+    pub(crate) dialer: MeshDialer,
+    pub(crate) options: &'a SessionOptions,
+}
+
+/// The nodes of a mesh as they were told last, whole or by what changed.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Roster {
+    /// The node that this speaker is.
+    this: Option<Arc<MeshNode>>,
+    /// The others, by each of their addresses.
+    others: BTreeMap<IpAddr, Arc<MeshNode>>,
+}
+
+impl Roster {
+    /// The nodes of a list that is whole.
+    ///
+    /// # Errors
+    /// This node is not in the list, or two nodes have one address.
+    pub(crate) fn of(nodes: &[MeshNode], own: &[IpAddr]) -> Result<Self, SpeakerError> {
+        let mut seen = BTreeSet::new();
+        for address in nodes.iter().flat_map(|n| &n.addresses) {
+            check_address(*address)?;
+            if !seen.insert(*address) {
+                return Err(SpeakerError::DuplicateNode(*address));
+            }
+        }
+        let mut roster = Self::default();
+        nodes.iter().for_each(|node| roster.insert(node, own));
+        if roster.this.is_none() && !nodes.is_empty() {
+            return Err(SpeakerError::NotInMesh);
+        }
+        Ok(roster)
+    }
+
+    fn insert(&mut self, node: &MeshNode, own: &[IpAddr]) {
+        let node = Arc::new(node.clone());
+        if self.this.is_none() && node.addresses.iter().any(|a| own.contains(a)) {
+            self.this = Some(node);
+        } else {
+            self.insert_other(&node);
         }
     }
-    let Some(this) = nodes.iter().find(|n| n.addresses.iter().any(|a| own.contains(a))) else {
-        return if nodes.is_empty() { Ok(BTreeMap::new()) } else { Err(SpeakerError::NotInMesh) };
-    };
-    let mut peers = BTreeMap::new();
-    for node in nodes.iter().filter(|n| !std::ptr::eq(*n, this)) {
+
+    /// All peers that this node has in the mesh, by address.
+    ///
+    /// # Errors
+    /// Such a peer could not be.
+    pub(crate) fn peers(&self, ways: Ways<'_>) -> Result<BTreeMap<IpAddr, Arc<PeerConfig>>, SpeakerError> {
+        let mut peers = BTreeMap::new();
+        for (address, node) in &self.others {
+            if node.addresses.first() == Some(address) {
+                self.peers_of(node, ways, &mut |address, peer| {
+                    peers.insert(address, peer);
+                })?;
+            }
+        }
+        Ok(peers)
+    }
+
+    /// Lets nodes go, by any of their addresses, and others come; what that makes of the peers, by address, gone where there
+    /// is none. A node that comes takes the place of the one that has an address of it. The work is that of the nodes that
+    /// are named, unless one of them is this node itself.
+    ///
+    /// # Errors
+    /// Nodes came and this one is not among them all, or one could not be; then nothing is changed.
+    pub(crate) fn step(
+        &mut self,
+        left: &[IpAddr],
+        joined: &[MeshNode],
+        ways: Ways<'_>,
+    ) -> Result<BTreeMap<IpAddr, Option<Arc<PeerConfig>>>, SpeakerError> {
+        let mut named = BTreeSet::new();
+        for address in joined.iter().flat_map(|n| &n.addresses) {
+            check_address(*address)?;
+            if !named.insert(*address) {
+                return Err(SpeakerError::DuplicateNode(*address));
+            }
+        }
+        let this = self.this.clone();
+        let gone: Vec<Arc<MeshNode>> =
+            left.iter().chain(&named).filter_map(|address| self.take(*address)).collect();
+        joined.iter().for_each(|node| self.insert(node, ways.own));
+        let steps = self.steps(&named, self.this != this, ways);
+        if steps.is_err() {
+            named.iter().for_each(|address| _ = self.others.remove(address));
+            self.this = this;
+            gone.iter().for_each(|node| self.insert_other(node));
+        }
+        let mut all: BTreeMap<_, _> =
+            gone.iter().flat_map(|node| &node.addresses).map(|address| (*address, None)).collect();
+        all.extend(steps?);
+        Ok(all)
+    }
+
+    /// The peers at these addresses, or at all where this node is another one than before.
+    fn steps(
+        &self,
+        named: &BTreeSet<IpAddr>,
+        all: bool,
+        ways: Ways<'_>,
+    ) -> Result<BTreeMap<IpAddr, Option<Arc<PeerConfig>>>, SpeakerError> {
+        if self.this.is_none() && !self.others.is_empty() {
+            return Err(SpeakerError::NotInMesh);
+        }
+        let mut steps = BTreeMap::new();
+        let addresses: Box<dyn Iterator<Item = &IpAddr>> =
+            if all { Box::new(self.others.keys()) } else { Box::new(named.iter()) };
+        for address in addresses {
+            let Some(node) = self.others.get(address) else { continue };
+            // One with which there is no session in this family, or no longer.
+            steps.entry(*address).or_insert(None);
+            if node.addresses.first() == Some(address) {
+                self.peers_of(node, ways, &mut |address, peer| {
+                    steps.insert(address, Some(peer));
+                })?;
+            }
+        }
+        Ok(steps)
+    }
+
+    /// Takes the node with this address out, with all its addresses.
+    fn take(&mut self, address: IpAddr) -> Option<Arc<MeshNode>> {
+        if self.this.as_ref().is_some_and(|this| this.addresses.contains(&address)) {
+            self.this = None;
+        }
+        let node = self.others.get(&address).cloned()?;
+        node.addresses.iter().for_each(|address| _ = self.others.remove(address));
+        Some(node)
+    }
+
+    fn insert_other(&mut self, node: &Arc<MeshNode>) {
+        self.others.extend(node.addresses.iter().map(|address| (*address, node.clone())));
+    }
+
+    /// The sessions with one other node.
+    fn peers_of(
+        &self,
+        node: &MeshNode,
+        ways: Ways<'_>,
+        each: &mut impl FnMut(IpAddr, Arc<PeerConfig>),
+    ) -> Result<(), SpeakerError> {
+        let Some(this) = &self.this else { return Ok(()) };
         for (mine, theirs) in pairs(this, node) {
             let mut peer = PeerConfig::new(theirs, node.asn).port(node.port);
             peer.class = PeerClass::NodeToNodeMesh;
-            peer.options = options.clone();
+            peer.options = ways.options.clone();
             peer.options.source = Some(mine);
-            peer.options.passive = !dialer.dials(mine, theirs);
+            peer.options.passive = !ways.dialer.dials(mine, theirs);
             let family = if theirs.is_ipv4() { Family::IPV4_UNICAST } else { Family::IPV6_UNICAST };
             peer.options.families.get_or_insert(FamilySet::of(&[family]));
             // A mesh is one administration: its eBGP sessions are as open as its iBGP ones, which RFC 8212 asks us to say.
             peer.options.import.get_or_insert(Policy::accept_all());
             peer.options.export.get_or_insert(Policy::accept_all());
-            peer.check(local_as, own)?;
-            peers.insert(theirs, Arc::new(peer));
+            peer.check(ways.local_as, ways.own)?;
+            each(theirs, Arc::new(peer));
         }
+        Ok(())
     }
-    Ok(peers)
 }
 
 fn pairs(this: &MeshNode, other: &MeshNode) -> impl Iterator<Item = (IpAddr, IpAddr)> {
@@ -122,6 +250,78 @@ mod tests {
         vec![IpAddr::from([10, 0, 0, n])]
     }
 
+    fn ways(own: &[IpAddr], dialer: MeshDialer) -> Ways<'_> {
+        static OPTIONS: std::sync::LazyLock<SessionOptions> =
+            std::sync::LazyLock::new(SessionOptions::default);
+        Ways { own, local_as: Asn(65000), dialer, options: &OPTIONS }
+    }
+
+    fn peers(
+        nodes: &[MeshNode],
+        own: &[IpAddr],
+        dialer: MeshDialer,
+    ) -> Result<BTreeMap<IpAddr, Arc<PeerConfig>>, SpeakerError> {
+        Roster::of(nodes, own)?.peers(ways(own, dialer))
+    }
+
+    /// Steps of single nodes lead where the whole list leads, and name nobody else.
+    #[test]
+    fn nodes_come_and_go_one_by_one_and_make_the_mesh_of_the_whole_list() {
+        let six = |n: u16| IpAddr::from([0xfd00, 0, 0, 0, 0, 0, 0, n]);
+        let (one, other) = (own(1), node(3).address(six(3)));
+        let ways = ways(&one, MeshDialer::Numeric);
+        let mut nodes = vec![node(1).address(six(1)), node(2), node(4)];
+        let mut roster = Roster::of(&nodes, &one).unwrap();
+        let mut mesh = roster.peers(ways).unwrap();
+        let mut play = |left: &[IpAddr], joined: &[MeshNode], nodes: &[MeshNode]| {
+            let steps = roster.step(left, joined, ways).unwrap();
+            let touched: Vec<IpAddr> = steps.keys().copied().collect();
+            for (address, peer) in steps {
+                match peer {
+                    Some(peer) => mesh.insert(address, peer),
+                    None => mesh.remove(&address),
+                };
+            }
+            assert_eq!(mesh, Roster::of(nodes, &one).unwrap().peers(ways).unwrap());
+            touched
+        };
+        nodes.push(other.clone());
+        assert_eq!(play(&[], &[other], &nodes), [own(3)[0], six(3)]);
+        nodes[1].port = 1790;
+        assert_eq!(play(&[], &[nodes[1].clone()], &nodes), own(2));
+        nodes[3].addresses = vec![own(5)[0], six(3)];
+        assert_eq!(play(&[], &[nodes[3].clone()], &nodes), [own(3)[0], own(5)[0], six(3)]);
+        nodes.remove(3);
+        assert_eq!(play(&[six(3), own(9)[0]], &[], &nodes), [own(5)[0], six(3)]);
+        // This node itself has an address less.
+        nodes[0].addresses.pop();
+        play(&[], &[nodes[0].clone()], &nodes);
+        assert_eq!(play(&[own(1)[0], own(2)[0], own(4)[0]], &[], &[]), [own(2)[0], own(4)[0]]);
+    }
+
+    #[test]
+    fn nodes_do_not_come_to_a_mesh_that_this_one_is_not_in() {
+        let own = own(1);
+        let ways = ways(&own, MeshDialer::Numeric);
+        assert_eq!(Roster::default().step(&[], &[node(2)], ways), Err(SpeakerError::NotInMesh));
+        let twice = Roster::default().step(&[], &[node(1), node(2), node(2)], ways);
+        assert_eq!(twice, Err(SpeakerError::DuplicateNode(IpAddr::from([10, 0, 0, 2]))));
+    }
+
+    #[test]
+    fn a_step_that_cannot_be_leaves_the_nodes_as_they_were() {
+        let own = own(1);
+        let ways = ways(&own, MeshDialer::Numeric);
+        let mut roster = Roster::of(&[node(1), node(2), node(3)], &own).unwrap();
+        let before = roster.clone();
+        let refused = roster.step(&[own[0], node(3).addresses[0]], &[node(2).port(0), node(4)], ways);
+        assert_eq!(refused, Err(SpeakerError::NotInMesh));
+        assert_eq!(roster, before);
+        let refused = roster.step(&[node(3).addresses[0]], &[node(2).port(0), node(4)], ways);
+        assert_eq!(refused, Err(SpeakerError::ZeroPort(node(2).addresses[0])));
+        assert_eq!(roster, before);
+    }
+
     #[test]
     fn exactly_one_node_of_each_pair_dials() {
         let nodes: Vec<_> = [2, 9, 10, 11].map(node).into();
@@ -129,7 +329,7 @@ mod tests {
             let mut dialled = BTreeSet::new();
             for me in [2, 9, 10, 11] {
                 let own = own(me);
-                let peers = peers(&nodes, &own, Asn(65000), dialer, &SessionOptions::default()).unwrap();
+                let peers = peers(&nodes, &own, dialer).unwrap();
                 assert_eq!(peers.len(), 3);
                 for peer in peers.values().filter(|p| !p.options.passive) {
                     let mut pair = [own[0], peer.address];
@@ -152,27 +352,20 @@ mod tests {
     fn nodes_with_two_families_have_a_session_in_each() {
         let six = |n: u16| IpAddr::from([0xfd00, 0, 0, 0, 0, 0, 0, n]);
         let nodes = [node(1).address(six(1)), node(2).address(six(2)), node(3)];
-        let peers =
-            peers(&nodes, &own(1), Asn(65000), MeshDialer::Numeric, &SessionOptions::default()).unwrap();
+        let peers = peers(&nodes, &own(1), MeshDialer::Numeric).unwrap();
         let addresses: Vec<_> = peers.keys().copied().collect();
         assert_eq!(addresses, [own(2)[0], own(3)[0], six(2)]);
     }
 
     #[test]
     fn a_list_without_this_node_is_refused() {
-        let result = peers(&[node(1)], &own(9), Asn(65000), MeshDialer::Numeric, &SessionOptions::default());
+        let result = peers(&[node(1)], &own(9), MeshDialer::Numeric);
         assert_eq!(result, Err(SpeakerError::NotInMesh));
     }
 
     #[test]
     fn two_nodes_with_one_address_are_refused() {
-        let result = peers(
-            &[node(1), node(2), node(2)],
-            &own(1),
-            Asn(65000),
-            MeshDialer::Numeric,
-            &SessionOptions::default(),
-        );
+        let result = peers(&[node(1), node(2), node(2)], &own(1), MeshDialer::Numeric);
         assert_eq!(result, Err(SpeakerError::DuplicateNode(own(2)[0])));
     }
 }

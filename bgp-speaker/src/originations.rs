@@ -1,6 +1,6 @@
 //! What each owner originates, so that only what differs goes to the tables.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use bgp_rib::OwnerId;
 use bgp_wire::Community;
@@ -49,6 +49,43 @@ impl Originations {
         if held.is_empty() {
             self.owners.remove(&owner);
         }
+    }
+
+    /// Notes what owners announce and withdraw; what has to go to the tables for that, by owner, and each change. What an
+    /// owner does both with is announced.
+    pub(crate) fn step(
+        &mut self,
+        announced: BTreeMap<OwnerId, Vec<Route>>,
+        withdrawn: BTreeMap<OwnerId, Vec<IpNet>>,
+    ) -> (BTreeMap<OwnerId, Difference>, Vec<Change>) {
+        let (mut differences, mut changes) = (BTreeMap::<_, Difference>::new(), Vec::new());
+        let mut gone: BTreeMap<OwnerId, BTreeSet<IpNet>> = withdrawn
+            .into_iter()
+            .map(|(owner, prefixes)| (owner, prefixes.iter().map(IpNet::trunc).collect()))
+            .collect();
+        for (owner, mut routes) in announced {
+            if let Some(gone) = gone.get_mut(&owner) {
+                routes.iter().for_each(|route| _ = gone.remove(&route.prefix));
+            }
+            let held = self.owners.get(&owner);
+            let there: HashSet<IpNet> = held
+                .map(|held| routes.iter().map(|r| r.prefix).filter(|p| held.contains_key(p)).collect())
+                .unwrap_or_default();
+            self.announce(owner, &mut routes);
+            let why = |prefix| if there.contains(prefix) { "attributes changed" } else { "announced" };
+            // Of one prefix that is named twice, the last counts.
+            let last: BTreeSet<IpNet> = routes.iter().map(|route| route.prefix).collect();
+            changes.extend(last.iter().map(|prefix| change(owner, *prefix, why(prefix))));
+            differences.entry(owner).or_default().announced = routes;
+        }
+        for (owner, gone) in gone {
+            let mut prefixes: Vec<IpNet> = gone.into_iter().collect();
+            self.withdraw(owner, &mut prefixes);
+            changes.extend(prefixes.iter().map(|prefix| change(owner, *prefix, "withdrawn")));
+            differences.entry(owner).or_default().withdrawn = prefixes;
+        }
+        differences.retain(|_, difference| *difference != Difference::default());
+        (differences, changes)
     }
 
     /// Makes this all that there is; what has to go to the tables for that, by owner, and each change.
@@ -153,6 +190,25 @@ mod tests {
         assert_eq!(difference.withdrawn, [route(3).prefix]);
         assert_eq!(changes.len(), 3);
         let (differences, changes) = all.become_all(&wanted([route(1), route(2).med(7), route(4)]));
+        assert!(differences.is_empty() && changes.is_empty());
+    }
+
+    #[test]
+    fn a_step_tells_what_it_changed_and_the_whole_state_goes_on_from_there() {
+        let mut all = Originations::default();
+        all.become_all(&wanted([route(1), route(2), route(3)]));
+        let announced = wanted([route(1), route(2).med(7), route(4), route(5)]);
+        let withdrawn = BTreeMap::from([
+            (OWNER, vec![route(3).prefix, route(4).prefix, route(9).prefix]),
+            (OwnerId(7), vec![route(1).prefix]),
+        ]);
+        let (differences, changes) = all.step(announced, withdrawn);
+        assert_eq!(differences.len(), 1);
+        assert_eq!(differences[&OWNER].announced, [route(2).med(7), route(4), route(5)]);
+        assert_eq!(differences[&OWNER].withdrawn, [route(3).prefix]);
+        let words: Vec<&str> = changes.iter().map(|change| change.why.as_str()).collect();
+        assert_eq!(words, ["attributes changed", "announced", "announced", "withdrawn"]);
+        let (differences, changes) = all.become_all(&wanted([route(1), route(2).med(7), route(4), route(5)]));
         assert!(differences.is_empty() && changes.is_empty());
     }
 

@@ -13,6 +13,7 @@ use crate::apply::{self, Wanted};
 use crate::config::{PeerConfig, RangeConfig};
 use crate::desired::{Change, ChangeClass, Subject};
 use crate::supervisor::{Origin, Range, Supervisor};
+use crate::update::Steps;
 
 /// How long the old peers of a migration stay when a new one does not come: longer than a session and a table take.
 const MIGRATION: Duration = Duration::from_secs(30);
@@ -40,7 +41,6 @@ impl Supervisor {
         // A peer whose task has ended by a bug is there again afterwards.
         let all = wanted.peers.keys().chain(wanted.mesh.keys());
         touched.extend(all.filter(|address| !self.peers.contains_key(address)));
-        // Between a mesh and reflectors the old ways stay until the new ones are known.
         let migrates = self.mesh.is_empty() != wanted.mesh.is_empty();
         self.configured = wanted.peers;
         self.mesh = wanted.mesh;
@@ -48,32 +48,67 @@ impl Supervisor {
         if !ranges.is_empty() {
             touched.extend(self.members_of(|_| true));
         }
-        let mut changes = Vec::new();
-        if migrates {
-            touched.extend(self.migration.take().map(|migration| migration.old).unwrap_or_default());
-            let gone =
-                |address: &IpAddr| self.peers.contains_key(address) && self.wanted_at(*address).is_none();
-            let old: Vec<IpAddr> = touched.iter().copied().filter(gone).collect();
-            let new: Vec<IpAddr> =
-                touched.iter().copied().filter(|address| !self.peers.contains_key(address)).collect();
-            if !new.is_empty() {
-                touched.retain(|address| !old.contains(address));
-                changes.extend(old.iter().map(|address| Change {
-                    subject: Subject::Peer(*address),
-                    class: ChangeClass::Hard,
-                    why: "removed, as soon as the new peers have told their tables".to_owned(),
-                }));
-                self.migration = Some(Migration {
-                    old,
-                    new,
-                    look: Instant::now() + LOOK,
-                    until: Instant::now() + MIGRATION,
-                    told: None,
-                });
-            }
+        self.reconcile(touched, migrates, ranges)
+    }
+
+    /// Makes what a batch names what it is to be; what has changed for it.
+    pub(crate) fn update(&mut self, steps: Steps) -> Vec<Change> {
+        let was_meshed = !self.mesh.is_empty();
+        let mut touched: BTreeSet<IpAddr> = steps.peers.keys().chain(steps.mesh.keys()).copied().collect();
+        take_steps(&mut self.configured, steps.peers);
+        take_steps(&mut self.mesh, steps.mesh);
+        for prefix in steps.ranges.keys() {
+            let inside = self.peers.range(prefix.network()..=prefix.broadcast());
+            let of_range = inside.filter(|(_, entry)| matches!(entry.origin, Origin::Range(_)));
+            touched.extend(of_range.map(|(address, _)| *address));
         }
+        let ranges: Vec<Change> = steps
+            .ranges
+            .into_iter()
+            .filter_map(|(prefix, range)| self.range_becomes(prefix, range))
+            .collect();
+        self.settle_ranges(&ranges);
+        let migrates = was_meshed == self.mesh.is_empty();
+        self.reconcile(touched, migrates, ranges)
+    }
+
+    /// Settles the peers at these addresses, those that go last where a mesh gives way to reflectors or the other way round.
+    fn reconcile(
+        &mut self,
+        mut touched: BTreeSet<IpAddr>,
+        migrates: bool,
+        ranges: Vec<Change>,
+    ) -> Vec<Change> {
+        let mut changes = if migrates { self.migrate(&mut touched) } else { Vec::new() };
         changes.extend(touched.into_iter().filter_map(|address| self.settle(address)));
         changes.extend(ranges);
+        changes
+    }
+
+    /// Between a mesh and reflectors the old ways stay until the new ones are known: they are taken out of what is touched.
+    fn migrate(&mut self, touched: &mut BTreeSet<IpAddr>) -> Vec<Change> {
+        touched.extend(self.migration.take().map(|migration| migration.old).unwrap_or_default());
+        let gone = |address: &IpAddr| self.peers.contains_key(address) && self.wanted_at(*address).is_none();
+        let old: Vec<IpAddr> = touched.iter().copied().filter(gone).collect();
+        let new: Vec<IpAddr> =
+            touched.iter().copied().filter(|address| !self.peers.contains_key(address)).collect();
+        if new.is_empty() {
+            return Vec::new();
+        }
+        touched.retain(|address| !old.contains(address));
+        let stays = |address: &IpAddr| Change {
+            subject: Subject::Peer(*address),
+            class: ChangeClass::Hard,
+            why: "removed, as soon as the new peers have told their tables".to_owned(),
+        };
+        let changes = old.iter().map(stays).collect();
+        self.migration = Some(Migration {
+            old,
+            new,
+            look: Instant::now() + LOOK,
+            until: Instant::now() + MIGRATION,
+            told: None,
+        });
         changes
     }
 
@@ -109,31 +144,44 @@ impl Supervisor {
 
     /// Makes the ranges those that are wanted. Those that came through one are left to be settled.
     fn apply_ranges(&mut self, mut wanted: BTreeMap<IpNet, RangeConfig>) -> Vec<Change> {
-        let mut changes = Vec::new();
-        self.ranges.retain(|prefix, range| {
-            let why = match wanted.remove(prefix) {
-                Some(config) if config == range.config => return true,
-                Some(config) => {
-                    range.config = config;
-                    "changed, for peers to come; see those that came through it"
-                }
-                None => "removed",
-            };
-            changes.push(range_change(*prefix, why));
-            why != "removed"
-        });
-        for (prefix, config) in wanted {
-            changes.push(range_change(prefix, "added"));
-            self.ranges.insert(prefix, Range::new(config));
-        }
-        for change in &changes {
+        let there: Vec<IpNet> = self.ranges.keys().copied().collect();
+        let mut steps: Vec<_> = there.into_iter().map(|prefix| (prefix, wanted.remove(&prefix))).collect();
+        steps.extend(wanted.into_iter().map(|(prefix, range)| (prefix, Some(range))));
+        let changes: Vec<Change> =
+            steps.into_iter().filter_map(|(prefix, range)| self.range_becomes(prefix, range)).collect();
+        self.settle_ranges(&changes);
+        changes
+    }
+
+    /// Makes one range what it is to be; it is left to be settled.
+    fn range_becomes(&mut self, prefix: IpNet, wanted: Option<RangeConfig>) -> Option<Change> {
+        let why = match (self.ranges.get_mut(&prefix), wanted) {
+            (Some(range), Some(config)) if range.config == config => return None,
+            (Some(range), Some(config)) => {
+                range.config = config;
+                "changed, for peers to come; see those that came through it"
+            }
+            (None, Some(config)) => {
+                self.ranges.insert(prefix, Range::new(config));
+                "added"
+            }
+            (Some(_), None) => {
+                self.ranges.remove(&prefix);
+                "removed"
+            }
+            (None, None) => return None,
+        };
+        Some(Change { subject: Subject::Range(prefix), class: ChangeClass::None, why: why.to_owned() })
+    }
+
+    fn settle_ranges(&mut self, changes: &[Change]) {
+        for change in changes {
             let Subject::Range(prefix) = change.subject else { continue };
             match self.ranges.contains_key(&prefix) {
                 true => self.settle_range(prefix),
                 false => self.forget_range(prefix),
             }
         }
-        changes
     }
 
     /// The peers that came through a range like this.
@@ -219,6 +267,12 @@ fn differing(
     changed.map(|(address, _)| address).chain(gone).copied().collect()
 }
 
-fn range_change(prefix: IpNet, why: &str) -> Change {
-    Change { subject: Subject::Range(prefix), class: ChangeClass::None, why: why.to_owned() }
+/// Puts in what is there and takes out what is gone.
+fn take_steps(all: &mut BTreeMap<IpAddr, Arc<PeerConfig>>, steps: BTreeMap<IpAddr, Option<Arc<PeerConfig>>>) {
+    for (address, step) in steps {
+        match step {
+            Some(config) => all.insert(address, config),
+            None => all.remove(&address),
+        };
+    }
 }

@@ -12,7 +12,7 @@ use bgp_rib::{
 };
 use bgp_wire::{Family, FamilySet, NextHop, Notification, PathAttributes};
 use ipnet::IpNet;
-use tokio::sync::{Mutex, mpsc, oneshot};
+use tokio::sync::{Mutex, MutexGuard, mpsc, oneshot};
 
 use crate::barrier::Barrier;
 use crate::bridge::ToRib;
@@ -127,6 +127,13 @@ impl RibClient {
         Ok(changes)
     }
 
+    /// Room for one question, with the right to the originations.
+    pub(crate) async fn reserve(&self) -> Result<Reserved<'_>, SpeakerError> {
+        let originations = self.originations.lock().await;
+        let way = self.queries.reserve().await.map_err(|_| SpeakerError::Stopped)?;
+        Ok(Reserved { originations, way })
+    }
+
     /// Announces every origination as one that is about to go (RFC 8326).
     pub(crate) async fn drain(&self) -> Result<(), SpeakerError> {
         let originations = self.originations.lock().await;
@@ -148,6 +155,26 @@ impl RibClient {
 
     pub(crate) fn subscribe(&self) -> Subscription {
         Subscription::new(self.door.clone())
+    }
+}
+
+/// The right to change what is originated, once and without waiting.
+pub(crate) struct Reserved<'a> {
+    originations: MutexGuard<'a, Originations>,
+    way: mpsc::Permit<'a, Query>,
+}
+
+impl Reserved<'_> {
+    /// Announces and withdraws; what that changed, and when it stands.
+    pub(crate) fn step(
+        mut self,
+        announced: BTreeMap<OwnerId, Vec<Route>>,
+        withdrawn: BTreeMap<OwnerId, Vec<IpNet>>,
+    ) -> (Vec<Change>, oneshot::Receiver<()>) {
+        let (differences, changes) = self.originations.step(announced, withdrawn);
+        let (reply, answer) = oneshot::channel();
+        self.way.send(Query::Differ(differences, reply));
+        (changes, answer)
     }
 }
 

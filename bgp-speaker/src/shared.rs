@@ -17,10 +17,11 @@ use crate::error::SpeakerError;
 use crate::event::{Event, Events};
 use crate::kernel::FollowerStatus;
 use crate::lateness::Lateness;
-use crate::mesh::{self, MeshDialer, MeshNode};
+use crate::mesh::{MeshDialer, MeshNode, Roster, Ways};
 use crate::peer::PeerCell;
 use crate::status::{RangeStatus, SignatureFailures, Status, TableStatus};
 use crate::tcp::Secret;
+use crate::update::MeshBook;
 
 /// Events that a receiver may lag behind before it misses some: a mesh of a thousand nodes coming up.
 const EVENTS: usize = 4096;
@@ -242,15 +243,33 @@ impl Shared {
             && peers.values().all(|c| c.has_told_all())
     }
 
-    /// The sessions of this node in a mesh, with these options or those that the speaker was built with.
-    pub(crate) fn mesh_peers(
+    /// The nodes of a mesh, and the sessions that this one has in it, with these options or those that the speaker was
+    /// built with.
+    pub(crate) fn mesh_of(
         &self,
         nodes: &[MeshNode],
         options: Option<&SessionOptions>,
-    ) -> Result<BTreeMap<IpAddr, Arc<PeerConfig>>, SpeakerError> {
+    ) -> Result<(MeshBook, BTreeMap<IpAddr, Arc<PeerConfig>>), SpeakerError> {
+        let roster = Roster::of(nodes, &self.own_addresses)?;
         let built_with = lock(&self.mesh_options);
-        let options = options.unwrap_or(&built_with);
-        mesh::peers(nodes, &self.own_addresses, self.asn, self.mesh_dialer, options)
+        let peers = roster.peers(self.ways(options.unwrap_or(&built_with)))?;
+        Ok((MeshBook { roster, options: options.cloned() }, peers))
+    }
+
+    /// What becomes of the mesh sessions when nodes leave and join.
+    pub(crate) fn mesh_steps(
+        &self,
+        book: &mut MeshBook,
+        left: &[IpAddr],
+        joined: &[MeshNode],
+    ) -> Result<BTreeMap<IpAddr, Option<Arc<PeerConfig>>>, SpeakerError> {
+        let built_with = lock(&self.mesh_options);
+        let options = book.options.as_ref().unwrap_or(&built_with);
+        book.roster.step(left, joined, self.ways(options))
+    }
+
+    fn ways<'a>(&'a self, options: &'a SessionOptions) -> Ways<'a> {
+        Ways { own: &self.own_addresses, local_as: self.asn, dialer: self.mesh_dialer, options }
     }
 
     /// The password of mesh sessions from now on, where they are not given other options.

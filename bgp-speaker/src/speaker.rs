@@ -25,6 +25,7 @@ use crate::status::Status;
 use crate::subscription::Subscription;
 use crate::supervisor::Command;
 use crate::tcp::Secret;
+use crate::update::{Batch, MeshBook, Steps};
 
 /// How a speaker takes its leave.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -49,7 +50,8 @@ pub struct Speaker {
     shared: Arc<Shared>,
     commands: mpsc::Sender<Command>,
     rib: RibClient,
-    applying: Arc<Mutex<()>>,
+    /// Held by calls that change peers, ranges and the mesh as a whole: what comes of two at a time would be neither.
+    book: Arc<Mutex<MeshBook>>,
 }
 
 impl Speaker {
@@ -59,8 +61,8 @@ impl Speaker {
     }
 
     pub(crate) async fn start(builder: Builder) -> Result<Self, StartError> {
-        let (shared, commands, rib) = start::start(builder).await?;
-        Ok(Self { shared, commands, rib, applying: Arc::default() })
+        let start::Started { shared, commands, rib, book } = start::start(builder).await?;
+        Ok(Self { shared, commands, rib, book: Arc::new(Mutex::new(book)) })
     }
 
     /// Makes the speaker do all that is asked for and nothing else, and tells what that changed. What is so already is not
@@ -73,13 +75,34 @@ impl Speaker {
     /// # Errors
     /// Something is out of range, there twice, or ours; then nothing is changed.
     pub async fn apply(&self, desired: Desired) -> Result<ApplyReport, SpeakerError> {
-        let wanted = Wanted::of(&desired, &self.shared)?;
         check_routes(&desired)?;
-        // One at a time: what comes of two would be neither.
-        let _turn = self.applying.lock().await;
+        let mut book = self.book.lock().await;
+        let (wanted, becomes) = Wanted::of(&desired, &self.shared)?;
         // Routes first: a peer that is new is told them with its first table.
         let routes = self.rib.originate_all(desired.routes).await?;
-        let mut changes = self.call(|reply| Command::Apply(Box::new(wanted), reply)).await?;
+        let way = self.way().await?;
+        *book = becomes;
+        let mut changes = answered(send(way, |reply| Command::Apply(Box::new(wanted), reply))).await?;
+        changes.extend(routes);
+        Ok(ApplyReport { changes })
+    }
+
+    /// Makes the changes of a batch, in work that is that of the changes: a node that joins a mesh of five thousand is one
+    /// peer. It tells what that changed, as [`Speaker::apply`] does, which goes on from where this leaves off.
+    ///
+    /// # Errors
+    /// Something is out of range, there twice, or ours; then nothing is changed.
+    pub async fn update(&self, batch: Batch) -> Result<ApplyReport, SpeakerError> {
+        let mut book = self.book.lock().await;
+        // From here on nothing waits before both are on their way: a caller that gives up changes nothing or all.
+        let way = self.way().await?;
+        let rib = self.rib.reserve().await?;
+        let steps = Steps::of(&batch, &self.shared, &mut book)?;
+        // Routes first: a peer that is new is told them with its first table.
+        let (routes, told) = rib.step(batch.announced, batch.withdrawn);
+        let settled = send(way, |reply| Command::Update(Box::new(steps), reply));
+        answered(told).await?;
+        let mut changes = answered(settled).await?;
         changes.extend(routes);
         Ok(ApplyReport { changes })
     }
@@ -143,8 +166,11 @@ impl Speaker {
     /// # Errors
     /// This node is not in the list, or two nodes have one address; then nothing is changed.
     pub async fn mesh(&self, nodes: &[MeshNode]) -> Result<(), SpeakerError> {
-        let peers = self.shared.mesh_peers(nodes, None)?;
-        self.call(|reply| Command::Mesh(peers, reply)).await
+        let mut book = self.book.lock().await;
+        let (becomes, peers) = self.shared.mesh_of(nodes, None)?;
+        let way = self.way().await?;
+        *book = becomes;
+        answered(send(way, |reply| Command::Mesh(peers, reply))).await
     }
 
     /// Changes the password of a peer that was added by [`Speaker::add_peer`]. One password follows another without a restart:
@@ -300,8 +326,25 @@ impl Speaker {
     }
 
     async fn call<T>(&self, command: impl FnOnce(oneshot::Sender<T>) -> Command) -> Result<T, SpeakerError> {
-        let (reply, answer) = oneshot::channel();
-        self.commands.send(command(reply)).await.map_err(|_| SpeakerError::Stopped)?;
-        answer.await.map_err(|_| SpeakerError::Stopped)
+        answered(send(self.way().await?, command)).await
     }
+
+    /// Room for one command.
+    async fn way(&self) -> Result<mpsc::Permit<'_, Command>, SpeakerError> {
+        self.commands.reserve().await.map_err(|_| SpeakerError::Stopped)
+    }
+}
+
+/// Sends a command at once, also if nobody waits for the answer.
+fn send<T>(
+    way: mpsc::Permit<'_, Command>,
+    command: impl FnOnce(oneshot::Sender<T>) -> Command,
+) -> oneshot::Receiver<T> {
+    let (reply, answer) = oneshot::channel();
+    way.send(command(reply));
+    answer
+}
+
+async fn answered<T>(answer: oneshot::Receiver<T>) -> Result<T, SpeakerError> {
+    answer.await.map_err(|_| SpeakerError::Stopped)
 }

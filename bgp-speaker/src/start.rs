@@ -27,6 +27,7 @@ use crate::shared::{Identity, Shared};
 use crate::socket;
 use crate::supervisor::{Command, Household, Supervisor};
 use crate::tcp::Listeners;
+use crate::update::MeshBook;
 
 /// Calls that may wait for the supervisor; each is short.
 const COMMANDS: usize = 64;
@@ -39,9 +40,15 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// and the sessions are not to wait for a large one.
 const FIRST_LOOK: Duration = Duration::from_millis(300);
 
-pub(crate) async fn start(
-    builder: Builder,
-) -> Result<(Arc<Shared>, mpsc::Sender<Command>, RibClient), StartError> {
+/// What a handle is made of.
+pub(crate) struct Started {
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) commands: mpsc::Sender<Command>,
+    pub(crate) rib: RibClient,
+    pub(crate) book: MeshBook,
+}
+
+pub(crate) async fn start(builder: Builder) -> Result<Started, StartError> {
     check(&builder)?;
     let (listeners, addresses) = open_listeners(&builder.listen)?;
     let seed = builder.seed.unwrap_or_else(|| RandomState::new().hash_one(std::process::id()));
@@ -55,7 +62,7 @@ pub(crate) async fn start(
         mesh_options: builder.mesh_options,
         forwarding_preserved: builder.forwarding_preserved,
     }));
-    let wanted = Wanted::of(&builder.desired, &shared)?;
+    let (wanted, book) = Wanted::of(&builder.desired, &shared)?;
     check_routes(&builder.desired)?;
     let tracked = builder.kernel.as_ref().filter(|kernel| kernel.config.track_next_hops);
     let via_default = tracked.map(|kernel| kernel.config.resolve_via_default);
@@ -115,7 +122,7 @@ pub(crate) async fn start(
     rib.originate_all(builder.desired.routes).await?;
     supervisor.apply(wanted);
     tokio::spawn(supervisor.run());
-    Ok((shared, commands, rib))
+    Ok(Started { shared, commands, rib, book })
 }
 
 fn check(builder: &Builder) -> Result<(), StartError> {

@@ -28,6 +28,7 @@ use crate::speaker::ShutdownMode;
 use crate::status::RangeStatus;
 use crate::strangers::{self, Strangers};
 use crate::tcp::{Key, Listeners, Secret};
+use crate::update::Steps;
 
 /// How long peers may take to hear our last words when the speaker ends; longer than a lingering connection lives.
 const FAREWELL: Duration = Duration::from_secs(3);
@@ -46,6 +47,7 @@ pub(crate) enum Command {
     MeshPassword(Option<Secret>, oneshot::Sender<()>),
     Bfd(IpAddr, Bfd, oneshot::Sender<Result<(), SpeakerError>>),
     Apply(Box<Wanted>, oneshot::Sender<Vec<Change>>),
+    Update(Box<Steps>, oneshot::Sender<Vec<Change>>),
     Shutdown(ShutdownMode, oneshot::Sender<()>),
 }
 
@@ -208,6 +210,9 @@ impl Supervisor {
             }
             Command::Apply(wanted, reply) => {
                 let _ = reply.send(self.apply(*wanted));
+            }
+            Command::Update(steps, reply) => {
+                let _ = reply.send(self.update(*steps));
             }
             Command::PeerPassword(address, secret, reply) => {
                 let _ = reply.send(self.set_peer_password(address, secret));

@@ -15,3 +15,4 @@ mod scripted;
 mod session;
 mod subscription;
 mod support;
+mod update;

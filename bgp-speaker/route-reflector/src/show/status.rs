@@ -85,7 +85,8 @@ fn headline(status: &Status) -> String {
 }
 
 fn range_line(range: &Range) -> String {
-    let mut line = format!("range {}: {} of {}", range.prefix, range.peers, count(range.limit, "peer", "peers"));
+    let mut line =
+        format!("range {}: {} of {}", range.prefix, range.peers, count(range.limit, "peer", "peers"));
     if range.refused > 0 {
         line.push_str(&format!(", {} turned away", count(range.refused, "connection", "connections")));
     }
