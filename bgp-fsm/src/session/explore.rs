@@ -4,6 +4,8 @@
 //! of the pair are finitely many, and the search goes on until there is no new one. Each test prints how many there were
 //! (`cargo test -p bgp-fsm --lib explore -- --nocapture`).
 
+#![allow(clippy::print_stdout, reason = "figures for information")]
+
 use core::time::Duration;
 use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, VecDeque};

@@ -25,10 +25,11 @@ const WATCH: Duration = Duration::from_secs(4);
 pub(crate) const ASN: Asn = Asn(65000);
 
 macro_rules! stories {
-    ($($story:ident),* $(,)?) => {
-        /// Every test of this file.
-        pub(crate) const ALL: &[(&str, fn())] = &[$((stringify!($story), $story)),*];
+    ($list:ident: $($story:ident),* $(,)?) => {
+        /// Tests of this file.
+        pub(crate) const $list: &[(&str, fn())] = &[$((stringify!($story), $story)),*];
     };
+    ($($story:ident),* $(,)?) => { stories!(ALL: $($story),*); };
 }
 pub(crate) use stories;
 

@@ -29,12 +29,13 @@ fn trials() -> Vec<Trial> {
 
     let obstacle = lab::obstacle();
     let all = [passwords::ALL, hops::ALL, interfaces::ALL, master_keys::ALL, vanishing::ALL].concat();
-    let stories = all.into_iter().map(|(name, story)| (name, story, None));
-    let daemons = daemons::ALL.iter().map(|(name, story, daemon)| (*name, *story, Some(*daemon)));
-    let trial = |(name, story, daemon): (&str, fn(), Option<&str>)| {
-        let missing = daemon.and_then(lab::missing);
-        let obstacle = obstacle.clone().or(missing);
-        Trial::ignorable_test(name, move || match obstacle {
+    let stories = all.into_iter().map(|(name, story)| (name, story, Need::Nothing));
+    let daemons = daemons::ALL.iter().map(|(name, story, daemon)| (*name, *story, Need::Daemon(daemon)));
+    let keys = master_keys::ABLE.iter().map(|(name, story)| (*name, *story, Need::TcpAo));
+    let no_keys = master_keys::UNABLE.iter().map(|(name, story)| (*name, *story, Need::NoTcpAo));
+    let trial = |(name, story, need): (&str, fn(), Need)| {
+        let obstacle = obstacle.clone();
+        Trial::ignorable_test(name, move || match obstacle.or_else(|| need.missing()) {
             Some(reason) => Ok(Completion::ignored_with(reason)),
             None => match std::thread::spawn(story).join() {
                 Ok(()) => Ok(Completion::Completed),
@@ -46,7 +47,30 @@ fn trials() -> Vec<Trial> {
             },
         })
     };
-    stories.chain(daemons).map(trial).collect()
+    stories.chain(daemons).chain(keys).chain(no_keys).map(trial).collect()
+}
+
+/// What a test needs beyond namespaces.
+#[cfg(target_os = "linux")]
+#[derive(Clone, Copy)]
+enum Need {
+    Nothing,
+    Daemon(&'static str),
+    TcpAo,
+    NoTcpAo,
+}
+
+#[cfg(target_os = "linux")]
+impl Need {
+    /// Why the test cannot run here, if it cannot.
+    fn missing(self) -> Option<String> {
+        match self {
+            Self::Nothing => None,
+            Self::Daemon(program) => lab::missing(program),
+            Self::TcpAo => (!master_keys::in_the_kernel()).then(|| "this kernel has no TCP-AO".into()),
+            Self::NoTcpAo => master_keys::in_the_kernel().then(|| "this kernel has TCP-AO".into()),
+        }
+    }
 }
 
 #[cfg(not(target_os = "linux"))]

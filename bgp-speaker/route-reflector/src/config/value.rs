@@ -13,8 +13,9 @@ use serde::de::{Deserialize, Deserializer, Error, SeqAccess, Visitor};
 use toml::Spanned;
 
 use super::parse::{
-    ScopedAddress, address, asn, community, family, hold_time, hops, identifier, interface, listen, metrics_listen,
-    password, paths_to_send, peer_address, port, prefix, range_limit, restart_time, seconds, ttl,
+    ScopedAddress, address, asn, community, family, hold_time, hops, identifier, interface, listen,
+    metrics_listen, password, paths_to_send, peer_address, port, prefix, range_limit, restart_time, seconds,
+    ttl,
 };
 
 /// Between the words of a refusal and its mend: `serde` errors carry one text only.

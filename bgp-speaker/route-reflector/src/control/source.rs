@@ -9,8 +9,9 @@ use std::time::Duration;
 use bgp_speaker::kernel::{FollowerStatus, RouteState};
 use bgp_speaker::metrics::SpeakerMetrics;
 use bgp_speaker::{
-    Destination, MessageCounters, NegotiatedStatus, PathExplanation, PathVerdict, PeerAs, PeerStatus, RangeStatus,
-    RouteAttributes, RouteCursor, RouteFilter, RouteInfo, Source as Learned, Speaker, SpeakerError,
+    Destination, MessageCounters, NegotiatedStatus, PathExplanation, PathVerdict, PeerAs, PeerStatus,
+    RangeStatus, RouteAttributes, RouteCursor, RouteFilter, RouteInfo, Source as Learned, Speaker,
+    SpeakerError,
 };
 use bgp_wire::AttributeBlock;
 use prometheus_client::encoding::text::encode;

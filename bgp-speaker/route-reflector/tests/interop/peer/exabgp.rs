@@ -123,7 +123,7 @@ impl Daemon for ExaBgp<'_> {
     }
 
     fn lose(&mut self, prefix: &str) {
-        unimplemented!("no scenario restarts it without {prefix}")
+        panic!("no scenario restarts it without {prefix}")
     }
 
     fn kill(&mut self) {

@@ -86,7 +86,7 @@ impl Daemon for OpenBgpd<'_> {
     }
 
     fn lose(&mut self, prefix: &str) {
-        unimplemented!("no scenario restarts it without {prefix}")
+        panic!("no scenario restarts it without {prefix}")
     }
 
     fn kill(&mut self) {

@@ -164,7 +164,7 @@ impl Daemon for Scripted {
     }
 
     fn lose(&mut self, prefix: &str) {
-        unimplemented!("no scenario restarts it without {prefix}")
+        panic!("no scenario restarts it without {prefix}")
     }
 
     fn kill(&mut self) {
