@@ -1,24 +1,27 @@
-//! What holds the tables' first words back until the node's data path is there.
+//! What holds the first words about an owner's routes back until its data path is there.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::time::Duration;
 
-use bgp_rib::OwnerId;
+use bgp_rib::{Origination, OwnerId};
+use ipnet::IpNet;
 
-/// Owners that have something to prepare before peers may be told anything, and how long they may take.
+/// Owners that have something to prepare before peers may be told of their routes, and how long they may take.
 #[derive(Debug, Default)]
 pub(crate) struct Barrier {
-    waiting_for: BTreeSet<OwnerId>,
+    /// Who is waited for, with what it wants to be announced: one route for each of its prefixes at most.
+    waiting: BTreeMap<OwnerId, BTreeMap<IpNet, Origination>>,
     until: Duration,
 }
 
 impl Barrier {
     pub(crate) fn new(owners: impl IntoIterator<Item = OwnerId>, until: Duration) -> Self {
-        Self { waiting_for: owners.into_iter().collect(), until }
+        Self { waiting: owners.into_iter().map(|owner| (owner, BTreeMap::new())).collect(), until }
     }
 
+    /// Whether somebody is waited for.
     pub(crate) fn holds(&self) -> bool {
-        !self.waiting_for.is_empty()
+        !self.waiting.is_empty()
     }
 
     /// When it is lifted whoever is missing.
@@ -26,22 +29,75 @@ impl Barrier {
         self.holds().then_some(self.until)
     }
 
-    /// This owner is ready; whether that lifted the barrier.
-    pub(crate) fn ready(&mut self, owner: OwnerId) -> bool {
-        self.waiting_for.remove(&owner) && !self.holds()
+    /// Keeps what an owner that is waited for announces; back if it is not.
+    pub(crate) fn announce<R: IntoIterator<Item = Origination>>(
+        &mut self,
+        owner: OwnerId,
+        routes: R,
+    ) -> Option<R> {
+        let Some(kept) = self.waiting.get_mut(&owner) else { return Some(routes) };
+        kept.extend(routes.into_iter().map(|route| (route.prefix, route)));
+        None
     }
 
-    /// Gives up waiting once the time is over; whether that lifted the barrier.
-    pub(crate) fn expire(&mut self, now: Duration) -> bool {
+    /// Forgets what an owner that is waited for withdraws; back if it is not.
+    pub(crate) fn withdraw<P: IntoIterator<Item = IpNet>>(
+        &mut self,
+        owner: OwnerId,
+        prefixes: P,
+    ) -> Option<P> {
+        let Some(kept) = self.waiting.get_mut(&owner) else { return Some(prefixes) };
+        prefixes.into_iter().for_each(|prefix| _ = kept.remove(&prefix));
+        None
+    }
+
+    /// This owner is ready; what was kept for it, if it was waited for.
+    pub(crate) fn ready(&mut self, owner: OwnerId) -> Option<impl Iterator<Item = Origination> + use<>> {
+        Some(self.waiting.remove(&owner)?.into_values())
+    }
+
+    /// Gives up waiting once the time is over; whom it waited for.
+    pub(crate) fn expire(&mut self, now: Duration) -> Vec<OwnerId> {
         if !self.holds() || now < self.until {
-            return false;
+            return Vec::new();
         }
-        let owners: Vec<u32> = self.waiting_for.iter().map(|owner| owner.0).collect();
-        tracing::warn!(
-            ?owners,
-            "owners that are not ready are waited for no longer: peers are told what there is"
-        );
-        self.waiting_for.clear();
-        true
+        let owners: Vec<OwnerId> = self.waiting.keys().copied().collect();
+        tracing::warn!(?owners, "owners that are not ready are waited for no longer: their routes are told");
+        owners
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn route(third: u8) -> Origination {
+        Origination::new(IpNet::new([10, 0, third, 0].into(), 24).unwrap())
+    }
+
+    fn prefixes(routes: impl Iterator<Item = Origination>) -> Vec<IpNet> {
+        routes.map(|route| route.prefix).collect()
+    }
+
+    #[test]
+    fn an_owner_gets_what_it_wants_in_the_end_and_others_all_at_once() {
+        let (slow, other) = (OwnerId(1), OwnerId(2));
+        let mut barrier = Barrier::new([slow], Duration::from_secs(9));
+        assert!(barrier.announce(other, vec![route(1)]).is_some());
+        assert!(barrier.announce(slow, vec![route(1), route(2)]).is_none());
+        assert!(barrier.withdraw(slow, vec![route(1).prefix]).is_none());
+        assert!(barrier.announce(slow, vec![route(3)]).is_none());
+        assert!(barrier.ready(other).is_none());
+        assert_eq!(barrier.ready(slow).map(prefixes), Some(vec![route(2).prefix, route(3).prefix]));
+        assert!(!barrier.holds());
+        assert!(barrier.withdraw(slow, vec![route(2).prefix]).is_some());
+    }
+
+    #[test]
+    fn nobody_is_waited_for_for_ever() {
+        let mut barrier = Barrier::new([OwnerId(1), OwnerId(2)], Duration::from_secs(9));
+        assert_eq!(barrier.deadline(), Some(Duration::from_secs(9)));
+        assert!(barrier.expire(Duration::from_secs(8)).is_empty());
+        assert_eq!(barrier.expire(Duration::from_secs(9)), [OwnerId(1), OwnerId(2)]);
     }
 }

@@ -34,32 +34,29 @@ impl ToRib {
 }
 
 /// A session came up: what the tables have to know of it.
-pub(crate) fn up(negotiated: &Negotiated, options: &SessionOptions, local: IpAddr, remote: IpAddr) -> ToRib {
-    ToRib::Up(params(negotiated, options, local, remote))
+pub(crate) fn up(negotiated: &Negotiated, options: &SessionOptions, ends: Ends, leaving: bool) -> ToRib {
+    ToRib::Up(params(negotiated, options, ends, leaving))
 }
 
 /// A session that is up goes on under another configuration.
-pub(crate) fn change(
-    negotiated: &Negotiated,
-    options: &SessionOptions,
-    local: IpAddr,
-    remote: IpAddr,
-) -> ToRib {
-    ToRib::Change(params(negotiated, options, local, remote))
+pub(crate) fn change(negotiated: &Negotiated, options: &SessionOptions, ends: Ends, leaving: bool) -> ToRib {
+    ToRib::Change(params(negotiated, options, ends, leaving))
 }
 
-fn params(
-    negotiated: &Negotiated,
-    options: &SessionOptions,
-    local: IpAddr,
-    remote: IpAddr,
-) -> Box<PeerParams> {
+/// The addresses of a session.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Ends {
+    pub(crate) local: IpAddr,
+    pub(crate) remote: IpAddr,
+}
+
+fn params(negotiated: &Negotiated, options: &SessionOptions, ends: Ends, leaving: bool) -> Box<PeerParams> {
     let mut params = PeerParams::new(
         negotiated.local_as,
         negotiated.peer_as,
         negotiated.peer_router_id,
-        remote,
-        local,
+        ends.remote,
+        ends.local,
         negotiated.codec,
     );
     params.kind = negotiated.kind;
@@ -83,7 +80,7 @@ fn params(
     params.enforce_first_as = rules.enforce_first_as;
     params.route_server_client = rules.route_server_client;
     params.honour_graceful_shutdown = rules.honour_graceful_shutdown;
-    params.leaving = rules.leaving;
+    params.leaving = rules.leaving || leaving;
     params.long_lived_partial = rules.long_lived_partial;
     params.private_as = rules.private_as;
     params.as_override = rules.as_override;

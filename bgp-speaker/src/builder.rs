@@ -185,9 +185,10 @@ impl Builder {
         self
     }
 
-    /// Tell peers nothing, neither routes nor End-of-RIB, before [`Speaker::ready`] was called for each of these owners: what
-    /// is announced leads somewhere. Sessions come up and routes are learned meanwhile. After [`Builder::sweep_after`] nobody
-    /// is waited for any more.
+    /// Hold back what each of these owners announces until [`Speaker::ready`] was called for it: what is announced leads
+    /// somewhere. Sessions come up, routes are learned and those of other owners are told meanwhile; End-of-RIB, after which
+    /// peers drop what a former process told, waits for all of them. After [`Builder::sweep_after`] nobody is waited for any
+    /// more.
     pub fn hold_until_ready(mut self, owners: impl IntoIterator<Item = OwnerId>) -> Self {
         self.hold_until_ready.extend(owners);
         self

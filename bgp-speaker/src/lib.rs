@@ -51,6 +51,7 @@
 //! | look | [`Speaker::status`] (waits for nobody), [`Speaker::routes`], [`Speaker::explain`], [`Speaker::events`] |
 //! | measure | `metrics::SpeakerMetrics`, with the feature `metrics`: a collector for the program's own Prometheus registry |
 //! | wait for the data path | [`Builder::hold_until_ready`], [`Speaker::ready`] |
+//! | take one peer out of use without loss | [`Speaker::drain_peer`], [`Speaker::resume_peer`] |
 //! | end | [`Speaker::shutdown`] with a [`ShutdownMode`], [`Speaker::drain`] for one without loss, or drop the last handle |
 //!
 //! # What to know before

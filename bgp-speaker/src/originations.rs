@@ -3,7 +3,6 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use bgp_rib::OwnerId;
-use bgp_wire::Community;
 use ipnet::IpNet;
 
 use crate::desired::{Change, ChangeClass, Subject};
@@ -112,23 +111,6 @@ impl Originations {
             }
         }
         (differences, changes)
-    }
-
-    /// Every route with the community that says it is about to go, and a preference below any other (RFC 8326 §4).
-    pub(crate) fn leaving(&self) -> BTreeMap<OwnerId, Difference> {
-        let leaving = |(prefix, kept): (&IpNet, &Option<Box<Route>>)| {
-            let mut route = kept.as_deref().cloned().unwrap_or_else(|| Route::new(*prefix));
-            route.local_pref = Some(0);
-            if !route.communities.contains(&Community::GRACEFUL_SHUTDOWN) {
-                route.communities.push(Community::GRACEFUL_SHUTDOWN);
-            }
-            route
-        };
-        let difference = |routes: &HashMap<_, _, _>| Difference {
-            announced: routes.iter().map(leaving).collect(),
-            withdrawn: Vec::new(),
-        };
-        self.owners.iter().map(|(owner, routes)| (*owner, difference(routes))).collect()
     }
 
     fn owner_becomes(&mut self, owner: OwnerId, routes: &[Route], changes: &mut Vec<Change>) -> Difference {

@@ -134,16 +134,6 @@ impl RibClient {
         Ok(Reserved { originations, way })
     }
 
-    /// Announces every origination as one that is about to go (RFC 8326).
-    pub(crate) async fn drain(&self) -> Result<(), SpeakerError> {
-        let originations = self.originations.lock().await;
-        let leaving = originations.leaving();
-        let (reply, answer) = oneshot::channel();
-        self.queries.send(Query::Differ(leaving, reply)).await.map_err(|_| SpeakerError::Stopped)?;
-        drop(originations);
-        answer.await.map_err(|_| SpeakerError::Stopped)
-    }
-
     pub(crate) async fn ask<T>(
         &self,
         query: impl FnOnce(oneshot::Sender<T>) -> Query,
@@ -194,7 +184,7 @@ pub(crate) struct RibTask {
     counters_at: Duration,
     /// The tables may hold more or less than was last told.
     table_changed: bool,
-    /// Until it is lifted, peers are told nothing.
+    /// Owners whose routes are held back, and with them everybody's End-of-RIB.
     barrier: Barrier,
     recovery: Recovery,
     /// Where the kernel's tables tell the ways to next hops.
@@ -230,6 +220,8 @@ enum Job {
     Withdraw(OwnerId, VecDeque<IpNet>, Reply),
     /// What the owner has announced stands.
     Ready(OwnerId, oneshot::Sender<()>),
+    /// All that an owner had to say stands.
+    Complete,
 }
 
 /// Who is told that a job is done; those before the last of a row tell nobody.
@@ -244,6 +236,10 @@ impl RibTask {
         next_hops: Option<NextHops>,
     ) -> (Self, RibClient) {
         let (sender, queries) = mpsc::channel(WAITING);
+        let mut rib = rib;
+        if barrier.holds() {
+            rib.handle(shared.now(), Input::DeferEndOfRib(true));
+        }
         let client = RibClient { queries: sender, door: door.clone(), originations: Arc::default() };
         let task = Self {
             rib,
@@ -299,8 +295,8 @@ impl RibTask {
         self.work_on_job();
         let now = self.shared.now();
         self.look_after_next_hops(now);
-        if self.barrier.expire(now) {
-            self.barrier_lifted();
+        for owner in self.barrier.expire(now) {
+            self.owner_is_ready(owner, None);
         }
         self.look_at_recovery(now);
         if self.rib.poll_timeout().is_some_and(|due| due <= now) {
@@ -353,7 +349,14 @@ impl RibTask {
             self.recovery = Recovery::GoesOn(now.saturating_add(LOOK));
         } else {
             self.recovery = Recovery::Over;
-            self.rib.handle(now, Input::DeferEndOfRib(false));
+            self.tell_end_of_rib();
+        }
+    }
+
+    /// Nothing that peers are to hear is missing any more, unless it is.
+    fn tell_end_of_rib(&mut self) {
+        if !self.barrier.holds() && !matches!(self.recovery, Recovery::GoesOn(_)) {
+            self.rib.handle(self.shared.now(), Input::DeferEndOfRib(false));
         }
     }
 
@@ -497,9 +500,8 @@ impl RibTask {
 
     /// Gives a peer what there is for it, if it can write.
     fn transmit(&mut self, peer: PeerId) {
-        let held = self.barrier.holds();
         let Some(slot) = self.slot(peer) else { return };
-        if !slot.up || held || !slot.mailbox.claim_credit(slot.session) {
+        if !slot.up || !slot.mailbox.claim_credit(slot.session) {
             slot.undrained = slot.up;
             return;
         }
@@ -524,13 +526,6 @@ impl RibTask {
         let Some(slot) = self.slot(peer) else { return };
         slot.mailbox.deposit(slot.session, Deposit { chunks, more: !drained });
         self.counters_changed(peer);
-    }
-
-    /// Everybody is told what was held back.
-    fn barrier_lifted(&mut self) {
-        let held = self.peers.iter().flatten().filter(|slot| slot.undrained);
-        let peers: Vec<PeerId> = held.map(|slot| slot.cell.id).collect();
-        peers.into_iter().for_each(|peer| self.transmit(peer));
     }
 
     // Readers.
@@ -610,15 +605,19 @@ impl RibTask {
         let left = match self.jobs.front_mut() {
             Some(Job::Originate(owner, routes, _)) => {
                 let piece: Vec<Origination> = routes.drain(..routes.len().min(ORIGINATED)).collect();
-                self.rib.handle(now, Input::Originate(*owner, &piece));
+                if let Some(piece) = self.barrier.announce(*owner, piece) {
+                    self.rib.handle(now, Input::Originate(*owner, &piece));
+                }
                 !routes.is_empty()
             }
             Some(Job::Withdraw(owner, prefixes, _)) => {
                 let piece: Vec<IpNet> = prefixes.drain(..prefixes.len().min(ORIGINATED)).collect();
-                self.rib.handle(now, Input::Withdraw(*owner, &piece));
+                if let Some(piece) = self.barrier.withdraw(*owner, piece) {
+                    self.rib.handle(now, Input::Withdraw(*owner, &piece));
+                }
                 !prefixes.is_empty()
             }
-            Some(Job::Ready(..)) => false,
+            Some(Job::Ready(..) | Job::Complete) => false,
             None => return,
         };
         if left {
@@ -626,11 +625,10 @@ impl RibTask {
         }
         let reply = match self.jobs.pop_front() {
             Some(Job::Originate(_, _, reply) | Job::Withdraw(_, _, reply)) => reply,
-            Some(Job::Ready(owner, reply)) => {
-                if self.barrier.ready(owner) {
-                    self.barrier_lifted();
-                }
-                Some(reply)
+            Some(Job::Ready(owner, reply)) => return self.owner_is_ready(owner, Some(reply)),
+            Some(Job::Complete) => {
+                self.tell_end_of_rib();
+                None
             }
             None => None,
         };
@@ -638,6 +636,13 @@ impl RibTask {
             // Who asked may have gone meanwhile.
             let _ = reply.send(());
         }
+    }
+
+    /// What was held back for an owner goes, before anything that it says later.
+    fn owner_is_ready(&mut self, owner: OwnerId, reply: Reply) {
+        let kept: VecDeque<Origination> = self.barrier.ready(owner).into_iter().flatten().collect();
+        self.jobs.push_front(Job::Complete);
+        self.jobs.push_front(Job::Originate(owner, kept, reply));
     }
 
     fn routes(

@@ -52,6 +52,8 @@ pub(crate) struct Shared {
     strangers: AtomicU64,
     pub(crate) lateness: Lateness,
     signatures: Mutex<Option<SignatureFailures>>,
+    /// The whole speaker is about to go.
+    leaving: AtomicBool,
     /// Peers may come that are not configured one by one.
     open_to_strangers: AtomicBool,
     table: Mutex<TableStatus>,
@@ -120,6 +122,7 @@ impl Shared {
             strangers: AtomicU64::new(0),
             lateness: Lateness::default(),
             signatures: Mutex::default(),
+            leaving: AtomicBool::new(false),
             open_to_strangers: AtomicBool::new(false),
             table: Mutex::default(),
             kernel: Mutex::default(),
@@ -228,6 +231,15 @@ impl Shared {
     /// How the kernel follower stands, if there is one.
     pub(crate) fn kernel(&self) -> Option<watch::Receiver<Arc<FollowerStatus>>> {
         lock(&self.kernel).clone()
+    }
+
+    /// The whole speaker is about to go: every peer is to be told so.
+    pub(crate) fn leave(&self) {
+        self.leaving.store(true, Ordering::Relaxed);
+    }
+
+    pub(crate) fn is_leaving(&self) -> bool {
+        self.leaving.load(Ordering::Relaxed)
     }
 
     /// Whether there is a listen range.

@@ -17,6 +17,7 @@ use crate::desired::{ApplyReport, Desired};
 use crate::error::{SpeakerError, StartError};
 use crate::event::Events;
 use crate::mesh::MeshNode;
+use crate::peer::Drain;
 use crate::rib_task::{FilterPeers, Query, RibClient};
 use crate::route::{Explanation, Route, RouteCursor, RouteFilter, RoutePage};
 use crate::shared::Shared;
@@ -245,7 +246,8 @@ impl Speaker {
         self.rib.withdraw(owner, prefixes).await
     }
 
-    /// Says that the data path of an owner is there: what [`Builder::hold_until_ready`] holds back for it may go.
+    /// Says that the data path of an owner is there: what [`Builder::hold_until_ready`] holds back for it may go. It stands
+    /// when this returns.
     ///
     /// # Errors
     /// The speaker has ended.
@@ -253,16 +255,38 @@ impl Speaker {
         self.rib.ask(|reply| Query::Ready(owner, reply)).await
     }
 
-    /// Takes its leave without losing a packet: what this speaker originates gets the GRACEFUL_SHUTDOWN community and
-    /// LOCAL_PREF 0 (RFC 8326), peers have `wait` to find other ways, then it ends in this mode.
+    /// Takes its leave without losing a packet: everything that peers have been told, reflected routes included, gets the
+    /// GRACEFUL_SHUTDOWN community and, for internal peers, LOCAL_PREF 0 (RFC 8326); peers have `wait` to find other ways,
+    /// then it ends in this mode.
     ///
     /// # Errors
     /// The speaker has ended already.
     pub async fn drain(&self, wait: Duration, mode: ShutdownMode) -> Result<(), SpeakerError> {
-        self.rib.drain().await?;
+        self.call(Command::Leave).await?;
         tokio::time::sleep(wait).await;
         self.shutdown(mode).await;
         Ok(())
+    }
+
+    /// Takes one peer out of use without losing a packet: everything that it has been told gets GRACEFUL_SHUTDOWN and, for an
+    /// internal peer, LOCAL_PREF 0 (RFC 8326); it has `wait` to find other ways, then its session ends with Cease /
+    /// Administrative Shutdown and there is no other before [`Speaker::resume_peer`]. That also calls a drain off which is
+    /// under way. A peer that came through a listen range may come again.
+    ///
+    /// # Errors
+    /// There is no such peer, or no longer.
+    pub async fn drain_peer(&self, address: IpAddr, wait: Duration) -> Result<(), SpeakerError> {
+        self.call(|reply| Command::Drain(address, Drain::Leaving, reply)).await??;
+        tokio::time::sleep(wait).await;
+        self.call(|reply| Command::Drain(address, Drain::Done, reply)).await?
+    }
+
+    /// Takes a peer back into use that was drained.
+    ///
+    /// # Errors
+    /// There is no such peer.
+    pub async fn resume_peer(&self, address: IpAddr) -> Result<(), SpeakerError> {
+        self.call(|reply| Command::Drain(address, Drain::No, reply)).await?
     }
 
     /// Follows the best routes of all families: first the table as it is, then every change, in order. A subscriber that

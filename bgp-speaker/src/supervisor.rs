@@ -21,7 +21,7 @@ use crate::desired::Change;
 use crate::door::Door;
 use crate::error::SpeakerError;
 use crate::event::Event;
-use crate::peer::{Mailbox, Order, PeerCell, PeerTask};
+use crate::peer::{Depth, Drain, Mailbox, Order, PeerCell, PeerTask};
 use crate::reconcile::Migration;
 use crate::shared::Shared;
 use crate::speaker::ShutdownMode;
@@ -46,6 +46,8 @@ pub(crate) enum Command {
     RangePassword(IpNet, Option<Secret>, oneshot::Sender<Result<(), SpeakerError>>),
     MeshPassword(Option<Secret>, oneshot::Sender<()>),
     Bfd(IpAddr, Bfd, oneshot::Sender<Result<(), SpeakerError>>),
+    Drain(IpAddr, Drain, oneshot::Sender<Result<(), SpeakerError>>),
+    Leave(oneshot::Sender<()>),
     Apply(Box<Wanted>, oneshot::Sender<Vec<Change>>),
     Update(Box<Steps>, oneshot::Sender<Vec<Change>>),
     Shutdown(ShutdownMode, oneshot::Sender<()>),
@@ -227,6 +229,15 @@ impl Supervisor {
             Command::Bfd(address, state, reply) => {
                 let told = self.peers.get(&address).map(|entry| entry.mailbox.tell_bfd(state));
                 let _ = reply.send(told.ok_or(SpeakerError::UnknownPeer(address)));
+            }
+            Command::Drain(address, drain, reply) => {
+                let there = self.peers.get(&address).ok_or(SpeakerError::UnknownPeer(address));
+                let _ = reply.send(there.map(|entry| entry.mailbox.drain(drain)));
+            }
+            Command::Leave(reply) => {
+                self.shared.leave();
+                self.peers.values().for_each(|entry| entry.mailbox.reconfigure(Depth::Configuration));
+                let _ = reply.send(());
             }
             // Taken by the loop that calls this.
             Command::Shutdown(..) => {}

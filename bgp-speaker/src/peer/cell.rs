@@ -29,6 +29,7 @@ pub(crate) struct PeerCell {
     prefixes: Mutex<PrefixCounters>,
     /// What BFD said last.
     bfd: Mutex<Option<Bfd>>,
+    drain: Mutex<Drain>,
     /// Limits that are nearly reached or passed.
     limits: Mutex<Vec<LimitEvent>>,
 }
@@ -38,6 +39,17 @@ pub(crate) struct PeerCell {
 pub(crate) struct MessageCells {
     by_type: [AtomicU64; 5],
     octets: AtomicU64,
+}
+
+/// How far a peer is on its way out of use.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) enum Drain {
+    #[default]
+    No,
+    /// What it is told says that it is about to go.
+    Leaving,
+    /// It is held down.
+    Done,
 }
 
 #[derive(Debug)]
@@ -99,6 +111,7 @@ impl PeerCell {
             }),
             prefixes: Mutex::default(),
             bfd: Mutex::default(),
+            drain: Mutex::default(),
             limits: Mutex::default(),
         }
     }
@@ -195,6 +208,14 @@ impl PeerCell {
         news
     }
 
+    pub(crate) fn drain(&self) -> Drain {
+        *lock(&self.drain)
+    }
+
+    pub(crate) fn set_drain(&self, drain: Drain) {
+        *lock(&self.drain) = drain;
+    }
+
     pub(crate) fn bfd(&self) -> Option<Bfd> {
         *lock(&self.bfd)
     }
@@ -267,6 +288,9 @@ impl PeerCell {
         for words in [&session.note, &session.held, &session.last_error].into_iter().flatten() {
             info.push_str("; ");
             info.push_str(words);
+        }
+        if self.drain() == Drain::Leaving {
+            info.push_str("; draining: what it is told is about to go");
         }
         let external = session.negotiated.as_ref().is_some_and(|u| u.kind == PeerKind::External);
         if external && let Some(held) = self.held_back() {

@@ -12,7 +12,7 @@ use bytes::Bytes;
 use futures::task::AtomicWaker;
 use tokio::net::TcpStream;
 
-use super::cell::PeerCell;
+use super::cell::{Drain, PeerCell};
 use crate::bridge::ToRib;
 use crate::door::{Door, Work};
 use crate::shared::lock;
@@ -37,6 +37,8 @@ const BFD_NEWS: usize = 4;
 pub(crate) enum Order {
     /// End the session in this way, then the task.
     Stop(Stop),
+    /// End the session with this, and have no other until the peer is resumed.
+    Hold(Notification),
     /// Sign with this from now on, on the connections that are there as well.
     Rekey(Key),
 }
@@ -267,6 +269,19 @@ impl Mailbox {
         state.bfd.push_back(bfd);
         drop(state);
         self.call();
+    }
+
+    /// Takes the peer out of use, step by step, or back.
+    pub(crate) fn drain(&self, drain: Drain) {
+        let before = self.cell.drain();
+        self.cell.set_drain(drain);
+        match drain {
+            // A drain that was called off meanwhile goes no further.
+            Drain::Done if before == Drain::No => self.cell.set_drain(Drain::No),
+            Drain::Done => self.order(Order::Hold(Notification::cease_shutdown("drained"))),
+            Drain::No if before == Drain::Done => self.clear_limit(),
+            Drain::No | Drain::Leaving => self.reconfigure(Depth::Configuration),
+        }
     }
 
     /// Ends the hold after a limit.

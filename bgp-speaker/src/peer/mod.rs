@@ -6,6 +6,6 @@ mod lingering;
 mod mailbox;
 mod task;
 
-pub(crate) use cell::{Live, PeerCell};
+pub(crate) use cell::{Drain, Live, PeerCell};
 pub(crate) use mailbox::{Deposit, Depth, Mailbox, Order};
 pub(crate) use task::PeerTask;

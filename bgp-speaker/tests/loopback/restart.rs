@@ -4,8 +4,10 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
 
 use bgp_speaker::kernel::{FibOp, KernelConfig, MemoryFib};
-use bgp_speaker::{Event, Family, OwnerId, Route, RouteFilter, ShutdownMode, Speaker};
-use bgp_wire::{Capability, GracefulRestart, keepalive};
+use bgp_speaker::{
+    Community, Event, Family, OwnerId, RangeConfig, Route, RouteFilter, ShutdownMode, Speaker, SpeakerError,
+};
+use bgp_wire::{AttributeBlock, Capability, GracefulRestart, keepalive};
 use bytes::BytesMut;
 
 use crate::scripted::Scripted;
@@ -78,11 +80,12 @@ async fn a_start_that_finds_its_routes_in_the_kernel_is_a_restart_and_one_that_f
 }
 
 #[tokio::test]
-async fn peers_are_told_nothing_before_the_owners_are_ready() {
+async fn each_owner_is_waited_for_alone_and_end_of_rib_waits_for_all() {
     let (blocks, services) = (OwnerId(1), OwnerId(2));
     let a = builder(ip(122, 1), ASN)
         .hold_until_ready([blocks, services])
-        .announce(blocks, [Route::new(net("10.1.0.0/26"))])
+        .announce(blocks, [Route::new(net("10.1.0.0/26")), Route::new(net("10.1.0.64/26"))])
+        .announce(OwnerId(3), [Route::new(net("10.9.0.0/26"))])
         .start()
         .await
         .unwrap();
@@ -90,14 +93,35 @@ async fn peers_are_told_nothing_before_the_owners_are_ready() {
     announce(&b, &["10.2.0.0/26"]).await;
     let mut events = b.events();
     connect(&a, &b).await;
-    has_exactly(&a, &["10.1.0.0/26", "10.2.0.0/26"]).await;
-    a.ready(blocks).await.unwrap();
-    tokio::time::sleep(Duration::from_millis(200)).await;
-    assert_eq!(peer(&b, ip(122, 1)).received.update, 0, "one owner is missing still");
+    has_exactly(&a, &["10.2.0.0/26", "10.9.0.0/26"]).await;
+    has_exactly(&b, &["10.2.0.0/26", "10.9.0.0/26"]).await;
+    // What is withdrawn before it was told is never told.
+    a.withdraw(blocks, [net("10.1.0.64/26")]).await.unwrap();
     a.announce(services, [Route::new(net("10.3.0.1/32"))]).await.unwrap();
+    a.ready(blocks).await.unwrap();
+    has_exactly(&b, &["10.1.0.0/26", "10.2.0.0/26", "10.9.0.0/26"]).await;
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    has_exactly(&b, &["10.1.0.0/26", "10.2.0.0/26", "10.9.0.0/26"]).await;
     a.ready(services).await.unwrap();
-    has_exactly(&b, &["10.1.0.0/26", "10.2.0.0/26", "10.3.0.1/32"]).await;
     while !matches!(within("End-of-RIB", events.next()).await, Some(Event::EndOfRib { .. })) {}
+    has_exactly(&b, &["10.1.0.0/26", "10.2.0.0/26", "10.3.0.1/32", "10.9.0.0/26"]).await;
+}
+
+#[tokio::test]
+async fn no_end_of_rib_comes_while_an_owner_is_missing() {
+    let a = builder(ip(126, 1), ASN).hold_until_ready([OWNER]).start().await.unwrap();
+    let b = speaker(ip(126, 2)).await;
+    let mut events = b.events();
+    connect(&a, &b).await;
+    let mut end = async || {
+        tokio::time::timeout(Duration::from_millis(300), async {
+            while !matches!(events.next().await, Some(Event::EndOfRib { .. })) {}
+        })
+        .await
+    };
+    assert!(end().await.is_err());
+    a.ready(OWNER).await.unwrap();
+    end().await.expect("now everything is told");
 }
 
 #[tokio::test]
@@ -202,4 +226,68 @@ async fn a_restarted_speaker_says_end_of_rib_when_its_peers_have_told_their_tabl
     second.add_peer(peer_of(&restarted)).await.unwrap();
     while !matches!(within("End-of-RIB", events.next()).await, Some(Event::EndOfRib { .. })) {}
     has_exactly(&first, &["10.9.0.0/26"]).await;
+}
+
+/// What this speaker has of a prefix from a peer: its LOCAL_PREF, and whether it says that it is about to go.
+async fn heard(speaker: &Speaker, prefix: &str) -> Option<(Option<u32>, bool)> {
+    let filter = RouteFilter { prefix: Some(net(prefix)), ..RouteFilter::default() };
+    let page = speaker.routes(filter, None, 10).await.unwrap();
+    let block = AttributeBlock::parse(&page.routes.first()?.attributes.block).unwrap();
+    Some((block.local_pref(), block.communities().iter().any(|c| c == Community::GRACEFUL_SHUTDOWN)))
+}
+
+#[tokio::test]
+async fn a_drained_peer_is_told_that_reflected_routes_go_as_well_and_is_held_down_until_it_is_resumed() {
+    let reflector = speaker(ip(127, 1)).await;
+    let range = RangeConfig::new(net("127.40.127.128/25"), ASN).reflector_clients();
+    reflector.add_listen_range(range).await.unwrap();
+    let (source, drained, other) =
+        (speaker(ip(127, 130)).await, speaker(ip(127, 2)).await, speaker(ip(127, 131)).await);
+    announce(&reflector, &["10.1.0.0/26"]).await;
+    announce(&source, &["10.2.0.0/26"]).await;
+    for client in [&source, &other] {
+        client.add_peer(peer_of(&reflector)).await.unwrap();
+    }
+    connect(&reflector, &drained).await;
+    for told in [&drained, &other] {
+        has_exactly(told, &["10.1.0.0/26", "10.2.0.0/26"]).await;
+    }
+    let drain = tokio::spawn({
+        let reflector = reflector.clone();
+        async move { reflector.drain_peer(ip(127, 2), Duration::from_secs(2)).await }
+    });
+    for prefix in ["10.1.0.0/26", "10.2.0.0/26"] {
+        eventually("it is told", async || heard(&drained, prefix).await == Some((Some(0), true))).await;
+        assert_eq!(heard(&other, prefix).await, Some((Some(100), false)), "nobody else is");
+    }
+    assert!(peer(&reflector, ip(127, 2)).info.contains("draining"));
+    assert_eq!(drained.status().established(), 1, "it still forwards meanwhile");
+    drain.await.unwrap().unwrap();
+    established(&drained, 0).await;
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    assert_eq!(drained.status().established(), 0, "it stays down");
+    let status = peer(&reflector, ip(127, 2));
+    assert!(status.info.contains("held down until it is resumed"), "{}", status.info);
+    reflector.resume_peer(ip(127, 2)).await.unwrap();
+    has_exactly(&drained, &["10.1.0.0/26", "10.2.0.0/26"]).await;
+    assert_eq!(heard(&drained, "10.2.0.0/26").await, Some((Some(100), false)));
+    assert_eq!(reflector.resume_peer(ip(127, 77)).await, Err(SpeakerError::UnknownPeer(ip(127, 77))));
+}
+
+#[tokio::test]
+async fn a_reflector_that_drains_says_so_of_what_it_reflects() {
+    let reflector = speaker(ip(128, 1)).await;
+    let range = RangeConfig::new(net("127.40.128.0/24"), ASN).reflector_clients();
+    reflector.add_listen_range(range).await.unwrap();
+    let clients = [speaker(ip(128, 2)).await, speaker(ip(128, 3)).await];
+    announce(&clients[0], &["10.2.0.0/26"]).await;
+    for client in &clients {
+        client.add_peer(peer_of(&reflector)).await.unwrap();
+    }
+    has_exactly(&clients[1], &["10.2.0.0/26"]).await;
+    let drain = reflector.drain(Duration::from_secs(1), ShutdownMode::Restart);
+    let told =
+        eventually("it is told", async || heard(&clients[1], "10.2.0.0/26").await == Some((Some(0), true)));
+    let (drained, ()) = tokio::join!(drain, told);
+    drained.unwrap();
 }

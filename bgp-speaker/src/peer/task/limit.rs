@@ -1,10 +1,11 @@
-//! A session that ends because the peer told too much, and the pause after it.
+//! A session that ends because the peer told too much, or was drained, and the pause after it.
 
 use bgp_fsm::{Input, Stop};
-use bgp_wire::{MessageType, RefreshKind, RouteRefresh};
+use bgp_wire::{MessageType, Notification, RefreshKind, RouteRefresh};
 use bytes::BytesMut;
 
 use super::PeerTask;
+use crate::peer::Drain;
 
 impl PeerTask {
     /// What the tables found about the peer's limits, and what the operator did about it.
@@ -23,12 +24,23 @@ impl PeerTask {
                 .map_or("until it is cleared".to_owned(), |pause| format!("for {} s", pause.as_secs_f64()));
             self.cell.hold(Some(format!("limit exceeded, held down {until}")));
         }
-        if self.mailbox.take_cleared() && self.held.is_some() {
+        if self.mailbox.take_cleared() && self.held.is_some() && self.cell.drain() == Drain::No {
             progress = true;
             self.release();
             self.handle(Input::Start);
         }
         progress | self.ask_again()
+    }
+
+    /// Ends the session of a peer that had time to find other ways; there is no other until it is resumed.
+    pub(super) fn hold_drained(&mut self, why: Notification) {
+        if self.stopping || self.cell.drain() != Drain::Done {
+            return;
+        }
+        self.held = Some(None);
+        self.handle(Input::Stop(Stop::Notify(why)));
+        self.dial = None;
+        self.cell.hold(Some("drained, held down until it is resumed".to_owned()));
     }
 
     /// When the pause after a limit is over.

@@ -26,11 +26,11 @@ use tokio::time::{Instant, Sleep, sleep_until};
 
 use self::receive::FaultLog;
 use self::words::{connect_failed, connection_lost, no_answer_with_key};
-use super::cell::{PeerCell, UpCell};
+use super::cell::{Drain, PeerCell, UpCell};
 use super::connection::Connection;
 use super::lingering::Lingering;
 use super::mailbox::{Depth, Mailbox, Order};
-use crate::bridge::{self, ToRib};
+use crate::bridge::{self, Ends, ToRib};
 use crate::config::PeerConfig;
 use crate::event::Event;
 use crate::session;
@@ -217,7 +217,8 @@ impl PeerTask {
             awaited: restart.is_some_and(|r| !r.restarting),
             status: negotiated_status(negotiated, local, remote),
         });
-        self.mailbox.begin(bridge::up(negotiated, &self.cell.config().options, local.ip(), peer));
+        let (ends, leaving) = (Ends { local: local.ip(), remote: peer }, self.is_leaving());
+        self.mailbox.begin(bridge::up(negotiated, &self.cell.config().options, ends, leaving));
         tracing::info!(%peer, asn = %negotiated.peer_as, "session established");
         self.shared.emit(Event::PeerUp { peer });
     }
@@ -227,6 +228,10 @@ impl PeerTask {
     fn take_orders(&mut self) -> bool {
         let stop = match self.mailbox.take_order() {
             Some(Order::Stop(stop)) => stop,
+            Some(Order::Hold(why)) => {
+                self.hold_drained(why);
+                return true;
+            }
             Some(Order::Rekey(key)) => {
                 self.rekey(key);
                 return true;
@@ -264,6 +269,7 @@ impl PeerTask {
         }
         match (depth, self.up) {
             (Depth::Configuration, None) => {}
+            (Depth::Attempt | Depth::Session, None) if self.cell.drain() == Drain::Done => {}
             (Depth::Configuration | Depth::Attempt, Some(conn)) => self.tell_change(conn, &config),
             (Depth::Session, Some(_)) => self.handle(Input::Reset(Notification::cease_config_change())),
             (Depth::Attempt | Depth::Session, None) => {
@@ -305,10 +311,15 @@ impl PeerTask {
         self.flush_batch();
         let connection = self.connections.iter().find(|c| c.id == conn);
         if let (Some(negotiated), Some(connection)) = (self.session.negotiated(), connection) {
-            let local = connection.local.ip();
-            let change = bridge::change(negotiated, &config.options, local, self.cell.address);
+            let ends = Ends { local: connection.local.ip(), remote: self.cell.address };
+            let change = bridge::change(negotiated, &config.options, ends, self.is_leaving());
             self.mailbox.put(std::iter::once(change), 0);
         }
+    }
+
+    /// What is told says that it is about to go (RFC 8326).
+    fn is_leaving(&self) -> bool {
+        self.cell.drain() != Drain::No || self.shared.is_leaving()
     }
 
     fn configure(&mut self, config: &PeerConfig) {
