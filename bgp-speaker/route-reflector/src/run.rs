@@ -4,6 +4,7 @@ use std::convert::Infallible;
 use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use bgp_speaker::{ShutdownMode, Speaker, StartError};
@@ -34,11 +35,17 @@ pub(crate) async fn run(path: &Path) -> Result<(), Failure> {
     let socket = control_socket(&config)?;
     let metrics = metrics_listener(&config).await?;
     let desired = Desired::of(&config);
-    let speaker = desired.builder().start().await.map_err(|error| match error {
+    let mut builder = desired.builder();
+    if !config.kernel_export && socket.as_ref().is_some_and(ControlSocket::takes_over) {
+        // With kernel export the kernel knows it better: it tells whether routes are there to go on with.
+        builder = builder.restarting(true);
+    }
+    let speaker = builder.start().await.map_err(|error| match error {
         StartError::Config(refused) => Failure::new(format_args!("{}: {refused}", path.display())),
         other => Failure::new(other),
     })?;
     let source = Arc::new(Source::new(speaker.clone(), desired.descriptions(), per_peer(&config)));
+    let stays = socket.as_ref().map(ControlSocket::stays);
     let control = tokio::spawn(serve(socket, source.clone()));
     let measured = metrics.map(|listener| tokio::spawn(server::serve_metrics(listener, source.clone())));
     let status = speaker.status();
@@ -46,14 +53,16 @@ pub(crate) async fn run(path: &Path) -> Result<(), Failure> {
     notify(&[NotifyState::Ready]);
 
     let mut daemon = Daemon { path: path.to_owned(), desired, speaker, source };
-    daemon.until_stopped(&mut signals).await;
+    let mode = daemon.until_stopped(&mut signals).await;
+    if let (ShutdownMode::Restart, Some(stays)) = (&mode, stays) {
+        stays.store(true, Ordering::Relaxed);
+    }
 
     notify(&[NotifyState::Stopping]);
     control.abort();
     if let Some(measured) = measured {
         measured.abort();
     }
-    let mode = ShutdownMode::Admin { text: "route-reflector is stopping".to_owned() };
     tokio::select! {
         () = daemon.speaker.shutdown(mode) => info!("stopped"),
         () = tokio::time::sleep(SHUTDOWN_LIMIT) => warn!("stopped before every peer had taken its NOTIFICATION"),
@@ -71,12 +80,17 @@ struct Daemon {
 }
 
 impl Daemon {
-    async fn until_stopped(&mut self, signals: &mut Signals) {
+    /// Serves until a signal asks for an end, and says which kind of end.
+    async fn until_stopped(&mut self, signals: &mut Signals) -> ShutdownMode {
         loop {
             match signals.next().await {
                 Caught::Stop(name) => {
                     info!(signal = name, "stopping");
-                    return;
+                    return ShutdownMode::Admin { text: "route-reflector is stopping".to_owned() };
+                }
+                Caught::Restart => {
+                    info!("stopping for a restart: peers with graceful restart keep the routes");
+                    return ShutdownMode::Restart;
                 }
                 Caught::Reload => self.reload().await,
             }
@@ -115,6 +129,7 @@ struct Signals {
     terminate: Signal,
     interrupt: Signal,
     reload: Signal,
+    restart: Signal,
 }
 
 impl Signals {
@@ -125,6 +140,7 @@ impl Signals {
             terminate: catch(SignalKind::terminate())?,
             interrupt: catch(SignalKind::interrupt())?,
             reload: catch(SignalKind::hangup())?,
+            restart: catch(SignalKind::user_defined2())?,
         })
     }
 
@@ -133,12 +149,13 @@ impl Signals {
             _ = self.terminate.recv() => Caught::Stop("SIGTERM"),
             _ = self.interrupt.recv() => Caught::Stop("SIGINT"),
             _ = self.reload.recv() => Caught::Reload,
+            _ = self.restart.recv() => Caught::Restart,
         }
     }
 
     /// The next signal that asks for an end.
     async fn stop(&mut self) {
-        while matches!(self.next().await, Caught::Reload) {}
+        while !matches!(self.next().await, Caught::Stop(_)) {}
     }
 }
 
@@ -148,6 +165,8 @@ enum Caught {
     Stop(&'static str),
     /// Reading the configuration again.
     Reload,
+    /// An end without a word to anybody (SIGUSR2).
+    Restart,
 }
 
 fn start_log(config: &Config) {

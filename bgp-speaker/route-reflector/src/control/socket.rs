@@ -6,6 +6,8 @@ use std::io;
 use std::os::unix::fs::{FileTypeExt, OpenOptionsExt, PermissionsExt};
 use std::os::unix::net::UnixStream as StdUnixStream;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use rustix::fs::{FlockOperation, flock};
 use tokio::net::UnixListener;
@@ -63,11 +65,14 @@ impl fmt::Display for SocketError {
     }
 }
 
-/// A bound control socket. It is removed on drop.
+/// A bound control socket. It is removed on drop, unless it is to stay: one that is found is the mark of a daemon that did not
+/// say goodbye to its peers, so that the next one takes over from it.
 #[derive(Debug)]
 pub(crate) struct ControlSocket {
     listener: UnixListener,
     path: PathBuf,
+    takes_over: bool,
+    stays: Arc<AtomicBool>,
     /// Held as long as the socket is ours; the system lets go of it however the process ends.
     _lock: File,
 }
@@ -77,18 +82,32 @@ impl ControlSocket {
     pub(crate) fn bind(path: &Path) -> Result<Self, SocketError> {
         let failed = |error| SocketError::Io(path.to_owned(), error);
         let lock = lock_beside(path)?;
+        let mut takes_over = false;
         match fs::symlink_metadata(path) {
             Ok(found) if !found.file_type().is_socket() => {
                 return Err(SocketError::NotASocket(path.to_owned()));
             }
             // The lock says that no daemon of ours is there; some other program may be.
             Ok(_) if StdUnixStream::connect(path).is_ok() => return Err(SocketError::InUse(path.to_owned())),
-            Ok(_) => fs::remove_file(path).map_err(failed)?,
+            Ok(_) => {
+                fs::remove_file(path).map_err(failed)?;
+                takes_over = true;
+            }
             Err(_) => {}
         }
         let listener = UnixListener::bind(path).map_err(failed)?;
         fs::set_permissions(path, Permissions::from_mode(MODE)).map_err(failed)?;
-        Ok(ControlSocket { listener, path: path.to_owned(), _lock: lock })
+        Ok(ControlSocket { listener, path: path.to_owned(), takes_over, stays: Arc::default(), _lock: lock })
+    }
+
+    /// Whether a former daemon left its socket: its peers may still keep its routes.
+    pub(crate) fn takes_over(&self) -> bool {
+        self.takes_over
+    }
+
+    /// To be set for an end after which the socket stays as a file.
+    pub(crate) fn stays(&self) -> Arc<AtomicBool> {
+        self.stays.clone()
     }
 
     /// The socket to accept on.
@@ -104,8 +123,10 @@ impl ControlSocket {
 
 impl Drop for ControlSocket {
     fn drop(&mut self) {
-        // Gone already is as good as removed.
-        let _ = fs::remove_file(&self.path);
+        if !self.stays.load(Ordering::Relaxed) {
+            // Gone already is as good as removed.
+            let _ = fs::remove_file(&self.path);
+        }
     }
 }
 
@@ -149,6 +170,23 @@ mod tests {
         assert!(matches!(error, SocketError::InUse(_)), "{error}");
         drop(first);
         assert!(!path.exists());
+        fs::remove_dir_all(directory).expect("ours");
+    }
+
+    #[tokio::test]
+    async fn a_daemon_knows_whether_it_takes_over_from_another() {
+        let directory = directory("takes-over");
+        let path = directory.join("s");
+        let first = ControlSocket::bind(&path).expect("free");
+        assert!(!first.takes_over(), "nobody was here before");
+        drop(first);
+        let second = ControlSocket::bind(&path).expect("free");
+        assert!(!second.takes_over(), "the first one has said goodbye");
+        second.stays().store(true, Ordering::Relaxed);
+        drop(second);
+        let third = ControlSocket::bind(&path).expect("stale");
+        assert!(third.takes_over(), "the second one went as for a restart, or was killed");
+        drop(third);
         fs::remove_dir_all(directory).expect("ours");
     }
 

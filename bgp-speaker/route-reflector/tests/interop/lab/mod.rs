@@ -4,6 +4,7 @@
 //! processes by their ids and deletes the namespaces. Names carry the id of this test process, so that runs side
 //! by side do not meet, and what a killed run left behind is swept by the next one.
 
+mod flow;
 mod netns;
 mod process;
 mod wait;
@@ -17,6 +18,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use serde_json::Value;
 
+pub(crate) use flow::Flow;
 pub(crate) use netns::{can_make_namespaces, in_namespace, sweep};
 pub(crate) use process::{Process, Spawn, is_installed, output};
 pub(crate) use wait::{eventually, holds};

@@ -29,16 +29,27 @@ pub(crate) struct Agent<'a> {
     lab: &'a Lab,
     node: Node,
     members: Vec<Member>,
-    reflectors: Vec<(IpAddr, u32)>,
+    mesh: bool,
+    routers: Vec<(IpAddr, u32)>,
     process: Arc<Process>,
 }
 
 impl<'a> Agent<'a> {
     /// Starts the agent of `node` with a description; with reflectors in it there is no mesh.
     pub(crate) fn start(lab: &'a Lab, node: &Node, members: &[Member], reflectors: &[(IpAddr, u32)]) -> Self {
-        lab.write(node, "cluster.toml", &list(members, reflectors));
+        Self::launch(lab, node, members, reflectors.is_empty(), reflectors)
+    }
+
+    /// Starts the agent of `node` in a mesh, with routers beyond it.
+    pub(crate) fn in_mesh(lab: &'a Lab, node: &Node, members: &[Member], routers: &[(IpAddr, u32)]) -> Self {
+        Self::launch(lab, node, members, true, routers)
+    }
+
+    fn launch(lab: &'a Lab, node: &Node, members: &[Member], mesh: bool, routers: &[(IpAddr, u32)]) -> Self {
+        lab.write(node, "cluster.toml", &list(members, mesh, routers));
         let process = launch(lab, node);
-        Self { lab, node: node.clone(), members: members.to_vec(), reflectors: reflectors.to_vec(), process }
+        let (members, routers) = (members.to_vec(), routers.to_vec());
+        Self { lab, node: node.clone(), members, mesh, routers, process }
     }
 
     /// Gives this node one more block to announce.
@@ -59,7 +70,7 @@ impl<'a> Agent<'a> {
     }
 
     fn rewrite(&self) {
-        self.lab.write(&self.node, "cluster.toml", &list(&self.members, &self.reflectors));
+        self.lab.write(&self.node, "cluster.toml", &list(&self.members, self.mesh, &self.routers));
     }
 
     /// Waits until the kernel has a route of ours to the prefix over this gateway.
@@ -120,9 +131,9 @@ fn launch(lab: &Lab, node: &Node) -> Arc<Process> {
     lab.spawn(node, &Spawn::new(&line).env("RUST_LOG", "info"))
 }
 
-/// The description: the nodes, and routers beyond them as reflectors.
-fn list(members: &[Member], reflectors: &[(IpAddr, u32)]) -> String {
-    let mut text = format!("[mesh]\nenabled = {}\n", reflectors.is_empty());
+/// The description: the nodes, and routers beyond them.
+fn list(members: &[Member], mesh: bool, routers: &[(IpAddr, u32)]) -> String {
+    let mut text = format!("[mesh]\nenabled = {mesh}\n");
     for member in members {
         let Member { node, asn, blocks } = member;
         let _ = writeln!(
@@ -133,7 +144,7 @@ fn list(members: &[Member], reflectors: &[(IpAddr, u32)]) -> String {
             node.v6(),
         );
     }
-    for (address, asn) in reflectors {
+    for (address, asn) in routers {
         let _ = writeln!(text, "[[peer]]\naddress = \"{address}\"\nasn = {asn}");
     }
     text

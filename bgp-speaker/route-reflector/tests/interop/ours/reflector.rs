@@ -155,11 +155,20 @@ impl<'a> Reflector<'a> {
         self.process.kill();
     }
 
-    /// Ends it with SIGTERM.
+    /// Ends it with SIGTERM: it says goodbye.
     pub(crate) fn terminate(&self) {
-        self.process.signal(Signal::TERM);
+        self.end(Signal::TERM);
+    }
+
+    /// Ends it with SIGUSR2: it says nothing, and its peers keep its routes.
+    pub(crate) fn end_for_restart(&self) {
+        self.end(Signal::USR2);
+    }
+
+    fn end(&self, signal: Signal) {
+        self.process.signal(signal);
         let gone = self.process.wait(Duration::from_secs(10));
-        assert!(gone.is_some(), "the reflector ends within ten seconds of SIGTERM");
+        assert!(gone.is_some(), "the reflector ends within ten seconds of {signal:?}");
     }
 
     /// Changes its file, for when it starts again.

@@ -7,6 +7,7 @@ mod pairs;
 mod reflection;
 mod restart;
 mod scale;
+mod unnoticed;
 
 use crate::Scenario;
 
@@ -20,10 +21,19 @@ const THEIR_AS: u32 = 65010;
 pub(crate) fn all() -> Vec<Scenario> {
     let mut all = scale::scenarios();
     all.extend(networks::scenarios());
+    all.extend(unnoticed::scenarios());
     all.extend(pairs::scenarios());
     all.extend(reflection::scenarios());
     all.extend(restart::scenarios());
     all.extend(collision::scenarios());
     all.extend(bad_input::scenarios());
     all
+}
+
+/// A figure for whoever runs the scenarios by hand: on the error output, with `INTEROP_FIGURES=1`.
+#[expect(clippy::print_stderr, reason = "it is asked for")]
+fn record(figure: &str) {
+    if std::env::var_os("INTEROP_FIGURES").is_some() {
+        eprintln!("{figure}");
+    }
 }

@@ -46,14 +46,14 @@ enum Loss {
 }
 
 /// One node of a network with the workload behind it.
-struct Place {
-    node: Node,
-    workload: Node,
-    member: Member,
+pub(super) struct Place {
+    pub(super) node: Node,
+    pub(super) workload: Node,
+    pub(super) member: Member,
 }
 
 impl Place {
-    fn new(lab: &Lab, index: u8, asn: u32) -> Self {
+    pub(super) fn new(lab: &Lab, index: u8, asn: u32) -> Self {
         let node = lab.node(&format!("n{index}"), index);
         let workload = lab.workload(&node, (v4_block(index), 26), (v6_block(index), 122));
         let blocks = [format!("{}/26", v4_block(index)), format!("{}/122", v6_block(index))];
@@ -62,7 +62,7 @@ impl Place {
     }
 
     /// The workload's addresses: the second of each block, the first is the node's own.
-    fn addresses(&self) -> [String; 2] {
+    pub(super) fn addresses(&self) -> [String; 2] {
         let v4 = Ipv4Addr::from(u32::from(v4_block(self.node.index)) + 2);
         let v6 = Ipv6Addr::from(u128::from(v6_block(self.node.index)) + 2);
         [v4.to_string(), v6.to_string()]
@@ -81,7 +81,7 @@ fn places(lab: &Lab, asn: impl Fn(u8) -> u32) -> Vec<Place> {
     (1..=NODES).map(|index| Place::new(lab, index, asn(index))).collect()
 }
 
-fn members(places: &[Place]) -> Vec<Member> {
+pub(super) fn members(places: &[Place]) -> Vec<Member> {
     places.iter().map(|place| place.member.clone()).collect()
 }
 
@@ -266,7 +266,7 @@ fn mixed(lab: &Lab, kind: Kind) {
 }
 
 /// `ip monitor route` on a node.
-fn watch_routes(lab: &Lab, node: &Node) -> Arc<Process> {
+pub(super) fn watch_routes(lab: &Lab, node: &Node) -> Arc<Process> {
     lab.spawn(node, &Spawn::new(&["ip", "monitor", "route"]))
 }
 

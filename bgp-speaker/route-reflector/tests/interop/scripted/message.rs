@@ -76,8 +76,17 @@ pub(crate) fn message(kind: u8, body: &[u8]) -> Vec<u8> {
 
 /// OPEN with both unicast families and four-octet AS numbers.
 pub(crate) fn open(asn: u32, hold_time: u16, id: Ipv4Addr) -> Vec<u8> {
+    open_with(asn, hold_time, id, &[])
+}
+
+/// The same OPEN with further capabilities: code and value.
+pub(crate) fn open_with(asn: u32, hold_time: u16, id: Ipv4Addr, more: &[(u8, &[u8])]) -> Vec<u8> {
     let mut capabilities = vec![1, 4, 0, 1, 0, 1, 1, 4, 0, 2, 0, 1, 65, 4];
     capabilities.extend(asn.to_be_bytes());
+    for (code, value) in more {
+        capabilities.extend([*code, u8::try_from(value.len()).expect("a capability is short")]);
+        capabilities.extend_from_slice(value);
+    }
     let length = u8::try_from(capabilities.len()).expect("a few capabilities");
     let mut body = vec![4];
     body.extend(u16::try_from(asn).unwrap_or(23456).to_be_bytes());
@@ -90,6 +99,22 @@ pub(crate) fn open(asn: u32, hold_time: u16, id: Ipv4Addr) -> Vec<u8> {
 
 pub(crate) fn keepalive() -> Vec<u8> {
     message(KEEPALIVE, &[])
+}
+
+/// End-of-RIB of IPv6 unicast (RFC 4724 §2); that of IPv4 is an empty UPDATE.
+pub(crate) fn end_of_rib_ipv6() -> Vec<u8> {
+    update(&[], &attribute(OPTIONAL, MP_UNREACH_NLRI, &[0, 2, 1]), &[])
+}
+
+/// Whether the body of an UPDATE is End-of-RIB, and if so whether that of IPv6 unicast.
+pub(crate) fn is_end_of_rib(body: &[u8]) -> Option<bool> {
+    match body {
+        [0, 0, 0, 0] => Some(false),
+        [0, 0, 0, 6, _, MP_UNREACH_NLRI, 3, 0, 2, 1] | [0, 0, 0, 7, _, MP_UNREACH_NLRI, 0, 3, 0, 2, 1] => {
+            Some(true)
+        }
+        _ => None,
+    }
 }
 
 /// One attribute with its flags, type and length.

@@ -1,6 +1,7 @@
 //! A BGP speaker made by hand, byte for byte and without our codec: it can lie, stammer and break the rules, and
 //! what it sees is what was on the wire.
 
+pub(crate) mod helper;
 pub(crate) mod message;
 
 use std::collections::BTreeMap;
@@ -42,10 +43,14 @@ impl Identity {
 
     /// Connects and shakes hands up to Established.
     pub(crate) fn establish(&self) -> Result<TcpStream, String> {
+        self.establish_with(&message::open(self.asn, self.hold_time, self.local))
+    }
+
+    /// The same with an OPEN of the caller's.
+    pub(crate) fn establish_with(&self, open: &[u8]) -> Result<TcpStream, String> {
         let mut stream =
             self.dial().map_err(|error| format!("cannot connect to {}: {error}", self.remote))?;
-        let open = message::open(self.asn, self.hold_time, self.local);
-        stream.write_all(&open).map_err(|error| format!("cannot send OPEN: {error}"))?;
+        stream.write_all(open).map_err(|error| format!("cannot send OPEN: {error}"))?;
         expect(&mut stream, OPEN)?;
         stream.write_all(&message::keepalive()).map_err(|error| format!("cannot send KEEPALIVE: {error}"))?;
         expect(&mut stream, KEEPALIVE)?;

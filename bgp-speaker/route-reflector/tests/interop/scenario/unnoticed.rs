@@ -1,0 +1,285 @@
+//! Restarts that nobody notices: our programs are killed under load and start again, and meanwhile no peer lets go of a
+//! route, no kernel deletes one, and no packet is lost.
+
+use std::net::Ipv4Addr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::networks::{Place, members, watch_routes};
+use super::{OUR_AS, THEIR_AS};
+use crate::Scenario;
+use crate::lab::{Flow, Lab, Node, Process, eventually, holds, ip};
+use crate::ours::{Agent, PeerEntry, Reflector};
+use crate::peer::{HOLD_TIME, SOON, UP};
+use crate::scripted::Identity;
+use crate::scripted::helper::{Helper, Load};
+
+const NODES: u8 = 4;
+/// Where the router beyond the nodes is.
+const ROUTER: u8 = 50;
+/// A host behind the router, and its network.
+const BEYOND: &str = "198.51.100.1";
+const BEYOND_NETWORK: &str = "198.51.100.0/24";
+/// Routes of the router that change all the time.
+const RESTLESS: u8 = 250;
+
+/// Between a death and the next start: longer than it takes everybody to notice.
+const AWAY: Duration = Duration::from_millis(1500);
+/// How long the network is watched once it is whole again.
+const AFTERWARDS: Duration = Duration::from_secs(3);
+/// Longest time from Established to the last of a node's own routes.
+const OWN_ROUTES: Duration = Duration::from_secs(1);
+/// Packets that a flow has at least: three seconds' worth.
+const LEAST_PACKETS: u32 = 300;
+
+/// How a reflector ends.
+#[derive(Clone, Copy)]
+enum End {
+    /// With SIGKILL.
+    Kill,
+    /// With the signal for an end before a restart.
+    Upgrade,
+}
+
+pub(super) fn scenarios() -> Vec<Scenario> {
+    let agents = |name: &str, play: fn(&mut Network<'_>)| {
+        let name = format!("unnoticed_{name}");
+        Scenario::new(name, move |lab| mesh(lab, play))
+    };
+    vec![
+        agents("restart_of_an_agent", |network| network.restart(&[0])),
+        agents("restart_of_an_agent_twice_in_a_row", |network| {
+            network.kill(&[0]);
+            network.start(&[0]);
+            // Long enough to be up with some and too short to have finished with all.
+            std::thread::sleep(Duration::from_millis(700));
+            network.restart(&[0]);
+        }),
+        agents("restart_of_an_agent_with_another_down", |network| {
+            network.kill(&[3]);
+            network.restart(&[0]);
+        }),
+        agents("restart_of_all_agents_at_once", |network| network.restart(&[0, 1, 2, 3])),
+        Scenario::new("unnoticed_restart_of_a_reflector", |lab| reflectors(lab, 1, End::Kill)),
+        Scenario::new("unnoticed_upgrade_of_a_reflector", |lab| {
+            reflectors(lab, 1, End::Upgrade);
+        }),
+        Scenario::new("unnoticed_upgrade_of_two_reflectors_one_by_one", |lab| {
+            reflectors(lab, 2, End::Upgrade);
+        }),
+    ]
+}
+
+/// The router beyond the nodes: its sessions are scripted, its packets are forwarded.
+fn router(lab: &Lab) -> Node {
+    let router = lab.node("router", ROUTER);
+    ip(&["-n", &router.ns, "address", "add", &format!("{BEYOND}/24"), "dev", "lo"]);
+    for index in 1..=NODES {
+        let via = Ipv4Addr::new(10, 9, 0, index).to_string();
+        ip(&["-n", &router.ns, "route", "add", &format!("10.65.{index}.0/26"), "via", &via]);
+    }
+    router
+}
+
+fn load(as_path: &[u32]) -> Load {
+    Load {
+        steady: vec![BEYOND_NETWORK.to_owned()],
+        restless: (0..RESTLESS).map(|number| format!("100.64.{number}.0/24")).collect(),
+        as_path: as_path.to_vec(),
+    }
+}
+
+fn helper(router: &Node, to: &Node, asn: u32, load: Load) -> Helper {
+    let (ns, local, remote) = (router.ns.clone(), router.v4(), (to.v4(), 179).into());
+    Helper::start(Identity { ns, local, remote, asn, hold_time: HOLD_TIME }, load)
+}
+
+/// Whether a node's kernel has every route of the router, and the other nodes' blocks.
+fn is_full(agent: &Agent<'_>, places: &[Place]) -> Result<(), String> {
+    let routes = agent.kernel()?;
+    let others = places.iter().filter(|place| place.node.name != agent.node().name);
+    let blocks = others.flat_map(|place| place.member.blocks.clone());
+    let wanted: Vec<String> = load(&[]).steady.into_iter().chain(load(&[]).restless).chain(blocks).collect();
+    let missing: Vec<&String> =
+        wanted.iter().filter(|prefix| routes.iter().all(|route| route["dst"] != **prefix)).collect();
+    if missing.is_empty() {
+        Ok(())
+    } else {
+        Err(format!("{} has {} routes and not {missing:?}", agent.node().name, routes.len()))
+    }
+}
+
+/// Those who watch the network while something happens to it.
+struct Watch {
+    monitors: Vec<Arc<Process>>,
+    flows: Vec<Flow>,
+}
+
+impl Watch {
+    fn begin(lab: &Lab, places: &[Place]) -> Self {
+        let monitors = places.iter().map(|place| watch_routes(lab, &place.node)).collect();
+        let [first, second, third, fourth] = places else { unreachable!("there are four nodes") };
+        let to = |place: &Place| place.addresses();
+        let pairs = [
+            (first, to(second)[0].clone()),
+            (second, to(first)[1].clone()),
+            (third, to(fourth)[0].clone()),
+            (fourth, to(first)[0].clone()),
+            (second, BEYOND.to_owned()),
+        ];
+        let flows = pairs.iter().map(|(from, address)| Flow::start(lab, &from.workload, address)).collect();
+        Self { monitors, flows }
+    }
+
+    fn saw_nothing(self) {
+        let packets: Vec<u32> =
+            self.flows.into_iter().map(|flow| flow.stop_without_loss(LEAST_PACKETS)).collect();
+        for monitor in self.monitors {
+            monitor.terminate(Duration::from_secs(5));
+            let log = monitor.log();
+            let deleted: Vec<&str> = log.lines().filter(|line| line.contains("Deleted")).collect();
+            assert_eq!(deleted, [""; 0], "`ip monitor route` saw no deletion");
+        }
+        super::record(&format!("packets sent and answered: {packets:?}"));
+    }
+}
+
+/// A mesh with a router beyond it that all nodes peer with.
+struct Network<'a> {
+    places: Vec<Place>,
+    agents: Vec<Agent<'a>>,
+    /// The router's sessions with each node. The one with the first node is under load.
+    helpers: Vec<Helper>,
+    down: Vec<usize>,
+}
+
+fn mesh(lab: &Lab, play: fn(&mut Network<'_>)) {
+    let places: Vec<Place> = (1..=NODES).map(|index| Place::new(lab, index, OUR_AS)).collect();
+    let router = router(lab);
+    let (members, routers) = (members(&places), [(router.v4().into(), THEIR_AS)]);
+    let agents: Vec<Agent<'_>> =
+        places.iter().map(|place| Agent::in_mesh(lab, &place.node, &members, &routers)).collect();
+    let helpers = places.iter().map(|place| {
+        let load = if place.node.index == 1 { load(&[THEIR_AS]) } else { Load::default() };
+        helper(&router, &place.node, THEIR_AS, load)
+    });
+    let helpers = helpers.collect();
+    let mut network = Network { places, agents, helpers, down: Vec::new() };
+    eventually("every node has every route", UP, || network.is_whole());
+
+    let watch = Watch::begin(lab, &network.places);
+    play(&mut network);
+    holds("the network stays whole", AFTERWARDS, || network.is_whole());
+    watch.saw_nothing();
+    for (place, helper) in network.places.iter().zip(&network.helpers) {
+        let lost = helper.lost();
+        assert!(lost.is_empty(), "{} made its peer lose {lost:?}", place.node.name);
+    }
+}
+
+impl Network<'_> {
+    /// Everything is where it belongs, as far as it is up.
+    fn is_whole(&self) -> Result<(), String> {
+        for (number, agent) in self.agents.iter().enumerate() {
+            is_full(agent, &self.places)?;
+            if !self.down.contains(&number) {
+                self.helpers[number].has(&self.places[number].member.blocks[..1])?;
+            }
+        }
+        Ok(())
+    }
+
+    fn kill(&mut self, victims: &[usize]) {
+        for victim in victims {
+            self.agents[*victim].kill();
+            self.down.push(*victim);
+        }
+    }
+
+    fn start(&mut self, victims: &[usize]) {
+        for victim in victims {
+            self.agents[*victim].restart();
+        }
+        self.down.retain(|down| !victims.contains(down));
+    }
+
+    /// Kills them, starts them again, and waits until all is said.
+    fn restart(&mut self, victims: &[usize]) {
+        let sessions: Vec<usize> = victims.iter().map(|n| self.helpers[*n].sessions().unwrap_or(1)).collect();
+        self.kill(victims);
+        holds("kernels keep their routes while the agents are away", AWAY, || {
+            self.agents.iter().try_for_each(|agent| is_full(agent, &self.places))
+        });
+        self.start(victims);
+        for (victim, before) in victims.iter().zip(sessions) {
+            let (helper, blocks) = (&self.helpers[*victim], &self.places[*victim].member.blocks[..1]);
+            let took = eventually("the agent tells its own routes again", SOON, || match helper.sessions() {
+                Some(now) if now > before => helper.has(blocks),
+                other => Err(format!("sessions: {other:?}")),
+            });
+            super::record(&format!("own routes {took:?} after Established"));
+            assert!(took < OWN_ROUTES, "own routes came {took:?} after Established");
+            if self.down.is_empty() {
+                eventually("the agent has told everything", SOON, || helper.has_all(1));
+            }
+        }
+    }
+}
+
+/// Nodes behind reflectors of one cluster, with a client that changes its routes all the time.
+fn reflectors(lab: &Lab, count: u8, end: End) {
+    let places: Vec<Place> = (1..=NODES).map(|index| Place::new(lab, index, OUR_AS)).collect();
+    let router = router(lab);
+    let nodes: Vec<Node> = (0..count).map(|number| lab.node(&format!("rr{number}"), 101 + number)).collect();
+    let mut reflectors: Vec<Reflector<'_>> = nodes
+        .iter()
+        .map(|node| {
+            let clients = places.iter().flat_map(|place| place.node.addresses());
+            let clients = clients.map(|address| PeerEntry::new(address, OUR_AS).client().passive());
+            let beyond = PeerEntry::new(router.v4(), OUR_AS).client().passive();
+            let others = nodes.iter().filter(|other| other.index != node.index);
+            let others = others.map(|other| {
+                let entry = PeerEntry::new(other.v4(), OUR_AS);
+                if node.index > other.index { entry.passive() } else { entry }
+            });
+            let entries: Vec<PeerEntry> = clients.chain([beyond]).chain(others).collect();
+            Reflector::start(lab, node, OUR_AS, &entries, "cluster-id = \"10.9.0.100\"")
+        })
+        .collect();
+    let (members, to) = (members(&places), nodes.iter().flat_map(Node::addresses));
+    let to: Vec<_> = to.map(|address| (address, OUR_AS)).collect();
+    let agents: Vec<Agent<'_>> =
+        places.iter().map(|place| Agent::start(lab, &place.node, &members, &to)).collect();
+    let helpers: Vec<Helper> = nodes.iter().map(|node| helper(&router, node, OUR_AS, load(&[]))).collect();
+    let blocks: Vec<String> = places.iter().map(|place| place.member.blocks[0].clone()).collect();
+    let is_whole = || {
+        agents.iter().try_for_each(|agent| is_full(agent, &places))?;
+        helpers.iter().try_for_each(|helper| helper.has(&blocks).map(drop))
+    };
+    eventually("every node has every route", UP, is_whole);
+
+    let watch = Watch::begin(lab, &places);
+    for (reflector, helper) in reflectors.iter_mut().zip(&helpers) {
+        let before = helper.sessions().expect("it is up");
+        match end {
+            End::Kill => reflector.kill(),
+            End::Upgrade => reflector.end_for_restart(),
+        }
+        holds("kernels keep their routes while the reflector is away", AWAY, || {
+            agents.iter().try_for_each(|agent| is_full(agent, &places))
+        });
+        reflector.restart();
+        eventually("the reflector has told everything again", SOON, || match helper.sessions() {
+            Some(now) if now > before => helper.has_all(2).and_then(|()| helper.has(&blocks)),
+            other => Err(format!("sessions: {other:?}")),
+        });
+    }
+    holds("the network stays whole", AFTERWARDS, is_whole);
+    watch.saw_nothing();
+    let lost: Vec<String> = helpers.iter().flat_map(Helper::lost).collect();
+    assert!(lost.is_empty(), "the reflectors made a client lose {lost:?}");
+    assert!(
+        helpers.iter().all(|helper| helper.holds() >= blocks.len()),
+        "the client holds the nodes' blocks"
+    );
+}
