@@ -29,6 +29,9 @@ use crate::shared::Shared;
 use crate::status::{LimitStatus, PrefixCounters, TableStatus};
 use crate::subscription::{ReaderSlot, ReaderWants, Subscription};
 
+/// Small transmissions that one turn writes to sockets itself, at some microseconds each; peers beyond are woken, and write
+/// theirs on other threads.
+const AT_ONCE: usize = 512;
 /// Who is served at the door in one turn: enough that what comes in one moment goes out in one batch, and at 64 KiB of
 /// UPDATEs each some tens of milliseconds at worst.
 const VISITS: usize = 4;
@@ -184,6 +187,8 @@ pub(crate) struct RibTask {
     counters_at: Duration,
     /// The tables may hold more or less than was last told.
     table_changed: bool,
+    /// Transmissions that this turn has written itself.
+    written_at_once: usize,
     /// Owners whose routes are held back, and with them everybody's End-of-RIB.
     barrier: Barrier,
     recovery: Recovery,
@@ -250,6 +255,7 @@ impl RibTask {
             readers: Vec::new(),
             jobs: VecDeque::new(),
             again: Vec::new(),
+            written_at_once: 0,
             stale_counters: Vec::new(),
             counters_at: Duration::ZERO,
             table_changed: false,
@@ -281,6 +287,7 @@ impl RibTask {
 
     /// One bounded turn; whether there is more to do at once.
     fn turn(&mut self) -> bool {
+        self.written_at_once = 0;
         for _ in 0..VISITS {
             match self.door.pop() {
                 Some(Work::Peer(mailbox)) => self.visit_peer(&mailbox),
@@ -523,8 +530,10 @@ impl RibTask {
         if chunks.is_empty() && !drained {
             self.again.push(peer);
         }
+        let at_once = self.written_at_once < AT_ONCE;
         let Some(slot) = self.slot(peer) else { return };
-        slot.mailbox.deposit(slot.session, Deposit { chunks, more: !drained });
+        let written = slot.mailbox.deposit(slot.session, Deposit { chunks, more: !drained }, at_once);
+        self.written_at_once += usize::from(written);
         self.counters_changed(peer);
     }
 

@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use std::io::{self, IoSlice};
 use std::mem::MaybeUninit;
 use std::net::SocketAddr;
-use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
@@ -13,7 +13,6 @@ use bgp_fsm::ConnId;
 use bgp_wire::{Codec, HEADER_LEN, MAX_EXTENDED_LEN};
 use bytes::{Buf, Bytes};
 use socket2::SockRef;
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 
 /// What one read may bring: the rest of the longest message, and as much again so that a full table takes few reads.
@@ -35,7 +34,8 @@ pub(crate) fn with_scratch<T>(read: impl FnOnce(&mut [u8]) -> T) -> T {
 #[derive(Debug)]
 pub(crate) struct Connection {
     pub(crate) id: ConnId,
-    pub(crate) stream: TcpStream,
+    /// Shared with the mailbox while nothing is to be written here.
+    pub(crate) stream: Arc<TcpStream>,
     pub(crate) local: SocketAddr,
     pub(crate) remote: SocketAddr,
     pub(crate) codec: Codec,
@@ -59,13 +59,77 @@ struct Outgoing {
     boundary: usize,
 }
 
+/// What the table has for a connection: whole messages, of which the socket may have taken the beginning.
+#[derive(Debug, Default)]
+pub(crate) struct Transmission {
+    chunks: Vec<Bytes>,
+    /// Octets of the first slice that have been written.
+    written: usize,
+}
+
+impl From<Vec<Bytes>> for Transmission {
+    fn from(chunks: Vec<Bytes>) -> Self {
+        Self { chunks, written: 0 }
+    }
+}
+
+impl Transmission {
+    /// Octets in all.
+    pub(crate) fn len(&self) -> usize {
+        self.chunks.iter().map(Bytes::len).sum()
+    }
+
+    /// Each message.
+    pub(crate) fn messages(&self) -> usize {
+        self.chunks.iter().map(|chunk| Messages(chunk).count()).sum()
+    }
+
+    /// Writes it to a socket that has nothing else to take; what the socket did not take at once. An error leaves
+    /// everything, for whoever owns the connection to find.
+    pub(crate) fn write_to(mut self, stream: &TcpStream) -> Option<Self> {
+        let mut slices = [IoSlice::new(&[]); SLICES];
+        let mut count = 0;
+        for (slot, chunk) in slices.iter_mut().zip(&self.chunks) {
+            *slot = IoSlice::new(chunk);
+            count += 1;
+        }
+        let mut taken = match slices.get(..count).unwrap_or_default() {
+            [one] => stream.try_write(one),
+            slices => stream.try_write_vectored(slices),
+        }
+        .unwrap_or(0);
+        let whole = self.chunks.iter().take_while(|chunk| {
+            let whole = taken >= chunk.len();
+            taken -= if whole { chunk.len() } else { 0 };
+            whole
+        });
+        let whole = whole.count();
+        self.chunks.drain(..whole);
+        self.written = taken;
+        (!self.chunks.is_empty()).then_some(self)
+    }
+}
+
+/// The messages of a slice from the table.
+struct Messages<'a>(&'a [u8]);
+
+impl Iterator for Messages<'_> {
+    type Item = ();
+
+    fn next(&mut self) -> Option<()> {
+        let length = u16::from_be_bytes([*self.0.get(16)?, *self.0.get(17)?]);
+        self.0 = self.0.get(usize::from(length).max(HEADER_LEN)..).unwrap_or_default();
+        Some(())
+    }
+}
+
 impl Connection {
     pub(crate) fn new(id: ConnId, stream: TcpStream) -> io::Result<Self> {
         Ok(Self {
             id,
             local: stream.local_addr()?,
             remote: stream.peer_addr()?,
-            stream,
+            stream: Arc::new(stream),
             codec: Codec::before_open(),
             write_blocked: false,
             keepalive_due: None,
@@ -84,9 +148,13 @@ impl Connection {
         let kept = self.partial.len();
         // An unfinished message is at most half of the scratch buffer, so that there is room behind it.
         let (old, free) = scratch.split_at_mut(kept.min(scratch.len()));
-        let mut free = ReadBuf::new(free);
-        ready!(Pin::new(&mut self.stream).poll_read(cx, &mut free))?;
-        let n = free.filled().len();
+        let n = loop {
+            ready!(self.stream.poll_read_ready(cx))?;
+            match self.stream.try_read(free) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                read => break read?,
+            }
+        };
         if n == 0 {
             return Poll::Ready(Ok(None));
         }
@@ -104,7 +172,7 @@ impl Connection {
     /// old as the delay that this is asked about.
     pub(crate) fn unread(&self) -> bool {
         let mut octet = [MaybeUninit::uninit()];
-        matches!(SockRef::from(&self.stream).peek(&mut octet), Ok(n) if n > 0)
+        matches!(SockRef::from(&*self.stream).peek(&mut octet), Ok(n) if n > 0)
     }
 
     /// Queues a message of the session.
@@ -118,8 +186,9 @@ impl Connection {
     }
 
     /// Queues a transmission of the table; the one before has been written.
-    pub(crate) fn transmit(&mut self, chunks: Vec<Bytes>) {
-        self.outgoing.table.extend(chunks.into_iter().filter(|c| !c.is_empty()));
+    pub(crate) fn transmit(&mut self, transmission: Transmission) {
+        self.outgoing.table.extend(transmission.chunks.into_iter().filter(|c| !c.is_empty()));
+        (self.outgoing.written, self.outgoing.boundary) = (transmission.written, 0);
     }
 
     /// Everything that the table gave has been written.
@@ -139,24 +208,24 @@ impl Connection {
 
     /// Writes once; how many octets the socket took.
     pub(crate) fn poll_write(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
-        let head = self.outgoing.head();
-        let mut slices = [IoSlice::new(&[]); SLICES];
-        let count = self.outgoing.fill(head, &mut slices);
-        let stream = Pin::new(&mut self.stream);
-        let n = match slices.get(..count).unwrap_or_default() {
-            // A keepalive alone, mostly: the system has less to look at than with a vector of one.
-            [one] => ready!(stream.poll_write(cx, one))?,
-            slices => ready!(stream.poll_write_vectored(cx, slices))?,
-        };
-        self.outgoing.advance(head, n);
-        Poll::Ready(Ok(n))
+        loop {
+            ready!(self.stream.poll_write_ready(cx))?;
+            match self.try_write() {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                written => return Poll::Ready(written),
+            }
+        }
     }
 
     fn try_write(&mut self) -> io::Result<usize> {
         let head = self.outgoing.head();
         let mut slices = [IoSlice::new(&[]); SLICES];
         let count = self.outgoing.fill(head, &mut slices);
-        let n = self.stream.try_write_vectored(slices.get(..count).unwrap_or_default())?;
+        let n = match slices.get(..count).unwrap_or_default() {
+            // A keepalive alone, mostly: the system has less to look at than with a vector of one.
+            [one] => self.stream.try_write(one)?,
+            slices => self.stream.try_write_vectored(slices)?,
+        };
         self.outgoing.advance(head, n);
         Ok(n)
     }
@@ -173,7 +242,7 @@ impl Connection {
     }
 
     /// The connection as a bare socket.
-    pub(crate) fn into_stream(self) -> TcpStream {
+    pub(crate) fn into_stream(self) -> Arc<TcpStream> {
         self.stream
     }
 }

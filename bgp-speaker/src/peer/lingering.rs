@@ -3,6 +3,7 @@
 
 use std::io;
 use std::net::Shutdown;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -20,12 +21,12 @@ const READINGS: usize = 4;
 
 #[derive(Debug, Default)]
 pub(crate) struct Lingering {
-    streams: Vec<(Duration, TcpStream)>,
+    streams: Vec<(Duration, Arc<TcpStream>)>,
 }
 
 impl Lingering {
-    pub(crate) fn add(&mut self, stream: TcpStream, now: Duration) {
-        if SockRef::from(&stream).shutdown(Shutdown::Write).is_err() {
+    pub(crate) fn add(&mut self, stream: Arc<TcpStream>, now: Duration) {
+        if SockRef::from(&*stream).shutdown(Shutdown::Write).is_err() {
             return;
         }
         if self.streams.len() >= CONNECTIONS {

@@ -7,12 +7,13 @@ use std::sync::{Arc, Mutex};
 use std::task::Context;
 
 use bgp_fsm::{Bfd, Stop};
-use bgp_wire::{Family, FamilySet, Notification};
+use bgp_wire::{Family, FamilySet, MessageType, Notification};
 use bytes::Bytes;
 use futures::task::AtomicWaker;
 use tokio::net::TcpStream;
 
 use super::cell::{Drain, PeerCell};
+use super::connection::Transmission;
 use crate::bridge::ToRib;
 use crate::door::{Door, Work};
 use crate::shared::lock;
@@ -25,6 +26,9 @@ const PEER_OCTETS: usize = 64 * 1024;
 const SPEAKER_OCTETS: usize = 16 * 1024 * 1024;
 /// What one peer may have waiting when the speaker as a whole is behind: one message of classic size.
 const SMALL_PEER_OCTETS: usize = 4096;
+/// Octets of a transmission that the table's task writes itself: a message of classic size, which a socket that has nothing
+/// else to take has room for.
+const AT_ONCE: usize = 4096;
 /// Accepted connections that may wait for the task: RFC 4271 §6.8 knows of one; one more covers a peer that gave the first up.
 const ACCEPTED: usize = 2;
 
@@ -84,7 +88,10 @@ struct State {
     cleared: bool,
     /// Families of which the peer is to be asked for everything again.
     refresh: FamilySet,
-    transmit: Option<Vec<Bytes>>,
+    transmit: Option<Transmission>,
+    /// The connection while its owner has nothing to write. Whoever writes to it then holds the lock on this, so that
+    /// messages never mix.
+    idle: Option<Arc<TcpStream>>,
     // For the table's task.
     inputs: VecDeque<(u32, ToRib)>,
     octets: usize,
@@ -170,6 +177,7 @@ impl Mailbox {
         let mut state = lock(&self.state);
         state.session += 1;
         state.transmit = None;
+        state.idle = None;
         state.exceeded = None;
         state.refresh = FamilySet::empty();
         state.credit = true;
@@ -185,6 +193,7 @@ impl Mailbox {
         let session = state.session;
         state.session += 1;
         state.transmit = None;
+        state.idle = None;
         state.credit = false;
         state.inputs.push_back((session, down));
         self.enqueue(state);
@@ -209,16 +218,25 @@ impl Mailbox {
         self.enqueue(state);
     }
 
-    pub(crate) fn take_transmit(&self) -> Option<Vec<Bytes>> {
-        lock(&self.state).transmit.take()
+    /// What the table has left; with it, or if the task has something to write itself, the connection is the task's alone.
+    pub(crate) fn take_transmit(&self, writes: bool) -> Option<Transmission> {
+        let mut state = lock(&self.state);
+        let transmit = state.transmit.take();
+        if writes || transmit.is_some() {
+            state.idle = None;
+        }
+        transmit
     }
 
-    /// Everything taken has been written.
-    pub(crate) fn give_credit(self: &Arc<Self>) {
+    /// With `credit` everything taken has been written; with a connection there is nothing at all to write to it.
+    pub(crate) fn rest(self: &Arc<Self>, credit: bool, idle: Option<Arc<TcpStream>>) {
         let mut state = lock(&self.state);
-        state.credit = true;
-        if std::mem::take(&mut state.more) {
-            self.enqueue(state);
+        state.idle = idle;
+        if credit {
+            state.credit = true;
+            if std::mem::take(&mut state.more) {
+                self.enqueue(state);
+            }
         }
     }
 
@@ -228,6 +246,7 @@ impl Mailbox {
         state.retired = true;
         state.credit = false;
         state.transmit = None;
+        state.idle = None;
         state.accepted.clear();
         self.enqueue(state);
     }
@@ -350,19 +369,34 @@ impl Mailbox {
         credit
     }
 
-    /// Answers a claimed credit.
-    pub(crate) fn deposit(&self, session: u32, deposit: Deposit) {
+    /// Answers a claimed credit. With `at_once`, little for a connection that has nothing else to take is written here and now:
+    /// that costs a fraction of waking the peer's task for it. Whether it was.
+    pub(crate) fn deposit(&self, session: u32, deposit: Deposit, at_once: bool) -> bool {
         let mut state = lock(&self.state);
         if state.session != session {
-            return;
+            return false;
         }
         if deposit.chunks.is_empty() {
             state.credit = true;
-            return;
+            return false;
         }
-        state.transmit = Some(deposit.chunks);
+        let mut transmission = Transmission::from(deposit.chunks);
+        let octets = transmission.len();
+        self.cell.sent.count(MessageType::UPDATE, transmission.messages() as u64, octets as u64);
+        let at_once = at_once && !deposit.more && octets <= AT_ONCE;
+        if at_once && let Some(stream) = &state.idle {
+            match transmission.write_to(stream) {
+                None => {
+                    state.credit = true;
+                    return true;
+                }
+                Some(rest) => transmission = rest,
+            }
+        }
+        state.transmit = Some(transmission);
         state.more = deposit.more;
         drop(state);
         self.waker.wake();
+        false
     }
 }

@@ -146,6 +146,9 @@ impl PeerTask {
     }
 
     fn close(&mut self, conn: ConnId) {
+        if self.up == Some(conn) {
+            self.reclaim(conn);
+        }
         if let Some(at) = self.connections.iter().position(|c| c.id == conn) {
             let mut connection = self.connections.swap_remove(at);
             connection.flush_last_words();

@@ -3,7 +3,6 @@
 use std::task::{Context, Poll};
 
 use bgp_fsm::{ConnId, Input};
-use bgp_wire::{HEADER_LEN, MessageType};
 
 use super::PeerTask;
 use super::words::connection_lost;
@@ -45,8 +44,9 @@ impl PeerTask {
                 if was_blocked {
                     self.handle(Input::WriteProgress(id));
                 }
-                if drained && self.up == Some(id) {
-                    self.mailbox.give_credit();
+                if self.up == Some(id) {
+                    let idle = self.connections.iter().find(|c| c.id == id && !c.wants_write());
+                    self.mailbox.rest(drained, idle.map(|c| c.stream.clone()));
                 }
                 true
             }
@@ -62,25 +62,17 @@ impl PeerTask {
         if !connection.table_drained() {
             return;
         }
-        if let Some(chunks) = self.mailbox.take_transmit() {
-            for chunk in &chunks {
-                let messages = Messages(chunk).count() as u64;
-                self.cell.sent.count(MessageType::UPDATE, messages, chunk.len() as u64);
-            }
-            connection.transmit(chunks);
+        if let Some(transmission) = self.mailbox.take_transmit(connection.wants_write()) {
+            connection.transmit(transmission);
         }
     }
-}
 
-/// The messages of a slice from the table.
-struct Messages<'a>(&'a [u8]);
-
-impl Iterator for Messages<'_> {
-    type Item = ();
-
-    fn next(&mut self) -> Option<()> {
-        let length = u16::from_be_bytes([*self.0.get(16)?, *self.0.get(17)?]);
-        self.0 = self.0.get(usize::from(length).max(HEADER_LEN)..).unwrap_or_default();
-        Some(())
+    /// From here on this task alone writes; what is partly written comes back to it.
+    pub(super) fn reclaim(&mut self, id: ConnId) {
+        if let Some(connection) = self.connections.iter_mut().find(|c| c.id == id && c.table_drained())
+            && let Some(transmission) = self.mailbox.take_transmit(true)
+        {
+            connection.transmit(transmission);
+        }
     }
 }
