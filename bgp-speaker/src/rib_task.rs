@@ -29,9 +29,9 @@ use crate::shared::Shared;
 use crate::status::{LimitStatus, PrefixCounters, TableStatus};
 use crate::subscription::{ReaderSlot, ReaderWants, Subscription};
 
-/// Small transmissions that one turn writes to sockets itself, at some microseconds each; peers beyond are woken, and write
-/// theirs on other threads.
-const AT_ONCE: usize = 512;
+/// Small transmissions that one turn writes to sockets itself, at some four microseconds each; peers beyond are woken, and
+/// write theirs on other threads.
+const AT_ONCE: usize = 1024;
 /// Who is served at the door in one turn: enough that what comes in one moment goes out in one batch, and at 64 KiB of
 /// UPDATEs each some tens of milliseconds at worst.
 const VISITS: usize = 4;
