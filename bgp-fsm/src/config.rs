@@ -52,12 +52,21 @@ pub struct IdleHold {
     pub max: Duration,
     /// Time in Established that makes up for one failure.
     pub forgive: Duration,
+    /// Failures in a row after which a peer that connects itself is still let in while we wait; with one more it is held
+    /// off as well.
+    pub tolerated: u32,
 }
 
 impl Default for IdleHold {
-    /// 1 s, doubling up to 60 s; a minute of Established forgives one failure.
+    /// 1 s, doubling up to 60 s; a minute of Established forgives one failure; eight failures are tolerated: a router that
+    /// is being set up, or restarts with some trouble, is not to meet silence.
     fn default() -> Self {
-        Self { min: Duration::from_secs(1), max: Duration::from_secs(60), forgive: Duration::from_secs(60) }
+        Self {
+            min: Duration::from_secs(1),
+            max: Duration::from_secs(60),
+            forgive: Duration::from_secs(60),
+            tolerated: 8,
+        }
     }
 }
 

@@ -27,8 +27,8 @@ impl Damping {
     }
 
     /// Whether failures follow each other so closely that the peer itself is to be held off.
-    pub(crate) fn oscillates(&self) -> bool {
-        self.failures > 1
+    pub(crate) fn oscillates(&self, config: &IdleHold) -> bool {
+        self.failures > config.tolerated
     }
 
     /// The wait before the next attempt, without jitter.
@@ -47,6 +47,7 @@ mod tests {
         min: Duration::from_secs(1),
         max: Duration::from_secs(60),
         forgive: Duration::from_secs(60),
+        tolerated: 1,
     };
 
     fn after(failures: u32) -> Damping {

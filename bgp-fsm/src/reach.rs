@@ -7,7 +7,7 @@ use crate::State;
 pub(crate) struct Idle {
     /// The operator wants the session up: it leaves Idle by itself when IdleHoldTimer expires.
     pub(crate) started: bool,
-    /// A peer that connects meanwhile is let in. A first failure is no oscillation yet, and a peer that was cut
+    /// A peer that connects meanwhile is let in. A few failures are no oscillation yet, and a peer that was cut
     /// off comes back sooner than its own retry timer would bring it if it were refused once.
     pub(crate) open: bool,
 }

@@ -26,6 +26,7 @@ pub(crate) fn config(shared: &Shared, peer: &PeerConfig, restarting: bool) -> Se
         min: options.timers.idle_hold_min,
         max: options.timers.idle_hold_max.max(options.timers.idle_hold_min),
         forgive: options.timers.idle_hold_forgive,
+        ..IdleHold::default()
     };
     config.open_hold_time = options.timers.open_hold;
     config.delay_open = options.timers.delay_open;

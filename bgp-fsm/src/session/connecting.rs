@@ -50,7 +50,10 @@ impl Session {
     pub(super) fn start_idle_hold(&mut self, now: Duration, expected: bool) {
         let wait = self.jitter.spread(self.damping.delay(&self.config.idle_hold)).max(SHORTEST_WAIT);
         self.timers.start(Timer::IdleHold, now.saturating_add(wait));
-        self.reach = Reach::Idle(Idle { started: true, open: expected || !self.damping.oscillates() });
+        self.reach = Reach::Idle(Idle {
+            started: true,
+            open: expected || !self.damping.oscillates(&self.config.idle_hold),
+        });
     }
 
     /// To Active; without a connection, ConnectRetryTimer runs towards the next attempt.

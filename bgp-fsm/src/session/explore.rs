@@ -276,7 +276,7 @@ impl Pair {
         let label = |id: ConnId| self.links.iter().position(|link| link.id == id).map_or(255, |at| at as u8);
         for session in &self.sessions {
             let open = matches!(session.reach, Reach::Idle(Idle { open: true, .. }));
-            let damped = u8::from(session.damping.oscillates());
+            let damped = u8::from(session.damping.oscillates(&session.config.idle_hold));
             key.extend([session.reach.state() as u8, u8::from(open), damped, running(&session.timers)]);
             for conn in session.connections.iter() {
                 let opener = u8::from(conn.opener == Opener::Us);
@@ -425,7 +425,10 @@ fn explore(start: Pair) -> Graph {
 }
 
 fn config(router_id: u32) -> SessionConfig {
-    SessionConfig::new(Asn(65000), RouterId(router_id), PeerAs::Internal)
+    let mut config = SessionConfig::new(Asn(65000), RouterId(router_id), PeerAs::Internal);
+    // So that a peer that oscillates is within reach of the search.
+    config.idle_hold.tolerated = 1;
+    config
 }
 
 fn restartable(router_id: u32) -> SessionConfig {

@@ -81,7 +81,8 @@ fn act() -> impl Strategy<Value = Act> {
 }
 
 fn configs() -> [Arc<SessionConfig>; 4] {
-    let zero = bgp_fsm::IdleHold { min: Duration::ZERO, max: Duration::ZERO, forgive: Duration::ZERO };
+    let zero =
+        bgp_fsm::IdleHold { min: Duration::ZERO, max: Duration::ZERO, forgive: Duration::ZERO, tolerated: 0 };
     let delay_open = Some(Duration::from_secs(5));
     [
         config(),

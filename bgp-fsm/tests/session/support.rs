@@ -25,7 +25,10 @@ pub(crate) fn seconds(n: u64) -> Duration {
 
 /// An internal session with everything as it is by default.
 pub(crate) fn config() -> SessionConfig {
-    SessionConfig::new(LOCAL_AS, LOCAL_ID, PeerAs::Internal)
+    let mut config = SessionConfig::new(LOCAL_AS, LOCAL_ID, PeerAs::Internal);
+    // So that stories of oscillation are short.
+    config.idle_hold.tolerated = 1;
+    config
 }
 
 /// What a plain internal peer with the given identifier says.

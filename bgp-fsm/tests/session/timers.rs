@@ -261,7 +261,7 @@ fn a_peer_that_closes_after_each_open_is_retried_with_growing_delays_too() {
 
 #[test]
 fn even_a_configuration_of_zeros_makes_no_busy_loop() {
-    let zero = IdleHold { min: Duration::ZERO, max: Duration::ZERO, forgive: Duration::ZERO };
+    let zero = IdleHold { min: Duration::ZERO, max: Duration::ZERO, forgive: Duration::ZERO, tolerated: 0 };
     let config = SessionConfig { idle_hold: zero, connect_retry: Duration::ZERO, ..config() };
     let waits = waits_of_a_refused_session(config, 20);
     assert!(waits.iter().all(|wait| *wait >= Duration::from_millis(10)), "{waits:?}");
