@@ -82,6 +82,7 @@ pub(crate) fn write_message(out: &mut BytesMut, kind: MessageType, body: impl Fn
 }
 
 /// Sets the length field of the message that begins at `start` and reaches to the end.
+#[inline]
 pub(crate) fn patch_len(out: &mut BytesMut, start: usize) {
     let len = u16::try_from(out.len().saturating_sub(start)).unwrap_or(u16::MAX);
     if let Some(field) = out.get_mut(start.saturating_add(16)..).and_then(|m| m.first_chunk_mut::<2>()) {

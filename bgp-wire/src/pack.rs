@@ -1,7 +1,7 @@
 //! UPDATE messages going out: as many NLRI in each as its size allows, attributes encoded once.
 use bytes::{BufMut, BytesMut};
 
-use crate::attributes::{AsPathView, AttributeCode, RawAttributes, mp, next_hop};
+use crate::attributes::{AsPathView, AttributeCode, AttributeFlags, RawAttributes, mp, next_hop};
 use crate::message::patch_len;
 use crate::nlri::{MAX_PREFIX, WriteNlri};
 use crate::{Afi, Codec, Family, HEADER_LEN, MessageType, NextHop, PathId, PeerKind, Safi};
@@ -79,6 +79,20 @@ pub fn end_of_rib(out: &mut BytesMut, family: Family) {
 /// outside (RFC 5065 §4.1).
 #[inline]
 fn behind_path(codec: &Codec, attributes: &[u8]) -> Option<usize> {
+    const ORIGIN: u8 = AttributeCode::ORIGIN.0;
+    const AS_PATH: u8 = AttributeCode::AS_PATH.0;
+    const FLAGS: u8 = AttributeFlags::TRANSITIVE;
+    // Blocks begin with both; a path of more than 255 octets is rare.
+    if let [FLAGS, ORIGIN, 1, _, FLAGS, AS_PATH, len, rest @ ..] = attributes {
+        let path = rest.get(..usize::from(*len))?;
+        return may_have(codec, path).then(|| path.len().wrapping_add(7));
+    }
+    find_behind_path(codec, attributes)
+}
+
+/// The same of attributes in any order.
+#[cold]
+fn find_behind_path(codec: &Codec, attributes: &[u8]) -> Option<usize> {
     let mut raw = RawAttributes::new(attributes);
     let mut origin = false;
     loop {
@@ -86,14 +100,19 @@ fn behind_path(codec: &Codec, attributes: &[u8]) -> Option<usize> {
         match attribute.code {
             AttributeCode::ORIGIN => origin = true,
             AttributeCode::AS_PATH => {
-                let path = AsPathView::new(attribute.value, codec.four_octet_as);
-                let inside = codec.peer == PeerKind::Internal;
-                let fits = origin && (inside || !path.segments().any(|s| s.kind.is_confederation()));
+                let fits = origin && may_have(codec, attribute.value);
                 return fits.then(|| attributes.len().wrapping_sub(raw.rest().len()));
             }
             _ => {}
         }
     }
+}
+
+/// Whether the peer may have a path: one with confederation segments stays inside.
+#[inline]
+fn may_have(codec: &Codec, path: &[u8]) -> bool {
+    let path = AsPathView::new(path, codec.four_octet_as);
+    codec.peer == PeerKind::Internal || !path.segments().any(|s| s.kind.is_confederation())
 }
 
 /// Whether the family may have such a next hop on this session (RFC 8950).
@@ -314,6 +333,7 @@ impl Draft<'_> {
     }
 
     /// Writes what comes behind the NLRI, and the lengths.
+    #[inline(always)]
     fn close(&self, out: &mut BytesMut, open: Open) {
         if let Some(at) = open.attribute {
             patch_to_end(out, at);

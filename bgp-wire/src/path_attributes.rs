@@ -1,8 +1,8 @@
 //! Path attributes as owned values, for those who make routes.
 use crate::attributes::{
     Aggregator, AsPath, AttributeCode, AttributeFlags, Community, ExtendedCommunity, LargeCommunities,
-    LargeCommunity, Origin, RawAttribute, RawAttributes, lasting_flags, push_attribute, push_header,
-    push_values, push_word, wire_flags,
+    LargeCommunity, Origin, RawAttribute, RawAttributes, has_duplicates, lasting_flags, push_attribute,
+    push_header, push_values, push_word, wire_flags,
 };
 use crate::parse::front32;
 use crate::{Asn, AttributeBlock, ClusterId, NotCanonical, RouterId};
@@ -169,24 +169,18 @@ impl PathAttributes {
 
     /// Without others: what has a type cannot come out malformed, but for AS 0 and length.
     fn encode_typed(&self, out: &mut Vec<u8>) -> Result<(), NotCanonical> {
-        let written = [
-            self.typed(AttributeCode::ORIGIN, out),
-            self.typed(AttributeCode::AS_PATH, out),
-            self.typed(AttributeCode::MULTI_EXIT_DISC, out),
-            self.typed(AttributeCode::LOCAL_PREF, out),
-            self.typed(AttributeCode::ATOMIC_AGGREGATE, out),
-            self.typed(AttributeCode::AGGREGATOR, out),
-            self.typed(AttributeCode::COMMUNITIES, out),
-            self.typed(AttributeCode::ORIGINATOR_ID, out),
-            self.typed(AttributeCode::CLUSTER_LIST, out),
-            self.typed(AttributeCode::EXTENDED_COMMUNITIES, out),
-            self.typed(AttributeCode::LARGE_COMMUNITIES, out),
-            self.typed(AttributeCode::ONLY_TO_CUSTOMER, out),
-        ];
-        match TYPED.iter().zip(written).find(|(_, ok)| !ok) {
-            Some((code, _)) => Err(NotCanonical { attribute: *code }),
-            None => Ok(()),
-        }
+        self.put(AttributeCode::ORIGIN, out)?;
+        self.put(AttributeCode::AS_PATH, out)?;
+        self.put(AttributeCode::MULTI_EXIT_DISC, out)?;
+        self.put(AttributeCode::LOCAL_PREF, out)?;
+        self.put(AttributeCode::ATOMIC_AGGREGATE, out)?;
+        self.put(AttributeCode::AGGREGATOR, out)?;
+        self.put(AttributeCode::COMMUNITIES, out)?;
+        self.put(AttributeCode::ORIGINATOR_ID, out)?;
+        self.put(AttributeCode::CLUSTER_LIST, out)?;
+        self.put(AttributeCode::EXTENDED_COMMUNITIES, out)?;
+        self.put(AttributeCode::LARGE_COMMUNITIES, out)?;
+        self.put(AttributeCode::ONLY_TO_CUSTOMER, out)
     }
 
     /// With others, which may be anything: the result is read again.
@@ -196,9 +190,7 @@ impl PathAttributes {
         let mut next = 0;
         for code in TYPED {
             self.others(next..=code.0, out)?;
-            if !self.typed(code, out) {
-                return Err(NotCanonical { attribute: code });
-            }
+            self.put(code, out)?;
             next = code.0.saturating_add(1);
         }
         self.others(next..=u8::MAX, out)?;
@@ -218,6 +210,11 @@ impl PathAttributes {
         Ok(())
     }
 
+    #[inline(always)]
+    fn put(&self, attribute: AttributeCode, out: &mut Vec<u8>) -> Result<(), NotCanonical> {
+        if self.typed(attribute, out) { Ok(()) } else { Err(NotCanonical { attribute }) }
+    }
+
     /// The attribute of one type, if it is there; `false` when it is too long or has AS 0. Inlined, so that each call
     /// with a known type is that type's lines alone.
     #[inline(always)]
@@ -227,7 +224,10 @@ impl PathAttributes {
         let word =
             |out: &mut Vec<u8>, value: Option<u32>| value.is_none_or(|v| push_word(out, flags, code, v));
         match code {
-            AttributeCode::ORIGIN => push_attribute(out, flags, code, &[self.origin.octet()]),
+            AttributeCode::ORIGIN => {
+                out.extend_from_slice(&[flags, code.0, 1, self.origin.octet()]);
+                true
+            }
             AttributeCode::AS_PATH => {
                 let fits = push_header(out, flags, code, self.as_path.encoded_len());
                 if fits {
@@ -252,7 +252,7 @@ impl PathAttributes {
             AttributeCode::LARGE_COMMUNITIES => {
                 let start = out.len();
                 let fits = list(out, flags, code, &self.large_communities, LargeCommunity::octets);
-                if self.large_communities.len() > 1 {
+                if has_duplicates(&self.large_communities) {
                     once_each(out, start, flags);
                 }
                 fits
@@ -263,16 +263,14 @@ impl PathAttributes {
 }
 
 /// Takes out of the LARGE_COMMUNITIES behind `start` what is there more than once (RFC 8092 §3).
+#[cold]
 fn once_each(out: &mut Vec<u8>, start: usize, flags: u8) {
     let code = AttributeCode::LARGE_COMMUNITIES;
     let value = RawAttributes::new(out.get(start..).unwrap_or_default()).next().map_or(&[][..], |a| a.value);
-    let communities = LargeCommunities::new(value);
-    if communities.has_duplicates() {
-        let mut unique = Vec::with_capacity(value.len());
-        communities.append_unique(&mut unique);
-        out.truncate(start);
-        push_attribute(out, flags, code, &unique);
-    }
+    let mut unique = Vec::with_capacity(value.len());
+    LargeCommunities::new(value).append_unique(&mut unique);
+    out.truncate(start);
+    push_attribute(out, flags, code, &unique);
 }
 
 #[inline]

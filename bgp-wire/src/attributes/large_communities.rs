@@ -21,17 +21,27 @@ value_list! {
 /// Lists up to this long, which nearly all are, are looked through for each of their values; longer ones are put in order.
 const SHORT: usize = 16;
 
+/// Whether a value is there twice. That must not be sent, and is silently mended on receipt (RFC 8092 §3).
+#[inline]
+pub(crate) fn has_duplicates<T: Ord>(values: &[T]) -> bool {
+    if values.len() > SHORT {
+        return values.iter().collect::<BTreeSet<_>>().len() < values.len();
+    }
+    let mut rest = values;
+    while let [value, behind @ ..] = rest {
+        if behind.contains(value) {
+            return true;
+        }
+        rest = behind;
+    }
+    false
+}
+
 impl LargeCommunities<'_> {
-    /// Whether a value is there twice. That must not be sent, and is silently mended on receipt (RFC 8092 §3).
+    /// Whether a value is there twice.
     #[inline]
     pub(crate) fn has_duplicates(&self) -> bool {
-        match self.0.as_chunks::<12>().0 {
-            [] | [_] => false,
-            values if values.len() <= SHORT => {
-                values.iter().enumerate().any(|(at, value)| values.iter().take(at).any(|v| v == value))
-            }
-            values => values.iter().collect::<BTreeSet<_>>().len() < values.len(),
-        }
+        has_duplicates(self.0.as_chunks::<12>().0)
     }
 
     /// Appends each value once, where it stands first.

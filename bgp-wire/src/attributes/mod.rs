@@ -39,6 +39,7 @@ pub use code::AttributeCode;
 pub use communities::{Communities, Community, NotACommunity};
 pub use extended_communities::{ExtendedCommunities, ExtendedCommunity};
 pub use ipv6_extended_communities::{Ipv6ExtendedCommunities, Ipv6ExtendedCommunity};
+pub(crate) use large_communities::has_duplicates;
 pub use large_communities::{LargeCommunities, LargeCommunity};
 pub use origin::Origin;
 pub use raw::{AttributeFlags, RawAttribute};

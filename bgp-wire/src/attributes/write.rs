@@ -34,7 +34,7 @@ pub(crate) fn push_word(out: &mut Vec<u8>, flags: u8, code: AttributeCode, value
     true
 }
 
-/// From so many values on, clearing room for them costs less than asking for it one by one.
+/// From so many values on, clearing room for them costs less than asking for it by fours and ones.
 const MANY: usize = 12;
 
 /// Appends values of equal size. Where they are many, room is made for all at once, so that the loop is over the octets
@@ -47,7 +47,11 @@ pub(crate) fn push_values<T: Copy, const N: usize>(
 ) {
     if values.len() < MANY {
         out.reserve(values.len().wrapping_mul(N));
-        values.iter().for_each(|value| out.extend_from_slice(&octets(*value)));
+        let (fours, others) = values.as_chunks::<4>();
+        for &[a, b, c, d] in fours {
+            out.extend_from_slice([octets(a), octets(b), octets(c), octets(d)].as_flattened());
+        }
+        others.iter().for_each(|value| out.extend_from_slice(&octets(*value)));
         return;
     }
     let start = out.len();

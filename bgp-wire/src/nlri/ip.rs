@@ -91,7 +91,7 @@ pub(super) fn mask_v4(len: u8) -> u32 {
 
 /// The same of sixteen octets.
 #[inline(always)]
-pub(super) fn mask_v6(len: u8) -> u128 {
+fn mask_v6(len: u8) -> u128 {
     u128::MAX.checked_shl(u32::from(128u8.saturating_sub(len))).unwrap_or(0)
 }
 

@@ -1,9 +1,11 @@
 //! NLRI going out.
+use std::net::{Ipv4Addr, Ipv6Addr};
+
 use bytes::BytesMut;
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 
 use super::Nlri;
-use super::ip::{mask_v4, mask_v6, prefix_octets};
+use super::ip::{mask_v4, prefix_octets};
 use crate::{Codec, Family};
 
 /// Octets of the longest prefix, IPv6 with all 128 bits.
@@ -41,7 +43,7 @@ pub trait WriteNlri {
 }
 
 macro_rules! write_prefix {
-    ($net:ty, $is_of:ident, $octets:literal, $mask:ident) => {
+    ($net:ty, $is_of:ident, $octets:literal, $network:ident) => {
         impl WriteNlri for $net {
             #[inline]
             fn is_of(&self, family: Family) -> bool {
@@ -65,15 +67,32 @@ macro_rules! write_prefix {
             fn write_prefix(&self, room: &mut [u8]) -> bool {
                 let Some([len, network @ ..]) = room.first_chunk_mut::<$octets>() else { return false };
                 *len = self.prefix_len();
-                *network = (self.addr().to_bits() & $mask(self.prefix_len())).to_be_bytes();
+                *network = $network(self.addr(), self.prefix_len());
                 true
             }
         }
     };
 }
 
-write_prefix!(Ipv4Net, is_ipv4_prefix, 5, mask_v4);
-write_prefix!(Ipv6Net, is_ipv6_prefix, 17, mask_v6);
+/// The address without host bits.
+#[inline(always)]
+fn network_v4(addr: Ipv4Addr, len: u8) -> [u8; 4] {
+    (addr.to_bits() & mask_v4(len)).to_be_bytes()
+}
+
+/// The same of sixteen octets, where a mask costs more than a look at one: host bits that would be sent are in the last
+/// octet of the prefix, or there are none and it is the next.
+#[inline(always)]
+fn network_v6(addr: Ipv6Addr, len: u8) -> [u8; 16] {
+    let mut octets = addr.octets();
+    if let Some(last) = octets.get_mut(usize::from(len >> 3)) {
+        *last &= !(u8::MAX >> (len & 7));
+    }
+    octets
+}
+
+write_prefix!(Ipv4Net, is_ipv4_prefix, 5, network_v4);
+write_prefix!(Ipv6Net, is_ipv6_prefix, 17, network_v6);
 
 impl WriteNlri for IpNet {
     fn is_of(&self, family: Family) -> bool {

@@ -116,6 +116,22 @@ fn what_cannot_go_by_octets_is_told() {
 }
 
 #[test]
+fn routes_of_a_family_that_was_not_negotiated_do_not_go_on() {
+    let from = Codec { families: FamilySet::of(&[Family::IPV6_UNICAST]), ..internal() };
+    let told = [mp_reach(0x80, &NET6), origin(), as_path(&[65001])];
+    let reflected = |withdrawn: &[u8], nlri: &[u8]| {
+        let frame = update(withdrawn, &told, nlri);
+        let view = from.decode_update(&frame).unwrap();
+        // The session passes them over: what it shows is the IPv6 route alone.
+        assert!(view.reach().all(|r| r.family == Family::IPV6_UNICAST) && view.unreach().next().is_none());
+        reflected(&from, &internal(), &frame)
+    };
+    assert!(reflected(&[], &[]).is_ok());
+    assert_eq!(reflected(&[], &NET), Err(NotReflected::Form));
+    assert_eq!(reflected(&NET, &[]), Err(NotReflected::Form));
+}
+
+#[test]
 fn an_owned_copy_of_a_view_is_the_message() {
     let frame = update(&NET, &mandatory(), &NET);
     let owned = internal().decode_update(&frame).unwrap().to_update();
