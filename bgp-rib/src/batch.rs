@@ -8,6 +8,7 @@ use bytes::{Bytes, BytesMut};
 use core::hash::BuildHasher;
 use foldhash::fast::FixedState;
 use hashbrown::HashTable;
+use ipnet::IpNet;
 
 use crate::attributes::AttributesId;
 use crate::export::{self, HeldBack, Offer, Outbound};
@@ -225,6 +226,8 @@ struct Offered {
     edits: u32,
     /// The members have it like that already, by the rules of their former group; then whether it stands with them.
     unchanged: Option<bool>,
+    /// It speaks for no other prefix.
+    alone: bool,
 }
 
 fn offer(
@@ -243,7 +246,15 @@ fn offer(
     let except = [source, if through == source { NONE } else { through }];
     let goes = offer.is_ok();
     let edits = edits.name(offer.ok().and_then(|offer| offer.edits), shared.config.seed);
-    Offered { attributes: route.attributes, source: route.source, goes, except, edits, unchanged }
+    Offered {
+        attributes: route.attributes,
+        source: route.source,
+        goes,
+        except,
+        edits,
+        unchanged,
+        alone: false,
+    }
 }
 
 /// Whether a group's members have a route already as they should, having been told by the rules of another group; then
@@ -309,13 +320,18 @@ fn collect<K: Key>(
         let told = mode != Mode::Initial && group.ever.contains(id);
         bytes += size_of::<K>();
         let offered = table.path_for(shared, &group.key, log, id).and_then(|path| {
+            let alone = each_prefix
+                || (table.suppresses && shared.aggregates.covers(table.family, table.prefix_of(path)));
             let same = |offered: &Offered| {
-                !each_prefix && (offered.attributes, offered.source) == (path.attributes, path.peer)
+                !alone
+                    && !offered.alone
+                    && (offered.attributes, offered.source) == (path.attributes, path.peer)
             };
             if !last.as_ref().is_some_and(same) {
                 let before = last.map(|offered| (offered.attributes, offered.edits));
                 let route = table.outbound(path);
-                let offered = offer(shared, (former, group), &route, &mut draft.edits, only_member);
+                let mut offered = offer(shared, (former, group), &route, &mut draft.edits, only_member);
+                offered.alone = alone;
                 if before != Some((offered.attributes, offered.edits)) {
                     bytes += shared.attributes[path.attributes].bytes().len() + pack::MESSAGE_OVERHEAD;
                 }
@@ -431,9 +447,13 @@ fn to_bytes<K: Key>(
 }
 
 impl<K: Key> Table<K> {
+    fn prefix_of(&self, path: &Path) -> Option<IpNet> {
+        self.entries[path.prefix].key.prefix()
+    }
+
     /// A path on its way out.
     pub(crate) fn outbound(&self, path: &Path) -> Outbound {
-        let destination = (self.family, self.entries[path.prefix].key.prefix());
+        let destination = (self.family, self.prefix_of(path));
         let Path { attributes, peer: source, path_id, .. } = *path;
         Outbound { attributes, source, path_id, destination }
     }

@@ -7,6 +7,7 @@ use bgp_wire::{Family, NextHop, PathAttributes, RouteRefresh, UpdateView};
 use bytes::Bytes;
 use ipnet::IpNet;
 
+use crate::aggregate::Aggregation;
 use crate::attributes::Facts;
 use crate::limits::LimitEvent;
 use crate::policy::{Discard, KernelTag};
@@ -76,6 +77,8 @@ pub struct Origination {
     pub interface: Option<Arc<str>>,
     /// How followers that write kernel routes drop its packets; `None` leaves the kernel as it is.
     pub discard: Option<Discard>,
+    /// It is an aggregate: it stands for what lies inside it. `None`: it stands for itself.
+    pub aggregation: Option<Arc<Aggregation>>,
 }
 
 impl Origination {
@@ -83,7 +86,16 @@ impl Origination {
     #[must_use]
     pub fn new(prefix: IpNet) -> Self {
         let attributes = PathAttributes::default();
-        Self { prefix, next_hop: None, attributes, metric: None, tag: 0, interface: None, discard: None }
+        Self {
+            prefix,
+            next_hop: None,
+            attributes,
+            metric: None,
+            tag: 0,
+            interface: None,
+            discard: None,
+            aggregation: None,
+        }
     }
 
     /// What is to be kept beside the attributes, if anything.

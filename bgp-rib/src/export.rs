@@ -9,6 +9,7 @@
 //! | 4a | route target constraint (RFC 4684 §6) | VPN routes without a route target that the peer wants |
 //! | 5 | Only to Customer (RFC 9234 §5) | from providers, lateral peers and route servers |
 //! | 6 | long-lived stale (RFC 9494 §4.3) | from peers that do not know what that is |
+//! | 6a | an aggregate ([`Aggregation`](crate::Aggregation)) | what lies inside it and is not excepted, where the policy does not ask about that itself |
 //! | 7 | the session's export policy, rule by rule | what it rejects |
 //! | 8 | next hop (RFC 4271 §5.1.3, RFC 8950) | where none can be told |
 //! | 9 | split horizon | from the peer that told it, per member |
@@ -29,7 +30,7 @@ use crate::attributes::{AttributesId, DEFAULT_LOCAL_PREF, Marks, Scope};
 use crate::config::{NextHopMode, PeerParams, PeerRole, RibConfig};
 use crate::next_hop;
 use crate::pack;
-use crate::policy::{Edits, Outcome, Policy};
+use crate::policy::{Edits, Outcome, Policy, RouteView};
 use crate::roles;
 use crate::route_target::Membership;
 use crate::table::Shared;
@@ -52,6 +53,8 @@ pub enum HeldBack {
     OnlyToCustomer,
     /// It is long-lived stale and the peer does not know what that is (RFC 9494 §4.3).
     LongLivedStale,
+    /// An aggregate stands for it.
+    Suppressed,
     /// This speaker has no address of the family to give as next hop on this session.
     NoOwnNextHop,
     /// The peer cannot take a next hop of that address family (RFC 8950).
@@ -80,6 +83,7 @@ impl fmt::Display for HeldBack {
             Self::NotReflected => "learned from an internal peer, and neither side is a client",
             Self::OnlyToCustomer => "ONLY_TO_CUSTOMER, and the peer is no customer",
             Self::LongLivedStale => "long-lived stale, and the peer does not know LLGR",
+            Self::Suppressed => "suppressed: an aggregate stands for it",
             Self::NoOwnNextHop => "no own address of this family for the session: configure one",
             Self::NextHopFamily => "the peer cannot take a next hop of this address family",
             Self::SplitHorizon => "learned from this peer",
@@ -286,6 +290,9 @@ pub(crate) fn offer(shared: &Shared, to: &GroupKey, route: &Outbound) -> Result<
     if set.summary.marks.has(Marks::LLGR_STALE) && to.takes_stale == TakesStale::No {
         return Err(HeldBack::LongLivedStale); // 6
     }
+    if !to.export.asks_for_suppression() && shared.is_suppressed(to, route) {
+        return Err(HeldBack::Suppressed); // 6a
+    }
     let edits = if to.export.accepts_all() { None } else { judge(shared, to, route)?.edits }; // 7
     let next_hop =
         next_hop(shared, to, route.destination.0, (route.attributes, route.source), edits.as_deref())?; // 8
@@ -313,7 +320,9 @@ fn judge(shared: &Shared, to: &GroupKey, route: &Outbound) -> Result<Outcome, He
 pub(crate) fn evaluate(shared: &Shared, to: &GroupKey, route: &Outbound) -> Outcome {
     let session = (to.kind, to.local_as);
     let Outbound { attributes, source, path_id, destination } = *route;
-    to.export.evaluate(&shared.view(attributes, source, path_id, session, destination))
+    let suppressed = to.export.asks_for_suppression() && shared.is_suppressed(to, route);
+    let view = shared.view(attributes, source, path_id, session, destination);
+    to.export.evaluate(&RouteView { suppressed, ..view })
 }
 
 /// Appends the attributes of a route as a group is told them.

@@ -76,6 +76,7 @@
 #![forbid(unsafe_code)]
 
 mod add_path;
+mod aggregate;
 mod as_path;
 mod attributes;
 mod batch;
@@ -114,6 +115,7 @@ mod swap;
 mod table;
 mod transmit;
 
+pub use aggregate::Aggregation;
 pub use as_path::{LocalAsMode, PrivateAs};
 pub use config::{AddPathSend, DecisionOptions, NextHopMode, PeerParams, PeerRole, RibConfig};
 pub use decision::Rung;

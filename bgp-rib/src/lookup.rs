@@ -175,6 +175,7 @@ impl<K: Key> Table<K> {
         }
         let counted = group.key.membership.is_none()
             && !self.is_membership()
+            && !self.suppresses
             && !crate::roles::keeps_back(group.key.bgp_role);
         let own = if group.key.export.accepts_all() && !several && counted {
             own(peer.best, group, reader.origin)

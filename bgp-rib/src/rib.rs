@@ -9,6 +9,7 @@ use bgp_wire::{
 };
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 
+use crate::aggregate::Aggregates;
 use crate::attributes::AttributeStore;
 use crate::batch::Draft;
 use crate::config::RibConfig;
@@ -142,6 +143,7 @@ impl Rib {
                 peers: Peers::default(),
                 attributes: AttributeStore::new(config.seed),
                 next_hops: NextHopTable::new(config.seed, config.track_next_hops),
+                aggregates: Aggregates::default(),
                 ladder: Ladder::default(),
                 config,
             },
@@ -202,7 +204,7 @@ impl Rib {
     /// When [`Input::Tick`] is due: at once while work is left over, else when stale routes run out of time.
     #[must_use]
     pub fn poll_timeout(&self) -> Option<Duration> {
-        let busy = any_table!(self, table => table.rescan.is_some() || table.reapable());
+        let busy = any_table!(self, table => table.rescan.is_some() || table.reapable() || table.is_aggregating(&self.shared));
         if !self.sweeps.is_empty() || busy {
             return Some(self.now);
         }
@@ -332,6 +334,15 @@ impl Rib {
     }
 
     fn originate(&mut self, owner: OwnerId, route: &Origination) {
+        if route.aggregation.is_some() {
+            return self.aggregate(owner, route);
+        }
+        self.end_aggregate(owner, route.prefix);
+        self.originate_route(owner, route);
+    }
+
+    /// Puts a route of an owner into the table, or says that it cannot be told.
+    pub(crate) fn originate_route(&mut self, owner: OwnerId, route: &Origination) {
         let mut block = core::mem::take(&mut self.block);
         block.clear();
         let sendable = route.next_hop.is_none_or(|next_hop| next_hop.is_sendable());
@@ -351,6 +362,11 @@ impl Rib {
     }
 
     fn withdraw(&mut self, owner: OwnerId, prefix: IpNet) {
+        self.end_aggregate(owner, prefix);
+        self.withdraw_route(owner, prefix);
+    }
+
+    pub(crate) fn withdraw_route(&mut self, owner: OwnerId, prefix: IpNet) {
         match prefix {
             IpNet::V4(net) => self.ipv4.withdraw(&mut self.shared, &net.trunc(), LOCAL, owner.0),
             IpNet::V6(net) => self.ipv6.withdraw(&mut self.shared, &net.trunc(), LOCAL, owner.0),
@@ -429,6 +445,7 @@ impl Rib {
         self.end_judging();
         each_table!(self, table => table.continue_building(&self.shared, turn));
         self.end_building();
+        each_table!(self, table => table.continue_aggregating(&mut self.shared, turn));
         each_table!(self, table => table.reap(turn as usize));
     }
 
@@ -460,6 +477,7 @@ impl Rib {
 
     /// Tells idle readers of what changed since they were told last.
     fn wake(&mut self) {
+        self.settle_aggregates();
         self.follow_interests();
         let mut idle = Vec::new();
         each_table!(self, table => {

@@ -108,9 +108,12 @@ impl<K: Key> Table<K> {
         self.move_to_front(id, best);
     }
 
-    fn best_changed(&mut self, shared: &Shared, id: u32, before: Option<Seen>, after: Option<Seen>) {
+    fn best_changed(&mut self, shared: &mut Shared, id: u32, before: Option<Seen>, after: Option<Seen>) {
         self.count_best(shared, before, u32::wrapping_sub);
         self.count_best(shared, after, u32::wrapping_add);
+        if !shared.aggregates.is_empty() {
+            self.count_in_aggregates(shared, id, before, after);
+        }
         self.best = self.best + usize::from(after.is_some()) - usize::from(before.is_some());
         let membership = self.is_membership();
         if let Some(after) = after {

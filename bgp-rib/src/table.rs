@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 use bgp_wire::{Family, NextHop, PeerKind};
 
 use crate::add_path::PathLogs;
+use crate::aggregate::Aggregates;
 use crate::attributes::{AttributeStore, AttributesId, Facts, Marks};
 use crate::config::RibConfig;
 use crate::decision::{Candidate, Ladder};
@@ -38,6 +39,7 @@ pub(crate) struct Shared {
     pub(crate) peers: Peers,
     pub(crate) attributes: AttributeStore,
     pub(crate) next_hops: NextHopTable,
+    pub(crate) aggregates: Aggregates,
     pub(crate) ladder: Ladder,
 }
 
@@ -163,6 +165,11 @@ pub(crate) struct Table<K> {
     /// The next prefix to decide anew after a next hop changed, and whether one changed again meanwhile.
     pub(crate) rescan: Option<u32>,
     pub(crate) rescan_again: bool,
+    /// Some aggregate suppresses what lies inside it, or did and that is not told yet.
+    pub(crate) suppresses: bool,
+    /// The next prefix to tell anew, if what is suppressed changed; and how often that had been when it was looked at.
+    pub(crate) retell: Option<u32>,
+    pub(crate) flips: u32,
     /// Of memberships: peers that told some, or no longer, since this was looked at.
     pub(crate) touched: Vec<u32>,
     /// Head of the log when idle readers were last told.
@@ -190,6 +197,9 @@ impl<K: Key> Table<K> {
             reaped: [0; 2],
             rescan: None,
             rescan_again: false,
+            suppresses: false,
+            retell: None,
+            flips: 0,
             touched: Vec::new(),
             woken: 0,
         }

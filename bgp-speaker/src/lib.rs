@@ -117,9 +117,9 @@ mod update;
 pub use bgp_fsm::{Bfd, PeerAs, Required, State};
 pub use bgp_rib::policy;
 pub use bgp_rib::{
-    AddPathSend, Best, Destination, FamilyLimits, HeldBack, Ineligible, Limit, LimitAction, LimitLevel,
-    Limited, Limits, LocalAsMode, NextHopMode, OwnerId, PathExplanation, PathVerdict, Policy, PrivateAs,
-    ReaderBatch as RouteBatch, RouteAttributes, RouteChange, RouteInfo, Rung, Source, Why,
+    AddPathSend, Aggregation, Best, Destination, FamilyLimits, HeldBack, Ineligible, Limit, LimitAction,
+    LimitLevel, Limited, Limits, LocalAsMode, NextHopMode, OwnerId, PathExplanation, PathVerdict, Policy,
+    PrivateAs, ReaderBatch as RouteBatch, RouteAttributes, RouteChange, RouteInfo, Rung, Source, Why,
 };
 pub use bgp_wire::{Asn, ClusterId, Community, Family, FamilySet, NextHop, Role, RouterId};
 pub use builder::Builder;

@@ -800,6 +800,7 @@ fn origination(route: Route) -> Origination {
         metric: route.metric,
         interface: route.interface,
         discard: route.discard,
+        aggregation: route.aggregation,
         ..Origination::new(route.prefix)
     }
 }

@@ -4,7 +4,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use bgp_rib::policy::Discard;
-use bgp_rib::{Destination, HeldBack, PageToken, PathExplanation, RouteInfo};
+use bgp_rib::{Aggregation, Destination, HeldBack, PageToken, PathExplanation, RouteInfo};
 use bgp_wire::{Community, Family, NextHop};
 use ipnet::IpNet;
 
@@ -30,6 +30,8 @@ pub struct Route {
     /// What the kernel export makes of packets that no other route takes, as for the address block of a node; without a
     /// `metric` the kernel route ranks behind all others of its prefix. `None` leaves the kernel as it is.
     pub discard: Option<Discard>,
+    /// It is an aggregate: it stands for the routes inside it. `None`: it stands for itself.
+    pub aggregation: Option<Arc<Aggregation>>,
 }
 
 impl Route {
@@ -44,6 +46,7 @@ impl Route {
             metric: None,
             interface: None,
             discard: None,
+            aggregation: None,
         }
     }
 
@@ -51,6 +54,13 @@ impl Route {
     #[must_use]
     pub fn discard(mut self, discard: Discard) -> Self {
         self.discard = Some(discard);
+        self
+    }
+
+    /// The same route as an aggregate, which stands for the routes inside it (RFC 4271 §9.2.2.2).
+    #[must_use]
+    pub fn aggregation(mut self, aggregation: Aggregation) -> Self {
+        self.aggregation = Some(Arc::new(aggregation));
         self
     }
 

@@ -118,6 +118,7 @@ fn check_condition(condition: &Condition, depth: usize) -> Result<(), Fault> {
         | Condition::PeerKind(_)
         | Condition::Origin(_)
         | Condition::Interface(_)
+        | Condition::Suppressed
         | Condition::Rpki(_) => Ok(()),
     }
 }
@@ -183,6 +184,7 @@ pub(crate) const fn name_of_condition(condition: &Condition) -> &'static str {
         Condition::Tag(_) => "tag",
         Condition::Origin(_) => "origin",
         Condition::Interface(_) => "interface",
+        Condition::Suppressed => "suppressed",
         Condition::Rpki(_) => "rpki",
         Condition::Not(_) => "not",
         Condition::AnyOf(_) => "any-of",

@@ -59,6 +59,8 @@ pub enum Condition {
     Origin(Origin),
     /// The interface that it leaves by.
     Interface(Glob),
+    /// An aggregate stands for it. An export policy that asks this decides about suppression itself: what it accepts goes.
+    Suppressed,
     /// What origin validation made of it.
     Rpki(RpkiState),
     /// The other does not hold.
@@ -84,10 +86,23 @@ impl Condition {
             | Self::Metric(_)
             | Self::Tag(_)
             | Self::Interface(_)
+            | Self::Suppressed
             | Self::Rpki(_)
             | Self::Owner(_) => true,
             Self::Not(condition) => condition.asks_for_prefix(),
             Self::AnyOf(conditions) | Self::AllOf(conditions) => conditions.iter().any(Self::asks_for_prefix),
+            _ => false,
+        }
+    }
+
+    /// Whether it speaks of suppression.
+    pub(crate) fn asks_for_suppression(&self) -> bool {
+        match self {
+            Self::Suppressed => true,
+            Self::Not(condition) => condition.asks_for_suppression(),
+            Self::AnyOf(conditions) | Self::AllOf(conditions) => {
+                conditions.iter().any(Self::asks_for_suppression)
+            }
             _ => false,
         }
     }
@@ -133,6 +148,7 @@ impl Condition {
             Self::Tag(span) => span.contains(route.tag()),
             Self::Origin(origin) => route.origin() == *origin,
             Self::Interface(glob) => route.route.interface.is_some_and(|name| glob.matches(name)),
+            Self::Suppressed => route.route.suppressed,
             Self::Rpki(state) => route.route.rpki == *state,
             Self::Not(condition) => !condition.holds(route),
             Self::AnyOf(conditions) => conditions.iter().any(|condition| condition.holds(route)),

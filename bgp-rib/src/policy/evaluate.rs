@@ -35,6 +35,7 @@ struct Rules {
     /// Hash of the content.
     digest: u64,
     per_prefix: bool,
+    suppression: bool,
 }
 
 /// What a policy says of one route.
@@ -102,9 +103,11 @@ impl Policy {
             rule.when.iter().any(Condition::asks_for_prefix) || rule.then.iter().any(Action::asks_for_prefix)
         };
         let per_prefix = config.rules.iter().any(asks);
+        let speaks = |rule: &Rule| rule.when.iter().any(Condition::asks_for_suppression);
+        let suppression = config.rules.iter().any(speaks);
         // A digest only spares comparisons: a fixed seed does no harm, as equality looks at the content.
         let digest = FixedState::with_seed(0).hash_one(&config);
-        Ok(Self(Form::Rules(Arc::new(Rules { config, digest, per_prefix }))))
+        Ok(Self(Form::Rules(Arc::new(Rules { config, digest, per_prefix, suppression }))))
     }
 
     /// Whether everything passes unchanged.
@@ -129,6 +132,14 @@ impl Policy {
         match &self.0 {
             Form::AcceptAll | Form::RejectAll => false,
             Form::Rules(rules) => rules.per_prefix,
+        }
+    }
+
+    /// Whether it decides itself about what aggregates suppress.
+    pub(crate) fn asks_for_suppression(&self) -> bool {
+        match &self.0 {
+            Form::AcceptAll | Form::RejectAll => false,
+            Form::Rules(rules) => rules.suppression,
         }
     }
 

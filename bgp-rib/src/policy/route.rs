@@ -31,6 +31,8 @@ pub struct RouteView<'a> {
     pub tag: u32,
     /// The interface that it leaves by.
     pub interface: Option<&'a str>,
+    /// An aggregate stands for it on this session ([`Aggregation`](crate::Aggregation)); in export policies only.
+    pub suppressed: bool,
     /// What origin validation made of it (RFC 6811 §2).
     pub rpki: RpkiState,
 }
@@ -57,6 +59,7 @@ impl<'a> RouteView<'a> {
             metric: None,
             tag: 0,
             interface: None,
+            suppressed: false,
             rpki: RpkiState::Unknown,
         }
     }

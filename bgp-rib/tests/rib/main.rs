@@ -4,6 +4,7 @@
 mod support;
 
 mod add_path;
+mod aggregates;
 mod changes;
 mod families;
 mod groups;

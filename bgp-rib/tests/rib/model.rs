@@ -4,10 +4,11 @@
 use core::time::Duration;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use bgp_rib::{
-    AddPathSend, Event, Input, Origination, OwnerId, PathVerdict, PeerId, PeerParams, Policy, Reachability,
-    Retain, RibConfig, RouteFilter, Source,
+    AddPathSend, Aggregation, Event, Input, Origination, OwnerId, PathVerdict, PeerId, PeerParams, Policy,
+    Reachability, Retain, RibConfig, RouteFilter, Source,
 };
 use bgp_wire::{
     ClusterId, Community, Family, FamilySet, NextHop, PathAttributes, PeerKind, RefreshKind, RouterId,
@@ -31,6 +32,7 @@ enum Step {
     Begin { peer: u8 },
     End { peer: u8 },
     Originate { owner: u8, prefixes: u8, attributes: u8 },
+    Aggregate { owner: u8, prefixes: u8, always: bool, suppress: bool, except: u8 },
     Unoriginate { owner: u8, prefixes: u8 },
     NextHop { which: u8, metric: Option<u8> },
     SetPolicy { peer: u8, import: Option<u8>, export: Option<u8> },
@@ -59,6 +61,8 @@ fn step() -> impl Strategy<Value = Step> {
         1 => peer.clone().prop_map(|peer| Step::Begin { peer }),
         1 => peer.clone().prop_map(|peer| Step::End { peer }),
         2 => (0..3u8, any::<u8>(), 0..12u8).prop_map(|(owner, prefixes, attributes)| Step::Originate { owner, prefixes, attributes }),
+        2 => (0..3u8, prop_oneof![Just(16u8), Just(128), any::<u8>()], any::<bool>(), any::<bool>(), 0..POLICIES)
+            .prop_map(|(owner, prefixes, always, suppress, except)| Step::Aggregate { owner, prefixes, always, suppress, except }),
         2 => (0..3u8, any::<u8>()).prop_map(|(owner, prefixes)| Step::Unoriginate { owner, prefixes }),
         1 => (0..10u8, proptest::option::of(0..3u8)).prop_map(|(which, metric)| Step::NextHop { which, metric }),
         3 => (peer.clone(), proptest::option::of(0..POLICIES), proptest::option::of(0..POLICIES))
@@ -353,6 +357,7 @@ impl World {
                 let attributes = set(attributes, None);
                 let next_hop = if owner == 2 { Some(next_hop(30)) } else { None };
                 for prefix in prefixes(bits) {
+                    self.facts.aggregates.remove(&(prefix, u32::from(owner)));
                     let next_hop = next_hop.filter(|_| family_of(&prefix) == V4);
                     let shown = attributes.clone();
                     let route = Origination { next_hop, attributes: shown, ..Origination::new(prefix) };
@@ -362,10 +367,24 @@ impl World {
                     self.facts.told.insert((prefix, Teller::Local, u32::from(owner)), naive);
                 }
             }
+            Step::Aggregate { owner, prefixes: bits, always, suppress, except } => {
+                let except = policy(except);
+                for prefix in prefixes(bits) {
+                    let aggregation = Aggregation { always, suppress, except: except.clone() };
+                    let attributes = attributes(&[]);
+                    let aggregation = Some(Arc::new(aggregation));
+                    let route = Origination { attributes, aggregation, ..Origination::new(prefix) };
+                    self.lab.originate(u32::from(owner), &[route]);
+                    self.facts.told.remove(&(prefix, Teller::Local, u32::from(owner)));
+                    let row = (always, suppress, except.clone());
+                    self.facts.aggregates.insert((prefix, u32::from(owner)), row);
+                }
+            }
             Step::Unoriginate { owner, prefixes: bits } => {
                 let owner = u32::from(owner);
                 self.lab.input(Input::Withdraw(OwnerId(owner), &prefixes(bits)));
                 for prefix in prefixes(bits) {
+                    self.facts.aggregates.remove(&(prefix, owner));
                     self.facts.told.remove(&(prefix, Teller::Local, owner));
                 }
             }
@@ -472,6 +491,7 @@ impl World {
     /// Every peer that is idle holds exactly what the rules say, and the counters and explanations agree.
     fn check(&mut self) {
         self.lab.settle();
+        self.facts.aggregate();
         for prefix in Self::all_prefixes() {
             self.check_loc_rib(prefix);
         }
@@ -594,6 +614,7 @@ impl World {
     /// The follower's table is the Loc-RIB.
     fn check_follower(&mut self) {
         self.lab.settle();
+        self.facts.aggregate();
         while let Some(batch) = self.lab.rib.poll_reader(self.reader, 3) {
             for change in batch.changes {
                 match change.best {

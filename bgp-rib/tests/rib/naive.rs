@@ -1,10 +1,10 @@
 //! The rules once more, from scratch and without haste: what should be best, and what each peer should hold.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
 use bgp_rib::{AddPathSend, PeerId, PeerParams, PeerRole, Policy, Reachability};
-use bgp_wire::{Asn, ClusterId, Community, Family, NextHop, PathAttributes, PeerKind};
+use bgp_wire::{Aggregator, Asn, ClusterId, Community, Family, NextHop, PathAttributes, PeerKind};
 use ipnet::IpNet;
 
 use crate::naive_policy::{apply, policy};
@@ -35,6 +35,8 @@ pub(crate) struct Facts {
     pub(crate) metrics: BTreeMap<IpAddr, Reachability>,
     /// Equal ways may lead through other AS.
     pub(crate) relax: bool,
+    /// By prefix and owner: whether it is always told, whether it suppresses, and all but what.
+    pub(crate) aggregates: BTreeMap<(IpNet, u32), (bool, bool, Policy)>,
 }
 
 /// A path in the race: who told it, its identifier, the path, its interior cost.
@@ -75,6 +77,44 @@ impl Facts {
             || path.attributes.originator_id == Some(router_id(254))
             || path.attributes.cluster_list.iter().any(|cluster| clusters.contains(cluster));
         (!looped).then_some((path, metric))
+    }
+
+    /// What each aggregate is told with, from the longest on: a shorter one may stand for it.
+    pub(crate) fn aggregate(&mut self) {
+        self.told.retain(|(prefix, from, owner), _| {
+            *from != Teller::Local || !self.aggregates.contains_key(&(*prefix, *owner))
+        });
+        let mut all: Vec<_> = self.aggregates.clone().into_iter().collect();
+        all.sort_by_key(|((prefix, _), _)| core::cmp::Reverse(prefix.prefix_len()));
+        for ((prefix, owner), (always, ..)) in all {
+            let prefixes: BTreeSet<IpNet> = self.told.keys().map(|(inside, ..)| *inside).collect();
+            let inside = prefixes.into_iter().filter(|inside| *inside != prefix && prefix.contains(inside));
+            let inside: Vec<PathAttributes> =
+                inside.filter_map(|inside| Some(self.best(inside)?.1.attributes)).collect();
+            if inside.is_empty() && !always {
+                continue;
+            }
+            let mut attributes = attributes(&[]);
+            let worst = inside.iter().map(|a| a.origin).max_by_key(|origin| origin.octet());
+            attributes.origin = worst.unwrap_or_default();
+            if inside.iter().any(|a| !a.as_path.segments.is_empty()) {
+                attributes.atomic_aggregate = true;
+                attributes.aggregator = Some(Aggregator { asn: LOCAL_AS, router_id: router_id(254) });
+            }
+            let naive = Naive { attributes, next_hop: None, import: Policy::accept_all(), stale: 0 };
+            self.told.insert((prefix, Teller::Local, owner), naive);
+        }
+    }
+
+    /// Whether an aggregate stands for a path.
+    fn is_suppressed(&self, prefix: IpNet, path: &Naive) -> bool {
+        self.aggregates.iter().any(|((net, owner), (_, suppresses, except))| {
+            *suppresses
+                && *net != prefix
+                && net.contains(&prefix)
+                && self.told.contains_key(&(*net, Teller::Local, *owner))
+                && apply(except, prefix, &path.attributes).is_none()
+        })
     }
 
     /// The paths of a prefix that take part.
@@ -196,6 +236,7 @@ impl Facts {
         if *from == Teller::Peer(to)
             || communities.contains(&Community::NO_ADVERTISE)
             || (external && communities.contains(&Community::NO_EXPORT))
+            || self.is_suppressed(prefix, path)
         {
             return None;
         }

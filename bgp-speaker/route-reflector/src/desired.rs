@@ -6,14 +6,15 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use bgp_speaker::kernel::KernelConfig;
+use bgp_speaker::policy::Discard;
 use bgp_speaker::{
-    AoAlgorithm, AoKey, ApplyReport, Asn, Builder, ClusterId, FamilySet, MeshDialer, MeshNode, NextHopMode,
-    OwnerId, PeerAs, PeerClass, PeerConfig, RangeConfig, Route, RouterId, Secret, SessionOptions, Speaker,
-    SpeakerError, Timers,
+    Aggregation, AoAlgorithm, AoKey, ApplyReport, Asn, Builder, ClusterId, FamilySet, MeshDialer, MeshNode,
+    NextHopMode, OwnerId, PeerAs, PeerClass, PeerConfig, Policy, RangeConfig, Route, RouterId, Secret,
+    SessionOptions, Speaker, SpeakerError, Timers,
 };
 use toml::Spanned;
 
-use crate::config::{self, Config, Dialer, LogFormat, NextHop, Scope, SessionKeys};
+use crate::config::{self, Config, Dialer, DiscardWord, LogFormat, NextHop, Scope, SessionKeys};
 
 /// The configuration file owns what it originates; nothing else does in this program.
 const OWNER: OwnerId = OwnerId(0);
@@ -84,7 +85,7 @@ impl Desired {
                     export: mesh.export.as_ref().map(|name| config.policies.get(name.get_ref())),
                     ..SessionOptions::default()
                 }),
-                routes: BTreeMap::from([(OWNER, config.route.iter().map(route).collect())]),
+                routes: BTreeMap::from([(OWNER, originated(config))]),
             },
             descriptions: config
                 .neighbor
@@ -305,6 +306,30 @@ fn nodes(config: &Config, mesh: &config::Mesh) -> Vec<MeshNode> {
     mesh.nodes.get_ref().iter().map(node).collect()
 }
 
+fn originated(config: &Config) -> Vec<Route> {
+    let routes = config.route.iter().map(route);
+    routes.chain(config.aggregate.iter().map(|from| aggregate(config, from))).collect()
+}
+
+fn aggregate(config: &Config, from: &config::Aggregate) -> Route {
+    let except = from.except.as_ref().map(|name| config.policies.get(name.get_ref()));
+    let aggregation = Aggregation {
+        always: from.always,
+        suppress: from.suppress,
+        except: except.unwrap_or_else(Policy::reject_all),
+    };
+    let mut route = Route::new(from.prefix.get_ref().0).aggregation(aggregation);
+    route.local_pref = from.local_pref;
+    route.med = from.med;
+    route.communities = from.communities.iter().map(|community| community.0).collect();
+    route.discard = from.discard.map(|word| match word {
+        DiscardWord::Blackhole => Discard::Blackhole,
+        DiscardWord::Unreachable => Discard::Unreachable,
+        DiscardWord::Prohibit => Discard::Prohibit,
+    });
+    route
+}
+
 fn route(from: &config::StaticRoute) -> Route {
     let mut route = Route::new(from.prefix.get_ref().0);
     route.next_hop = from.next_hop.as_ref().map(|next_hop| next_hop.get_ref().0);
@@ -330,7 +355,7 @@ fn family_set(families: &[config::Family]) -> FamilySet {
 #[cfg(test)]
 mod tests {
     use bgp_speaker::policy::{RouteSource, RouteView};
-    use bgp_speaker::{AddPath, AddPathSend, Community, Family, Policy};
+    use bgp_speaker::{AddPath, AddPathSend, Community, Family};
     use bgp_wire::{AsPath, AttributeBlock, PathAttributes, PeerKind};
 
     use super::*;
@@ -342,6 +367,18 @@ mod tests {
 
     fn neighbor(host: u8, more: &str) -> String {
         format!("[[neighbor]]\naddress = \"10.0.0.{host}\"\nasn = 65000\n{more}\n")
+    }
+
+    #[test]
+    fn every_key_of_an_aggregate_reaches_its_route() {
+        let keys = "[[aggregate]]\nprefix = \"10.64.0.0/26\"\nalways = true\nsuppress = true\nexcept = \"accept\"\n\
+                    discard = \"unreachable\"\nlocal-pref = 7\nmed = 8\ncommunities = [\"65000:7\"]\n";
+        let desired = desired(keys);
+        let aggregation = Aggregation { always: true, suppress: true, except: Policy::accept_all() };
+        let prefix: ipnet::IpNet = "10.64.0.0/26".parse().expect("a prefix");
+        let route = Route::new(prefix).local_pref(7).med(8).community(Community::new(65000, 7));
+        let route = route.discard(Discard::Unreachable).aggregation(aggregation);
+        assert_eq!(desired.speaker.routes[&OWNER], [route]);
     }
 
     #[test]

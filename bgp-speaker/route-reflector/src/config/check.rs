@@ -66,6 +66,19 @@ pub(super) fn check(config: &Config) -> Outcome {
                 .mend("remove one of the two [[route]]")
         })?;
     }
+    for aggregate in &config.aggregate {
+        let prefix = aggregate.prefix.get_ref().0;
+        routes.add(prefix, aggregate.prefix.span(), |first| {
+            Diagnostic::new(aggregate.prefix.span(), format!("two routes have the prefix {prefix}"))
+                .label("the second one")
+                .related(first, "the first one")
+                .mend("remove the [[route]] or [[aggregate]] that is not meant")
+        })?;
+        if let Some(except) = aggregate.except.as_ref().filter(|_| !aggregate.suppress) {
+            return Err(Diagnostic::new(except.span(), "nothing is suppressed that could be excepted")
+                .mend("write suppress = true, or remove except"));
+        }
+    }
     Ok(())
 }
 

@@ -49,6 +49,9 @@ pub(crate) struct Config {
     /// Routes that this speaker originates.
     #[serde(default)]
     pub(crate) route: Vec<StaticRoute>,
+    /// Routes that stand for those inside them.
+    #[serde(default)]
+    pub(crate) aggregate: Vec<Aggregate>,
     /// A full mesh of nodes.
     pub(crate) mesh: Option<Spanned<Mesh>>,
     /// Prefixes under a name.
@@ -72,6 +75,7 @@ impl Config {
             .map(|keys| (keys.import, keys.export))
             .chain(mesh.map(|mesh| (mesh.import.as_ref(), mesh.export.as_ref())))
             .flat_map(|(import, export)| import.into_iter().chain(export))
+            .chain(self.aggregate.iter().filter_map(|aggregate| aggregate.except.as_ref()))
     }
 }
 
@@ -318,6 +322,40 @@ pub(crate) struct StaticRoute {
     /// COMMUNITIES (RFC 1997).
     #[serde(default)]
     pub(crate) communities: Vec<CommunityValue>,
+}
+
+/// `[[aggregate]]`: a route that this speaker originates, and that stands for those inside it.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub(crate) struct Aggregate {
+    /// Where it leads.
+    pub(crate) prefix: Spanned<Prefix>,
+    /// It is told without any route inside it too.
+    #[serde(default)]
+    pub(crate) always: bool,
+    /// Routes inside it are not told.
+    #[serde(default)]
+    pub(crate) suppress: bool,
+    /// But those that this policy accepts; none when it is missing.
+    pub(crate) except: Option<Spanned<String>>,
+    /// How the kernel drops packets that no route inside it takes; not at all when missing.
+    pub(crate) discard: Option<DiscardWord>,
+    /// LOCAL_PREF towards internal peers.
+    pub(crate) local_pref: Option<u32>,
+    /// MULTI_EXIT_DISC.
+    pub(crate) med: Option<u32>,
+    /// COMMUNITIES (RFC 1997).
+    #[serde(default)]
+    pub(crate) communities: Vec<CommunityValue>,
+}
+
+/// What the kernel does with packets.
+#[derive(Debug, Clone, Copy, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum DiscardWord {
+    Blackhole,
+    Unreachable,
+    Prohibit,
 }
 
 /// `[mesh]`: every node has a session with every other.

@@ -19,7 +19,8 @@ use std::path::Path;
 
 pub(crate) use self::diagnostic::{ConfigError, Diagnostic, in_words};
 pub(crate) use self::file::{
-    AoAlgorithm, AoKey, Config, Mesh, MeshNode, Neighbor, NeighborRange, SessionKeys, StaticRoute,
+    Aggregate, AoAlgorithm, AoKey, Config, DiscardWord, Mesh, MeshNode, Neighbor, NeighborRange, SessionKeys,
+    StaticRoute,
 };
 pub(crate) use self::parse::family_by_name;
 pub(crate) use self::value::{Dialer, Family, LogFormat, NextHop, PeerAs, Scope, Seconds, SessionPassword};

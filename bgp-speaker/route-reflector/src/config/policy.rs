@@ -89,6 +89,8 @@ pub(crate) struct MatchTable {
     origin: Option<OriginWord>,
     interface: Option<Vec<InterfacePattern>>,
     rpki: Option<Vec<Validity>>,
+    /// Whether an aggregate stands for it on this session.
+    suppressed: Option<bool>,
     /// None of what this names may hold together.
     pub(crate) not: Option<Box<MatchTable>>,
     /// One of these must hold.
@@ -201,6 +203,9 @@ impl MatchTable {
             any_of(list.iter().map(|pattern| Condition::Interface(pattern.0.clone())).collect())
         }));
         add(self.rpki.as_ref().map(|list| any_of(values(list).map(Condition::Rpki).collect())));
+        add(self
+            .suppressed
+            .map(|is| if is { Condition::Suppressed } else { Condition::Suppressed.negated() }));
         add(self.not.as_ref().map(|inner| Condition::AllOf(inner.conditions(prefix_set)).negated()));
         add(self.any.as_ref().map(|list| {
             Condition::AnyOf(

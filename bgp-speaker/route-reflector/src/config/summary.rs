@@ -20,6 +20,7 @@ impl Config {
             (self.neighbor_range.len(), "neighbor range", "neighbor ranges"),
             (mesh, "mesh node", "mesh nodes"),
             (self.route.len(), "route", "routes"),
+            (self.aggregate.len(), "aggregate", "aggregates"),
         ] {
             if count > 0 {
                 parts.push(format!("{count} {}", if count == 1 { one } else { many }));

@@ -329,6 +329,20 @@ fn a_line_that_fills_the_screen_is_named_and_not_shown() {
 }
 
 #[test]
+fn an_aggregate_says_what_it_means() {
+    let block = "[[aggregate]]\nprefix = \"10.1.0.0/26\"\n";
+    says(
+        &fault(&format!("{block}except = \"accept\"\n")),
+        &["nothing is suppressed", "write suppress = true"],
+    );
+    says(
+        &fault(&format!("{block}suppress = true\nexcept = \"acept\"\n")),
+        &["there is no policy", "did you mean"],
+    );
+    says(&fault(&format!("{block}[[route]]\nprefix = \"10.1.0.0/26\"\n")), &["two routes have the prefix"]);
+}
+
+#[test]
 fn a_damaged_file_is_accepted_or_told_and_never_a_panic() {
     let whole = include_str!("../../example.toml");
     let damages: [fn(&str, &str) -> String; 3] = [

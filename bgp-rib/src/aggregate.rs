@@ -1,0 +1,424 @@
+//! Aggregates: routes of this speaker's own that stand for all that lies inside them (RFC 4271 §9.2.2.2).
+//!
+//! | attribute | of the aggregate |
+//! |---|---|
+//! | ORIGIN | the worst of its own and of those that contribute |
+//! | AS_PATH | its own; no AS_SET is made (RFC 9774) |
+//! | ATOMIC_AGGREGATE, AGGREGATOR | there as soon as the AS_PATH of one that contributes is not empty (RFC 4271 §9.1.4) |
+//! | all others | its own; the MULTI_EXIT_DISC and next hops of those that contribute are not compared |
+//!
+//! What contributes is counted as best routes come and go, so that an aggregate costs each of them one look-up for each
+//! length of prefix in use, and coming into force costs nothing more. The whole table is walked, in bounded turns, when an
+//! aggregate is configured in another way: to count, and to tell anew what is suppressed now or no longer.
+
+use bgp_wire::{Aggregator, Family, Origin, PathAttributes, PeerKind};
+use ipnet::IpNet;
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::attributes::Summary;
+use crate::event::Origination;
+use crate::export::{GroupKey, Outbound};
+use crate::path::Path;
+use crate::prefix::Key;
+use crate::rib::{Rib, on_table};
+use crate::table::{Seen, Shared, State, Table};
+use crate::{OwnerId, Policy};
+
+/// What makes an origination an aggregate. Several owners may hold one of the same prefix: it stands until the last has
+/// let go, and a route inside is suppressed as soon as one of them says so.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Aggregation {
+    /// It is told without any route inside it too; else only while there is a best one.
+    pub always: bool,
+    /// While it is told, routes inside it are kept from all peers, whoever told them.
+    pub suppress: bool,
+    /// What goes out nevertheless: what this policy accepts on the session. What it changes is not looked at. Rejects all by
+    /// default.
+    pub except: Policy,
+}
+
+impl Default for Aggregation {
+    /// Told while a route inside it is best; suppresses nothing.
+    fn default() -> Self {
+        Self { always: false, suppress: false, except: Policy::reject_all() }
+    }
+}
+
+/// Best routes inside an aggregate, by what the aggregate takes over from them.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+struct Tally {
+    all: u32,
+    egp: u32,
+    incomplete: u32,
+    with_as_path: u32,
+}
+
+impl Tally {
+    fn add(&mut self, of: &Summary, change: fn(u32, u32) -> u32) {
+        let rows = [
+            (&mut self.all, true),
+            (&mut self.egp, of.origin == Origin::Egp.octet()),
+            (&mut self.incomplete, of.origin == Origin::Incomplete.octet()),
+            (&mut self.with_as_path, of.as_path_length > 0 || of.neighbour_as > 0),
+        ];
+        for (count, _) in rows.into_iter().filter(|(_, counts)| *counts) {
+            *count = change(*count, 1);
+        }
+    }
+
+    fn worst_origin(&self) -> Origin {
+        match (self.incomplete, self.egp) {
+            (0, 0) => Origin::Igp,
+            (0, _) => Origin::Egp,
+            _ => Origin::Incomplete,
+        }
+    }
+}
+
+/// All aggregates of one prefix.
+#[derive(Debug, Default)]
+struct Row {
+    owners: BTreeMap<OwnerId, Origination>,
+    /// Prefixes of the table below this name are in the tally.
+    counted: u32,
+    tally: Tally,
+    /// It was configured in another way since its suppression was last looked at with a whole tally.
+    fresh: bool,
+    /// What is excepted by each of those that suppress now; empty: nothing is suppressed.
+    in_force: Vec<Policy>,
+}
+
+impl Row {
+    fn is_counted(&self) -> bool {
+        self.counted == u32::MAX
+    }
+}
+
+/// All aggregates, with what has still to be done about them.
+#[derive(Debug, Default)]
+pub(crate) struct Aggregates {
+    rows: BTreeMap<IpNet, Row>,
+    /// Lengths of prefix in use, by family, with how many rows have each.
+    lengths: [BTreeMap<u8, u32>; 2],
+    /// Rows whose routes may have to be told otherwise.
+    touched: BTreeSet<IpNet>,
+    /// What was suppressed under a prefix before, where that changed and is not told yet; `None`: it changed several times.
+    flipped: BTreeMap<IpNet, Option<Vec<Policy>>>,
+    /// How often that was, by family.
+    flips: [u32; 2],
+}
+
+fn index_of(prefix: &IpNet) -> usize {
+    usize::from(matches!(prefix, IpNet::V6(_)))
+}
+
+const FAMILIES: [Family; 2] = [Family::IPV4_UNICAST, Family::IPV6_UNICAST];
+
+impl Aggregates {
+    pub(crate) fn is_empty(&self) -> bool {
+        self.rows.is_empty() && self.flipped.is_empty()
+    }
+
+    /// Prefixes of rows that a prefix lies inside of, the shortest first.
+    fn around(&self, prefix: IpNet) -> impl Iterator<Item = IpNet> + '_ {
+        let lengths = self.lengths[index_of(&prefix)].range(..prefix.prefix_len());
+        lengths.filter_map(move |(&length, _)| IpNet::new(prefix.addr(), length).ok()).map(|net| net.trunc())
+    }
+
+    /// Whether a route of this prefix may be suppressed.
+    pub(crate) fn covers(&self, family: Family, prefix: Option<IpNet>) -> bool {
+        let Some(prefix) = prefix.filter(|_| FAMILIES.contains(&family)) else { return false };
+        !self.rows.is_empty() && self.around(prefix).any(|net| !self.in_force(&net).is_empty())
+    }
+
+    fn in_force(&self, prefix: &IpNet) -> &[Policy] {
+        self.rows.get(prefix).map_or(&[], |row| &row.in_force)
+    }
+
+    /// A best route came or went.
+    fn count(&mut self, id: u32, prefix: IpNet, of: &Summary, change: fn(u32, u32) -> u32) {
+        let around: Vec<IpNet> = self.around(prefix).collect();
+        for net in around {
+            if let Some(row) = self.rows.get_mut(&net).filter(|row| row.counted > id) {
+                row.tally.add(of, change);
+                self.touched.insert(net);
+            }
+        }
+    }
+
+    fn insert(&mut self, owner: OwnerId, route: Origination) {
+        let prefix = route.prefix;
+        let lengths = &mut self.lengths[index_of(&prefix)];
+        let row = self.rows.entry(prefix).or_insert_with(|| {
+            *lengths.entry(prefix.prefix_len()).or_insert(0) += 1;
+            Row::default()
+        });
+        row.owners.insert(owner, route);
+        row.fresh = true;
+        self.touched.insert(prefix);
+    }
+
+    /// An owner lets go; whether it had one.
+    fn remove(&mut self, owner: OwnerId, prefix: IpNet) -> bool {
+        let Some(row) = self.rows.get_mut(&prefix) else { return false };
+        if row.owners.remove(&owner).is_none() {
+            return false;
+        }
+        row.fresh = true;
+        self.touched.insert(prefix);
+        if row.owners.is_empty() {
+            let former = core::mem::take(&mut row.in_force);
+            self.rows.remove(&prefix);
+            self.flip(prefix, former, &[]);
+            let lengths = &mut self.lengths[index_of(&prefix)];
+            if let Some(count) = lengths.get_mut(&prefix.prefix_len()) {
+                *count -= 1;
+                if *count == 0 {
+                    lengths.remove(&prefix.prefix_len());
+                }
+            }
+        }
+        true
+    }
+
+    fn flip(&mut self, prefix: IpNet, former: Vec<Policy>, now: &[Policy]) {
+        if former != now {
+            self.flips[index_of(&prefix)] = self.flips[index_of(&prefix)].wrapping_add(1);
+            self.flipped.entry(prefix).and_modify(|former| *former = None).or_insert(Some(former));
+        }
+    }
+
+    /// The next name that some row of a family has not counted.
+    fn uncounted(&self, family: Family) -> Option<u32> {
+        let of = |prefix: &IpNet| FAMILIES[index_of(prefix)] == family;
+        let rows = self.rows.iter().filter(|(prefix, row)| of(prefix) && !row.is_counted());
+        rows.map(|(_, row)| row.counted).min()
+    }
+
+    fn counted_to(&mut self, family: Family, from: u32, to: u32) {
+        for (prefix, row) in &mut self.rows {
+            if FAMILIES[index_of(prefix)] == family
+                && !row.is_counted()
+                && row.counted >= from
+                && row.counted < to
+            {
+                row.counted = to;
+                self.touched.insert(*prefix);
+            }
+        }
+    }
+
+    /// Whether anything is suppressed in a family, or something was and is not told yet.
+    fn suppresses(&self, family: Family) -> bool {
+        let of = |prefix: &IpNet| FAMILIES[index_of(prefix)] == family;
+        self.flipped.keys().any(of)
+            || self.rows.iter().any(|(prefix, row)| of(prefix) && !row.in_force.is_empty())
+    }
+}
+
+impl Shared {
+    /// Whether an aggregate keeps a route from a group.
+    pub(crate) fn is_suppressed(&self, to: &GroupKey, route: &Outbound) -> bool {
+        let (family, prefix) = route.destination;
+        let Some(prefix) = prefix.filter(|_| FAMILIES.contains(&family)) else { return false };
+        if self.aggregates.rows.is_empty() {
+            return false;
+        }
+        let mut around = self.aggregates.around(prefix);
+        around.any(|net| self.keeps_back(self.aggregates.in_force(&net), to.kind, route))
+    }
+
+    /// Whether one of these, being what is excepted, does not except a route.
+    fn keeps_back(&self, in_force: &[Policy], kind: PeerKind, route: &Outbound) -> bool {
+        in_force.iter().any(|except| {
+            let session = (kind, self.config.local_as);
+            let view = self.view(route.attributes, route.source, route.path_id, session, route.destination);
+            except.rejects_all() || !except.evaluate(&view).is_accepted()
+        })
+    }
+
+    /// Whether what is suppressed of a route differs from before, for any session.
+    fn is_told_otherwise(&self, flipped: &[IpNet], route: &Outbound) -> bool {
+        flipped.iter().any(|net| {
+            let Some(Some(former)) = self.aggregates.flipped.get(net) else { return true };
+            [PeerKind::Internal, PeerKind::External].into_iter().any(|kind| {
+                let now = self.aggregates.in_force(net);
+                self.keeps_back(former, kind, route) != self.keeps_back(now, kind, route)
+            })
+        })
+    }
+
+    /// What is told of an aggregate.
+    fn aggregate(&self, base: &PathAttributes, tally: &Tally) -> PathAttributes {
+        let mut attributes = base.clone();
+        if tally.worst_origin().octet() > attributes.origin.octet() {
+            attributes.origin = tally.worst_origin();
+        }
+        if tally.with_as_path > 0 {
+            attributes.atomic_aggregate = true;
+            let us = Aggregator { asn: self.config.local_as, router_id: self.config.router_id };
+            attributes.aggregator.get_or_insert(us);
+        }
+        attributes
+    }
+}
+
+impl Rib {
+    /// Takes an origination that is an aggregate.
+    pub(crate) fn aggregate(&mut self, owner: OwnerId, route: &Origination) {
+        let prefix = route.prefix.trunc();
+        self.shared.aggregates.insert(owner, Origination { prefix, ..route.clone() });
+    }
+
+    /// An owner's route of this prefix is no aggregate any more; whether it was one.
+    pub(crate) fn end_aggregate(&mut self, owner: OwnerId, prefix: IpNet) -> bool {
+        self.shared.aggregates.remove(owner, prefix.trunc())
+    }
+
+    /// Brings aggregates up to date with what contributes to them, in the turn in which that came or went: nobody has read
+    /// of it yet. One may contribute to the next shorter one, so there are as many rounds as lengths of prefix at most.
+    pub(crate) fn settle_aggregates(&mut self) {
+        if self.shared.aggregates.touched.is_empty() {
+            return;
+        }
+        while let Some(prefix) = self.shared.aggregates.touched.pop_last() {
+            self.settle_aggregate(prefix);
+        }
+        for (family, flips) in FAMILIES.into_iter().zip(self.shared.aggregates.flips) {
+            let suppresses = self.shared.aggregates.suppresses(family);
+            on_table!(self, family, table => {
+                table.suppresses = suppresses;
+                if core::mem::replace(&mut table.flips, flips) != flips {
+                    table.retell = Some(0);
+                }
+            });
+        }
+    }
+
+    fn settle_aggregate(&mut self, prefix: IpNet) {
+        let Some(row) = self.shared.aggregates.rows.get_mut(&prefix) else { return };
+        let tally = row.tally;
+        let is_told = |route: &Origination| {
+            tally.all > 0 || route.aggregation.as_ref().is_some_and(|aggregation| aggregation.always)
+        };
+        let suppressing = row.owners.values().filter(|route| is_told(route));
+        let suppressing = suppressing.filter_map(|route| route.aggregation.as_deref());
+        let mut in_force: Vec<Policy> = Vec::new();
+        for aggregation in suppressing.filter(|aggregation| aggregation.suppress) {
+            if !in_force.contains(&aggregation.except) {
+                in_force.push(aggregation.except.clone());
+            }
+        }
+        let former = core::mem::replace(&mut row.in_force, in_force.clone());
+        // With a whole tally that was empty what lies inside came in this turn, or all of it went.
+        let walks = row.fresh;
+        row.fresh &= !row.is_counted();
+        let owners: Vec<(OwnerId, bool, Origination)> =
+            row.owners.iter().map(|(&owner, route)| (owner, is_told(route), route.clone())).collect();
+        if walks {
+            self.shared.aggregates.flip(prefix, former, &in_force);
+        }
+        for (owner, is_told, route) in owners {
+            if is_told {
+                let attributes = self.shared.aggregate(&route.attributes, &tally);
+                self.originate_route(owner, &Origination { attributes, ..route });
+            } else {
+                self.withdraw_route(owner, prefix);
+            }
+        }
+    }
+}
+
+impl<K: Key> Table<K> {
+    /// Another route is best for a prefix: it contributes to the aggregates around.
+    pub(crate) fn count_in_aggregates(
+        &self,
+        shared: &mut Shared,
+        id: u32,
+        before: Option<Seen>,
+        after: Option<Seen>,
+    ) {
+        let plain = FAMILIES.contains(&self.family);
+        let Some(prefix) = self.entries[id].key.prefix().filter(|_| plain) else { return };
+        let mut count = |seen: Option<Seen>, change: fn(u32, u32) -> u32| {
+            if let Some(seen) = seen {
+                let summary = shared.attributes[seen.attributes].summary;
+                shared.aggregates.count(id, prefix, &summary, change);
+            }
+        };
+        count(before, u32::saturating_sub);
+        count(after, u32::saturating_add);
+    }
+
+    /// Whether a walk for aggregates has not come to its end.
+    pub(crate) fn is_aggregating(&self, shared: &Shared) -> bool {
+        self.retell.is_some() || shared.aggregates.uncounted(self.family).is_some()
+    }
+
+    /// Looks at up to `turn` prefixes for aggregates that came or changed: counts first, then tells.
+    pub(crate) fn continue_aggregating(&mut self, shared: &mut Shared, turn: u32) {
+        if shared.aggregates.is_empty() {
+            self.retell = None;
+            return;
+        }
+        match shared.aggregates.uncounted(self.family) {
+            Some(from) => self.continue_counting(shared, from, turn),
+            None => self.continue_retelling(shared, turn),
+        }
+    }
+
+    fn continue_counting(&mut self, shared: &mut Shared, from: u32, turn: u32) {
+        let bound = self.entries.bound();
+        let end = from.saturating_add(turn).min(bound);
+        for id in from..end {
+            let Some((prefix, seen)) = self.entries[id].key.prefix().zip(self.seen_if_used(id)) else {
+                continue;
+            };
+            let summary = shared.attributes[seen.attributes].summary;
+            let around: Vec<IpNet> = shared.aggregates.around(prefix).collect();
+            for net in around {
+                // Whoever has counted further counts this one as it comes and goes.
+                if let Some(row) = shared.aggregates.rows.get_mut(&net).filter(|row| row.counted <= id) {
+                    row.tally.add(&summary, u32::saturating_add);
+                }
+            }
+        }
+        // What a name beyond the end of the table stands for will be counted as it comes.
+        let to = if end < bound { end } else { u32::MAX };
+        shared.aggregates.counted_to(self.family, from, to);
+    }
+
+    fn seen_if_used(&self, id: u32) -> Option<Seen> {
+        if self.entries[id].state == State::Best { self.seen(id) } else { None }
+    }
+
+    fn continue_retelling(&mut self, shared: &mut Shared, turn: u32) {
+        let Some(from) = self.retell else { return };
+        let end = from.saturating_add(turn).min(self.entries.bound());
+        for id in from..end {
+            let Some(prefix) = self.entries[id].key.prefix() else { continue };
+            if self.entries[id].state != State::Best {
+                continue;
+            }
+            let around = shared.aggregates.flipped.keys();
+            let flipped: Vec<IpNet> =
+                around.filter(|net| **net != prefix && net.contains(&prefix)).copied().collect();
+            if flipped.is_empty() {
+                continue;
+            }
+            let otherwise = |path: &Path| shared.is_told_otherwise(&flipped, &self.outbound(path));
+            let paths: Vec<u32> =
+                self.paths_of(id).filter(|(_, path)| otherwise(path)).map(|(at, _)| at).collect();
+            if paths.contains(&self.entries[id].paths) {
+                self.log.touch(id);
+            }
+            paths.into_iter().for_each(|path| self.path_logs.touch(path));
+        }
+        self.retell = (end < self.entries.bound()).then_some(end);
+        if self.retell.is_none() {
+            let family = self.family;
+            shared.aggregates.flipped.retain(|prefix, _| FAMILIES[index_of(prefix)] != family);
+            self.suppresses = shared.aggregates.suppresses(family);
+        }
+    }
+}
