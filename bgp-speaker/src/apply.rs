@@ -51,8 +51,8 @@ impl Wanted {
         let mut wanted = Self::default();
         for peer in &desired.peers {
             peer.check(shared.asn, &shared.own_addresses)?;
-            if wanted.peers.insert(peer.address, Arc::new(peer.clone())).is_some() {
-                return Err(SpeakerError::DuplicatePeer(peer.address));
+            if let Some(there) = wanted.peers.insert(peer.address, Arc::new(peer.clone())) {
+                return Err(peer.duplicate(&there));
             }
         }
         for range in &desired.ranges {

@@ -372,6 +372,17 @@ impl PeerConfig {
         self
     }
 
+    /// Why this peer cannot be beside the one that has its address.
+    pub(crate) fn duplicate(&self, there: &Self) -> SpeakerError {
+        let peer = self.address;
+        match &there.options.interface {
+            Some(interface) if is_link_local(peer) && there.options.interface != self.options.interface => {
+                SpeakerError::SameLinkLocal { peer, interface: interface.clone() }
+            }
+            _ => SpeakerError::DuplicatePeer(peer),
+        }
+    }
+
     pub(crate) fn check(&self, local_as: Asn, own: &[IpAddr]) -> Result<(), SpeakerError> {
         check_address(self.address)?;
         if is_link_local(self.address) && self.options.interface.is_none() {

@@ -36,6 +36,13 @@ pub enum SpeakerError {
     ZeroAsn(IpAddr),
     /// A peer with this address is already there.
     DuplicatePeer(IpAddr),
+    /// A peer with this link-local address is already there, behind another interface. A peer is named by its address alone.
+    SameLinkLocal {
+        /// The address of both.
+        peer: IpAddr,
+        /// The interface of the one that is there.
+        interface: String,
+    },
     /// A listen range with this prefix is already there.
     DuplicateRange(IpNet),
     /// No such peer.
@@ -130,6 +137,11 @@ impl fmt::Display for SpeakerError {
                 write!(f, "peer {peer} has AS 0, which is reserved: give its real AS number")
             }
             Self::DuplicatePeer(a) => write!(f, "peer {a} exists already: remove it first"),
+            Self::SameLinkLocal { peer, interface } => write!(
+                f,
+                "peer {peer} exists already, behind {interface}: link-local addresses of two peers have to differ; \
+                 give one of the routers another (`ip addr add fe80::2/64 dev ...`)"
+            ),
             Self::DuplicateRange(p) => write!(f, "listen range {p} exists already: remove it first"),
             Self::UnknownPeer(a) => write!(f, "there is no peer {a}: see status() for those that exist"),
             Self::UnknownRange(p) => write!(f, "there is no listen range {p}"),

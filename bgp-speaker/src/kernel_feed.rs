@@ -46,6 +46,16 @@ impl KernelFeed {
                 // First of all: what is withdrawn because the speaker ends stays in the kernel.
                 biased;
                 _ = &mut self.stop => break,
+                // Then what is due at a time: routes that come without end must not keep it away.
+                _ = look.tick(), if !synced => {
+                    synced = self.is_complete(cap);
+                    if synced {
+                        if self.follower.synced().await.is_err() {
+                            break;
+                        }
+                        self.shared.emit(Event::KernelSynced);
+                    }
+                }
                 batch = self.routes.next() => {
                     let Some(batch) = batch else { break };
                     if self.write(batch).await.is_err() {
@@ -58,15 +68,6 @@ impl KernelFeed {
                     }
                 }
                 Some(notice) = self.notices.recv() => self.shared.emit(Event::Kernel(notice)),
-                _ = look.tick(), if !synced => {
-                    synced = self.is_complete(cap);
-                    if synced {
-                        if self.follower.synced().await.is_err() {
-                            break;
-                        }
-                        self.shared.emit(Event::KernelSynced);
-                    }
-                }
             }
         }
         self.follower.stop().await;

@@ -247,8 +247,8 @@ impl Supervisor {
 
     fn add_configured(&mut self, config: PeerConfig) -> Result<(), SpeakerError> {
         let address = config.address;
-        if self.peers.get(&address).is_some_and(|e| e.origin == Origin::Configured) {
-            return Err(SpeakerError::DuplicatePeer(address));
+        if let Some(there) = self.configured.get(&address) {
+            return Err(config.duplicate(there));
         }
         self.configured.insert(address, Arc::new(config));
         self.settle(address);

@@ -63,8 +63,8 @@ impl Steps {
         steps.peers.extend(batch.peers_gone.iter().map(|address| (*address, None)));
         for peer in &batch.peers {
             peer.check(shared.asn, &shared.own_addresses)?;
-            if let Some(Some(_)) = steps.peers.insert(peer.address, Some(Arc::new(peer.clone()))) {
-                return Err(SpeakerError::DuplicatePeer(peer.address));
+            if let Some(Some(there)) = steps.peers.insert(peer.address, Some(Arc::new(peer.clone()))) {
+                return Err(peer.duplicate(&there));
             }
         }
         steps.ranges.extend(batch.ranges_gone.iter().map(|prefix| (prefix.trunc(), None)));

@@ -141,11 +141,14 @@ impl MemoryFib {
 
 impl State {
     fn lookup(&self, gateway: IpAddr) -> Lookup {
-        let system =
-            self.next_hops.iter().map(|(prefix, (metric, leg))| (*prefix, vec![*leg], *metric, false));
+        // Legs are copied for the one that is found: every route is looked at.
+        let system = self
+            .next_hops
+            .iter()
+            .map(|(prefix, (metric, leg))| (*prefix, std::slice::from_ref(leg), *metric, false));
         let ours = self.routes.iter().flat_map(|(key, held)| {
             held.iter().filter_map(move |(_, action)| match action {
-                KernelAction::Unicast(legs) => Some((key.prefix, legs.to_vec(), key.metric, true)),
+                KernelAction::Unicast(legs) => Some((key.prefix, &legs[..], key.metric, true)),
                 _ => None,
             })
         });
@@ -154,7 +157,7 @@ impl State {
             .filter(|(prefix, ..)| prefix.contains(&gateway))
             .max_by_key(|(prefix, ..)| prefix.prefix_len());
         match best {
-            Some((prefix, legs, metric, ours)) => Lookup::Route { legs, prefix, metric, ours },
+            Some((prefix, legs, metric, ours)) => Lookup::Route { legs: legs.to_vec(), prefix, metric, ours },
             None => Lookup::Unreachable(RouteError::new(errno::ENETUNREACH, "")),
         }
     }

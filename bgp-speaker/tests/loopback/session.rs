@@ -4,8 +4,8 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::time::{Duration, Instant};
 
 use bgp_speaker::{
-    Event, Family, FamilySet, NextHop, OwnerId, PeerConfig, Route, RouteFilter, ShutdownMode, Speaker,
-    SpeakerError, State,
+    Desired, Event, Family, FamilySet, NextHop, OwnerId, PeerConfig, Route, RouteFilter, ShutdownMode,
+    Speaker, SpeakerError, State,
 };
 use bgp_wire::{Message, NotificationCode, keepalive};
 use tokio::net::TcpListener;
@@ -266,6 +266,19 @@ async fn configurations_that_cannot_work_are_refused_at_the_call() {
     ));
     a.add_peer(good.clone()).await.unwrap();
     assert_eq!(a.add_peer(good.clone()).await, Err(SpeakerError::DuplicatePeer(ip(74, 2))));
+}
+
+#[tokio::test]
+async fn a_second_peer_of_one_link_local_address_is_refused_and_told_why() {
+    let a = speaker(ip(187, 1)).await;
+    let address = "fe80::1".parse().unwrap();
+    let behind = |name: &str| PeerConfig::new(address, ASN).interface(name).passive();
+    let refused = Err(SpeakerError::SameLinkLocal { peer: address, interface: "eth0".into() });
+    a.add_peer(behind("eth0")).await.unwrap();
+    assert_eq!(a.add_peer(behind("eth1")).await, refused);
+    assert_eq!(a.add_peer(behind("eth0")).await, Err(SpeakerError::DuplicatePeer(address)));
+    let desired = Desired { peers: vec![behind("eth0"), behind("eth1")], ..Desired::default() };
+    assert_eq!(a.apply(desired).await.map(drop), refused);
 }
 
 #[tokio::test]

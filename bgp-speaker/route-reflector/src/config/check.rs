@@ -38,7 +38,13 @@ pub(super) fn check(config: &Config) -> Outcome {
             Diagnostic::new(neighbor.address.span(), format!("two neighbors have the address {address}"))
                 .label("the second one")
                 .related(first, "the first one")
-                .mend("give each [[neighbor]] its own address, or remove one of the two")
+                .mend(match address {
+                    IpAddr::V6(v6) if v6.is_unicast_link_local() => {
+                        "a neighbor is named by its address without the interface: give one of the two routers another \
+                         link-local address"
+                    }
+                    _ => "give each [[neighbor]] its own address, or remove one of the two",
+                })
         })?;
     }
     if let Some(mesh) = &config.mesh {

@@ -171,6 +171,10 @@ fn a_link_local_neighbor_names_its_interface_once() {
         &fault(&format!("{PEER}interface = \"a/b\"\n")),
         &["is not the name of an interface", "rr.toml:7:13"],
     );
+    says(
+        &fault(&format!("{peer}{}", peer.replace("eth0", "eth1"))),
+        &["two neighbors have the address fe80::1", "give one of the two routers another link-local address"],
+    );
 }
 
 #[test]
@@ -350,15 +354,14 @@ fn a_damaged_file_is_accepted_or_told_and_never_a_panic() {
         |before, after| format!("{before}{after}"),
         |before, after| format!("{before}[{after}"),
     ];
-    for (at, lost) in whole.char_indices() {
+    // Every second character, damaged in one way after the other: each line in several places, in all ways.
+    for ((at, lost), damage) in whole.char_indices().step_by(2).zip(damages.into_iter().cycle()) {
         let (before, after) = (&whole[..at], &whole[at + lost.len_utf8()..]);
-        for damage in damages {
-            let source = damage(before, after);
-            if let Err(diagnostic) = parse(&source) {
-                let message = ConfigError::invalid(Path::new("rr.toml"), &source, diagnostic).to_string();
-                assert!(message.starts_with("error: ") && message.contains("rr.toml:"), "{message}");
-                assert!(message.contains("help: "), "no mend in:\n{message}");
-            }
+        let source = damage(before, after);
+        if let Err(diagnostic) = parse(&source) {
+            let message = ConfigError::invalid(Path::new("rr.toml"), &source, diagnostic).to_string();
+            assert!(message.starts_with("error: ") && message.contains("rr.toml:"), "{message}");
+            assert!(message.contains("help: "), "no mend in:\n{message}");
         }
     }
 }
