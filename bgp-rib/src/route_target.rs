@@ -2,7 +2,7 @@
 //!
 //! What a peer wants is read from its Adj-RIB-In of the family and is part of the key of its update groups: peers that want
 //! the same share their encodings, and one that changes its mind walks over its table once and hears the difference. The
-//! first VPN route waits for the peer's End-of-RIB of the family, or for a minute (§6). While some peer of a VPN family says
+//! first VPN route waits for the peer's End-of-RIB of the family, or for a minute (§6), or for a second if it does not promise to say it. While some peer of a VPN family says
 //! nothing of route targets, everything is asked for on its behalf: the default route target (§4).
 
 use core::time::Duration;
@@ -21,7 +21,11 @@ use crate::table::{Shared, Table, Told};
 use crate::{decision::Ladder, export};
 
 /// How long VPN routes wait for End-of-RIB of the memberships: the default of RFC 4684 §6.
-pub(crate) const MEMBERSHIP_TIME: Duration = Duration::from_secs(60);
+const MEMBERSHIP_TIME: Duration = Duration::from_secs(60);
+
+/// The same for peers that do not promise End-of-RIB, as they have no graceful restart: they may never say it. Memberships
+/// that they have already arrive within this time, and later ones are followed as they come.
+const UNPROMISED_TIME: Duration = Duration::from_secs(1);
 
 /// The owner of the default route target among this speaker's own routes.
 const DEFAULT_OWNER: u32 = u32::MAX;
@@ -114,11 +118,12 @@ impl Rib {
     /// A session is up, or down: what it wants decides on what is asked of the others.
     pub(crate) fn count_interest(&mut self, slot: u32, up: bool) {
         let Some(peer) = self.shared.peers.get_mut(slot) else { return };
-        let families = peer.params.families;
+        let (families, promises) = (peer.params.families, peer.params.graceful_restart);
         let speaks = families.contains(Family::ROUTE_TARGET);
         if let Interest::Unknown(until) = &mut peer.interest {
             self.awaited.remove(&(*until, slot));
-            *until = self.now.saturating_add(MEMBERSHIP_TIME);
+            let time = if promises { MEMBERSHIP_TIME } else { UNPROMISED_TIME };
+            *until = self.now.saturating_add(time);
             self.awaited.extend(up.then_some((*until, slot)));
         } else if !speaks && families.iter().any(is_constrained) {
             self.unconstrained = if up { self.unconstrained + 1 } else { self.unconstrained - 1 };

@@ -32,7 +32,7 @@ fn plain(n: u8) -> PeerParams {
 }
 
 fn speaks(n: u8) -> PeerParams {
-    of_families(client(n), &[VPN4, RTC])
+    PeerParams { graceful_restart: true, ..of_families(client(n), &[VPN4, RTC]) }
 }
 
 /// The third octets of the prefixes that a far end holds.
@@ -73,6 +73,22 @@ fn they_wait_no_longer_than_a_minute() {
     lab.drain_all();
     assert!(held(&lab, two).is_empty());
     assert_eq!(lab.rib.poll_timeout(), Some(Duration::from_secs(60)));
+    lab.now += Duration::from_secs(1);
+    lab.drain_all();
+    assert_eq!(held(&lab, two), [1]);
+}
+
+#[test]
+fn they_wait_a_second_for_a_peer_that_promises_no_end_of_rib() {
+    let mut lab = Lab::new();
+    let one = lab.up(1, plain(1));
+    let two = lab.up(2, PeerParams { graceful_restart: false, ..speaks(2) });
+    for n in 1..=2 {
+        lab.announce_nlri(one, 0, &[route(n)], next_hop(1), &with(&[u32::from(n)]));
+    }
+    lab.announce_nlri(two, 0, &[membership(1)], next_hop(2), &attributes(&[]));
+    lab.drain_all();
+    assert!(held(&lab, two).is_empty());
     lab.now += Duration::from_secs(1);
     lab.drain_all();
     assert_eq!(held(&lab, two), [1]);

@@ -105,6 +105,16 @@ impl<'a> Agent<'a> {
         &self.node
     }
 
+    /// Whether the kernel has a route of ours to the prefix over exactly these gateways.
+    pub(crate) fn spreads(&self, prefix: &str, gateways: &[String]) -> Result<(), String> {
+        let routes = self.kernel()?;
+        let route = routes.iter().find(|route| route["dst"] == prefix).ok_or("no route")?;
+        let hops = route["nexthops"].as_array().map_or(std::slice::from_ref(route), Vec::as_slice);
+        let mut found: Vec<&str> = hops.iter().filter_map(|hop| hop["gateway"].as_str()).collect();
+        found.sort_unstable();
+        if found == gateways { Ok(()) } else { Err(route.to_string()) }
+    }
+
     /// Ends it as `kill -9` does.
     pub(crate) fn kill(&self) {
         self.process.kill();

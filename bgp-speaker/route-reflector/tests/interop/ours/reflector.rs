@@ -18,6 +18,7 @@ pub(crate) struct PeerEntry {
     address: IpAddr,
     asn: u32,
     both_families: bool,
+    more_families: Vec<&'static str>,
     keys: String,
 }
 
@@ -25,7 +26,18 @@ impl PeerEntry {
     /// A neighbour of this AS that we call; over IPv4 with both families on its session.
     pub(crate) fn new(address: impl Into<IpAddr>, asn: u32) -> Self {
         let address = address.into();
-        Self { address, asn, both_families: address.is_ipv4(), keys: String::new() }
+        Self {
+            address,
+            asn,
+            both_families: address.is_ipv4(),
+            more_families: Vec::new(),
+            keys: String::new(),
+        }
+    }
+
+    /// With routes of these families, too.
+    pub(crate) fn families(self, more: &[&'static str]) -> Self {
+        Self { more_families: more.to_vec(), ..self }
     }
 
     /// With routes of the session's own family only.
@@ -72,7 +84,8 @@ impl<'a> Reflector<'a> {
         for entry in entries {
             let _ = write!(text, "[[neighbor]]\naddress = \"{}\"\nasn = {}\n", entry.address, entry.asn);
             if entry.both_families {
-                text.push_str("families = [\"ipv4-unicast\", \"ipv6-unicast\"]\n");
+                let more: String = entry.more_families.iter().map(|name| format!(", {name:?}")).collect();
+                let _ = writeln!(text, "families = [\"ipv4-unicast\", \"ipv6-unicast\"{more}]");
                 let _ = writeln!(text, "next-hop-ipv6 = \"{local6}\"");
             } else {
                 let family = if entry.address.is_ipv4() { "ipv4" } else { "ipv6" };

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{Daemon, HOLD_TIME, RESTART_TIME, Route, Site, as_path};
+use super::{CALICO_PREFERENCE, Daemon, HOLD_TIME, RESTART_TIME, Route, Site, as_path};
 use crate::lab::{Process, Spawn, eventually, output};
 
 pub(super) struct Bird<'a> {
@@ -65,6 +65,21 @@ impl Daemon for Bird<'_> {
             }
         }
         Ok(Some(route))
+    }
+
+    fn next_hops(&self, prefix: &str) -> Result<Vec<String>, String> {
+        let text = match self.ask(&["show", "route", prefix, "all"]) {
+            Err(error) if error.contains("Network not found") => return Ok(Vec::new()),
+            text => text?,
+        };
+        Ok(text
+            .lines()
+            .filter_map(|line| Some(first_word(line.trim().strip_prefix("BGP.next_hop: ")?)))
+            .collect())
+    }
+
+    fn ask(&self, command: &[&str]) -> Result<String, String> {
+        Bird::ask(self, command)
     }
 
     fn established(&self, neighbor: IpAddr) -> Result<(), String> {
@@ -133,6 +148,14 @@ fn configuration(site: &Site<'_>) -> String {
             );
         }
     }
+    let mut export = "export where source != RTS_DEVICE;".to_owned();
+    if setup.calico {
+        let own = "if source != RTS_STATIC then reject;";
+        export = format!("export filter {{ {own} bgp_local_pref = {CALICO_PREFERENCE}; accept; }};");
+    }
+    if setup.add_path {
+        export.push_str(" add paths on;");
+    }
     for neighbor in &setup.neighbors {
         let mut options = format!("hold time {HOLD_TIME}; connect retry time 2; connect delay time 1;");
         options.push_str(" error wait time 1, 2;");
@@ -142,14 +165,16 @@ fn configuration(site: &Site<'_>) -> String {
         if setup.graceful {
             let _ = write!(options, " graceful restart on; graceful restart time {RESTART_TIME};");
         }
+        if setup.calico {
+            options.push_str(" multihop;");
+        }
         if neighbor.client {
             let _ = write!(options, " rr client; rr cluster id {local};");
         }
         let _ = write!(
             text,
             "protocol bgp {name} {{\n  local {here} as {asn};\n  neighbor {address} as {peer_as};\n  {options}\n  \
-             ipv4 {{ import all; export where source != RTS_DEVICE; }};\n  \
-             ipv6 {{ import all; export where source != RTS_DEVICE; }};\n}}\n",
+             ipv4 {{ import all; {export} }};\n  ipv6 {{ import all; {export} }};\n}}\n",
             name = protocol(neighbor.address),
             here = site.local(neighbor.address),
             asn = setup.asn,

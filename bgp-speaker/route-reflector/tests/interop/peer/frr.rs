@@ -72,6 +72,16 @@ impl Daemon for Frr<'_> {
         }))
     }
 
+    fn next_hops(&self, prefix: &str) -> Result<Vec<String>, String> {
+        let answer = self.json(&format!("show bgp {} unicast {prefix} json", family(prefix)))?;
+        let paths = answer["paths"].as_array().into_iter().flatten();
+        Ok(paths.filter_map(|path| path["nexthops"][0]["ip"].as_str().map(str::to_owned)).collect())
+    }
+
+    fn ask(&self, command: &[&str]) -> Result<String, String> {
+        Frr::ask(self, command)
+    }
+
     fn established(&self, neighbor: IpAddr) -> Result<(), String> {
         let answer = self.json(&format!("show bgp neighbors {neighbor} json"))?;
         let state = &answer[neighbor.to_string()]["bgpState"];
@@ -176,10 +186,27 @@ fn configuration(site: &Site<'_>) -> String {
             if neighbor.client {
                 let _ = writeln!(text, "  neighbor {} route-reflector-client", neighbor.address);
             }
+            if setup.add_path {
+                let _ = writeln!(text, "  neighbor {} addpath-tx-all-paths", neighbor.address);
+            }
             // Without zebra bgpd does not know its own IPv6 address and would send a mapped IPv4 one.
             if v6 && !setup.kernel {
                 let _ = writeln!(text, "  neighbor {} route-map OWN out", neighbor.address);
             }
+        }
+        let _ = writeln!(text, " exit-address-family");
+    }
+    for family in &setup.families {
+        let name = match *family {
+            "ipv4-vpn" => "ipv4 vpn",
+            "l2vpn-evpn" => "l2vpn evpn",
+            "ipv4-flowspec" => "ipv4 flowspec",
+            // FRR 8.4 has no route target constraint.
+            other => panic!("FRR has no {other}"),
+        };
+        let _ = writeln!(text, " address-family {name}");
+        for neighbor in &setup.neighbors {
+            let _ = writeln!(text, "  neighbor {} activate", neighbor.address);
         }
         let _ = writeln!(text, " exit-address-family");
     }

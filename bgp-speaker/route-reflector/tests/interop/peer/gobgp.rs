@@ -88,6 +88,21 @@ impl Daemon for GoBgp<'_> {
         Ok(Some(route))
     }
 
+    fn next_hops(&self, prefix: &str) -> Result<Vec<String>, String> {
+        let answer = match self.json(&["global", "rib", prefix, "-a", family(prefix)]) {
+            Err(error) if error.contains("not in table") => return Ok(Vec::new()),
+            answer => answer?,
+        };
+        let paths = answer[prefix].as_array().into_iter().flatten();
+        let attributes = paths.flat_map(|path| path["attrs"].as_array().into_iter().flatten());
+        let hops = attributes.filter(|a| matches!(a["type"].as_u64(), Some(NEXT_HOP | MP_REACH_NLRI)));
+        Ok(hops.filter_map(|attribute| attribute["nexthop"].as_str().map(str::to_owned)).collect())
+    }
+
+    fn ask(&self, command: &[&str]) -> Result<String, String> {
+        GoBgp::ask(self, command)
+    }
+
     fn established(&self, neighbor: IpAddr) -> Result<(), String> {
         const ESTABLISHED: u64 = 6;
         let answer = self.json(&["neighbor", &neighbor.to_string()])?;
@@ -162,13 +177,21 @@ fn configuration(site: &Site<'_>) -> String {
                  deferral-time = 5\n"
             );
         }
-        for family in ["ipv4-unicast", "ipv6-unicast"] {
+        let others = setup.families.iter().map(|family| match *family {
+            "ipv4-vpn" => "l3vpn-ipv4-unicast",
+            "route-target" => "rtc",
+            same => same,
+        });
+        for family in ["ipv4-unicast", "ipv6-unicast"].into_iter().chain(others) {
             let _ = write!(
                 text,
                 "[[neighbors.afi-safis]]\n[neighbors.afi-safis.config]\nafi-safi-name = \"{family}\"\n"
             );
             if setup.graceful {
                 text.push_str("[neighbors.afi-safis.mp-graceful-restart.config]\nenabled = true\n");
+            }
+            if setup.add_path {
+                text.push_str("[neighbors.afi-safis.add-paths.config]\nreceive = true\nsend-max = 8\n");
             }
         }
     }

@@ -115,12 +115,42 @@ pub(crate) struct Setup {
     pub(crate) kernel: bool,
     /// Whether it does graceful restart (BIRD, FRR and GoBGP), and says so in a restart that it has forwarded all along.
     pub(crate) graceful: bool,
+    /// Whether it sends and takes several paths of a prefix (BIRD, FRR and GoBGP).
+    pub(crate) add_path: bool,
+    /// Whether it is set up as Calico sets up its nodes (BIRD): multihop, several paths, LOCAL_PREF of directly connected ones.
+    pub(crate) calico: bool,
+    /// Families besides unicast, as our programs name them (FRR and GoBGP).
+    pub(crate) families: Vec<&'static str>,
 }
+
+/// LOCAL_PREF of a route that Calico's nodes have themselves: the highest signed number, less the metric 1024.
+pub(crate) const CALICO_PREFERENCE: u32 = 2_147_482_623;
 
 impl Setup {
     pub(crate) fn new(asn: u32, neighbors: Vec<Neighbor>, networks: &[&str]) -> Self {
         let networks = networks.iter().map(|prefix| (*prefix).to_owned()).collect();
-        Self { asn, neighbors, networks, kernel: false, graceful: false }
+        Self {
+            asn,
+            neighbors,
+            networks,
+            kernel: false,
+            graceful: false,
+            add_path: false,
+            calico: false,
+            families: Vec::new(),
+        }
+    }
+
+    pub(crate) fn add_path(self) -> Self {
+        Self { add_path: true, ..self }
+    }
+
+    pub(crate) fn calico(self) -> Self {
+        Self { calico: true, add_path: true, graceful: true, kernel: true, ..self }
+    }
+
+    pub(crate) fn families(self, families: &[&'static str]) -> Self {
+        Self { families: families.to_vec(), ..self }
     }
 
     pub(crate) fn with_kernel(self) -> Self {
@@ -149,6 +179,16 @@ pub(crate) struct Route {
 pub(crate) trait Daemon {
     /// The path to exactly this prefix that it learned or originated, if any.
     fn route(&self, prefix: &str) -> Result<Option<Route>, String>;
+
+    /// The next hops of all paths to exactly this prefix that it has.
+    fn next_hops(&self, prefix: &str) -> Result<Vec<String>, String> {
+        Ok(self.route(prefix)?.map(|route| route.next_hop).into_iter().collect())
+    }
+
+    /// Asks it in the words of its own command line.
+    fn ask(&self, command: &[&str]) -> Result<String, String> {
+        Err(format!("nobody asks it {command:?}"))
+    }
 
     /// Whether its session with a neighbour is up; otherwise its words about it.
     fn established(&self, neighbor: IpAddr) -> Result<(), String>;

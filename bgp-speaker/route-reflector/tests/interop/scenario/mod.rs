@@ -1,7 +1,10 @@
 //! The stories.
 
+mod add_path;
 mod bad_input;
 mod collision;
+mod families;
+mod mixed;
 mod networks;
 mod pairs;
 mod reflection;
@@ -22,6 +25,9 @@ pub(crate) fn all() -> Vec<Scenario> {
     let mut all = scale::scenarios();
     all.extend(networks::scenarios());
     all.extend(unnoticed::scenarios());
+    all.extend(mixed::scenarios());
+    all.extend(add_path::scenarios());
+    all.extend(families::scenarios());
     all.extend(pairs::scenarios());
     all.extend(reflection::scenarios());
     all.extend(restart::scenarios());

@@ -110,7 +110,7 @@ fn converged(agents: &[Agent<'_>], places: &[Place]) -> Result<(), String> {
 }
 
 /// One packet of each family from every workload to every other.
-fn everybody_reaches_everybody(lab: &Lab, places: &[Place]) {
+pub(super) fn everybody_reaches_everybody(lab: &Lab, places: &[Place]) {
     for from in places {
         for to in places.iter().filter(|place| place.node.index != from.node.index) {
             for address in to.addresses() {
