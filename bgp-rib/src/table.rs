@@ -527,7 +527,9 @@ impl<K: Key> Table<K> {
         match shared.next_hops.get(shared.attributes[path.attributes].next_hop).map(|entry| entry.way) {
             None => Ok(0),
             Some(Way::Metric(metric)) => Ok(metric),
-            Some(Way::Own) if path.peer == LOCAL => Ok(0),
+            // What this speaker originates is its own word: the next hop is for those who hear it (RFC 4271 §9.1.2.1 is
+            // about what others tell).
+            Some(_) if path.peer == LOCAL => Ok(0),
             Some(Way::Own) => Err(Ineligible::OwnNextHop),
             Some(Way::Unreachable) => Err(Ineligible::UnreachableNextHop),
         }

@@ -1,4 +1,7 @@
 //! Ways to next hops: what the kernel follower knows of them is what the tables decide with (RFC 4271 §9.1.2.1).
+//!
+//! The kernel is asked for the IPv4 address where an IPv6 next hop stands for one (`::ffff:a.b.c.d`, RFC 4659 §3.2.1.2,
+//! RFC 4798 §2): the way to the router is an IPv4 route.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -9,7 +12,7 @@ use bgp_wire::Update;
 use foldhash::quality::RandomState;
 
 use crate::config::is_link_local;
-use crate::kernel::{NextHopWatch, NextHopWay, Probe};
+use crate::kernel::{Lookup, NextHopWatch, NextHopWay, Probe};
 
 /// What the tables were told of the next hops in use.
 pub(crate) struct NextHops {
@@ -47,12 +50,14 @@ impl NextHops {
                     if !self.told.contains_key(&at) && !self.look_up(rib, now, at) {
                         self.told.insert(at, Reachability::Metric(0));
                     }
-                    self.watch.watch(at);
+                    self.watch.watch(at.to_canonical());
                 }
                 NextHopUse::Ends(at) => {
                     self.early.retain(|early| *early != at);
-                    self.watch.unwatch(at);
                     self.forget(rib, now, at);
+                    if !forms(at.to_canonical()).any(|form| self.told.contains_key(&form)) {
+                        self.watch.unwatch(at.to_canonical());
+                    }
                 }
             }
         }
@@ -66,11 +71,13 @@ impl NextHops {
         let mut any = false;
         for (at, way) in self.watch.take() {
             let way = reachability(&way);
-            if let Some(told) = self.told.get_mut(&at).filter(|told| **told != way) {
-                tracing::debug!(next_hop = %at, ?way, "the way to a next hop changed");
-                *told = way;
-                any = true;
-                rib.handle(now, Input::NextHop(at, way));
+            for at in forms(at) {
+                if let Some(told) = self.told.get_mut(&at).filter(|told| **told != way) {
+                    tracing::debug!(next_hop = %at, ?way, "the way to a next hop changed");
+                    *told = way;
+                    any = true;
+                    rib.handle(now, Input::NextHop(at, way));
+                }
             }
         }
         any
@@ -86,8 +93,13 @@ impl NextHops {
         if is_link_local(at) {
             return false;
         }
-        let Some(Ok(lookup)) = self.probe.as_mut().map(|probe| probe.lookup(at)) else { return false };
-        let way = reachability(&NextHopWay::of(at, lookup, self.via_default));
+        let canonical = at.to_canonical();
+        let Some(Ok(lookup)) = self.probe.as_mut().map(|probe| probe.lookup(canonical)) else { return false };
+        let way = match lookup {
+            // Whether a route of ours is a way only the follower knows, which answers a moment later.
+            Lookup::Route { ours: true, .. } => Reachability::Unreachable,
+            lookup => reachability(&NextHopWay::of(canonical, lookup, self.via_default)),
+        };
         self.told.insert(at, way);
         if way != Reachability::Metric(0) {
             rib.handle(now, Input::NextHop(at, way));
@@ -100,6 +112,15 @@ impl NextHops {
             rib.handle(now, Input::NextHop(at, Reachability::Metric(0)));
         }
     }
+}
+
+/// How the tables may name what the kernel knows by this address.
+fn forms(canonical: IpAddr) -> impl Iterator<Item = IpAddr> {
+    let mapped = match canonical {
+        IpAddr::V4(address) => Some(address.to_ipv6_mapped().into()),
+        IpAddr::V6(_) => None,
+    };
+    std::iter::once(canonical).chain(mapped)
 }
 
 fn reachability(way: &NextHopWay) -> Reachability {

@@ -54,7 +54,7 @@ impl Facts {
         let (attributes, next_hop) = apply(&told.import, prefix, &told.attributes)?;
         let path = Naive { attributes, next_hop: next_hop.or(told.next_hop), ..told.clone() };
         let metric = path.next_hop.map_or(Some(0), |hop| match self.metrics.get(&hop.address()) {
-            Some(Reachability::Unreachable) => None,
+            Some(Reachability::Unreachable) => (*from == Teller::Local).then_some(0),
             Some(Reachability::Metric(metric)) => Some(*metric),
             None => Some(0),
         })?;

@@ -53,6 +53,18 @@ fn a_route_through_ourselves_is_not_used() {
 }
 
 #[test]
+fn what_this_speaker_originates_needs_no_way_to_its_next_hop() {
+    let mut lab = Lab::new();
+    let (one, two) = (lab.up(1, client(1)), lab.up(2, client(2)));
+    let prefix = net("192.0.2.0/24");
+    lab.input(Input::NextHop(address(21), Reachability::Unreachable));
+    lab.announce(LOCAL, &[prefix], next_hop(21), &attributes(&[]));
+    lab.drain_all();
+    assert_eq!(lab.view(one)[&prefix].next_hop, next_hop(21));
+    assert_eq!(lab.view(two)[&prefix].next_hop, next_hop(21));
+}
+
+#[test]
 fn a_peer_is_not_told_a_route_through_itself() {
     let mut lab = Lab::new();
     let (one, two, three) = (lab.up(1, client(1)), lab.up(2, client(2)), lab.up(3, client(3)));

@@ -29,6 +29,12 @@ pub trait Fib: Send {
     /// How packets to `gateway` leave this host.
     fn lookup(&mut self, gateway: IpAddr) -> Result<Lookup, FibError>;
 
+    /// How packets to each of `gateways` would leave this host if there were no routes of ours; answers in the same order,
+    /// at the cost of one dump. `None` = it cannot be told.
+    fn lookup_beneath(&mut self, _gateways: &[IpAddr]) -> Result<Option<Vec<Lookup>>, FibError> {
+        Ok(None)
+    }
+
     /// Index of the interface of this name.
     fn device_index(&mut self, name: &str) -> Result<Option<u32>, FibError>;
 

@@ -15,7 +15,7 @@ use super::next_hops::Board;
 use super::resolver::{Changed, Resolver, Target};
 use super::route::{FibAction, FibChange, RouteKey};
 use super::status::{FibNotice, FollowerStatus, ResyncReason, RouteReport, RouteState};
-use super::table::{Installed, Slot, Step, Table, taken};
+use super::table::{Entry, Installed, Slot, Step, Table, taken};
 
 /// Events taken per turn: a flood of them must not keep writes waiting for more than about a millisecond.
 const EVENTS_PER_TURN: usize = 1024;
@@ -414,7 +414,7 @@ impl Follower {
                 break;
             }
             let Some(prefix) = self.table.dequeue() else { break };
-            match self.step(prefix) {
+            match self.step(now, prefix) {
                 Ok(operation) => operations.extend(operation),
                 Err(error) => {
                     self.table.enqueue(prefix);
@@ -430,7 +430,7 @@ impl Follower {
         self.operations = operations;
     }
 
-    fn step(&mut self, prefix: IpNet) -> Result<Option<FibOp>, FibError> {
+    fn step(&mut self, now: Duration, prefix: IpNet) -> Result<Option<FibOp>, FibError> {
         let Some(entry) = self.table.get(&prefix) else { return Ok(None) };
         let target = match entry.desired.clone() {
             Some(desired) if !self.config.own_tables().any(|table| table == desired.slot.table) => {
@@ -444,10 +444,16 @@ impl Follower {
         };
         let synced = self.status.synced;
         let Some(entry) = self.table.get_mut(&prefix) else { return Ok(None) };
+        let before = entry.may_be_recursive();
         match entry.step(prefix, target, synced) {
             Step::Write(operation) => Ok(Some(operation)),
             Step::Rest(state, fault) => {
                 self.rest(prefix, state, fault);
+                // What is written marks the next hops inside; so does what only leads elsewhere now.
+                let after = self.table.get(&prefix).is_some_and(Entry::may_be_recursive);
+                if before != after && self.resolver.mark_inside(&prefix) {
+                    self.schedule_refresh(now);
+                }
                 Ok(None)
             }
             Step::Forget => {

@@ -128,6 +128,12 @@ impl MemoryFib {
         std::mem::take(&mut self.state().log)
     }
 
+    /// Takes away what [`MemoryFib::lead`] gave and nothing else.
+    pub fn lead_away(&self, network: IpNet) {
+        self.state().next_hops.remove(&network);
+        self.tell_route(network, true);
+    }
+
     fn tell(&self, event: FibEvent) {
         self.state().events.push_back(Ok(event));
         self.signal.set();
@@ -140,7 +146,7 @@ impl MemoryFib {
 }
 
 impl State {
-    fn lookup(&self, gateway: IpAddr) -> Lookup {
+    fn lookup(&self, gateway: IpAddr, beneath: bool) -> Lookup {
         // Legs are copied for the one that is found: every route is looked at.
         let system = self
             .next_hops
@@ -153,7 +159,7 @@ impl State {
             })
         });
         let best = system
-            .chain(ours)
+            .chain(ours.filter(|_| !beneath))
             .filter(|(prefix, ..)| prefix.contains(&gateway))
             .max_by_key(|(prefix, ..)| prefix.prefix_len());
         match best {
@@ -195,7 +201,7 @@ impl State {
 
 impl Probe for MemoryFib {
     fn lookup(&mut self, gateway: IpAddr) -> Result<Lookup, FibError> {
-        Ok(self.state().lookup(gateway))
+        Ok(self.state().lookup(gateway, false))
     }
 }
 
@@ -227,7 +233,12 @@ impl Fib for MemoryFib {
     }
 
     fn lookup(&mut self, gateway: IpAddr) -> Result<Lookup, FibError> {
-        Ok(self.state().lookup(gateway))
+        Ok(self.state().lookup(gateway, false))
+    }
+
+    fn lookup_beneath(&mut self, gateways: &[IpAddr]) -> Result<Option<Vec<Lookup>>, FibError> {
+        let state = self.state();
+        Ok(Some(gateways.iter().map(|gateway| state.lookup(*gateway, true)).collect()))
     }
 
     fn probe(&self) -> Option<Box<dyn Probe>> {

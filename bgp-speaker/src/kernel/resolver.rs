@@ -2,8 +2,9 @@
 //!
 //! A next hop without a device is looked up in the kernel (RTM_GETROUTE) once for all routes that use it. It may
 //! be on the link, or behind a route of another protocol, or behind a route of ours that is itself not recursive:
-//! one level, as in BIRD, so that resolution cannot go in circles. What is watched from outside (the decision process)
-//! is looked up in the same way, once for both.
+//! one level, as in BIRD, so that resolution cannot go in circles. Where the kernel's answer is another route of ours,
+//! the routes of others beneath it decide. What is watched from outside (the decision process) is looked up in the
+//! same way, once for both.
 //!
 //! Work is in proportion to the change: a route event marks the next hops inside its prefix, a link event those that
 //! leave through it or have no way, and [`Resolver::refresh`] looks so many of the marked up at a time.
@@ -101,6 +102,9 @@ pub(super) struct Resolver {
     watched: BTreeSet<IpAddr>,
     /// Those that have to be looked up again, or for the first time.
     marked: BTreeSet<IpAddr>,
+    /// Those that were found behind a route that is wanted over them: to go through it again as soon as it takes
+    /// another way would turn it back.
+    circular: HashMap<IpAddr, IpNet, RandomState>,
     names: HashMap<Arc<str>, Option<u32>>,
     names_marked: bool,
     drop_at: usize,
@@ -206,9 +210,11 @@ impl Resolver {
         gateway: IpAddr,
     ) -> Result<&Resolution, FibError> {
         if !self.tracked.contains_key(&gateway) {
-            let resolution = resolve(fib, table, config, gateway, None)?;
-            self.note_devices(&resolution);
-            self.tracked.insert(gateway, resolution);
+            // What the tables watch was looked up with many others before, so this seldom costs a dump.
+            for (_, resolution) in self.resolve(fib, table, config, &[gateway])? {
+                self.note_devices(&resolution);
+                self.tracked.insert(gateway, resolution);
+            }
         }
         Ok(&self.tracked[&gateway])
     }
@@ -254,20 +260,20 @@ impl Resolver {
             }
             self.names_marked = false;
         }
-        for _ in 0..limit {
-            let Some(gateway) = self.marked.first().copied() else { break };
-            let known = self.tracked.get(&gateway);
-            let watched = self.watched.contains(&gateway);
-            if known.is_none() && !watched {
-                self.marked.remove(&gateway);
-                continue;
-            }
-            let now = resolve(fib, table, config, gateway, known)?;
+        let some: Vec<IpAddr> = self.marked.iter().take(limit).copied().collect();
+        let (used, unused): (Vec<IpAddr>, Vec<IpAddr>) = some
+            .into_iter()
+            .partition(|gateway| self.tracked.contains_key(gateway) || self.watched.contains(gateway));
+        for gateway in unused {
             self.marked.remove(&gateway);
+        }
+        for (gateway, now) in self.resolve(fib, table, config, &used)? {
+            self.marked.remove(&gateway);
+            let known = self.tracked.get(&gateway);
             if known == Some(&now) {
                 continue;
             }
-            if watched {
+            if self.watched.contains(&gateway) {
                 changed.ways.push((gateway, now.way()));
             }
             if known.is_some() {
@@ -277,6 +283,56 @@ impl Resolver {
             self.tracked.insert(gateway, now);
         }
         Ok(())
+    }
+
+    /// The kernel's ways to `gateways`. A route of ours that is itself recursive leads nowhere (RFC 4271 §9.1.2.1): then
+    /// it is what lies beneath that counts, read once for all of them.
+    fn resolve(
+        &mut self,
+        fib: &mut dyn Fib,
+        table: &Table,
+        config: &KernelConfig,
+        gateways: &[IpAddr],
+    ) -> Result<Vec<(IpAddr, Resolution)>, FibError> {
+        let (mut found, mut hidden) = (Vec::with_capacity(gateways.len()), Vec::new());
+        for &gateway in gateways {
+            match legs_of(gateway, fib.lookup(gateway)?, config.resolve_via_default) {
+                Ok((_, Some(prefix))) if self.goes_in_circles(table, gateway, prefix) => {
+                    hidden.push((gateway, prefix));
+                }
+                Ok((resolution, _)) => found.push((gateway, resolution)),
+                Err(error) => found.push((gateway, Resolution::Unreachable(error))),
+            }
+        }
+        if hidden.is_empty() {
+            return Ok(found);
+        }
+        let asked: Vec<IpAddr> = hidden.iter().map(|(gateway, _)| *gateway).collect();
+        let mut beneath = fib.lookup_beneath(&asked)?.map(Vec::into_iter);
+        for (gateway, prefix) in hidden {
+            let lookup = beneath.as_mut().map(|beneath| beneath.next());
+            let resolution = match lookup {
+                Some(Some(lookup)) => legs_of(gateway, lookup, config.resolve_via_default)
+                    .map_or_else(|_| only_through(gateway, prefix), |(resolution, _)| resolution),
+                Some(None) => only_through(gateway, prefix),
+                // It cannot be told: what was known is as good as anything, and to drop it would bring it back at once.
+                None => match self.tracked.get(&gateway) {
+                    Some(known @ Resolution::Legs { .. }) => known.clone(),
+                    _ => only_through(gateway, prefix),
+                },
+            };
+            found.push((gateway, resolution));
+        }
+        Ok(found)
+    }
+
+    /// Whether our route for `prefix` cannot be the way to `gateway`.
+    fn goes_in_circles(&mut self, table: &Table, gateway: IpAddr, prefix: IpNet) -> bool {
+        let Some(entry) = table.get(&prefix) else { return false };
+        if entry.wants(gateway) {
+            self.circular.insert(gateway, prefix);
+        }
+        entry.may_be_recursive() || self.circular.get(&gateway) == Some(&prefix)
     }
 
     /// Whether [`Resolver::refresh`] has something to do.
@@ -296,6 +352,7 @@ impl Resolver {
         }
         let watched = &self.watched;
         self.tracked.retain(|gateway, _| used.contains(gateway) || watched.contains(gateway));
+        self.circular.retain(|gateway, _| self.tracked.contains_key(gateway));
         self.drop_at = self.tracked.len() * 2;
     }
 
@@ -321,6 +378,7 @@ impl Resolver {
 
     /// Marks everything: news may have been missed.
     pub(super) fn mark_all(&mut self) {
+        self.circular.clear();
         self.marked.extend(self.tracked.keys().copied());
         self.names_marked = true;
     }
@@ -377,31 +435,13 @@ fn leg_towards(hop: &FibNextHop, leg: &KernelHop, of: usize) -> KernelHop {
     }
 }
 
-/// The kernel's way to `gateway`. `known` is kept while the only way is a recursive route of ours, perhaps the very
-/// one that uses this gateway: to drop it would bring it back at once.
-fn resolve(
-    fib: &mut dyn Fib,
-    table: &Table,
-    config: &KernelConfig,
-    gateway: IpAddr,
-    known: Option<&Resolution>,
-) -> Result<Resolution, FibError> {
-    let (resolution, through) = match legs_of(gateway, fib.lookup(gateway)?, config.resolve_via_default) {
-        Ok(found) => found,
-        Err(error) => return Ok(Resolution::Unreachable(error)),
-    };
-    let Some(prefix) = through.filter(|prefix| table.get(prefix).is_some_and(|entry| entry.recursive)) else {
-        return Ok(resolution);
-    };
-    if let Some(known @ Resolution::Legs { .. }) = known {
-        return Ok(known.clone());
-    }
-    Ok(Resolution::Unreachable(RouteError::new(
+fn only_through(gateway: IpAddr, prefix: IpNet) -> Resolution {
+    Resolution::Unreachable(RouteError::new(
         errno::ENETUNREACH,
         format!(
             "next hop {gateway} is only reached through {prefix}, a BGP route whose own next hop is recursive"
         ),
-    )))
+    ))
 }
 
 /// What a lookup comes to, and the route of ours that it goes through, if it is one.

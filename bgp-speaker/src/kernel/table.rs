@@ -1,6 +1,7 @@
 //! Desired and installed state per prefix, and the one step that leads from one to the other.
 
 use std::collections::{HashMap, VecDeque};
+use std::net::IpAddr;
 
 use foldhash::quality::RandomState;
 use ipnet::IpNet;
@@ -157,6 +158,21 @@ impl Entry {
     pub(super) fn holds(&self, slot: Slot) -> bool {
         self.desired.as_ref().is_some_and(|desired| desired.slot == slot)
             || self.installed.as_ref().is_some_and(|installed| installed.slot == slot)
+    }
+
+    /// Whether it leads over a next hop that is not on a link, as far as is known: what a former process left may.
+    pub(super) fn may_be_recursive(&self) -> bool {
+        self.recursive || self.leftover || self.adoptable
+    }
+
+    /// Whether BGP wants it over this next hop.
+    pub(super) fn wants(&self, gateway: IpAddr) -> bool {
+        match self.desired.as_ref().map(|desired| &desired.action) {
+            Some(FibAction::Unicast(hops)) => {
+                hops.iter().any(|hop| hop.gateway == gateway && hop.device.is_none())
+            }
+            _ => false,
+        }
     }
 
     fn report(&self, prefix: IpNet) -> RouteReport {

@@ -24,6 +24,10 @@ stories![
     tables_that_policy_used_are_swept_after_a_restart,
     a_block_of_our_own_drops_what_no_more_specific_route_takes,
     a_blackhole_community_drops_in_the_kernel,
+    what_we_originate_over_an_address_of_our_own_is_told,
+    a_peer_whose_next_hop_is_our_own_address_is_not_followed,
+    a_next_hop_behind_its_own_route_is_not_used,
+    an_ipv4_address_within_an_ipv6_next_hop_is_looked_up_as_such,
 ];
 
 const ASN: Asn = Asn(65000);
@@ -337,5 +341,85 @@ fn a_blackhole_community_drops_in_the_kernel() {
         let us = builder(3).kernel(KernelConfig::default()).start().await.unwrap();
         join(&us, &[&one], &importing([Action::Discard(Discard::Blackhole)])).await;
         await_kernel(&namespace, "192.0.2.66", &["blackhole"]).await;
+    });
+}
+
+fn what_we_originate_over_an_address_of_our_own_is_told() {
+    let namespace = Namespace::enter();
+    namespace.ip("address add 10.9.9.9/32 dev lo");
+    run(async {
+        let anycast = Route::new(net("192.0.2.0/24")).next_hop(address("10.9.9.9"));
+        let us = builder(3).kernel(KernelConfig::default()).announce(OWNER, [anycast]).start().await.unwrap();
+        let listener = teller(2, []).await;
+        join(&us, &[&listener], &options()).await;
+        eventually("192.0.2.0/24", async || match best(&listener).await {
+            best if best == [(net("192.0.2.0/24"), Some(address("10.9.9.9")))] => Ok(()),
+            best => Err(format!("{best:?}")),
+        })
+        .await;
+        // Also when no session is there whose address is known as ours.
+        listener.shutdown(ShutdownMode::HardReset).await;
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        await_best(&us, &[("192.0.2.0/24", "10.9.9.9")]).await;
+    });
+}
+
+fn a_peer_whose_next_hop_is_our_own_address_is_not_followed() {
+    let namespace = Namespace::enter();
+    namespace.ip("address add 10.9.9.9/32 dev lo");
+    run(async {
+        let told = |prefix: &str, next_hop: &str| Route::new(net(prefix)).next_hop(address(next_hop));
+        let one = teller(1, [told("192.0.2.0/24", "10.9.9.9"), told("198.51.100.0/24", "10.0.0.9")]).await;
+        let us = builder(3).kernel(KernelConfig::default()).start().await.unwrap();
+        join(&us, &[&one], &options()).await;
+        await_best(&us, &[("198.51.100.0/24", "10.0.0.9")]).await;
+        await_kernel(&namespace, "198.51.100.0/24", &["via 10.0.0.9"]).await;
+        assert_eq!(namespace.ours().len(), 1);
+    });
+}
+
+fn a_next_hop_behind_its_own_route_is_not_used() {
+    let namespace = Namespace::enter();
+    run(async {
+        let told = |prefix: &str, next_hop: &str| Route::new(net(prefix)).next_hop(address(next_hop));
+        let one = teller(1, [told("172.16.0.0/12", "10.0.0.9").local_pref(200)]).await;
+        let two = teller(2, [told("172.16.0.0/12", "172.16.5.5").local_pref(100)]).await;
+        let us = builder(3).kernel(KernelConfig::default()).start().await.unwrap();
+        join(&us, &[&one], &options()).await;
+        await_kernel(&namespace, "172.16.0.0/12", &["via 10.0.0.9"]).await;
+        join(&us, &[&two], &options()).await;
+        one.withdraw(OWNER, [net("172.16.0.0/12")]).await.unwrap();
+        // Its own former way does not keep it.
+        await_no_kernel(&namespace, "172.16.0.0/12").await;
+        await_best(&us, &[]).await;
+        namespace.ip("route add default via 10.0.0.8");
+        await_best(&us, &[("172.16.0.0/12", "172.16.5.5")]).await;
+        await_kernel(&namespace, "172.16.0.0/12", &["via 10.0.0.8"]).await;
+        namespace.ip("route replace default via 10.0.1.8");
+        await_kernel(&namespace, "172.16.0.0/12", &["via 10.0.1.8"]).await;
+        namespace.ip("route del default");
+        await_no_kernel(&namespace, "172.16.0.0/12").await;
+        await_best(&us, &[]).await;
+    });
+}
+
+fn an_ipv4_address_within_an_ipv6_next_hop_is_looked_up_as_such() {
+    let namespace = Namespace::enter();
+    namespace.ip("-6 route add unreachable ::ffff:0:0/96");
+    run(async {
+        let told = |next_hop: &str| Route::new(net("2001:db8:f::/48")).next_hop(address(next_hop));
+        let one = teller(1, [told("::ffff:10.77.0.9")]).await;
+        let us = builder(3).kernel(KernelConfig::default()).start().await.unwrap();
+        join(&us, &[&one], &options()).await;
+        eventually("the path", async || match us.status().table.paths {
+            1 => Ok(()),
+            paths => Err(format!("{paths} paths")),
+        })
+        .await;
+        await_best(&us, &[]).await;
+        namespace.ip("route add 10.77.0.0/16 via 10.0.1.9");
+        await_best(&us, &[("2001:db8:f::/48", "::ffff:10.77.0.9")]).await;
+        namespace.ip("route del 10.77.0.0/16");
+        await_best(&us, &[]).await;
     });
 }

@@ -37,6 +37,8 @@ const DUMP_TRIES: usize = 4;
 /// How often another number is tried for an object when somebody has taken one since the last look.
 const ID_TRIES: usize = 16;
 
+/// RT_TABLE_MAIN: where the ways to next hops are that are not ours.
+const TABLE_MAIN: u32 = 254;
 /// RTNLGRP_NEXTHOP.
 const NEXTHOP_GROUP: u32 = 32;
 /// RTNLGRP_LINK, RTNLGRP_IPV4_IFADDR, RTNLGRP_IPV4_ROUTE, RTNLGRP_IPV6_IFADDR, RTNLGRP_IPV6_ROUTE.
@@ -421,6 +423,35 @@ fn ask(
     }
 }
 
+/// The best route of others to a next hop, from a dump.
+struct Beneath {
+    gateway: IpAddr,
+    best: Option<(RouteKey, Lookup)>,
+}
+
+impl Beneath {
+    fn new(gateway: IpAddr) -> Self {
+        Self { gateway, best: None }
+    }
+
+    fn see(&mut self, own: &Own, key: &RouteKey, payload: &[u8]) {
+        let rank = |key: &RouteKey| (key.prefix.prefix_len(), std::cmp::Reverse(key.metric));
+        // One whose link is down is passed over, as the kernel does.
+        if !key.prefix.contains(&self.gateway)
+            || self.best.as_ref().is_some_and(|(best, _)| rank(best) >= rank(key))
+            || decode::live_legs(payload).is_some_and(|legs| legs.is_empty())
+        {
+            return;
+        }
+        self.best = Some((*key, own.way(self.gateway, payload)));
+    }
+
+    fn lookup(self) -> Lookup {
+        let none = || RouteError::new(errno::ENETUNREACH, format!("no route to next hop {}", self.gateway));
+        self.best.map_or_else(|| Lookup::Unreachable(none()), |(_, lookup)| lookup)
+    }
+}
+
 /// [`Probe`] over a socket of its own.
 struct Asker {
     own: Own,
@@ -481,6 +512,22 @@ impl Fib for Netlink {
     fn lookup(&mut self, gateway: IpAddr) -> Result<Lookup, FibError> {
         let sequence = self.next_sequence();
         ask(&mut self.requests, &self.own, &mut self.out, sequence, gateway)
+    }
+
+    fn lookup_beneath(&mut self, gateways: &[IpAddr]) -> Result<Option<Vec<Lookup>>, FibError> {
+        let mut beneath: Vec<Beneath> = gateways.iter().map(|gateway| Beneath::new(*gateway)).collect();
+        let own = self.own.clone();
+        for (family, ipv6) in [(AddressFamily::Inet, false), (AddressFamily::Inet6, true)] {
+            if beneath.iter().any(|one| one.gateway.is_ipv6() == ipv6) {
+                self.dump_routes(family, TABLE_MAIN, 0, &mut |payload, _| {
+                    let Some(route) = decode::outline(payload) else { return };
+                    if route.plain && route.key.table == TABLE_MAIN && route.protocol != own.protocol {
+                        beneath.iter_mut().for_each(|one| one.see(&own, &route.key, payload));
+                    }
+                })?;
+            }
+        }
+        Ok(Some(beneath.into_iter().map(Beneath::lookup).collect()))
     }
 
     fn probe(&self) -> Option<Box<dyn Probe>> {
