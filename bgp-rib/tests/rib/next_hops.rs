@@ -1,7 +1,8 @@
 //! Ways to next hops, as the caller tells them.
 
 use bgp_rib::{
-    HeldBack, Ineligible, Input, NextHopUse, PathVerdict, PeerParams, Reachability, Retain, RibConfig, Rung,
+    HeldBack, Ineligible, Input, NextHopUse, Origination, PathVerdict, PeerParams, Reachability, Retain,
+    RibConfig, Rung,
 };
 
 use crate::support::*;
@@ -58,7 +59,7 @@ fn what_this_speaker_originates_needs_no_way_to_its_next_hop() {
     let (one, two) = (lab.up(1, client(1)), lab.up(2, client(2)));
     let prefix = net("192.0.2.0/24");
     lab.input(Input::NextHop(address(21), Reachability::Unreachable));
-    lab.announce(LOCAL, &[prefix], next_hop(21), &attributes(&[]));
+    lab.originate(1, &[Origination { next_hop: Some(next_hop(21)), ..Origination::new(prefix) }]);
     lab.drain_all();
     assert_eq!(lab.view(one)[&prefix].next_hop, next_hop(21));
     assert_eq!(lab.view(two)[&prefix].next_hop, next_hop(21));

@@ -4,7 +4,7 @@
 //! batches, and reads everything again when messages were lost, when a link or an address changed (IPv4 routes go with
 //! those without a word) and at a slow pace. Routes of the kernel export are never among it.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
@@ -17,6 +17,7 @@ use tokio::sync::mpsc;
 use super::error::FibError;
 use super::fib::Waker;
 use super::netlink::{Alien, AlienEvent, Listener};
+use super::route::RouteKey;
 
 /// Changes in one batch: a batch of the tables or two.
 const BATCH: usize = 512;
@@ -24,7 +25,8 @@ const BATCH: usize = 512;
 const BATCHES: usize = 4;
 /// Events taken before what they come to is told.
 const EVENTS_PER_TURN: usize = 1024;
-/// The pause after the way to the kernel failed.
+/// The pause after the way to the kernel failed, and the longest one after messages were lost: who changes routes faster
+/// than they can be heard of shall not make us read all of them without end.
 const RETRY: Duration = Duration::from_secs(1);
 /// RTPROT_REDIRECT and RTPROT_KERNEL: the host's own networks and addresses.
 const OF_THE_HOST: [u8; 2] = [1, 2];
@@ -70,16 +72,20 @@ impl Default for LearnConfig {
 }
 
 impl LearnConfig {
+    fn takes_protocol(&self, protocol: u8) -> bool {
+        match &self.protocols {
+            Some(protocols) => protocols.contains(&protocol),
+            None => !OF_THE_HOST.contains(&protocol),
+        }
+    }
+
     fn takes(&self, own_protocol: Option<u8>, alien: &Alien, interfaces: &[Arc<str>]) -> bool {
         let among =
             |globs: &[Glob]| interfaces.iter().any(|name| globs.iter().any(|glob| glob.matches(name)));
         alien.unicast
             && self.tables.contains(&alien.key.table)
             && Some(alien.protocol) != own_protocol
-            && match &self.protocols {
-                Some(protocols) => protocols.contains(&alien.protocol),
-                None => !OF_THE_HOST.contains(&alien.protocol),
-            }
+            && self.takes_protocol(alien.protocol)
             && !among(&self.ignored_interfaces)
             && self.interfaces.as_ref().is_none_or(|globs| among(globs))
             && self.within.as_ref().is_none_or(|nets| nets.iter().any(|net| net.contains(&alien.key.prefix)))
@@ -121,7 +127,7 @@ pub struct Learner {
 impl Learner {
     /// Starts; `own_protocol` is that of the kernel export.
     pub fn spawn(config: LearnConfig, own_protocol: Option<u8>) -> Result<Self, FibError> {
-        let listener = Listener::open()?;
+        let listener = Listener::open(own_protocol)?;
         let (waker, stop) = (listener.waker(), Arc::new(AtomicBool::new(false)));
         let (sender, changes) = mpsc::channel(BATCHES);
         let learning = Learning {
@@ -132,6 +138,7 @@ impl Learner {
             seen: BTreeMap::new(),
             told: BTreeMap::new(),
             touched: BTreeSet::new(),
+            crowded: HashSet::new(),
             sender,
             left_out: 0,
         };
@@ -176,6 +183,8 @@ struct Learning {
     told: BTreeMap<IpNet, LearnedRoute>,
     /// Prefixes of which there may be something to tell.
     touched: BTreeSet<IpNet>,
+    /// Keys under which there was more than one route since everything was read: what goes from there may not be the last.
+    crowded: HashSet<RouteKey>,
     sender: mpsc::Sender<Vec<LearnChange>>,
     left_out: usize,
 }
@@ -183,11 +192,15 @@ struct Learning {
 impl Learning {
     fn run(mut self, stop: &AtomicBool) {
         let mut read_at = Some(Instant::now());
+        let mut after_loss = self.config.debounce;
         while !stop.load(Ordering::Acquire) {
             let now = Instant::now();
             if read_at.is_some_and(|at| at <= now) {
                 read_at = match self.read_all() {
-                    Ok(()) => self.config.verify_interval.map(|interval| now + interval),
+                    Ok(()) => {
+                        after_loss = (after_loss / 2).max(self.config.debounce);
+                        self.config.verify_interval.map(|interval| now + interval)
+                    }
                     Err(error) => {
                         tracing::warn!("learning kernel routes: {error}");
                         Some(now + RETRY)
@@ -202,7 +215,8 @@ impl Learning {
                 }
                 Err(error) => {
                     tracing::warn!("learning kernel routes: {error}");
-                    read_at = Some(Instant::now() + self.config.debounce);
+                    read_at = Some(Instant::now() + after_loss);
+                    after_loss = (after_loss * 4).min(RETRY).max(self.config.debounce);
                 }
             }
             if !self.tell() {
@@ -221,11 +235,18 @@ impl Learning {
         self.names.clear();
         self.left_out = 0;
         let mut found = Vec::new();
-        for table in self.config.tables.clone() {
-            self.listener.dump(table, &mut |alien| found.push(alien))?;
+        let config = &self.config;
+        for &table in &config.tables {
+            // What can be left out without knowing interfaces is not even kept: there may be a million of others.
+            self.listener.dump(table, &mut |alien| {
+                if config.takes_protocol(alien.protocol) {
+                    found.push(alien);
+                }
+            })?;
         }
         self.touched.extend(self.told.keys().copied());
         self.seen.clear();
+        self.crowded.clear();
         for alien in found {
             self.take(&alien);
         }
@@ -239,34 +260,44 @@ impl Learning {
             match self.listener.poll()? {
                 None => break,
                 Some(AlienEvent::Link(index)) => again |= self.names.contains_key(&index),
-                Some(AlienEvent::Added(alien)) => self.take(&alien),
+                Some(AlienEvent::Added(alien)) => again |= self.take(&alien),
                 Some(AlienEvent::Removed(alien)) => {
-                    let at = (alien.key.metric, alien.key.table);
-                    self.touched.insert(alien.key.prefix);
-                    if let Some(held) = self.seen.get_mut(&alien.key.prefix)
-                        && held.get(&at).is_some_and(|route| route.protocol == alien.protocol)
-                    {
-                        held.remove(&at);
-                        // Another one of the same key may stand behind it, and a route of several legs goes leg by leg.
-                        again |= alien.shares_key;
-                    }
+                    again |= self.lose(&alien);
                 }
             }
         }
         Ok(again)
     }
 
-    fn take(&mut self, alien: &Alien) {
+    /// A route went; true when only reading tells what is left under its key.
+    fn lose(&mut self, alien: &Alien) -> bool {
+        let at = (alien.key.metric, alien.key.table);
+        let Some(held) = self.seen.get_mut(&alien.key.prefix) else { return false };
+        if held.get(&at).is_none_or(|route| route.protocol != alien.protocol) {
+            return false;
+        }
+        // Another one of the same key may stand behind it, and a route of several legs goes leg by leg.
+        if alien.several || self.crowded.contains(&alien.key) {
+            return true;
+        }
+        held.remove(&at);
+        self.touched.insert(alien.key.prefix);
+        false
+    }
+
+    /// A route is there; true when only reading tells what else is under its key.
+    fn take(&mut self, alien: &Alien) -> bool {
         let names: Vec<Arc<str>> = alien.devices.iter().filter_map(|index| self.name(*index)).collect();
         let at = (alien.key.metric, alien.key.table);
-        self.touched.insert(alien.key.prefix);
-        if !self.config.takes(self.own_protocol, alien, &names) {
-            // It may have taken the place of one that was.
-            if let Some(held) = self.seen.get_mut(&alien.key.prefix) {
-                held.remove(&at);
-            }
-            return;
+        let held = self.seen.get(&alien.key.prefix).is_some_and(|held| held.contains_key(&at));
+        if held || alien.several {
+            self.crowded.insert(alien.key);
         }
+        if !self.config.takes(self.own_protocol, alien, &names) {
+            // It may have taken the place of the one that was, or stand beside it.
+            return held;
+        }
+        self.touched.insert(alien.key.prefix);
         let route = LearnedRoute {
             prefix: alien.key.prefix,
             metric: alien.key.metric,
@@ -274,6 +305,7 @@ impl Learning {
             interface: names.into_iter().next(),
         };
         self.seen.entry(route.prefix).or_default().insert(at, route);
+        false
     }
 
     fn name(&mut self, index: u32) -> Option<Arc<str>> {

@@ -310,7 +310,7 @@ impl Resolver {
         let asked: Vec<IpAddr> = hidden.iter().map(|(gateway, _)| *gateway).collect();
         let mut beneath = fib.lookup_beneath(&asked)?.map(Vec::into_iter);
         for (gateway, prefix) in hidden {
-            let lookup = beneath.as_mut().map(|beneath| beneath.next());
+            let lookup = beneath.as_mut().map(Iterator::next);
             let resolution = match lookup {
                 Some(Some(lookup)) => legs_of(gateway, lookup, config.resolve_via_default)
                     .map_or_else(|_| only_through(gateway, prefix), |(resolution, _)| resolution),

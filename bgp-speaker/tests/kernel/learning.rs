@@ -16,6 +16,7 @@ stories![
     no_more_than_the_limit_is_learned,
     ten_thousand_changes_at_once_lose_none,
     the_desired_state_of_the_caller_leaves_learned_routes_alone,
+    a_route_that_loses_one_of_several_under_its_key_is_never_withdrawn,
 ];
 
 /// Prefixes that a speaker knows, in order.
@@ -197,5 +198,33 @@ fn the_desired_state_of_the_caller_leaves_learned_routes_alone() {
         await_known(&us, &["10.65.0.1/32", "10.66.0.0/26"]).await;
         us.apply(bgp_speaker::Desired::default()).await.unwrap();
         await_known(&us, &["10.65.0.1/32"]).await;
+    });
+}
+
+fn a_route_that_loses_one_of_several_under_its_key_is_never_withdrawn() {
+    let namespace = Namespace::enter();
+    run(async {
+        let us = builder(3).learn(LearnConfig::default()).start().await.unwrap();
+        namespace.ip("route add 10.65.0.1/32 dev e0 proto 80");
+        namespace.ip("route append 10.65.0.1/32 dev e1 proto 80");
+        namespace.ip("route add 2001:db8:65::/64 proto 80 nexthop via 2001:db8::9 nexthop via 2001:db8:1::9");
+        let both = ["10.65.0.1/32", "2001:db8:65::/64"];
+        await_known(&us, &both).await;
+        let mut told = us.subscribe();
+        let _ = told.next().await;
+        namespace.ip("route del 10.65.0.1/32 dev e1 proto 80");
+        namespace.ip("route del 2001:db8:65::/64 via 2001:db8::9");
+        // Nor does a route that is none of ours to learn take the place of the one that it stands beside.
+        namespace.ip("route append blackhole 10.65.0.1/32 proto 80");
+        let quiet = std::time::Duration::from_millis(600);
+        while let Ok(Some(batch)) = tokio::time::timeout(quiet, told.next()).await {
+            for change in batch.changes {
+                assert!(change.best.is_some(), "{change:?}");
+            }
+        }
+        assert_eq!(known(&us).await.len(), 2);
+        namespace.ip("route del 10.65.0.1/32 dev e0 proto 80");
+        namespace.ip("route del 2001:db8:65::/64");
+        await_known(&us, &[]).await;
     });
 }

@@ -25,8 +25,8 @@ pub(in crate::kernel) struct Alien {
     pub(in crate::kernel) devices: Vec<u32>,
     /// No leg has a gateway.
     pub(in crate::kernel) on_link: bool,
-    /// The event may be about one of several routes or legs of the same key.
-    pub(in crate::kernel) shares_key: bool,
+    /// It has several legs.
+    pub(in crate::kernel) several: bool,
 }
 
 /// What happened to routes of others.
@@ -39,6 +39,8 @@ pub(in crate::kernel) enum AlienEvent {
 
 /// Hears of every route in the namespace of the thread that opened it.
 pub(in crate::kernel) struct Listener {
+    /// The protocol of the kernel export, of which nothing is told.
+    own: Option<u8>,
     requests: Channel,
     events: Channel,
     wake: Arc<OwnedFd>,
@@ -48,10 +50,11 @@ pub(in crate::kernel) struct Listener {
 }
 
 impl Listener {
-    pub(in crate::kernel) fn open() -> Result<Self, FibError> {
+    pub(in crate::kernel) fn open(own: Option<u8>) -> Result<Self, FibError> {
         let requests = Channel::requests(RECEIVE_BUFFER)?;
         let events = Channel::events(&GROUPS, requests.port, RECEIVE_BUFFER)?;
         Ok(Self {
+            own,
             requests,
             events,
             wake: Arc::new(new_eventfd()?),
@@ -87,6 +90,7 @@ impl Listener {
         self.out.clear();
         encode::dump(&mut self.out, family, table, 0, self.sequence);
         self.requests.send(&self.out)?;
+        let own = self.own;
         let mut inconsistent = false;
         loop {
             let Some(messages) = self.requests.receive()? else { return Err(FibError::Overrun) };
@@ -96,7 +100,7 @@ impl Listener {
                     decode::NLMSG_DONE => decode::done(payload),
                     decode::NLMSG_ERROR => decode::verdict(&header, payload),
                     decode::RTM_NEWROUTE => {
-                        if let Some(alien) = alien(payload).filter(|alien| alien.key.table == table) {
+                        if let Some(alien) = alien(payload, own).filter(|alien| alien.key.table == table) {
                             found(alien);
                         }
                         continue;
@@ -118,10 +122,11 @@ impl Listener {
     /// The next event; never blocks. `Err(Overrun)` = some were lost.
     pub(in crate::kernel) fn poll(&mut self) -> Result<Option<AlienEvent>, FibError> {
         while self.pending.is_empty() {
+            let own = self.own;
             let Some(messages) = self.events.receive()? else { return Ok(None) };
             self.pending.extend(messages.filter_map(|(header, payload)| match header.message_type {
-                decode::RTM_NEWROUTE => alien(payload).map(AlienEvent::Added),
-                decode::RTM_DELROUTE => alien(payload).map(AlienEvent::Removed),
+                decode::RTM_NEWROUTE => alien(payload, own).map(AlienEvent::Added),
+                decode::RTM_DELROUTE => alien(payload, own).map(AlienEvent::Removed),
                 decode::RTM_NEWLINK | decode::RTM_DELLINK | decode::RTM_NEWADDR | decode::RTM_DELADDR => {
                     payload.get(4..8).and_then(decode::number).map(AlienEvent::Link)
                 }
@@ -144,9 +149,10 @@ impl Listener {
     }
 }
 
-fn alien(payload: &[u8]) -> Option<Alien> {
+/// A route, unless it is of protocol `own`: of those there may be a million, and only their outline is read.
+fn alien(payload: &[u8], own: Option<u8>) -> Option<Alien> {
     let outline = decode::outline(payload)?;
-    if !outline.plain {
+    if !outline.plain || Some(outline.protocol) == own {
         return None;
     }
     let unicast = decode::is_unicast(payload);
@@ -169,7 +175,5 @@ fn alien(payload: &[u8]) -> Option<Alien> {
             _ => {}
         }
     }
-    // IPv4 routes of one key stand in a row since `ip route append`; an IPv6 one may be a leg of several.
-    let shares_key = several || outline.key.prefix.addr().is_ipv6();
-    Some(Alien { key: outline.key, protocol: outline.protocol, unicast, devices, on_link, shares_key })
+    Some(Alien { key: outline.key, protocol: outline.protocol, unicast, devices, on_link, several })
 }
