@@ -54,8 +54,11 @@ impl Reader {
 
     /// End-of-RIB is due when the cursor has passed what stood at the start, and then once more what moved meanwhile: a
     /// route that moved ahead of the walk must not be missing when the peer sweeps (RFC 4724 §4.2).
-    pub(crate) fn end_of_rib_due(&mut self, head: u64) -> bool {
-        if self.end_of_rib == EndOfRib::Walking && self.cursor >= self.birth {
+    /// While something else holds it back, what comes belongs to what it follows.
+    pub(crate) fn end_of_rib_due(&mut self, head: u64, defers: bool) -> bool {
+        if defers && self.end_of_rib != EndOfRib::Sent {
+            self.end_of_rib = EndOfRib::Walking;
+        } else if self.end_of_rib == EndOfRib::Walking && self.cursor >= self.birth {
             self.end_of_rib = EndOfRib::Due(head);
         }
         matches!(self.end_of_rib, EndOfRib::Due(at) if self.cursor >= at)

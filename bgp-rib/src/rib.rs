@@ -419,7 +419,7 @@ impl Rib {
         let there = self.families();
         for family in families.iter().filter(|&family| !there.contains(family)) {
             let mut table = Table::new(family, &self.shared.config);
-            table.defers_end_of_rib = self.ipv4.defers_end_of_rib;
+            table.defer_end_of_rib(self.ipv4.defers_end_of_rib);
             self.further.push(table);
         }
     }

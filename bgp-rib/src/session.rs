@@ -148,7 +148,7 @@ impl Rib {
 
     /// End-of-RIB is held back, or becomes due to all that wait for it.
     pub(crate) fn defer_end_of_rib(&mut self, defers: bool) {
-        each_table!(self, table => table.defers_end_of_rib = defers);
+        each_table!(self, table => table.defer_end_of_rib(defers));
         self.wake_waiting();
     }
 
@@ -321,6 +321,12 @@ impl<K: Key> Table<K> {
     /// Whether the peer has still to say End-of-RIB.
     fn is_initial(&self, slot: u32) -> bool {
         self.peer(slot).is_some_and(|peer| peer.initial)
+    }
+
+    /// End-of-RIB is held back, but not that of memberships: the peers' VPN routes, and with them their own End-of-RIB,
+    /// wait for it (RFC 4684 §6), and each side would wait for the other.
+    pub(crate) fn defer_end_of_rib(&mut self, defers: bool) {
+        self.defers_end_of_rib = defers && !self.is_membership();
     }
 
     /// A session that is up begins to read.

@@ -134,8 +134,7 @@ impl<K: Key> Table<K> {
         let Some(reader) = self.reader(slot) else { return };
         let (head, defers) = (self.log_of(reader.log).head(), self.defers(reader));
         if let Some(reader) = self.reader_mut(slot)
-            && reader.end_of_rib_due(head)
-            && !defers
+            && reader.end_of_rib_due(head, defers)
         {
             reader.end_of_rib = EndOfRib::Sent;
             let mut out = BytesMut::new();

@@ -404,3 +404,18 @@ fn a_restarting_speaker_tells_its_routes_and_says_end_of_rib_when_it_has_heard_a
     }
     assert_eq!(lab.remotes[&two].markers, [RefreshKind::BEGIN, RefreshKind::END]);
 }
+
+#[test]
+fn end_of_rib_that_was_held_back_comes_behind_all_that_was_told_meanwhile() {
+    let mut lab = Lab::with(RibConfig { batch_prefixes: 2, ..RibConfig::new(LOCAL_AS, router_id(254)) });
+    lab.input(Input::DeferEndOfRib(true));
+    let (one, two) = (lab.up(1, client(1)), lab.up(2, client(2)));
+    lab.announce(one, &many(3), next_hop(1), &attributes(&[]));
+    assert!(lab.read_once(two, 1));
+    lab.announce(one, &many(103)[3..], next_hop(1), &attributes(&[]));
+    lab.input(Input::DeferEndOfRib(false));
+    while !lab.remotes[&two].end_of_rib.contains(&V4) {
+        assert!(lab.read_once(two, 1));
+    }
+    assert_eq!(lab.view(two).len(), 103);
+}
