@@ -304,7 +304,8 @@ impl Rib {
         let Shared { config, .. } = &self.shared;
         let us = Identity { asn: config.local_as, router_id: config.router_id, clusters: &self.clusters };
         let verdict = import::judge(&peer.params, &us, reach.family, &AttributeBlock::trusted(block));
-        let marked = roles::marked(&peer.params, reach.family, block).filter(|_| verdict.is_none());
+        // Whatever is thought of it now: it may be judged anew later.
+        let marked = roles::marked(&peer.params, reach.family, block);
         let block = marked.as_deref().unwrap_or(block);
         let accepts_all = peer.params.import.accepts_all();
         let verdict = verdict.map_or(0, |reason| reason as u8);

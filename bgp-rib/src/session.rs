@@ -50,6 +50,9 @@ impl Rib {
         let import = &peer.params.import;
         let judging = former.is_some_and(|former| former.judging || former.params.import != *import);
         peer.judging = judging;
+        // The walk that tells its routes anew goes on.
+        let retold = former.is_some_and(|former| former.retold);
+        peer.retold = retold;
         let families = peer.params.families;
         self.open_tables(families);
         // Who comes back as another is not the one whose routes were kept.
@@ -231,7 +234,7 @@ impl Rib {
         any_table!(self, table => table.peer(slot).is_some_and(|peer| peer.sweeping))
     }
 
-    fn say_gone(&mut self, slot: u32) {
+    pub(crate) fn say_gone(&mut self, slot: u32) {
         let down = self.shared.peers.get(slot).is_some_and(|peer| !peer.up);
         if down && !self.has_routes(slot) {
             self.set_deadline(slot, None);

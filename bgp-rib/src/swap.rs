@@ -80,6 +80,8 @@ impl Rib {
         if !any_table!(self, table => table.rescan.is_some()) {
             for slot in self.shared.peers.end_judging() {
                 self.check_limits(slot);
+                // Its last route may have gone with that.
+                self.say_gone(slot);
             }
         }
     }

@@ -164,3 +164,17 @@ fn a_policy_that_changes_meanwhile_leaves_the_mark_where_it_is() {
     lab.drain_all();
     assert_eq!(communities(&lab, knows, HERE), Some(vec![Community::LLGR_STALE]));
 }
+
+#[test]
+fn a_lost_peer_is_gone_with_the_last_route_that_may_not_stay_long() {
+    let mut lab = Lab::new();
+    let from = lab.up(1, with_llgr(client(1), 1000));
+    let not_for_long = PathAttributes { communities: vec![Community::NO_LLGR], ..attributes(&[]) };
+    lab.announce(from, &[net(THERE)], next_hop(1), &not_for_long);
+    lab.drain_all();
+    lab.down(from, Retain::Stale);
+    later(&mut lab, 121);
+    assert_eq!(lab.rib.peer_counters(from, V4).received, 0);
+    assert_eq!(lab.events.iter().filter(|event| **event == Event::PeerGone(from)).count(), 1);
+    assert_eq!(lab.rib.poll_timeout(), None);
+}

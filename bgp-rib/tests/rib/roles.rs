@@ -1,6 +1,6 @@
 //! Roles and Only to Customer (RFC 9234 §5), both procedures, row by row.
 
-use bgp_rib::{HeldBack, Ineligible, PathVerdict, PeerId, PeerParams};
+use bgp_rib::{HeldBack, Ineligible, Input, PathVerdict, PeerId, PeerParams, Policy, Retain, RibConfig};
 use bgp_wire::{Asn, Community, PathAttributes, Role};
 
 use crate::support::*;
@@ -138,7 +138,7 @@ fn a_session_that_is_about_to_end_says_so_with_every_route() {
     lab.drain_all();
     for peer in [inside, outside] {
         let params = PeerParams { leaving: true, ..lab.remotes[&peer].params.clone() };
-        lab.input(bgp_rib::Input::PeerChange(peer, Box::new(params)));
+        lab.input(Input::PeerChange(peer, Box::new(params)));
     }
     lab.drain_all();
     for (peer, local_pref) in [(inside, Some(0)), (outside, None)] {
@@ -148,4 +148,37 @@ fn a_session_that_is_about_to_end_says_so_with_every_route() {
             (local_pref, &[Community::GRACEFUL_SHUTDOWN][..])
         );
     }
+}
+
+#[test]
+fn what_was_rejected_when_it_came_is_marked_when_policy_lets_it_pass() {
+    for role in [Role::CUSTOMER, Role::PEER, Role::ROUTE_SERVER_CLIENT] {
+        let mut lab = Lab::new();
+        let rejecting = PeerParams { import: Policy::reject_all(), ..with_role(1, 65001, role) };
+        let (from, inside) = (lab.up(1, rejecting), lab.up(2, client(2)));
+        let other = lab.up(3, with_role(3, 65003, Role::CUSTOMER));
+        lab.announce(from, &[net(HERE)], next_hop(1), &told_with(None));
+        lab.drain_all();
+        assert!(lab.view(inside).is_empty());
+        lab.input(Input::SetPolicy { peer: from, import: Some(Policy::accept_all()), export: None });
+        lab.drain_all();
+        assert_eq!(lab.view(inside)[&net(HERE)].attributes.only_to_customer, Some(Asn(65001)), "{role:?}");
+        assert!(lab.view(other).is_empty(), "no valley: {role:?}");
+    }
+}
+
+#[test]
+fn a_changed_role_is_told_anew_though_the_session_bounces_meanwhile() {
+    let mut lab = Lab::with(RibConfig { turn: 1, ..RibConfig::new(LOCAL_AS, router_id(254)) });
+    let plain = || internal(1);
+    let (one, other) = (lab.up(1, plain()), lab.up(2, internal(2)));
+    let prefixes = [net("10.1.0.0/24"), net("10.2.0.0/24"), net("10.3.0.0/24")];
+    lab.announce(one, &prefixes, next_hop(1), &attributes(&[]));
+    lab.drain_all();
+    assert!(lab.view(other).is_empty(), "a non-client's routes are not for another");
+    lab.input(Input::PeerChange(one, Box::new(client(1))));
+    lab.down(one, Retain::Stale);
+    lab.up(1, client(1));
+    lab.drain_all();
+    assert_eq!(lab.view(other).len(), 3);
 }
