@@ -295,10 +295,11 @@ impl<K: Key> Table<K> {
         let advertised = limits.advertised.map_or(0, |_| self.advertised(slot));
         let Some(peer) = self.peers.get_mut(slot as usize) else { return false };
         // What a former session left is not what this one tells.
-        let (received, accepted) = (u64::from(peer.current), u64::from(peer.accepted));
-        let stale = peer.received > peer.current;
+        let (received, accepted) = (u64::from(peer.told()), u64::from(peer.accepted));
+        let (stale, refreshing) = (peer.former > 0, peer.refreshing);
         let bounds = &mut peer.bounds;
-        if open && limits.received.is_none_or(|limit| limit.has_room(received)) {
+        // Within a refresh what was refused may still come: there is room when it has ended and there is some.
+        if open && !refreshing && limits.received.is_none_or(|limit| limit.has_room(received)) {
             bounds.refused = 0;
         }
         let rows = [

@@ -168,6 +168,9 @@ pub(crate) struct PeerTable {
     pub(crate) received: u32,
     pub(crate) accepted: u32,
     pub(crate) current: u32,
+    /// Of these all, left by former sessions and not told in this one; and the first generation of this one.
+    pub(crate) former: u32,
+    first: u16,
     /// The generation that routes are told in now; and the oldest whose routes may stay although stale.
     pub(crate) generation: u16,
     pub(crate) kept: u16,
@@ -195,6 +198,8 @@ impl PeerTable {
             received: 0,
             accepted: 0,
             current: 0,
+            former: 0,
+            first: 0,
             generation: 0,
             kept: 0,
             long_lived: None,
@@ -219,6 +224,24 @@ impl PeerTable {
             self.generation = self.generation.wrapping_add(1);
             self.current = 0;
         }
+    }
+
+    /// The session ended: what it told is a former one's.
+    pub(crate) fn end_session(&mut self) {
+        self.begin_generation();
+        (self.former, self.first) = (self.received, self.generation);
+    }
+
+    /// Paths that this session told, whether a refresh has made them stale or not.
+    pub(crate) fn told(&self) -> u32 {
+        self.received - self.former
+    }
+
+    /// A path of this generation is told in the current one, or goes.
+    pub(crate) fn leave_generation(&mut self, generation: u16) {
+        self.current -= u32::from(generation == self.generation);
+        // Without any the first generation may be so long ago that numbers have come round.
+        self.former -= u32::from(self.former > 0 && self.behind(generation) > self.behind(self.first));
     }
 
     /// Everything that is not of the current generation goes.

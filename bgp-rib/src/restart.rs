@@ -16,7 +16,7 @@ impl<K: Key> Table<K> {
         // Before so many sessions have passed the sweep has had its turns; if not, they are taken here.
         while self.is_far_behind(slot) && self.sweep(shared, slot, 1) == 0 {}
         let peer = self.peer_mut(slot);
-        peer.begin_generation();
+        peer.end_session();
         peer.sweep_older();
         (peer.initial, peer.refreshing) = (false, false);
     }

@@ -403,6 +403,7 @@ impl Rib {
             RefreshKind::END if enhanced => {
                 let sweep = on_table!(self, refresh.family, table => table.end_refresh(peer.0));
                 self.sweep_if(peer.0, sweep);
+                self.check_limits(peer.0);
             }
             _ => {}
         }

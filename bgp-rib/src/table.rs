@@ -326,7 +326,7 @@ impl<K: Key> Table<K> {
 
     /// Whether no more paths of a peer are stored.
     fn is_full(&self, slot: u32) -> bool {
-        self.peer(slot).is_some_and(|peer| peer.current >= peer.bounds.received)
+        self.peer(slot).is_some_and(|peer| peer.told() >= peer.bounds.received)
     }
 
     /// A route takes the place of one that stands, or is not stored.
@@ -467,7 +467,7 @@ impl<K: Key> Table<K> {
             peer.received -= 1;
             peer.accepted -= u32::from(verdict == 0);
             peer.bounds.over -= u32::from(verdict == Ineligible::OverLimit as u8);
-            peer.current -= u32::from(generation == peer.generation);
+            peer.leave_generation(generation);
         }
         if K::VARIES {
             self.variants.remove(&path);
@@ -483,14 +483,16 @@ impl<K: Key> Table<K> {
         if slot == LOCAL {
             return false;
         }
-        let generation = self.peer_mut(slot).generation;
-        if self.paths[path].generation == generation {
+        let (generation, was) = (self.peer_mut(slot).generation, self.paths[path].generation);
+        if was == generation {
             return false;
         }
         self.unlink_from_peer(path);
         self.paths[path].generation = generation;
         self.link_newest(path);
-        self.peer_mut(slot).current += 1;
+        let peer = self.peer_mut(slot);
+        peer.leave_generation(was);
+        peer.current += 1;
         true
     }
 

@@ -5,6 +5,7 @@ use bgp_rib::{
     Event, FamilyLimits, Ineligible, Input, Limit, LimitAction, LimitEvent, LimitLevel, Limited, Limits,
     PeerId, PeerParams, Policy, Retain, RibConfig,
 };
+use bgp_wire::RefreshKind;
 use ipnet::IpNet;
 
 use crate::support::*;
@@ -181,4 +182,59 @@ fn limits_go_with_the_peer() {
     lab.announce(peer, &hosts(3), next_hop(1), &attributes(&[]));
     let counters = lab.rib.peer_counters(peer, V4);
     assert_eq!((counters.received, counters.refused), (3, 0));
+}
+
+#[test]
+fn a_refresh_gives_no_room_for_more_than_the_bound() {
+    let mut lab = Lab::new();
+    let params = PeerParams { enhanced_refresh: true, ..client(1) };
+    let peer = lab.up(1, limited(params, received(3, LimitAction::Drop)));
+    lab.announce(peer, &hosts(5), next_hop(1), &attributes(&[]));
+    assert_eq!(levels(&mut lab), [(Limited::Received, LimitLevel::Exceeded, 3)]);
+    lab.end_of_rib(peer, V4);
+    lab.refresh(peer, V4, RefreshKind::BEGIN);
+    lab.announce(peer, &hosts(8)[5..], next_hop(1), &attributes(&[]));
+    lab.announce(peer, &hosts(1), next_hop(1), &attributes(&[]));
+    assert_eq!(lab.rib.peer_counters(peer, V4).received, 3);
+    assert_eq!(levels(&mut lab), [], "its end alone says whether there is room");
+    lab.refresh(peer, V4, RefreshKind::END);
+    lab.settle();
+    assert_eq!(lab.rib.peer_counters(peer, V4).received, 1);
+    assert_eq!(levels(&mut lab), [(Limited::Received, LimitLevel::Below, 1)]);
+}
+
+#[test]
+fn a_refresh_of_more_than_the_bound_asks_for_no_other() {
+    let mut lab = Lab::new();
+    let params = PeerParams { enhanced_refresh: true, ..client(1) };
+    let peer = lab.up(1, limited(params, received(3, LimitAction::Drop)));
+    lab.announce(peer, &hosts(5), next_hop(1), &attributes(&[]));
+    lab.end_of_rib(peer, V4);
+    assert_eq!(levels(&mut lab).len(), 1);
+    for _ in 0..3 {
+        lab.refresh(peer, V4, RefreshKind::BEGIN);
+        hosts(5).iter().for_each(|host| lab.announce(peer, &[*host], next_hop(1), &attributes(&[])));
+        lab.refresh(peer, V4, RefreshKind::END);
+        lab.settle();
+        assert_eq!(lab.rib.peer_counters(peer, V4).received, 3);
+    }
+    assert_eq!(levels(&mut lab), []);
+}
+
+#[test]
+fn what_a_former_session_left_takes_no_room_until_it_is_told_again() {
+    let mut lab = Lab::new();
+    let params =
+        || PeerParams { enhanced_refresh: true, ..limited(client(1), received(3, LimitAction::Drop)) };
+    let peer = lab.up(1, params());
+    lab.announce(peer, &hosts(3), next_hop(1), &attributes(&[]));
+    lab.down(peer, Retain::Stale);
+    let peer = lab.up(1, params());
+    lab.announce(peer, &hosts(1), next_hop(1), &attributes(&[]));
+    lab.announce(peer, &hosts(7)[3..], next_hop(1), &attributes(&[]));
+    let counters = lab.rib.peer_counters(peer, V4);
+    assert_eq!((counters.received, counters.refused), (5, 2), "three of this session, two of the former");
+    lab.end_of_rib(peer, V4);
+    lab.settle();
+    assert_eq!(lab.rib.peer_counters(peer, V4).received, 3);
 }
