@@ -20,7 +20,7 @@ use crate::pack;
 use crate::path::Path;
 use crate::prefix::Key;
 use crate::slab::{BitSet, NONE};
-use crate::table::{Shared, State, Table};
+use crate::table::{MANY, Shared, State, Table};
 
 /// The verdict of a path that is gone and of which some reader has still to hear.
 const GONE: u8 = u8::MAX;
@@ -229,10 +229,12 @@ impl<K: Key> Table<K> {
         }
     }
 
-    /// The only slot that what stood under a name ever came from, `NONE`, or [`MANY`](crate::table::MANY).
+    /// The only slot that what stood under a name ever came from, `NONE`, or [`MANY`].
     pub(crate) fn sole_source(&self, at: u32, id: u32) -> u32 {
         match self.path_logs.get(at) {
             None => self.entries[id].sole,
+            // A membership is told to who told it, too.
+            Some(_) if self.is_membership() => MANY,
             Some(_) => self.paths[id].peer,
         }
     }

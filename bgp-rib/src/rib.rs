@@ -229,6 +229,13 @@ impl Rib {
             drained &= progress == Progress::Drained;
         });
         if chunks.is_empty() && drained {
+            // A walk over one difference ended without a word: the next one may have waited for it.
+            if self.interested.contains(&peer.0) {
+                self.follow_interest(peer.0);
+                if any_table!(self, table => table.has_more(peer.0)) {
+                    return Some(Transmit { chunks });
+                }
+            }
             self.fall_idle(peer.0);
             return None;
         }

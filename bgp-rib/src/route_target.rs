@@ -11,9 +11,11 @@ use std::sync::Arc;
 use bgp_wire::{AttributeBlock, Family, Nlri, PathAttributes, RouteTargetMembership};
 use bytes::BytesMut;
 
-use crate::export::GroupKey;
+use crate::config::PeerRole;
+use crate::export::{GroupKey, Origin};
 use crate::nlri::RouteNlri;
 use crate::path::{LOCAL, Path};
+use crate::peer::Peer;
 use crate::prefix::Key;
 use crate::rib::{Rib, each_table, on_table};
 use crate::slab::NONE;
@@ -166,7 +168,11 @@ impl Rib {
         peer.interest = Interest::Known(membership);
         let families = peer.params.families;
         for family in families.iter().filter(|&family| is_constrained(family)) {
-            on_table!(self, family, table => table.join(&self.shared, slot));
+            on_table!(self, family, table => {
+                table.join(&self.shared, slot);
+                // It has told routes before: the audiences of what is encoded know nothing of it.
+                table.groups.clear_caches();
+            });
         }
         self.say_pending(slot);
     }
@@ -199,11 +205,12 @@ impl Rib {
         if walks || !self.interested.remove(&slot) {
             return;
         }
-        let now = Interest::Known(self.membership_of(slot));
-        let Some(peer) = self.shared.peers.get_mut(slot).filter(|peer| peer.up) else { return };
-        if !matches!(peer.interest, Interest::Known(_)) || peer.interest == now {
+        let known = |peer: &Peer| matches!(peer.interest, Interest::Known(_));
+        if !self.shared.peers.up(slot).is_some_and(known) {
             return;
         }
+        let now = Interest::Known(self.membership_of(slot));
+        let Some(peer) = self.shared.peers.get_mut(slot).filter(|peer| peer.interest != now) else { return };
         peer.interest = now;
         let mut changed = false;
         each_table!(self, table => changed |= is_constrained(table.family) && table.regroup(&self.shared, slot));
@@ -244,12 +251,41 @@ impl<K: Key> Table<K> {
     /// best one may not be reflected to it (RFC 4684 §3.2 (ii)).
     pub(crate) fn path_for(&self, shared: &Shared, to: &GroupKey, log: u32, id: u32) -> Option<&Path> {
         let path = self.standing_path(log, id)?;
-        let passes = |path: &Path| export::passes_inside(to, shared.peers.origin(path.peer));
-        if !self.is_membership() || log != NONE || passes(path) {
+        if !self.is_membership() || log != NONE || export::passes_inside(to, shared.peers.origin(path.peer)) {
             return Some(path);
         }
+        Some(self.inside.get(&id).map_or(path, |&(at, _)| &self.paths[at]))
+    }
+
+    /// Chooses anew what non-clients are told of a membership whose best path is a non-client's; whether that is news.
+    /// `only`: no other path came, changed or went.
+    pub(crate) fn choose_inside(&mut self, shared: &Shared, id: u32, only: Option<u32>) -> bool {
+        let now = self.best_inside(shared, id, only).map(|at| (at, self.paths[at].attributes));
+        let before = match now {
+            Some(now) => self.inside.insert(id, now),
+            None => self.inside.remove(&id),
+        };
+        let retold = |slot| shared.peers.get(slot).is_some_and(|peer| peer.retold);
+        before != now || now.is_some_and(|(at, _)| retold(self.paths[at].peer))
+    }
+
+    fn best_inside(&self, shared: &Shared, id: u32, only: Option<u32>) -> Option<u32> {
+        let passes = |path: &Path| {
+            !matches!(shared.peers.origin(path.peer), Origin::Internal { role: PeerRole::Plain, .. })
+        };
+        if passes(self.best_path(id)?) {
+            return None;
+        }
+        let total = !self.entries[id].med && self.rescan.is_none();
+        let stands = self.inside.get(&id).map(|&(at, _)| at);
         let mut ladder = Ladder::default();
-        let others = self.paths_of(id).filter(|(_, path)| passes(path));
-        Some(self.climb_with(shared, &mut ladder, others).map_or(path, |at| &self.paths[at]))
+        match (stands, only.filter(|&only| only != NONE)) {
+            // What did not change itself can lose its place to what did, and to nothing else.
+            (Some(stands), Some(only)) if total && stands != only => {
+                let both = [stands, only].into_iter().map(|at| (at, &self.paths[at]));
+                self.climb_with(shared, &mut ladder, both.filter(|(_, path)| passes(path)))
+            }
+            _ => self.climb_with(shared, &mut ladder, self.paths_of(id).filter(|(_, path)| passes(path))),
+        }
     }
 }

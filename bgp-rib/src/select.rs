@@ -49,8 +49,8 @@ impl<K: Key> Table<K> {
         self.choose(shared, id, touched.only);
         let after = self.seen(id);
         // Who may not be told the best membership is told another one.
-        let changed =
-            touched.before != after || (best.is_some() && touched.renamed == best) || self.is_membership();
+        let inside = self.is_membership() && self.choose_inside(shared, id, touched.only);
+        let changed = touched.before != after || (best.is_some() && touched.renamed == best) || inside;
         if changed {
             self.best_changed(shared, id, touched.before, after);
         }

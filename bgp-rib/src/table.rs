@@ -172,6 +172,8 @@ pub(crate) struct Table<K> {
     pub(crate) flips: u32,
     /// Of memberships: peers that told some, or no longer, since this was looked at.
     pub(crate) touched: Vec<u32>,
+    /// Of memberships: the path, with its attributes, that non-clients are told where the best one is not for them.
+    pub(crate) inside: BTreeMap<u32, (u32, AttributesId)>,
     /// Head of the log when idle readers were last told.
     pub(crate) woken: u64,
 }
@@ -201,6 +203,7 @@ impl<K: Key> Table<K> {
             retell: None,
             flips: 0,
             touched: Vec::new(),
+            inside: BTreeMap::new(),
             woken: 0,
         }
     }

@@ -1,7 +1,7 @@
 //! Several paths of a prefix to one peer (RFC 7911).
 
-use bgp_rib::{AddPathSend, HeldBack, Input, PeerId, PeerParams, Policy, Reachability, Retain};
-use bgp_wire::{FamilySet, PathAttributes, RefreshKind};
+use bgp_rib::{AddPathSend, HeldBack, Input, PeerId, PeerParams, Policy, Reachability, Retain, RibConfig};
+use bgp_wire::{Family, FamilySet, PathAttributes, RefreshKind};
 use ipnet::IpNet;
 
 use crate::naive_policy::policy;
@@ -245,7 +245,7 @@ fn a_path_that_is_not_told_says_why() {
 
 #[test]
 fn a_table_that_stands_is_looked_over_in_turns_before_end_of_rib() {
-    let mut config = bgp_rib::RibConfig::new(LOCAL_AS, router_id(254));
+    let mut config = RibConfig::new(LOCAL_AS, router_id(254));
     config.turn = 10;
     let mut lab = Lab::with(config);
     let teller = lab.up(1, client(1));
@@ -273,4 +273,39 @@ fn the_last_reader_of_a_selection_takes_its_log_along() {
     lab.settle();
     let counters = lab.rib.table_counters(V4);
     assert_eq!((counters.paths, counters.prefixes), (3, 1), "nobody waits for the one that went");
+}
+
+#[test]
+fn end_of_rib_of_the_first_reader_of_a_selection_comes_behind_the_whole_table() {
+    let config = RibConfig { batch_prefixes: 2, turn: 10, ..RibConfig::new(LOCAL_AS, router_id(254)) };
+    let mut lab = Lab::with(config);
+    let one = lab.up(1, client(1));
+    let prefixes: Vec<IpNet> = (0..100).map(|n| net(&format!("10.1.{n}.0/24"))).collect();
+    lab.announce(one, &prefixes, next_hop(1), &attributes(&[]));
+    let all = lab.up(2, taker(2, AddPathSend::All));
+    // It reads faster than its log is built, then its socket lags.
+    lab.input(Input::Tick);
+    assert!(lab.read_once(all, 1));
+    lab.settle();
+    while !lab.remotes[&all].end_of_rib.contains(&V4) {
+        assert!(lab.read_once(all, 1));
+    }
+    assert_eq!(lab.remotes[&all].paths.len(), 100);
+}
+
+#[test]
+fn a_client_that_is_told_paths_hears_its_own_membership_back_and_its_withdrawal() {
+    let mut lab = Lab::new();
+    let rtc = Family::ROUTE_TARGET;
+    let mut params = of_families(client(1), &[rtc]);
+    params.codec.add_path_tx = FamilySet::of(&[rtc]);
+    params.add_path_send = vec![(rtc, AddPathSend::All)];
+    let one = lab.up(1, params);
+    let wanted = nlri(rtc, "60 0000fde8 0002fde800000001");
+    lab.announce_nlri(one, 0, std::slice::from_ref(&wanted), next_hop(1), &attributes(&[]));
+    lab.drain_all();
+    assert_eq!(lab.further(one, rtc).len(), 1);
+    lab.withdraw_nlri(one, 0, &[wanted]);
+    lab.drain_all();
+    assert!(lab.further(one, rtc).is_empty());
 }

@@ -2,7 +2,7 @@
 
 use core::time::Duration;
 
-use bgp_rib::{Destination, HeldBack, PeerId, PeerParams, Retain};
+use bgp_rib::{Destination, HeldBack, Input, PeerId, PeerParams, Reachability, Retain};
 use bgp_wire::{ExtendedCommunity, Family, PathAttributes};
 
 use crate::support::*;
@@ -231,4 +231,88 @@ fn a_session_that_comes_back_is_waited_for_again() {
     lab.end_of_rib(two, RTC);
     lab.drain_all();
     assert_eq!(held(&lab, two), [2], "memberships of the former session are gone");
+}
+
+#[test]
+fn a_membership_that_changes_while_a_difference_is_walked_is_followed_without_another_cause() {
+    let (mut lab, _, _) = two();
+    let three = lab.up(3, of_families(internal(3), &[VPN4, RTC]));
+    lab.announce_nlri(three, 0, &[membership(1)], next_hop(3), &attributes(&[]));
+    lab.end_of_rib(three, RTC);
+    lab.drain_all();
+    assert_eq!(held(&lab, three), [1]);
+    // No route has the first of these: its walk ends without a word.
+    lab.announce_nlri(three, 0, &[membership(9)], next_hop(3), &attributes(&[]));
+    lab.announce_nlri(three, 0, &[membership(3)], next_hop(3), &attributes(&[]));
+    lab.drain_all();
+    assert_eq!(held(&lab, three), [1, 3]);
+}
+
+#[test]
+fn a_reader_that_comes_late_is_not_told_its_own_routes_from_what_was_encoded_before() {
+    let mut lab = Lab::new();
+    let (two, three) = (lab.up(2, speaks(2)), lab.up(3, speaks(3)));
+    for peer in [two, three] {
+        lab.announce_nlri(peer, 0, &[membership(1)], next_hop(2), &attributes(&[]));
+    }
+    lab.announce_nlri(three, 0, &[route(3)], next_hop(3), &with(&[1]));
+    lab.end_of_rib(two, RTC);
+    lab.drain_all();
+    assert_eq!(held(&lab, two), [3]);
+    // It has the key of the other, and begins at the same place.
+    lab.end_of_rib(three, RTC);
+    lab.drain_all();
+    assert!(held(&lab, three).is_empty(), "split horizon");
+}
+
+#[test]
+fn memberships_are_told_to_a_restarting_speakers_peers_before_it_has_heard_all() {
+    let mut lab = Lab::new();
+    lab.input(Input::DeferEndOfRib(true));
+    let two = lab.up(2, of_families(client(2), &[VPN4, RTC]));
+    lab.drain_all();
+    // The peers withhold their VPN routes and their End-of-RIB until they have heard it.
+    assert_eq!(lab.remotes[&two].end_of_rib, [RTC].into());
+    lab.end_of_rib(two, RTC);
+    lab.end_of_rib(two, VPN4);
+    lab.input(Input::DeferEndOfRib(false));
+    lab.drain_all();
+    assert_eq!(lab.remotes[&two].end_of_rib, [VPN4, RTC].into());
+}
+
+#[test]
+fn a_membership_that_another_client_has_too_is_not_told_again() {
+    let mut lab = Lab::new();
+    let [one, two, three] = [1, 2, 3].map(|n| lab.up(n, of_families(client(n), &[RTC])));
+    let reflector = lab.up(4, of_families(internal(4), &[RTC]));
+    lab.announce_nlri(one, 0, &[membership(1)], next_hop(1), &attributes(&[]));
+    lab.drain_all();
+    [three, reflector].into_iter().for_each(|peer| lab.quiet(peer));
+    lab.announce_nlri(two, 0, &[membership(1)], next_hop(2), &attributes(&[]));
+    // Nor when everything is decided anew.
+    lab.input(Input::NextHop(address(2), Reachability::Metric(7)));
+    lab.drain_all();
+    assert_eq!([three, reflector].map(|peer| lab.remotes[&peer].updates), [0, 0]);
+}
+
+#[test]
+fn a_clients_path_that_changes_behind_a_non_clients_is_told_to_non_clients() {
+    let mut lab = Lab::new();
+    let [first, second] = [3, 4].map(|n| lab.up(n, of_families(internal(n), &[RTC])));
+    let [one, two] = [1, 2].map(|n| lab.up(n, of_families(client(n), &[RTC])));
+    let better = PathAttributes { local_pref: Some(200), ..attributes(&[]) };
+    lab.announce_nlri(first, 0, &[membership(1)], next_hop(3), &better);
+    lab.announce_nlri(one, 0, &[membership(1)], next_hop(1), &attributes(&[]));
+    lab.announce_nlri(two, 0, &[membership(1)], next_hop(2), &attributes(&[]));
+    lab.drain_all();
+    assert_eq!(lab.further(second, RTC)[0].1.next_hop, next_hop(1));
+    lab.input(Input::NextHop(address(1), Reachability::Unreachable));
+    lab.drain_all();
+    assert_eq!(lab.further(second, RTC)[0].1.next_hop, next_hop(2), "its next hop is lost");
+    lab.withdraw_nlri(two, 0, &[membership(1)]);
+    lab.drain_all();
+    assert!(lab.further(second, RTC).is_empty());
+    lab.input(Input::NextHop(address(1), Reachability::Metric(1)));
+    lab.drain_all();
+    assert_eq!(lab.further(second, RTC)[0].1.next_hop, next_hop(1));
 }
