@@ -273,12 +273,11 @@ impl World {
                 let params = params(peer, variant);
                 self.lab.up(peer, params.clone());
                 self.deadlines.remove(&id);
-                if self
-                    .facts
-                    .sessions
-                    .get(&id)
-                    .is_some_and(|(former, _)| former.peer_router_id != params.peer_router_id)
-                {
+                // Who comes back as another, or in another role, does not inherit.
+                let inside = |params: &PeerParams| params.kind == PeerKind::Internal;
+                let role = |params: &PeerParams| inside(params).then_some((params.role, params.cluster_id));
+                let is = |params: &PeerParams| (params.peer_router_id, role(params));
+                if self.facts.sessions.get(&id).is_some_and(|(former, _)| is(former) != is(&params)) {
                     self.forget_stale(id, 0);
                 }
                 if self.facts.told.keys().any(|(_, from, _)| *from == Teller::Peer(id)) {
