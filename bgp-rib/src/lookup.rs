@@ -152,6 +152,10 @@ impl<K: Key> Table<K> {
             over_limit: peer.bounds.over,
             advertised: self.advertised(slot),
             drained: peer.reader.as_ref().is_some_and(|reader| self.is_drained(reader)),
+            behind: peer.reader.as_ref().map_or(0, |reader| {
+                let log = self.log_of(reader.log);
+                log.head().saturating_sub(reader.cursor).min(log.len() as u64)
+            }),
         }
     }
 

@@ -108,6 +108,8 @@ pub struct PeerCounters {
     pub advertised: u32,
     /// Whether everything there is to tell it has been handed out.
     pub drained: bool,
+    /// Changes between what it was last given and the newest, at most: some of them may be none of its business.
+    pub behind: u64,
 }
 
 /// How much there is in one table.

@@ -32,6 +32,7 @@ impl fmt::Debug for Kernel {
 #[derive(Debug)]
 #[must_use = "a speaker does nothing before start()"]
 pub struct Builder {
+    pub(crate) version: String,
     pub(crate) asn: Asn,
     pub(crate) router_id: RouterId,
     pub(crate) cluster_id: Option<ClusterId>,
@@ -53,6 +54,7 @@ pub struct Builder {
 impl Builder {
     pub(crate) fn new(asn: Asn, router_id: RouterId) -> Self {
         Self {
+            version: concat!("bgp-speaker ", env!("CARGO_PKG_VERSION")).to_owned(),
             asn,
             router_id,
             cluster_id: None,
@@ -76,6 +78,12 @@ impl Builder {
     /// routes stand before the first session does. It replaces what [`Builder::peer`] and its like have said before.
     pub fn desired(mut self, desired: Desired) -> Self {
         self.desired = desired;
+        self
+    }
+
+    /// What `status` calls the program and its version. Default: this crate's.
+    pub fn version(mut self, version: impl Into<String>) -> Self {
+        self.version = version.into();
         self
     }
 

@@ -135,8 +135,8 @@ pub use mesh::{MeshDialer, MeshNode};
 pub use route::{Explanation, Route, RouteCursor, RouteFilter, RoutePage};
 pub use speaker::{ShutdownMode, Speaker};
 pub use status::{
-    LimitStatus, MessageCounters, NegotiatedStatus, PeerStatus, PrefixCounters, RangeStatus,
-    SignatureFailures, Status, TableStatus,
+    Backlog, LimitStatus, MessageCounters, NegotiatedStatus, NotificationStatus, PeerStatus, PrefixCounters, RangeStatus,
+    SessionCount, SignatureFailures, Status, TableStatus,
 };
 pub use subscription::Subscription;
 pub use tcp::{AoAlgorithm, AoKey, Password, PasswordError, Secret};

@@ -21,7 +21,9 @@
 //! | `bgp_peer_state` | `peer`, `peer_as` | 1 Idle, 2 Connect, 3 Active, 4 OpenSent, 5 OpenConfirm, 6 Established (RFC 4273) |
 //! | `bgp_peer_in_state_seconds` | `peer`, `peer_as` | for how long |
 //! | `bgp_peer_established_total` | `peer`, `peer_as` | times that the session came up |
-//! | `bgp_peer_routes` | `peer`, `peer_as`, `view` | routes `received`, `accepted`, `advertised` |
+//! | `bgp_peer_routes` | `peer`, `peer_as`, `view` | routes `received`, `accepted`, `advertised`, `stale` |
+//! | `bgp_peer_backlog_octets` | `peer`, `peer_as` | octets that its socket does not take |
+//! | `bgp_peer_backlog_changes` | `peer`, `peer_as` | changes of the tables that it is behind, at most |
 //! | `bgp_messages_total` | `peer`, `peer_as` or `class`; `direction`, `type` | messages |
 //! | `bgp_message_octets_total` | as before without `type` | octets of them |
 //! | `bgp_routes` | `class`, `view` | routes of all peers of a class |
@@ -176,13 +178,21 @@ fn each_peer(out: &mut Writer<'_>, status: &Status) -> fmt::Result {
         of_all(|peer| peer.in_state.as_secs()),
     )?;
     out.counters("bgp_peer_established", "Times that the session came up", of_all(|peer| peer.established))?;
+    let help = "Octets that the socket of a peer does not take";
+    out.gauges("bgp_peer_backlog_octets", help, of_all(|peer| peer.backlog.octets))?;
+    let help = "Changes of the tables that a peer is behind, at most";
+    out.gauges("bgp_peer_backlog_changes", help, of_all(|peer| peer.backlog.changes))?;
     let routes = status.peers.iter().flat_map(|peer| views(name(peer), peer.prefixes)).collect();
-    out.gauges("bgp_peer_routes", "Routes of a peer: received, accepted, advertised", routes)
+    out.gauges("bgp_peer_routes", "Routes of a peer: received, accepted, advertised, stale", routes)
 }
 
 fn views(labels: Vec<Label>, routes: PrefixCounters) -> impl Iterator<Item = (Vec<Label>, u64)> {
-    let views =
-        [("received", routes.received), ("accepted", routes.accepted), ("advertised", routes.advertised)];
+    let views = [
+        ("received", routes.received),
+        ("accepted", routes.accepted),
+        ("advertised", routes.advertised),
+        ("stale", routes.stale),
+    ];
     views.into_iter().map(move |(view, count)| (with(&labels, &[("view", view)]), count))
 }
 
@@ -204,6 +214,7 @@ fn traffic(out: &mut Writer<'_>, status: &Status, per_peer: bool) -> fmt::Result
         of_class.received += peer.prefixes.received;
         of_class.accepted += peer.prefixes.accepted;
         of_class.advertised += peer.prefixes.advertised;
+        of_class.stale += peer.prefixes.stale;
     }
     let (mut messages, mut octets) = (Counted::new(), Counted::new());
     for (labels, (received, sent)) in &sums {

@@ -171,6 +171,7 @@ impl Supervisor {
             }
             (None, None) => return None,
         };
+        self.shared.note_reconfigured();
         Some(Change { subject: Subject::Range(prefix), class: ChangeClass::None, why: why.to_owned() })
     }
 
@@ -192,6 +193,14 @@ impl Supervisor {
 
     /// Makes the peer at an address what it is wanted to be; what has changed for it.
     pub(crate) fn settle(&mut self, address: IpAddr) -> Option<Change> {
+        let change = self.settle_peer(address);
+        if change.is_some() {
+            self.shared.note_reconfigured();
+        }
+        change
+    }
+
+    fn settle_peer(&mut self, address: IpAddr) -> Option<Change> {
         let class = ChangeClass::Hard;
         let subject = Subject::Peer(address);
         match (self.peers.contains_key(&address), self.wanted_at(address)) {

@@ -218,6 +218,8 @@ struct Slot {
     /// There was more for it than it could take.
     undrained: bool,
     counters_stale: bool,
+    /// It left routes behind when its session ended.
+    has_stale: bool,
 }
 
 enum Job {
@@ -721,19 +723,31 @@ impl RibTask {
             return;
         }
         self.counters_at = now;
+        // Those that fall behind, and those whose stale routes are swept, have no news of their own.
+        let moved = self.table_changed;
+        let changing = self.peers.iter_mut().flatten().filter(|slot| moved && slot.changes_unnoticed());
+        let changing = changing.map(|slot| {
+            slot.counters_stale = true;
+            slot.cell.id
+        });
+        self.stale_counters.extend(changing);
         self.table_changed = false;
         for peer in std::mem::take(&mut self.stale_counters) {
-            let mut sum = PrefixCounters::default();
+            let (mut sum, mut behind) = (PrefixCounters::default(), 0);
             for family in self.rib.families().iter() {
                 let counters = self.rib.peer_counters(peer, family);
                 sum.received += u64::from(counters.received);
                 sum.accepted += u64::from(counters.accepted);
                 sum.advertised += u64::from(counters.advertised);
                 sum.held_out += u64::from(counters.refused) + u64::from(counters.over_limit);
+                sum.stale += u64::from(counters.stale);
+                behind += counters.behind;
             }
             if let Some(slot) = self.slot(peer) {
                 slot.counters_stale = false;
+                slot.has_stale = sum.stale > 0;
                 slot.cell.set_prefixes(sum);
+                slot.cell.set_behind(behind);
             }
         }
         let mut table = TableStatus::default();
@@ -771,7 +785,13 @@ impl Slot {
             retired: false,
             undrained: false,
             counters_stale: false,
+            has_stale: false,
         }
+    }
+
+    /// Its counters move with the tables, and nothing has said so yet.
+    fn changes_unnoticed(&self) -> bool {
+        (self.undrained || self.has_stale) && !self.counters_stale
     }
 }
 

@@ -46,6 +46,8 @@ pub(crate) struct Shared {
     mesh_options: Mutex<SessionOptions>,
     epoch: Instant,
     started: SystemTime,
+    version: String,
+    reconfigured: Mutex<SystemTime>,
     peers: Mutex<BTreeMap<IpAddr, Arc<PeerCell>>>,
     events: Mutex<Option<broadcast::Sender<Event>>>,
     ranges: Mutex<BTreeMap<IpNet, RangeStatus>>,
@@ -64,6 +66,7 @@ pub(crate) struct Shared {
 
 /// What [`Shared`] is made of.
 pub(crate) struct Identity {
+    pub(crate) version: String,
     pub(crate) asn: Asn,
     pub(crate) router_id: RouterId,
     pub(crate) cluster_id: Option<ClusterId>,
@@ -116,6 +119,8 @@ impl Shared {
             mesh_options: Mutex::new(identity.mesh_options),
             epoch: Instant::now(),
             started: SystemTime::now(),
+            version: identity.version,
+            reconfigured: Mutex::new(SystemTime::now()),
             peers: Mutex::default(),
             events: Mutex::new(Some(broadcast::channel(EVENTS).0)),
             ranges: Mutex::default(),
@@ -242,6 +247,11 @@ impl Shared {
         self.leaving.load(Ordering::Relaxed)
     }
 
+    /// A peer or a range has come, changed or gone by configuration.
+    pub(crate) fn note_reconfigured(&self) {
+        *lock(&self.reconfigured) = SystemTime::now();
+    }
+
     /// Whether there is a listen range.
     pub(crate) fn set_open_to_strangers(&self, open: bool) {
         self.open_to_strangers.store(open, Ordering::Relaxed);
@@ -301,14 +311,17 @@ impl Shared {
 
     pub(crate) fn status(&self) -> Status {
         let cells: Vec<_> = lock(&self.peers).values().cloned().collect();
+        let now = self.now();
         Status {
+            version: self.version.clone(),
             asn: self.asn,
             router_id: self.router_id,
             cluster_id: self.cluster_id,
             started: self.started,
-            uptime: self.now(),
+            uptime: now,
+            reconfigured: *lock(&self.reconfigured),
             listen: self.listen.clone(),
-            peers: cells.iter().map(|c| c.status()).collect(),
+            peers: cells.iter().map(|c| c.status(now)).collect(),
             ranges: lock(&self.ranges).values().cloned().collect(),
             strangers: self.strangers.load(Ordering::Relaxed),
             keepalive_lateness: self.lateness.snapshot(),

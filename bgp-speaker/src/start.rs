@@ -53,6 +53,7 @@ pub(crate) async fn start(builder: Builder) -> Result<Started, StartError> {
     let (listeners, addresses) = open_listeners(&builder.listen)?;
     let seed = builder.seed.unwrap_or_else(|| RandomState::new().hash_one(std::process::id()));
     let shared = Arc::new(Shared::new(Identity {
+        version: builder.version,
         asn: builder.asn,
         router_id: builder.router_id,
         cluster_id: builder.cluster_id,

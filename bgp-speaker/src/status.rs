@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime};
 
 use bgp_fsm::{Bfd, PeerAs, State};
 use bgp_rib::{LimitEvent, LimitLevel, Limited};
-use bgp_wire::{Asn, ClusterId, Family, FamilySet, RouterId};
+use bgp_wire::{Asn, ClusterId, Family, FamilySet, Role, RouterId};
 
 use ipnet::IpNet;
 
@@ -17,6 +17,8 @@ use crate::lateness::KeepaliveLateness;
 /// A speaker at one moment.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Status {
+    /// What the program calls itself; see [`Builder::version`](crate::Builder::version).
+    pub version: String,
     /// Our AS.
     pub asn: Asn,
     /// Our BGP identifier.
@@ -27,6 +29,8 @@ pub struct Status {
     pub started: SystemTime,
     /// For how long it has run.
     pub uptime: Duration,
+    /// When a peer or a listen range last came, changed or went by configuration; the start at first.
+    pub reconfigured: SystemTime,
     /// Where it listens, with the real ports.
     pub listen: Vec<SocketAddr>,
     /// Its peers, ordered by address.
@@ -124,6 +128,8 @@ pub struct PeerStatus {
     pub info: String,
     /// Why the session last ended or failed to come up.
     pub last_error: Option<String>,
+    /// The NOTIFICATION that was sent or received last, whatever came after it.
+    pub last_notification: Option<NotificationStatus>,
     /// How often it has been Established.
     pub established: u64,
     /// What was negotiated, while Established.
@@ -134,10 +140,50 @@ pub struct PeerStatus {
     pub sent: MessageCounters,
     /// Routes.
     pub prefixes: PrefixCounters,
+    /// What it has not been told yet.
+    pub backlog: Backlog,
+    /// Until when the routes of the session that ended are kept for its return (RFC 4724, RFC 9494);
+    /// [`PrefixCounters::stale`] says how many.
+    pub kept_until: Option<SystemTime>,
     /// What BFD said last, if it was told.
     pub bfd: Option<Bfd>,
     /// Limits that are nearly reached or passed; a limit below that is not there.
     pub limits: Vec<LimitStatus>,
+}
+
+/// A NOTIFICATION that ended or refused a session.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NotificationStatus {
+    /// We sent it; otherwise the peer did.
+    pub sent: bool,
+    /// When.
+    pub at: SystemTime,
+    /// Its code (RFC 4271 §4.5).
+    pub code: u8,
+    /// Its subcode.
+    pub subcode: u8,
+    /// Both in words, with what the sender had to say (RFC 9003).
+    pub text: String,
+}
+
+/// What a peer has not been told yet.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Backlog {
+    /// Octets that its socket does not take.
+    pub octets: u64,
+    /// For how long the oldest of them have waited.
+    pub oldest: Option<Duration>,
+    /// Changes of the tables that it is behind, at most: some may be none of its business.
+    pub changes: u64,
+}
+
+/// Sessions of one address family, as `calicoctl node status` counts them.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct SessionCount {
+    /// In Established.
+    pub established: usize,
+    /// In another state.
+    pub not_established: usize,
 }
 
 /// A limit that is nearly reached or passed.
@@ -181,8 +227,22 @@ pub struct NegotiatedStatus {
     pub extended_message: bool,
     /// The peer understands route refresh (RFC 2918).
     pub route_refresh: bool,
+    /// Both mark begin and end of a refresh (RFC 7313).
+    pub enhanced_refresh: bool,
+    /// Families in which the peer sends several paths of a prefix (RFC 7911).
+    pub add_path_receive: FamilySet,
+    /// Families in which the peer takes several paths of a prefix (RFC 7911).
+    pub add_path_send: FamilySet,
+    /// Families of IPv4 routes that may have an IPv6 next hop (RFC 8950).
+    pub extended_next_hop: FamilySet,
+    /// The peer's role (RFC 9234).
+    pub peer_role: Option<Role>,
     /// The restart time that the peer advertised (RFC 4724).
     pub graceful_restart: Option<Duration>,
+    /// Both keep routes over a NOTIFICATION (RFC 8538).
+    pub notification_restart: bool,
+    /// For how long routes may stay beyond the restart time (RFC 9494), by family.
+    pub long_lived: Vec<(Family, Duration)>,
 }
 
 /// Messages by type.
@@ -220,12 +280,35 @@ pub struct PrefixCounters {
     pub advertised: u64,
     /// That a limit keeps out: not stored, or without a part in the decision.
     pub held_out: u64,
+    /// Of those in its Adj-RIB-In, what a session that ended left behind.
+    pub stale: u64,
 }
 
 impl Status {
     /// The peer at this address.
     pub fn peer(&self, address: IpAddr) -> Option<&PeerStatus> {
         self.peers.iter().find(|p| p.address == address)
+    }
+
+    /// Sessions over IPv4, by whether they are Established; see [`Status::ipv6_sessions`] for the others.
+    pub fn ipv4_sessions(&self) -> SessionCount {
+        self.sessions(IpAddr::is_ipv4)
+    }
+
+    /// Sessions over IPv6, by whether they are Established.
+    pub fn ipv6_sessions(&self) -> SessionCount {
+        self.sessions(IpAddr::is_ipv6)
+    }
+
+    fn sessions(&self, of_family: fn(&IpAddr) -> bool) -> SessionCount {
+        let mut count = SessionCount::default();
+        for peer in self.peers.iter().filter(|peer| of_family(&peer.address)) {
+            match peer.state {
+                State::Established => count.established += 1,
+                _ => count.not_established += 1,
+            }
+        }
+        count
     }
 
     /// How many sessions are Established.

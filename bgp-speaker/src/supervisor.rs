@@ -277,6 +277,7 @@ impl Supervisor {
         }
         self.ranges.insert(prefix, Range::new(config));
         self.settle_range(prefix);
+        self.shared.note_reconfigured();
         Ok(())
     }
 
@@ -284,6 +285,7 @@ impl Supervisor {
         let members = self.members_of(|range| range == prefix);
         self.ranges.remove(&prefix).ok_or(SpeakerError::UnknownRange(prefix))?;
         self.forget_range(prefix);
+        self.shared.note_reconfigured();
         for address in members {
             self.remove(address);
         }

@@ -1,4 +1,6 @@
 //! Capabilities (RFC 5492), each with the RFC that defines it.
+use core::fmt;
+
 use bytes::{BufMut, Bytes, BytesMut};
 use nom::combinator::{all_consuming, map, rest};
 use nom::multi::many0;
@@ -108,6 +110,19 @@ impl Role {
     pub const CUSTOMER: Self = Self(3);
     /// Lateral peer.
     pub const PEER: Self = Self(4);
+}
+
+impl fmt::Display for Role {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match *self {
+            Self::PROVIDER => "provider",
+            Self::ROUTE_SERVER => "route server",
+            Self::ROUTE_SERVER_CLIENT => "route server client",
+            Self::CUSTOMER => "customer",
+            Self::PEER => "peer",
+            Self(other) => return write!(f, "role {other}"),
+        })
+    }
 }
 
 /// The value of the graceful restart capability.

@@ -7,11 +7,13 @@ use std::time::{Duration, SystemTime};
 
 use bgp_fsm::{Bfd, State};
 use bgp_rib::{LimitEvent, LimitLevel, PeerId, Policy};
-use bgp_wire::{Asn, Family, FamilySet, MessageType, PeerKind, RouterId};
+use bgp_wire::{Asn, Family, FamilySet, MessageType, Notification, PeerKind, RouterId};
 
 use crate::config::PeerConfig;
 use crate::shared::lock;
-use crate::status::{LimitStatus, MessageCounters, NegotiatedStatus, PeerStatus, PrefixCounters};
+use crate::status::{
+    Backlog, LimitStatus, MessageCounters, NegotiatedStatus, NotificationStatus, PeerStatus, PrefixCounters,
+};
 
 #[derive(Debug)]
 pub(crate) struct PeerCell {
@@ -30,6 +32,10 @@ pub(crate) struct PeerCell {
     /// What BFD said last.
     bfd: Mutex<Option<Bfd>>,
     drain: Mutex<Drain>,
+    /// Octets that the socket does not take, and since when.
+    unsent: Mutex<Option<(u64, Duration)>>,
+    /// Changes of the tables that it is behind.
+    behind: AtomicU64,
     /// Limits that are nearly reached or passed.
     limits: Mutex<Vec<LimitEvent>>,
 }
@@ -58,6 +64,9 @@ struct SessionCell {
     since: SystemTime,
     established: u64,
     last_error: Option<String>,
+    last_notification: Option<NotificationStatus>,
+    /// Until when its routes are kept for its return.
+    kept_until: Option<Duration>,
     /// What stands between this peer and the best of sessions, besides the session itself.
     note: Option<String>,
     /// It is held down after a limit, in words.
@@ -104,6 +113,8 @@ impl PeerCell {
                 since: SystemTime::now(),
                 established: 0,
                 last_error: None,
+                last_notification: None,
+                kept_until: None,
                 note: None,
                 held: None,
                 negotiated: None,
@@ -112,6 +123,8 @@ impl PeerCell {
             prefixes: Mutex::default(),
             bfd: Mutex::default(),
             drain: Mutex::default(),
+            unsent: Mutex::default(),
+            behind: AtomicU64::new(0),
             limits: Mutex::default(),
         }
     }
@@ -200,6 +213,44 @@ impl PeerCell {
         news
     }
 
+    /// Notes a NOTIFICATION that went one way or the other.
+    pub(crate) fn notification(&self, sent: bool, notification: &Notification) {
+        lock(&self.session).last_notification = Some(NotificationStatus {
+            sent,
+            at: SystemTime::now(),
+            code: notification.code.0,
+            subcode: notification.subcode,
+            text: notification.to_string(),
+        });
+    }
+
+    /// Until when its routes are kept for its return, if they are.
+    pub(crate) fn keep_until(&self, until: Option<Duration>) {
+        lock(&self.session).kept_until = until;
+    }
+
+    /// The socket does not take these octets, or takes what there is; the oldest wait since then, or longer.
+    pub(crate) fn set_unsent(&self, unsent: Option<(u64, Duration)>) {
+        let mut cell = lock(&self.unsent);
+        *cell = match (unsent, *cell) {
+            (Some((octets, _)), Some((_, since))) => Some((octets, since)),
+            (unsent, _) => unsent,
+        };
+    }
+
+    pub(crate) fn set_behind(&self, changes: u64) {
+        self.behind.store(changes, Ordering::Relaxed);
+    }
+
+    fn backlog(&self, now: Duration) -> Backlog {
+        let unsent = *lock(&self.unsent);
+        Backlog {
+            octets: unsent.map_or(0, |(octets, _)| octets),
+            oldest: unsent.map(|(_, since)| now.saturating_sub(since)),
+            changes: self.behind.load(Ordering::Relaxed),
+        }
+    }
+
     /// Says something besides the state and the last error, or no longer; whether that is news.
     pub(crate) fn note(&self, note: Option<String>) -> bool {
         let mut session = lock(&self.session);
@@ -250,8 +301,9 @@ impl PeerCell {
         *lock(&self.prefixes) = counters;
     }
 
-    pub(crate) fn status(&self) -> PeerStatus {
+    pub(crate) fn status(&self, now: Duration) -> PeerStatus {
         let session = lock(&self.session);
+        let kept = session.kept_until.and_then(|until| until.checked_sub(now));
         let up = session.negotiated.as_ref();
         let config = self.config();
         PeerStatus {
@@ -270,6 +322,9 @@ impl PeerCell {
             in_state: session.since.elapsed().unwrap_or(Duration::ZERO),
             info: self.info(&session),
             last_error: session.last_error.clone(),
+            last_notification: session.last_notification.clone(),
+            backlog: self.backlog(now),
+            kept_until: kept.and_then(|time| SystemTime::now().checked_add(time)),
             established: session.established,
             negotiated: up.map(|u| u.status.clone()),
             received: self.received.snapshot(),

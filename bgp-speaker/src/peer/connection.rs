@@ -196,6 +196,13 @@ impl Connection {
         self.outgoing.table.is_empty()
     }
 
+    /// Octets that have not been written.
+    pub(crate) fn unsent(&self) -> u64 {
+        let out = &self.outgoing;
+        let all: usize = out.session.iter().chain(&out.table).map(Bytes::len).sum();
+        all.saturating_sub(out.written) as u64
+    }
+
     /// Everything that the session had to say has been written.
     pub(crate) fn session_drained(&self) -> bool {
         self.outgoing.session.is_empty()

@@ -13,6 +13,7 @@ mod reflector;
 mod restart;
 mod scripted;
 mod session;
+mod status;
 mod subscription;
 mod support;
 mod update;

@@ -16,6 +16,11 @@ pub(crate) struct Status {
     /// RFC 3339, as all times here.
     pub(crate) started: String,
     pub(crate) uptime_seconds: u64,
+    /// When a peer or range last came, changed or went by configuration.
+    pub(crate) reconfigured: String,
+    /// Sessions over IPv4 and over IPv6.
+    pub(crate) ipv4_sessions: Sessions,
+    pub(crate) ipv6_sessions: Sessions,
     pub(crate) listen: Vec<SocketAddr>,
     pub(crate) peers: Vec<Peer>,
     pub(crate) ranges: Vec<Range>,
@@ -25,6 +30,14 @@ pub(crate) struct Status {
     pub(crate) prefixes: u64,
     pub(crate) paths: u64,
     pub(crate) kernel: Option<Kernel>,
+}
+
+/// Sessions of one address family.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) struct Sessions {
+    pub(crate) established: usize,
+    pub(crate) not_established: usize,
 }
 
 /// One neighbor range.
@@ -91,6 +104,10 @@ pub(crate) struct Peer {
     /// State and last error in words.
     pub(crate) info: String,
     pub(crate) last_error: Option<String>,
+    pub(crate) last_notification: Option<Notification>,
+    pub(crate) backlog: Backlog,
+    /// Until when its routes are kept for its return.
+    pub(crate) kept_until: Option<String>,
     pub(crate) reflector_client: bool,
     pub(crate) passive: bool,
     pub(crate) local_as: u32,
@@ -107,6 +124,31 @@ pub(crate) struct Peer {
     pub(crate) prefixes_received: u64,
     pub(crate) prefixes_accepted: u64,
     pub(crate) prefixes_advertised: u64,
+    /// Of those received, what a session that ended left behind.
+    pub(crate) prefixes_stale: u64,
+}
+
+/// A NOTIFICATION that was sent or received.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) struct Notification {
+    /// By us.
+    pub(crate) sent: bool,
+    pub(crate) at: String,
+    pub(crate) code: u8,
+    pub(crate) subcode: u8,
+    pub(crate) text: String,
+}
+
+/// What a peer has not been told yet.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) struct Backlog {
+    /// Octets that its socket does not take, and for how long the oldest have waited.
+    pub(crate) octets: u64,
+    pub(crate) oldest_seconds: Option<f64>,
+    /// Changes of the tables that it is behind, at most.
+    pub(crate) changes: u64,
 }
 
 impl Peer {
@@ -137,6 +179,17 @@ pub(crate) struct Negotiated {
     pub(crate) four_octet_as: bool,
     pub(crate) extended_message: bool,
     pub(crate) route_refresh: bool,
+    pub(crate) enhanced_refresh: bool,
+    /// Families in which the peer sends, and in which it takes, several paths of a prefix.
+    pub(crate) add_path_receive: Vec<String>,
+    pub(crate) add_path_send: Vec<String>,
+    /// Families of IPv4 routes that may have an IPv6 next hop.
+    pub(crate) extended_next_hop: Vec<String>,
+    pub(crate) peer_role: Option<String>,
+    /// Both keep routes over a NOTIFICATION.
+    pub(crate) notification_restart: bool,
+    /// The long-lived stale time that the peer told, the longest of its families.
+    pub(crate) long_lived_seconds: Option<u64>,
     /// The restart time that the peer told.
     pub(crate) graceful_restart_seconds: Option<u64>,
 }

@@ -9,16 +9,17 @@ use std::time::Duration;
 use bgp_speaker::kernel::{FollowerStatus, RouteState};
 use bgp_speaker::metrics::SpeakerMetrics;
 use bgp_speaker::{
-    Destination, MessageCounters, NegotiatedStatus, PathExplanation, PathVerdict, PeerAs, PeerStatus,
+    Destination, FamilySet, MessageCounters, NegotiatedStatus, NotificationStatus, PathExplanation, PathVerdict, PeerAs, PeerStatus,
     RangeStatus, RouteAttributes, RouteCursor, RouteFilter, RouteInfo, Source as Learned, Speaker,
-    SpeakerError,
+    SessionCount, SpeakerError,
 };
 use bgp_wire::AttributeBlock;
 use prometheus_client::encoding::text::encode;
 use prometheus_client::registry::Registry;
 
 use super::answer::{
-    Explanation, Kernel, Messages, Negotiated, Path, Peer, Range, SignatureFailures, Status, Told,
+    Backlog, Explanation, Kernel, Messages, Negotiated, Notification, Path, Peer, Range, Sessions,
+    SignatureFailures, Status, Told,
 };
 use super::query::{RoutesQuestion, Subject};
 use crate::time::rfc3339;
@@ -57,6 +58,9 @@ impl Source {
             cluster_id: cluster(&status),
             started: rfc3339(status.started),
             uptime_seconds: status.uptime.as_secs(),
+            reconfigured: rfc3339(status.reconfigured),
+            ipv4_sessions: sessions(status.ipv4_sessions()),
+            ipv6_sessions: sessions(status.ipv6_sessions()),
             listen: status.listen.clone(),
             peers: status.peers.iter().map(|p| peer(p, descriptions.get(&p.address))).collect(),
             ranges: status.ranges.iter().map(range).collect(),
@@ -144,6 +148,24 @@ fn kernel(follower: &FollowerStatus) -> Kernel {
     }
 }
 
+fn sessions(count: SessionCount) -> Sessions {
+    Sessions { established: count.established, not_established: count.not_established }
+}
+
+fn notification(last: &NotificationStatus) -> Notification {
+    Notification {
+        sent: last.sent,
+        at: rfc3339(last.at),
+        code: last.code,
+        subcode: last.subcode,
+        text: last.text.clone(),
+    }
+}
+
+fn families(families: FamilySet) -> Vec<String> {
+    families.iter().map(|family| family.to_string()).collect()
+}
+
 fn peer(peer: &PeerStatus, description: Option<&String>) -> Peer {
     Peer {
         address: peer.address,
@@ -155,6 +177,13 @@ fn peer(peer: &PeerStatus, description: Option<&String>) -> Peer {
         seconds_in_state: peer.in_state.as_secs(),
         info: peer.info.clone(),
         last_error: peer.last_error.clone(),
+        last_notification: peer.last_notification.as_ref().map(notification),
+        backlog: Backlog {
+            octets: peer.backlog.octets,
+            oldest_seconds: peer.backlog.oldest.map(|oldest| oldest.as_secs_f64()),
+            changes: peer.backlog.changes,
+        },
+        kept_until: peer.kept_until.map(rfc3339),
         reflector_client: peer.reflector_client,
         passive: peer.passive,
         local_as: peer.local_as.0,
@@ -168,6 +197,7 @@ fn peer(peer: &PeerStatus, description: Option<&String>) -> Peer {
         prefixes_received: peer.prefixes.received,
         prefixes_accepted: peer.prefixes.accepted,
         prefixes_advertised: peer.prefixes.advertised,
+        prefixes_stale: peer.prefixes.stale,
     }
 }
 
@@ -199,12 +229,19 @@ fn negotiated(negotiated: &NegotiatedStatus) -> Negotiated {
     Negotiated {
         local: negotiated.local,
         remote: negotiated.remote,
-        families: negotiated.families.iter().map(|family| family.to_string()).collect(),
+        families: families(negotiated.families),
         hold_seconds: negotiated.hold_time.as_secs_f64(),
         keepalive_seconds: negotiated.keepalive.as_secs_f64(),
         four_octet_as: negotiated.four_octet_as,
         extended_message: negotiated.extended_message,
         route_refresh: negotiated.route_refresh,
+        enhanced_refresh: negotiated.enhanced_refresh,
+        add_path_receive: families(negotiated.add_path_receive),
+        add_path_send: families(negotiated.add_path_send),
+        extended_next_hop: families(negotiated.extended_next_hop),
+        peer_role: negotiated.peer_role.map(|role| role.to_string()),
+        notification_restart: negotiated.notification_restart,
+        long_lived_seconds: negotiated.long_lived.iter().map(|(_, time)| time.as_secs()).max(),
         graceful_restart_seconds: negotiated.graceful_restart.as_ref().map(Duration::as_secs),
     }
 }

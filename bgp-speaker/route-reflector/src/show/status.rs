@@ -179,6 +179,18 @@ fn details(out: &mut impl Write, peer: &Peer) -> io::Result<()> {
     if let Some(error) = &peer.last_error {
         line("last error", error.clone())?;
     }
+    if let Some(last) = &peer.last_notification {
+        let way = if last.sent { "sent" } else { "received" };
+        line("notification", format!("{way} at {}: {} ({}/{})", last.at, last.text, last.code, last.subcode))?;
+    }
+    if let Some(until) = &peer.kept_until {
+        line("kept", format!("{} until {until}", count(peer.prefixes_stale, "route", "routes")))?;
+    }
+    let backlog = peer.backlog;
+    if backlog.octets > 0 || backlog.changes > 0 {
+        let oldest = backlog.oldest_seconds.map_or(String::new(), |age| format!(", the oldest for {age:.1} s"));
+        line("backlog", format!("{} octets{oldest}; {} changes behind", backlog.octets, backlog.changes))?;
+    }
     if let Some(negotiated) = &peer.negotiated {
         line("connection", format!("{} to {}", negotiated.local, negotiated.remote))?;
         line("families", negotiated.families.join(", "))?;
@@ -190,10 +202,24 @@ fn details(out: &mut impl Write, peer: &Peer) -> io::Result<()> {
             (negotiated.four_octet_as, "four-octet AS"),
             (negotiated.extended_message, "extended message"),
             (negotiated.route_refresh, "route refresh"),
+            (negotiated.enhanced_refresh, "enhanced refresh"),
             (negotiated.graceful_restart_seconds.is_some(), "graceful restart"),
+            (negotiated.notification_restart, "graceful restart over NOTIFICATION"),
+            (negotiated.long_lived_seconds.is_some(), "long-lived graceful restart"),
         ];
         let abilities: Vec<&str> = abilities.iter().filter(|(on, _)| *on).map(|(_, name)| *name).collect();
         line("both know", abilities.join(", "))?;
+        let several = [
+            ("add-path in", &negotiated.add_path_receive),
+            ("add-path out", &negotiated.add_path_send),
+            ("IPv6 hops", &negotiated.extended_next_hop),
+        ];
+        for (name, families) in several.into_iter().filter(|(_, families)| !families.is_empty()) {
+            line(name, families.join(", "))?;
+        }
+        if let Some(role) = &negotiated.peer_role {
+            line("its role", role.clone())?;
+        }
     }
     line(
         "prefixes",

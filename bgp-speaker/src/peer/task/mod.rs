@@ -175,12 +175,12 @@ impl PeerTask {
                 self.up = None;
                 self.mailbox.end(bridge::down(&reason));
                 if reason.retain {
-                    self.kept_until = self.shared.now().checked_add(self.keep_time);
+                    self.keep_until(self.shared.now().checked_add(self.keep_time));
                 }
                 self.ended(&reason);
             }
             bgp_fsm::Event::ForwardingLost => {
-                self.kept_until = None;
+                self.keep_until(None);
                 self.mailbox.end(bridge::forwarding_lost());
             }
             // A second connection that came to nothing is no news of a session that is up.
@@ -189,8 +189,20 @@ impl PeerTask {
         }
     }
 
+    fn keep_until(&mut self, until: Option<Duration>) {
+        self.kept_until = until;
+        self.cell.keep_until(until);
+    }
+
     fn ended(&self, reason: &DownReason) {
         let peer = self.cell.address;
+        if let Some(sent) = reason.sent() {
+            self.cell.notification(true, sent);
+        }
+        if let Some(received) = reason.received() {
+            self.cell.notification(false, received);
+        }
+        self.cell.set_unsent(None);
         let reason = match (&reason.cause, &self.way.guard.key) {
             (Cause::ConnectTimedOut, Some(key)) => no_answer_with_key(reason, key),
             _ => reason.to_string(),
@@ -208,7 +220,7 @@ impl PeerTask {
         let (local, remote) = (connection.local, connection.remote);
         let peer = self.cell.address;
         self.up = Some(conn);
-        self.kept_until = None;
+        self.keep_until(None);
         let restart = negotiated.graceful_restart.as_ref();
         let long_lived = negotiated.long_lived.iter().flatten().map(|row| row.stale_time).max();
         let keep_seconds = restart.map_or(0, |r| u64::from(r.time)) + long_lived.map_or(0, u64::from);
@@ -464,6 +476,15 @@ fn negotiated_status(negotiated: &Negotiated, local: SocketAddr, remote: SocketA
         four_octet_as: negotiated.codec.four_octet_as,
         extended_message: negotiated.codec.extended_message,
         route_refresh: negotiated.route_refresh,
+        enhanced_refresh: negotiated.enhanced_refresh,
+        add_path_receive: negotiated.codec.add_path_rx,
+        add_path_send: negotiated.codec.add_path_tx,
+        extended_next_hop: negotiated.codec.extended_next_hop,
+        peer_role: negotiated.peer_role,
+        notification_restart: negotiated.notification_restart,
+        long_lived: (negotiated.long_lived.iter().flatten())
+            .map(|row| (row.family, Duration::from_secs(u64::from(row.stale_time))))
+            .collect(),
         graceful_restart: (negotiated.graceful_restart.as_ref())
             .map(|restart| Duration::from_secs(u64::from(restart.time))),
     }

@@ -29,6 +29,7 @@ impl PeerTask {
         match connection.poll_write(cx) {
             Poll::Pending => {
                 if !std::mem::replace(&mut connection.write_blocked, true) {
+                    self.cell.set_unsent(Some((connection.unsent(), self.shared.now())));
                     self.handle(Input::WriteBlocked(id));
                 }
                 false
@@ -42,6 +43,9 @@ impl PeerTask {
                 let was_blocked = std::mem::take(&mut connection.write_blocked);
                 let drained = had_table && connection.table_drained();
                 if was_blocked {
+                    if !connection.wants_write() {
+                        self.cell.set_unsent(None);
+                    }
                     self.handle(Input::WriteProgress(id));
                 }
                 if self.up == Some(id) {

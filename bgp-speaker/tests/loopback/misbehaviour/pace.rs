@@ -149,6 +149,9 @@ async fn a_peer_that_reads_again_before_the_send_hold_timer_goes_on() {
     let mut bad = crowd.with_narrow_session().await;
     announce_much(&crowd).await;
     crowd.go_on(Duration::from_secs(3)).await;
+    let backlog = peer(&crowd.hub, crowd.bad()).backlog;
+    assert!(backlog.octets > 0 && backlog.changes > 0, "{backlog:?}");
+    assert!(backlog.oldest.is_some_and(|age| age > Duration::from_secs(2)), "{backlog:?}");
     let mut heard = 0;
     while heard < MANY {
         match bad.receive().await {
@@ -160,6 +163,10 @@ async fn a_peer_that_reads_again_before_the_send_hold_timer_goes_on() {
         }
     }
     assert_eq!(peer(&crowd.hub, crowd.bad()).established, 1);
+    eventually("nothing waits any more", async || {
+        peer(&crowd.hub, crowd.bad()).backlog == bgp_speaker::Backlog::default()
+    })
+    .await;
     crowd.undisturbed().await;
 }
 
