@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use bgp_wire::{Family, NextHop, PathAttributes, RouteRefresh, UpdateView};
+use bgp_wire::{Asn, ClusterId, Family, NextHop, PathAttributes, RouteRefresh, RouterId, UpdateView};
 use bytes::Bytes;
 use ipnet::IpNet;
 
@@ -43,6 +43,16 @@ pub enum Input<'a> {
     /// Another configuration for a peer that is up: role, policies, next hops, cluster, own AS allowed, limits. What was
     /// negotiated, and who the two ends are, stays as it is. What changes by it is told, as with `SetPolicy`.
     PeerChange(PeerId, Box<PeerParams>),
+    /// This speaker has other names than [`RibConfig`](crate::RibConfig) gave it. The cluster is told where it shows, and loops
+    /// are looked for anew; sessions under another AS or identifier are the caller's to end.
+    Rename {
+        /// Our AS number.
+        local_as: Asn,
+        /// Our BGP identifier.
+        router_id: RouterId,
+        /// The cluster that we reflect for; our BGP identifier where none is given (RFC 4456 §7).
+        cluster_id: Option<ClusterId>,
+    },
     /// While on, no peer is sent its initial End-of-RIB: routes flow as always, and who forwards by stale ones of ours goes
     /// on. For a speaker that restarted, until its peers have told everything (RFC 4724 §4.1). Off from the start.
     DeferEndOfRib(bool),

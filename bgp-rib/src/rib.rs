@@ -185,6 +185,7 @@ impl Rib {
             Input::NextHop(to, reachability) => self.next_hop(to, reachability),
             Input::SetPolicy { peer, import, export } => self.set_policy(peer, import, export),
             Input::PeerChange(peer, params) => self.peer_change(peer, *params),
+            Input::Rename { local_as, router_id, cluster_id } => self.rename(local_as, router_id, cluster_id),
             Input::DeferEndOfRib(defers) => self.defer_end_of_rib(defers),
             Input::Tick => self.tick(),
         }

@@ -5,7 +5,7 @@
 //! concerns receiving has the peer's routes judged anew from what was received, and another role has them told anew to all
 //! that may hear of them, both in bounded turns.
 
-use bgp_wire::{AttributeBlock, ClusterId};
+use bgp_wire::{Asn, AttributeBlock, ClusterId, RouterId};
 use bytes::Bytes;
 
 use crate::attributes::Marks;
@@ -72,6 +72,26 @@ impl Rib {
         }
         if bounds {
             self.bound(slot);
+        }
+    }
+
+    /// Other names of this speaker, for all sessions that there are.
+    pub(crate) fn rename(&mut self, local_as: Asn, router_id: RouterId, cluster_id: Option<ClusterId>) {
+        let config = &mut self.shared.config;
+        let (id, cluster) = (config.router_id, config.cluster_id());
+        (config.local_as, config.router_id, config.cluster_id) = (local_as, router_id, cluster_id);
+        if id != router_id || cluster != config.cluster_id() {
+            // What is a loop is another question now.
+            self.gather_clusters();
+            self.shared.peers.judge_all();
+            self.begin_rescan();
+        }
+        let slots: Vec<u32> = self.shared.peers.slots().collect();
+        for slot in slots {
+            if let Some(state) = self.shared.peers.up(slot) {
+                let params = state.params.clone();
+                self.peer_change(PeerId(slot), params);
+            }
         }
     }
 

@@ -11,6 +11,8 @@
 //! | hold time | not at all where the negotiated one stays the same (RFC 4271 §4.2: the smaller counts) | none |
 //! | anything in our OPEN: families, restart time, message size, a hold time that would count | with a new session | hard |
 //! | client role, policies, next hops, own AS allowed, limits | at once: the difference is told, and nothing else | soft |
+//! | our BGP identifier, our AS (where no session names another) | with a new session, of each peer | hard |
+//! | the cluster | at once: what is reflected is told anew | soft |
 //! | own AS, AS rule or source address that the session does not satisfy, TTL, and what else a connection is made with | with a new session | hard |
 //!
 //! A session that ends for a change says Cease / Other Configuration Change, so that both ends keep its routes until it is
@@ -22,7 +24,7 @@ use std::sync::Arc;
 
 use bgp_fsm::SessionConfig;
 use bgp_rib::Policy;
-use bgp_wire::PeerKind;
+use bgp_wire::{Asn, PeerKind};
 use ipnet::IpNet;
 
 use crate::config::{MAX_ORIGINATED_PER_CALL, PeerConfig, RangeConfig};
@@ -31,12 +33,13 @@ use crate::error::SpeakerError;
 use crate::peer::{Depth, Live};
 use crate::route::Route;
 use crate::session;
-use crate::shared::Shared;
+use crate::shared::{Shared, Us};
 use crate::update::MeshBook;
 
 /// What the supervisor is to have, checked: the desired state without its originations.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Wanted {
+    pub(crate) us: Us,
     pub(crate) peers: BTreeMap<IpAddr, Arc<PeerConfig>>,
     pub(crate) ranges: BTreeMap<IpNet, RangeConfig>,
     pub(crate) mesh: BTreeMap<IpAddr, Arc<PeerConfig>>,
@@ -48,20 +51,22 @@ impl Wanted {
     /// # Errors
     /// Something in it is out of range or there twice.
     pub(crate) fn of(desired: &Desired, shared: &Shared) -> Result<(Self, MeshBook), SpeakerError> {
-        let mut wanted = Self::default();
+        let us = shared.us_as(desired)?;
+        let (peers, ranges, mesh) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
+        let mut wanted = Self { us, peers, ranges, mesh };
         for peer in &desired.peers {
-            peer.check(shared.asn, &shared.own_addresses)?;
+            peer.check(us.asn, &shared.own_addresses)?;
             if let Some(there) = wanted.peers.insert(peer.address, Arc::new(peer.clone())) {
                 return Err(peer.duplicate(&there));
             }
         }
         for range in &desired.ranges {
-            range.check(shared.asn)?;
+            range.check(us.asn)?;
             if wanted.ranges.insert(range.prefix, range.clone()).is_some() {
                 return Err(SpeakerError::DuplicateRange(range.prefix));
             }
         }
-        let (book, mesh) = shared.mesh_of(&desired.mesh, desired.mesh_options.as_ref())?;
+        let (book, mesh) = shared.mesh_of(&desired.mesh, desired.mesh_options.as_ref(), us.asn)?;
         wanted.mesh = mesh;
         Ok((wanted, book))
     }
@@ -87,16 +92,23 @@ pub(crate) struct Step {
 }
 
 /// What leads from one configuration to another of the same address, with the session that is up.
-pub(crate) fn step(shared: &Shared, old: &PeerConfig, new: &PeerConfig, live: Option<Live>) -> Step {
-    if let Some(why) = is_another(shared, old, new, live) {
+pub(crate) fn step(
+    shared: &Shared,
+    former: Us,
+    old: &PeerConfig,
+    new: &PeerConfig,
+    live: Option<Live>,
+) -> Step {
+    let us = shared.us();
+    if let Some(why) = is_another((former.asn, us.asn), old, new, live) {
         return Step { class: ChangeClass::Hard, depth: None, why: Some(format!("changed: {why}")) };
     }
     let mut reasons = Reasons::default();
     reasons.compare(ChangeClass::None, "class", &old.class, &new.class);
     let told_only = reasons.words.len();
     compare_way(&mut reasons, shared, old, new, live);
-    let session = |config| session::config(shared, config, false);
-    compare_session(&mut reasons, &session(old), &session(new), live);
+    let session = |us, config| session::config(shared, us, config, false);
+    compare_session(&mut reasons, &session(former, old), &session(us, new), live);
     compare_rules(&mut reasons, old, new, live);
     if differs_elsewhere(old, new) {
         reasons.add(ChangeClass::Hard, "an option of the connection");
@@ -161,7 +173,7 @@ fn compare_way(
     reasons.compare(ChangeClass::Soft, "TCP user timeout", &user_timeout(old), &user_timeout(new));
     reasons.compare(ChangeClass::Soft, "password", &old.options.password, &new.options.password);
     reasons.compare(ChangeClass::Soft, "TCP-AO keys", &old.options.tcp_ao, &new.options.tcp_ao);
-    let ttl = |config: &PeerConfig| config.options.ttl_for(&config.peer_as, config.class, shared.asn);
+    let ttl = |config: &PeerConfig| config.options.ttl_for(&config.peer_as, config.class, shared.us().asn);
     reasons.compare(ChangeClass::Hard, "TTL", &ttl(old), &ttl(new));
 }
 
@@ -198,6 +210,7 @@ fn compare_session(reasons: &mut Reasons, old: &SessionConfig, new: &SessionConf
     let what = "long-lived graceful restart";
     reasons.compare(ChangeClass::Hard, what, &stale_time(old), &stale_time(new));
     reasons.compare(ChangeClass::Hard, "required capabilities", &old.required, &new.required);
+    reasons.compare(ChangeClass::Hard, "our BGP identifier", &old.router_id, &new.router_id);
     let role = |config: &SessionConfig| (config.role, config.role_strict);
     reasons.compare(ChangeClass::Hard, "role", &role(old), &role(new));
     let mut rest = old.clone();
@@ -221,6 +234,7 @@ fn compare_session(reasons: &mut Reasons, old: &SessionConfig, new: &SessionConf
     rest.graceful_restart = new.graceful_restart.clone();
     rest.extended_message = new.extended_message;
     rest.local_as = new.local_as;
+    rest.router_id = new.router_id;
     reasons.compare(ChangeClass::Hard, "what the OPEN says", &rest, new);
 }
 
@@ -252,20 +266,20 @@ fn compare_rules(reasons: &mut Reasons, old: &PeerConfig, new: &PeerConfig, live
 
 /// Why the peer that is meant cannot be the one that is there.
 fn is_another(
-    shared: &Shared,
+    (former_as, our_as): (Asn, Asn),
     old: &PeerConfig,
     new: &PeerConfig,
     live: Option<Live>,
 ) -> Option<&'static str> {
-    let local_as = |config: &PeerConfig| config.options.local_as.unwrap_or(shared.asn);
-    if local_as(old) != local_as(new) {
+    let local_as = new.options.local_as.unwrap_or(our_as);
+    if old.options.local_as.unwrap_or(former_as) != local_as {
         return Some("our AS");
     }
     let signed = |config: &PeerConfig| (config.options.password.is_some(), config.options.tcp_ao.is_empty());
     if signed(old) != signed(new) {
         return Some("whether there is a password or TCP-AO");
     }
-    let welcome = |live: Live| new.peer_as.admits(local_as(new), live.asn);
+    let welcome = |live: Live| new.peer_as.admits(local_as, live.asn);
     (old.peer_as != new.peer_as && !live.is_some_and(welcome)).then_some("AS of the peer")
 }
 

@@ -5,6 +5,7 @@ use std::fmt;
 use std::net::IpAddr;
 
 use bgp_rib::OwnerId;
+use bgp_wire::{Asn, ClusterId, RouterId};
 use ipnet::IpNet;
 
 use crate::config::{PeerConfig, RangeConfig, SessionOptions};
@@ -14,6 +15,11 @@ use crate::route::Route;
 /// Everything that a speaker is asked to do; see [`Speaker::apply`](crate::Speaker::apply). What is not in it is not done.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Desired {
+    /// Who this speaker is; `None`: who it was built as. Another AS or BGP identifier ends every session, and each begins anew.
+    pub identity: Option<Identity>,
+    /// The cluster of this route reflector (RFC 4456 §7); `None`: that of [`Builder::cluster_id`](crate::Builder::cluster_id).
+    /// It changes while sessions go on.
+    pub cluster_id: Option<ClusterId>,
     /// Configured peers. One takes precedence over a mesh node and over a range at its address.
     pub peers: Vec<PeerConfig>,
     /// Addresses from which peers may come.
@@ -26,10 +32,19 @@ pub struct Desired {
     pub routes: BTreeMap<OwnerId, Vec<Route>>,
 }
 
+/// Who a speaker is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Identity {
+    /// Its AS.
+    pub asn: Asn,
+    /// Its BGP identifier.
+    pub router_id: RouterId,
+}
+
 /// What applying a [`Desired`] changed, each thing once; empty when everything was so already.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ApplyReport {
-    /// The changes: peers, then ranges, then routes.
+    /// The changes: the speaker itself, then peers, ranges and routes.
     pub changes: Vec<Change>,
 }
 
@@ -60,6 +75,8 @@ pub struct Change {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Subject {
+    /// The speaker itself; what follows for its peers is told of each.
+    Speaker,
     /// The peer at this address, wherever it comes from.
     Peer(IpAddr),
     /// A listen range.
@@ -83,6 +100,7 @@ pub enum ChangeClass {
 impl fmt::Display for Subject {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Self::Speaker => f.write_str("speaker"),
             Self::Peer(address) => write!(f, "peer {address}"),
             Self::Range(prefix) => write!(f, "listen range {prefix}"),
             Self::Route(owner, prefix) => write!(f, "route {prefix} of owner {}", owner.0),

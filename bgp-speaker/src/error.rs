@@ -26,6 +26,10 @@ pub enum SpeakerError {
     },
     /// A timer that must run was set to zero.
     ZeroTimer(&'static str),
+    /// AS 0 and AS_TRANS cannot be this speaker's.
+    ReservedAsn(u32),
+    /// The BGP identifier is zero.
+    ZeroRouterId,
     /// Port 0 cannot be dialled.
     ZeroPort(IpAddr),
     /// An unspecified, multicast or broadcast address cannot be a peer.
@@ -121,6 +125,10 @@ impl fmt::Display for SpeakerError {
                 t.as_secs_f64(),
                 MIN_HOLD_TIME.as_secs()
             ),
+            Self::ReservedAsn(asn) => write!(f, "AS {asn} is reserved: give this speaker a real AS number"),
+            Self::ZeroRouterId => {
+                f.write_str("the BGP identifier must not be 0.0.0.0: use an IPv4 address of this speaker")
+            }
             Self::KeepaliveTime { keepalive, hold } => write!(
                 f,
                 "keepalive interval {} s does not fit hold time {} s: leave it out for a third of the hold time",

@@ -127,7 +127,7 @@ pub use config::{
     AddPath, BGP_PORT, MAX_ORIGINATED_PER_CALL, MIN_HOLD_TIME, PeerClass, PeerConfig, RangeConfig,
     RouteRules, SessionOptions, Timers,
 };
-pub use desired::{ApplyReport, Change, ChangeClass, Desired, Subject};
+pub use desired::{ApplyReport, Change, ChangeClass, Desired, Identity, Subject};
 pub use error::{SpeakerError, StartError};
 pub use event::{Event, Events};
 pub use lateness::KeepaliveLateness;
@@ -135,8 +135,8 @@ pub use mesh::{MeshDialer, MeshNode};
 pub use route::{Explanation, Route, RouteCursor, RouteFilter, RoutePage};
 pub use speaker::{ShutdownMode, Speaker};
 pub use status::{
-    Backlog, LimitStatus, MessageCounters, NegotiatedStatus, NotificationStatus, PeerStatus, PrefixCounters, RangeStatus,
-    SessionCount, SignatureFailures, Status, TableStatus,
+    Backlog, LimitStatus, MessageCounters, NegotiatedStatus, NotificationStatus, PeerStatus, PrefixCounters,
+    RangeStatus, SessionCount, SignatureFailures, Status, TableStatus,
 };
 pub use subscription::Subscription;
 pub use tcp::{AoAlgorithm, AoKey, Password, PasswordError, Secret};

@@ -12,6 +12,7 @@ use tokio::time::Instant;
 use crate::apply::{self, Wanted};
 use crate::config::{PeerConfig, RangeConfig};
 use crate::desired::{Change, ChangeClass, Subject};
+use crate::shared::Us;
 use crate::supervisor::{Origin, Range, Supervisor};
 use crate::update::Steps;
 
@@ -44,11 +45,34 @@ impl Supervisor {
         let migrates = self.mesh.is_empty() != wanted.mesh.is_empty();
         self.configured = wanted.peers;
         self.mesh = wanted.mesh;
+        let mut changes: Vec<Change> = self.become_us(wanted.us).into_iter().collect();
+        if self.former != wanted.us {
+            touched.extend(self.peers.keys());
+        }
         let ranges = self.apply_ranges(wanted.ranges);
         if !ranges.is_empty() {
             touched.extend(self.members_of(|_| true));
         }
-        self.reconcile(touched, migrates, ranges)
+        changes.extend(self.reconcile(touched, migrates, ranges));
+        self.former = wanted.us;
+        changes
+    }
+
+    /// Takes other names; sessions follow when their peers are settled.
+    fn become_us(&mut self, us: Us) -> Option<Change> {
+        let (was, subject) = (self.former, Subject::Speaker);
+        if was == us {
+            return None;
+        }
+        self.shared.set_us(us);
+        self.shared.note_reconfigured();
+        let hard = [(was.asn != us.asn, "AS"), (was.router_id != us.router_id, "BGP identifier")];
+        let soft = [(was.cluster_id != us.cluster_id, "cluster")];
+        let words: Vec<&str> =
+            hard.iter().chain(&soft).filter(|(differs, _)| *differs).map(|(_, what)| *what).collect();
+        let class =
+            if hard.iter().any(|(differs, _)| *differs) { ChangeClass::Hard } else { ChangeClass::Soft };
+        Some(Change { subject, class, why: format!("changed: {}", words.join(", ")) })
     }
 
     /// Makes what a batch names what it is to be; what has changed for it.
@@ -244,10 +268,10 @@ impl Supervisor {
         if former != origin {
             self.discount_member(former);
             self.count_member(origin);
-        } else if old == config {
+        } else if old == config && self.former == self.shared.us() {
             return None;
         }
-        let step = apply::step(&self.shared, &old, &config, cell.live());
+        let step = apply::step(&self.shared, self.former, &old, &config, cell.live());
         match step.depth {
             Some(depth) => {
                 cell.set_config(config, matches!(origin, Origin::Range(_)));

@@ -25,7 +25,7 @@ use crate::next_hops::NextHops;
 use crate::originations::{Difference, Originations};
 use crate::peer::{Deposit, Mailbox, PeerCell};
 use crate::route::{Explanation, Route, RouteCursor, RouteFilter, RoutePage};
-use crate::shared::Shared;
+use crate::shared::{Shared, Us};
 use crate::status::{LimitStatus, PrefixCounters, TableStatus};
 use crate::subscription::{ReaderSlot, ReaderWants, Subscription};
 
@@ -60,6 +60,7 @@ pub(crate) enum Query {
     Withdraw(OwnerId, Vec<IpNet>, oneshot::Sender<()>),
     Differ(BTreeMap<OwnerId, Difference>, oneshot::Sender<()>),
     Ready(OwnerId, oneshot::Sender<()>),
+    Rename(Us, oneshot::Sender<()>),
     Routes {
         filter: RouteFilter,
         /// The ids of the peers that the filter names.
@@ -588,6 +589,11 @@ impl RibTask {
             Query::Differ(differences, reply) => self.differ(differences, reply),
             Query::Ready(owner, reply) => self.jobs.push_back(Job::Ready(owner, reply)),
             // Who asked may have gone meanwhile.
+            Query::Rename(us, reply) => {
+                let Us { asn: local_as, router_id, cluster_id } = us;
+                self.rib.handle(self.shared.now(), Input::Rename { local_as, router_id, cluster_id });
+                let _ = reply.send(());
+            }
             Query::Routes { filter, peers, from, limit, reply } => {
                 let _ = reply.send(self.routes(&filter, peers, from, limit));
             }

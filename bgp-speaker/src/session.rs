@@ -6,7 +6,7 @@ use bgp_fsm::{IdleHold, SessionConfig};
 use bgp_wire::{GracefulRestart, LongLivedFamily};
 
 use crate::config::PeerConfig;
-use crate::shared::Shared;
+use crate::shared::{Shared, Us};
 
 /// RFC 4724 §3 gives the restart time twelve bits.
 const MAX_RESTART_TIME: Duration = Duration::from_secs(4095);
@@ -14,10 +14,10 @@ const MAX_RESTART_TIME: Duration = Duration::from_secs(4095);
 const MAX_STALE_TIME: Duration = Duration::from_secs(0x00ff_ffff);
 
 /// `restarting` is for the next OPEN; where forwarding state is kept, every OPEN says so.
-pub(crate) fn config(shared: &Shared, peer: &PeerConfig, restarting: bool) -> SessionConfig {
+pub(crate) fn config(shared: &Shared, us: Us, peer: &PeerConfig, restarting: bool) -> SessionConfig {
     let options = &peer.options;
-    let local_as = options.local_as.unwrap_or(shared.asn);
-    let mut config = SessionConfig::new(local_as, shared.router_id, peer.peer_as.clone());
+    let local_as = options.local_as.unwrap_or(us.asn);
+    let mut config = SessionConfig::new(local_as, us.router_id, peer.peer_as.clone());
     config.passive = options.passive;
     config.hold_time = options.timers.hold_time;
     config.keepalive = options.timers.keepalive;

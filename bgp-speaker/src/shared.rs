@@ -13,6 +13,7 @@ use tokio::sync::{Notify, broadcast, watch};
 use tokio::time::Instant;
 
 use crate::config::{PeerConfig, SessionOptions, is_link_local};
+use crate::desired::Desired;
 use crate::error::SpeakerError;
 use crate::event::{Event, Events};
 use crate::kernel::FollowerStatus;
@@ -33,9 +34,9 @@ pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 #[derive(Debug)]
 pub(crate) struct Shared {
-    pub(crate) asn: Asn,
-    pub(crate) router_id: RouterId,
-    pub(crate) cluster_id: Option<ClusterId>,
+    us: Mutex<Us>,
+    /// Who we were built as.
+    built: Us,
     pub(crate) own_addresses: Vec<IpAddr>,
     pub(crate) listen: Vec<SocketAddr>,
     pub(crate) forwarding_preserved: bool,
@@ -64,12 +65,18 @@ pub(crate) struct Shared {
     pub(crate) other_next_hops: Notify,
 }
 
-/// What [`Shared`] is made of.
-pub(crate) struct Identity {
-    pub(crate) version: String,
+/// The names of this speaker.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Us {
     pub(crate) asn: Asn,
     pub(crate) router_id: RouterId,
     pub(crate) cluster_id: Option<ClusterId>,
+}
+
+/// What [`Shared`] is made of.
+pub(crate) struct Makings {
+    pub(crate) version: String,
+    pub(crate) us: Us,
     pub(crate) own_addresses: Vec<IpAddr>,
     pub(crate) listen: Vec<SocketAddr>,
     pub(crate) mesh_dialer: MeshDialer,
@@ -105,11 +112,10 @@ impl Ids {
 }
 
 impl Shared {
-    pub(crate) fn new(identity: Identity) -> Self {
+    pub(crate) fn new(identity: Makings) -> Self {
         Self {
-            asn: identity.asn,
-            router_id: identity.router_id,
-            cluster_id: identity.cluster_id,
+            us: Mutex::new(identity.us),
+            built: identity.us,
             own_addresses: identity.own_addresses,
             listen: identity.listen,
             forwarding_preserved: identity.forwarding_preserved,
@@ -132,6 +138,32 @@ impl Shared {
             table: Mutex::default(),
             kernel: Mutex::default(),
             other_next_hops: Notify::new(),
+        }
+    }
+
+    /// Who we are.
+    pub(crate) fn us(&self) -> Us {
+        *lock(&self.us)
+    }
+
+    pub(crate) fn set_us(&self, us: Us) {
+        *lock(&self.us) = us;
+    }
+
+    /// Who we are to be.
+    ///
+    /// # Errors
+    /// Nobody can be that.
+    pub(crate) fn us_as(&self, desired: &Desired) -> Result<Us, SpeakerError> {
+        let mut us = self.built;
+        if let Some(identity) = desired.identity {
+            (us.asn, us.router_id) = (identity.asn, identity.router_id);
+        }
+        us.cluster_id = desired.cluster_id.or(us.cluster_id);
+        match us {
+            Us { asn: asn @ (Asn(0) | Asn::TRANS), .. } => Err(SpeakerError::ReservedAsn(asn.0)),
+            Us { router_id: RouterId(0), .. } => Err(SpeakerError::ZeroRouterId),
+            us => Ok(us),
         }
     }
 
@@ -271,10 +303,11 @@ impl Shared {
         &self,
         nodes: &[MeshNode],
         options: Option<&SessionOptions>,
+        local_as: Asn,
     ) -> Result<(MeshBook, BTreeMap<IpAddr, Arc<PeerConfig>>), SpeakerError> {
         let roster = Roster::of(nodes, &self.own_addresses)?;
         let built_with = lock(&self.mesh_options);
-        let peers = roster.peers(self.ways(options.unwrap_or(&built_with)))?;
+        let peers = roster.peers(self.ways(options.unwrap_or(&built_with), local_as))?;
         Ok((MeshBook { roster, options: options.cloned() }, peers))
     }
 
@@ -287,11 +320,11 @@ impl Shared {
     ) -> Result<BTreeMap<IpAddr, Option<Arc<PeerConfig>>>, SpeakerError> {
         let built_with = lock(&self.mesh_options);
         let options = book.options.as_ref().unwrap_or(&built_with);
-        book.roster.step(left, joined, self.ways(options))
+        book.roster.step(left, joined, self.ways(options, self.us().asn))
     }
 
-    fn ways<'a>(&'a self, options: &'a SessionOptions) -> Ways<'a> {
-        Ways { own: &self.own_addresses, local_as: self.asn, dialer: self.mesh_dialer, options }
+    fn ways<'a>(&'a self, options: &'a SessionOptions, local_as: Asn) -> Ways<'a> {
+        Ways { own: &self.own_addresses, local_as, dialer: self.mesh_dialer, options }
     }
 
     /// The password of mesh sessions from now on, where they are not given other options.
@@ -311,12 +344,12 @@ impl Shared {
 
     pub(crate) fn status(&self) -> Status {
         let cells: Vec<_> = lock(&self.peers).values().cloned().collect();
-        let now = self.now();
+        let (now, us) = (self.now(), self.us());
         Status {
             version: self.version.clone(),
-            asn: self.asn,
-            router_id: self.router_id,
-            cluster_id: self.cluster_id,
+            asn: us.asn,
+            router_id: us.router_id,
+            cluster_id: us.cluster_id,
             started: self.started,
             uptime: now,
             reconfigured: *lock(&self.reconfigured),

@@ -81,6 +81,9 @@ impl Speaker {
         let (wanted, becomes) = Wanted::of(&desired, &self.shared)?;
         // Routes first: a peer that is new is told them with its first table.
         let routes = self.rib.originate_all(desired.routes).await?;
+        if wanted.us != self.shared.us() {
+            self.rib.ask(|reply| Query::Rename(wanted.us, reply)).await?;
+        }
         let way = self.way().await?;
         *book = becomes;
         let mut changes = answered(send(way, |reply| Command::Apply(Box::new(wanted), reply))).await?;
@@ -113,7 +116,7 @@ impl Speaker {
     /// # Errors
     /// The configuration is out of range, or the address is ours or taken.
     pub async fn add_peer(&self, peer: PeerConfig) -> Result<(), SpeakerError> {
-        peer.check(self.shared.asn, &self.shared.own_addresses)?;
+        peer.check(self.shared.us().asn, &self.shared.own_addresses)?;
         self.call(|reply| Command::AddPeer(Box::new(peer), reply)).await?
     }
 
@@ -148,7 +151,7 @@ impl Speaker {
     /// # Errors
     /// The configuration is out of range, or the prefix is taken.
     pub async fn add_listen_range(&self, range: RangeConfig) -> Result<(), SpeakerError> {
-        range.check(self.shared.asn)?;
+        range.check(self.shared.us().asn)?;
         self.call(|reply| Command::AddRange(Box::new(range), reply)).await?
     }
 
@@ -168,7 +171,7 @@ impl Speaker {
     /// This node is not in the list, or two nodes have one address; then nothing is changed.
     pub async fn mesh(&self, nodes: &[MeshNode]) -> Result<(), SpeakerError> {
         let mut book = self.book.lock().await;
-        let (becomes, peers) = self.shared.mesh_of(nodes, None)?;
+        let (becomes, peers) = self.shared.mesh_of(nodes, None, self.shared.us().asn)?;
         let way = self.way().await?;
         *book = becomes;
         answered(send(way, |reply| Command::Mesh(peers, reply))).await

@@ -23,7 +23,7 @@ use crate::kernel_feed::KernelFeed;
 use crate::learn_feed;
 use crate::next_hops::NextHops;
 use crate::rib_task::{RibClient, RibTask};
-use crate::shared::{Identity, Shared};
+use crate::shared::{Makings, Shared, Us};
 use crate::socket;
 use crate::supervisor::{Command, Household, Supervisor};
 use crate::tcp::Listeners;
@@ -52,11 +52,9 @@ pub(crate) async fn start(builder: Builder) -> Result<Started, StartError> {
     check(&builder)?;
     let (listeners, addresses) = open_listeners(&builder.listen)?;
     let seed = builder.seed.unwrap_or_else(|| RandomState::new().hash_one(std::process::id()));
-    let shared = Arc::new(Shared::new(Identity {
+    let shared = Arc::new(Shared::new(Makings {
         version: builder.version,
-        asn: builder.asn,
-        router_id: builder.router_id,
-        cluster_id: builder.cluster_id,
+        us: Us { asn: builder.asn, router_id: builder.router_id, cluster_id: builder.cluster_id },
         own_addresses: own_addresses(&addresses, &builder.local_addresses),
         listen: addresses,
         mesh_dialer: builder.mesh_dialer,
@@ -64,6 +62,8 @@ pub(crate) async fn start(builder: Builder) -> Result<Started, StartError> {
         forwarding_preserved: builder.forwarding_preserved,
     }));
     let (wanted, book) = Wanted::of(&builder.desired, &shared)?;
+    let us = wanted.us;
+    shared.set_us(us);
     check_routes(&builder.desired)?;
     let tracked = builder.kernel.as_ref().filter(|kernel| kernel.config.track_next_hops);
     let via_default = tracked.map(|kernel| kernel.config.resolve_via_default);
@@ -75,8 +75,8 @@ pub(crate) async fn start(builder: Builder) -> Result<Started, StartError> {
         NextHops::new(follower.next_hops(), follower.take_probe(), via_default)
     });
 
-    let mut config = RibConfig::new(builder.asn, builder.router_id);
-    config.cluster_id = builder.cluster_id;
+    let mut config = RibConfig::new(us.asn, us.router_id);
+    config.cluster_id = us.cluster_id;
     config.max_paths = builder.max_paths;
     config.seed = seed;
     config.track_next_hops = next_hops.is_some();

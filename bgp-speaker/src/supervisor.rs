@@ -23,7 +23,7 @@ use crate::error::SpeakerError;
 use crate::event::Event;
 use crate::peer::{Depth, Drain, Mailbox, Order, PeerCell, PeerTask};
 use crate::reconcile::Migration;
-use crate::shared::Shared;
+use crate::shared::{Shared, Us};
 use crate::speaker::ShutdownMode;
 use crate::status::RangeStatus;
 use crate::strangers::{self, Strangers};
@@ -109,6 +109,8 @@ pub(crate) struct Supervisor {
     pub(crate) configured: BTreeMap<IpAddr, Arc<PeerConfig>>,
     pub(crate) mesh: BTreeMap<IpAddr, Arc<PeerConfig>>,
     pub(crate) ranges: BTreeMap<IpNet, Range>,
+    /// Who we were before what is being applied; else who we are.
+    pub(crate) former: Us,
     /// Peers that go when others have come.
     pub(crate) migration: Option<Migration>,
     tasks: JoinSet<()>,
@@ -131,6 +133,7 @@ impl Supervisor {
     ) -> Self {
         Self {
             strangers: Strangers::new(shared.clone()),
+            former: shared.us(),
             shared,
             door,
             seed,
@@ -295,7 +298,7 @@ impl Supervisor {
     pub(crate) fn add(&mut self, config: Arc<PeerConfig>, origin: Origin) -> Arc<Mailbox> {
         let id = self.shared.ids.take();
         let address = config.address;
-        let local_as = config.options.local_as.unwrap_or(self.shared.asn);
+        let local_as = config.options.local_as.unwrap_or(self.shared.us().asn);
         let dynamic = matches!(origin, Origin::Range(_));
         let cell = Arc::new(PeerCell::new(id, config, local_as, dynamic));
         let mailbox = Arc::new(Mailbox::new(cell.clone(), self.door.clone()));

@@ -62,14 +62,14 @@ impl Steps {
         let mut steps = Self::default();
         steps.peers.extend(batch.peers_gone.iter().map(|address| (*address, None)));
         for peer in &batch.peers {
-            peer.check(shared.asn, &shared.own_addresses)?;
+            peer.check(shared.us().asn, &shared.own_addresses)?;
             if let Some(Some(there)) = steps.peers.insert(peer.address, Some(Arc::new(peer.clone()))) {
                 return Err(peer.duplicate(&there));
             }
         }
         steps.ranges.extend(batch.ranges_gone.iter().map(|prefix| (prefix.trunc(), None)));
         for range in &batch.ranges {
-            range.check(shared.asn)?;
+            range.check(shared.us().asn)?;
             if let Some(Some(_)) = steps.ranges.insert(range.prefix, Some(range.clone())) {
                 return Err(SpeakerError::DuplicateRange(range.prefix));
             }

@@ -22,7 +22,7 @@ pub(crate) struct Cli {
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     /// Run the speaker that a configuration file describes, in the foreground
-    Run(ConfigFile),
+    Run(RunArgs),
     /// Check a configuration file and change nothing
     Check(ConfigFile),
     /// Show the sessions of a running speaker
@@ -39,6 +39,18 @@ pub(crate) struct ConfigFile {
     /// Configuration in TOML; `example.toml` shows every key
     #[arg(short, long, value_name = "FILE")]
     pub(crate) config: PathBuf,
+}
+
+/// `run`.
+#[derive(Debug, Args)]
+pub(crate) struct RunArgs {
+    #[command(flatten)]
+    pub(crate) file: ConfigFile,
+    /// Take over from a process that ended a moment ago: peers are told that we have restarted, and keep our routes until
+    /// we have told them all again (RFC 4724). Without it that is so when a former process has left routes in the kernel or,
+    /// without kernel export, its control socket
+    #[arg(short = 'R', long)]
+    pub(crate) restarting: bool,
 }
 
 /// Which running speaker to ask.

@@ -29,7 +29,7 @@ fn main() -> ExitCode {
 fn execute(command: &Command) -> Result<(), Failure> {
     match command {
         Command::Check(file) => check(&file.config),
-        Command::Run(file) => on_runtime(run::run(&file.config)),
+        Command::Run(args) => on_runtime(run::run(&args.file.config, args.restarting)),
         Command::Status(args) => on_runtime(show::status(args)),
         Command::Routes(args) => on_runtime(show::routes(args)),
         Command::Demo(args) => on_runtime(demo::demo(args)),

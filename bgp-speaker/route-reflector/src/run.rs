@@ -25,8 +25,8 @@ use crate::failure::Failure;
 /// Long enough for a NOTIFICATION on every session; a peer that does not read must not hold up a service manager.
 const SHUTDOWN_LIMIT: Duration = Duration::from_secs(5);
 
-/// Runs what the file at `path` describes until a signal ends it.
-pub(crate) async fn run(path: &Path) -> Result<(), Failure> {
+/// Runs what the file at `path` describes until a signal ends it; `restarting` where a former process has run it just before.
+pub(crate) async fn run(path: &Path, restarting: bool) -> Result<(), Failure> {
     let config = config::load(path)?;
     start_log(&config);
     raise_file_limit();
@@ -36,8 +36,9 @@ pub(crate) async fn run(path: &Path) -> Result<(), Failure> {
     let metrics = metrics_listener(&config).await?;
     let desired = Desired::of(&config);
     let mut builder = desired.builder();
-    if !config.kernel_export && socket.as_ref().is_some_and(ControlSocket::takes_over) {
-        // With kernel export the kernel knows it better: it tells whether routes are there to go on with.
+    // With kernel export the kernel knows it better: it tells whether routes are there to go on with.
+    let takes_over = || !config.kernel_export && socket.as_ref().is_some_and(ControlSocket::takes_over);
+    if restarting || takes_over() {
         builder = builder.restarting(true);
     }
     let speaker = builder.start().await.map_err(|error| match error {

@@ -343,7 +343,7 @@ fn a_reload_changes_what_differs_and_a_bad_file_changes_nothing() {
     let status = daemon.status();
     assert_eq!(status["peers"][0]["address"], "127.0.0.3");
     assert_eq!(status["prefixes"], 1);
-    directory.write("rr.toml", &with("").replace("65000", "65001"));
+    directory.write("rr.toml", &format!("max-paths = 2\n{}", with("")));
     daemon.signal(Signal::HUP);
     std::thread::sleep(Duration::from_millis(300));
     daemon.signal(Signal::TERM);

@@ -5,8 +5,8 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, SystemTime};
 
 use bgp_speaker::{
-    Change, ChangeClass, Community, Desired, Family, FamilySet, MeshNode, OwnerId, PeerClass, RangeConfig,
-    Route, Speaker, SpeakerError, State, Subject,
+    Change, ChangeClass, ClusterId, Community, Desired, Family, FamilySet, Identity, MeshNode, OwnerId,
+    PeerClass, RangeConfig, Route, RouteFilter, Speaker, SpeakerError, State, Subject,
 };
 use tokio::net::TcpListener;
 
@@ -335,4 +335,93 @@ async fn nodes_that_move_from_a_mesh_to_a_reflector_lose_no_route() {
     while let Ok(Some(batch)) = tokio::time::timeout(Duration::from_millis(200), changes.next()).await {
         assert!(batch.changes.iter().all(|c| c.best.is_some()), "a route was gone for a moment: {batch:?}");
     }
+}
+
+#[tokio::test]
+async fn another_cluster_is_told_over_the_sessions_that_stand() {
+    let reflector = speaker(ip(194, 1)).await;
+    let range = RangeConfig::new(net("127.40.194.0/24"), ASN).reflector_clients();
+    let mut desired = Desired { ranges: vec![range], ..Desired::default() };
+    reflector.apply(desired.clone()).await.unwrap();
+    let clients = [speaker(ip(194, 2)).await, speaker(ip(194, 3)).await];
+    announce(&clients[0], &["10.2.0.0/26"]).await;
+    for client in &clients {
+        client.add_peer(peer_of(&reflector)).await.unwrap();
+    }
+    has_exactly(&clients[1], &["10.2.0.0/26"]).await;
+    let cluster = async || {
+        let page = clients[1].routes(RouteFilter::default(), None, 10).await.unwrap();
+        let block = bgp_wire::AttributeBlock::parse(&page.routes[0].attributes.block).unwrap();
+        block.cluster_list().iter().collect::<Vec<_>>()
+    };
+    let since = [session(&reflector, ip(194, 2)), session(&reflector, ip(194, 3))];
+    desired.cluster_id = Some(ClusterId(77));
+    let change = only_change(&reflector, &desired).await;
+    assert_eq!((change.subject, change.class), (Subject::Speaker, ChangeClass::Soft));
+    assert_eq!(change.why, "changed: cluster");
+    eventually("the new cluster is told", async || cluster().await == [ClusterId(77)]).await;
+    assert_eq!(reflector.status().cluster_id, Some(ClusterId(77)));
+    desired.cluster_id = None;
+    assert_eq!(only_change(&reflector, &desired).await.class, ChangeClass::Soft);
+    eventually("the built one is told", async || cluster().await != [ClusterId(77)]).await;
+    assert_eq!([session(&reflector, ip(194, 2)), session(&reflector, ip(194, 3))], since);
+}
+
+#[tokio::test]
+async fn another_identifier_begins_every_session_anew_and_loses_no_route() {
+    let (a, b, mut desired) = applied_pair(195).await;
+    let mut changes = b.subscribe();
+    while !changes.next().await.expect("the speaker runs").synced {}
+    let router_id = bgp_speaker::RouterId(0x0a00_0009);
+    desired.identity = Some(Identity { asn: ASN, router_id });
+    let report = a.apply(desired.clone()).await.unwrap();
+    let words: Vec<String> = report.changes.iter().map(ToString::to_string).collect();
+    assert_eq!(
+        words,
+        ["speaker: changed: BGP identifier (hard)", "peer 127.40.195.2: changed: our BGP identifier (hard)",]
+    );
+    eventually("b sees the new one", async || {
+        let seen = peer(&b, ip(195, 1));
+        seen.state == State::Established && seen.router_id == Some(router_id)
+    })
+    .await;
+    assert!(a.apply(desired).await.unwrap().changes.is_empty());
+    while let Ok(Some(batch)) = tokio::time::timeout(Duration::from_millis(200), changes.next()).await {
+        assert!(batch.changes.iter().all(|c| c.best.is_some()), "a route was gone for a moment: {batch:?}");
+    }
+}
+
+#[tokio::test]
+async fn another_as_makes_every_session_one_of_that_as() {
+    let (a, b, mut desired) = applied_pair(196).await;
+    let mut to_a = peer_of(&a);
+    let asn = bgp_speaker::Asn(65077);
+    to_a.peer_as = asn.into();
+    to_a.options.import = Some(bgp_speaker::Policy::accept_all());
+    to_a.options.export = Some(bgp_speaker::Policy::accept_all());
+    desired.identity = Some(Identity { asn, router_id: a.status().router_id });
+    desired.peers[0].options.export = Some(bgp_speaker::Policy::accept_all());
+    let report = a.apply(desired.clone()).await.unwrap();
+    assert_eq!(report.changes[0].to_string(), "speaker: changed: AS (hard)");
+    assert_eq!(report.peer(ip(196, 2)).unwrap().why, "changed: our AS");
+    b.remove_peer(ip(196, 1)).await.unwrap();
+    b.add_peer(to_a).await.unwrap();
+    eventually("an external session", async || {
+        let seen = peer(&b, ip(196, 1));
+        seen.state == State::Established && seen.asn == Some(asn)
+    })
+    .await;
+    has_exactly(&b, &["10.1.0.0/16", "10.2.0.0/16"]).await;
+    let told = RouteFilter { peer: Some(ip(196, 1)), ..RouteFilter::default() };
+    eventually("the path is of that AS", async || {
+        let page = b.routes(told.clone(), None, 10).await.unwrap();
+        let block = |route: &bgp_speaker::RouteInfo| route.attributes.block.clone();
+        page.routes.first().map(block).is_some_and(|block| {
+            bgp_wire::AttributeBlock::parse(&block).unwrap().as_path().to_string() == "65077"
+        })
+    })
+    .await;
+    let nobody = Identity { asn: bgp_speaker::Asn(0), router_id: a.status().router_id };
+    desired.identity = Some(nobody);
+    assert_eq!(a.apply(desired).await, Err(SpeakerError::ReservedAsn(0)));
 }

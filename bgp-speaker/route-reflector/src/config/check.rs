@@ -169,6 +169,12 @@ fn kernel(config: &Config) -> Outcome {
             Diagnostic::new(table.span(), title).mend("write 254 for the main table, or another number")
         );
     }
+    if let Some(tables) =
+        kernel.tables.as_ref().filter(|tables| tables.get_ref().iter().any(|table| matches!(table, 0 | 255)))
+    {
+        return Err(Diagnostic::new(tables.span(), "tables 0 and 255 are not tables for routes like these")
+            .mend("name other tables"));
+    }
     if let Some(metric) = kernel.metric.as_ref().filter(|metric| *metric.get_ref() == 0) {
         return Err(Diagnostic::new(
             metric.span(),
@@ -420,6 +426,15 @@ fn keepalive(config: &Config, keys: SessionKeys<'_>) -> Outcome {
 }
 
 fn restart(keys: SessionKeys<'_>) -> Outcome {
+    if let Some(time) = keys.long_lived_time.filter(|_| keys.graceful_restart == Some(false)) {
+        return Err(Diagnostic::new(time.span(), "long-lived-time needs graceful restart (RFC 9494 §3.1)")
+            .mend("remove graceful-restart = false, or remove the line"));
+    }
+    let limit = keys.max_prefixes_action.map(Spanned::span).or_else(|| keys.limit_restart.map(Spanned::span));
+    if let (None, Some(at)) = (keys.max_prefixes, limit) {
+        return Err(Diagnostic::new(at, "this has no effect without max-prefixes")
+            .mend("add max-prefixes, or remove the line"));
+    }
     match keys.restart_time {
         Some(time) if keys.graceful_restart == Some(false) => {
             Err(Diagnostic::new(time.span(), "restart-time has no effect with graceful-restart = false")

@@ -10,8 +10,9 @@ use super::compile::Policies;
 use super::policy::{PolicyTable, PrefixSetTable};
 use super::value::{
     AddPathSend, Address, AddressList, Asn, CommunityValue, Dialer, Family, HoldTime, Hops, Identifier,
-    Interface, ListenList, LogFormat, MetricsListen, NextHop, PeerAddress, PeerAs, Port, Prefix, RangeLimit,
-    RestartTime, Scope, Seconds, SessionPassword, Ttl,
+    Interface, LimitAction, ListenList, LogFormat, MaxPaths, MaxPrefixes, MetricsListen, NextHop,
+    PeerAddress, PeerAs, Port, Prefix, PrivateAs, RangeLimit, RestartTime, Role, Scope, Seconds,
+    SessionPassword, Ttl,
 };
 
 /// A whole file.
@@ -28,6 +29,8 @@ pub(crate) struct Config {
     pub(crate) cluster_id: Option<Identifier>,
     /// Hold time of all sessions that do not say another.
     pub(crate) hold_time: Option<HoldTime>,
+    /// How many equal paths of a prefix the kernel gets; 1 when missing.
+    pub(crate) max_paths: Option<MaxPaths>,
     /// Write learned routes to the kernel.
     #[serde(default)]
     pub(crate) kernel_export: bool,
@@ -89,6 +92,14 @@ pub(crate) struct Kernel {
     pub(crate) protocol: Option<Spanned<u8>>,
     /// Metric of our routes.
     pub(crate) metric: Option<Spanned<u32>>,
+    /// Further tables that policies may name.
+    pub(crate) tables: Option<Spanned<Vec<u32>>>,
+    /// Whether routes share nexthop objects; yes when missing.
+    pub(crate) nexthop_objects: Option<bool>,
+    /// Whether the decision hears of ways to next hops; yes when missing.
+    pub(crate) track_next_hops: Option<bool>,
+    /// Whether a next hop may be reached through the default route; yes when missing.
+    pub(crate) resolve_via_default: Option<bool>,
 }
 
 /// `[metrics]`: measurements for Prometheus; the control socket has them as well.
@@ -171,6 +182,34 @@ macro_rules! peer_table {
             pub(crate) restart_time: Option<Spanned<RestartTime>>,
             /// Offer messages of up to 65535 octets (RFC 8654); on when missing.
             pub(crate) extended_message: Option<bool>,
+            /// Our role in the relation with an external peer (RFC 9234).
+            pub(crate) role: Option<Role>,
+            /// Refuse an external peer that announces no role.
+            pub(crate) role_strict: Option<bool>,
+            /// How many prefixes of each family the peer may tell.
+            pub(crate) max_prefixes: Option<MaxPrefixes>,
+            /// What becomes of it when it tells more; the session ends when missing.
+            pub(crate) max_prefixes_action: Option<Spanned<LimitAction>>,
+            /// After how long a session that ended for that begins anew; never by itself when missing.
+            pub(crate) limit_restart: Option<Spanned<Seconds>>,
+            /// How long routes may stay beyond the restart time (RFC 9494); off when missing.
+            pub(crate) long_lived_time: Option<Spanned<Seconds>>,
+            /// We are a route server to the peer (RFC 7947).
+            pub(crate) route_server_client: Option<bool>,
+            /// Its AS must stand first in its paths (RFC 4271 §6.3); yes when missing.
+            pub(crate) enforce_first_as: Option<bool>,
+            /// Its own AS is replaced by ours in what it is told.
+            pub(crate) as_override: Option<bool>,
+            /// Private AS numbers in what it is told; they stay when missing.
+            pub(crate) private_as: Option<PrivateAs>,
+            /// A peer that does not know RFC 9494 is told long-lived stale routes as the last choice.
+            pub(crate) long_lived_partial: Option<bool>,
+            /// Routes with GRACEFUL_SHUTDOWN are the last choice (RFC 8326); yes when missing.
+            pub(crate) honour_graceful_shutdown: Option<bool>,
+            /// Wait so long for its OPEN before sending ours (RFC 4271 §8.1.1).
+            pub(crate) delay_open: Option<Spanned<Seconds>>,
+            /// Collision resolution may end a session that is up (RFC 4271 §8.1.1).
+            pub(crate) collision_detect_established: Option<bool>,
         }
 
         impl $name {
@@ -203,6 +242,20 @@ macro_rules! peer_table {
                     graceful_restart: self.graceful_restart,
                     restart_time: self.restart_time.as_ref(),
                     extended_message: self.extended_message,
+                    role: self.role,
+                    role_strict: self.role_strict,
+                    max_prefixes: self.max_prefixes,
+                    max_prefixes_action: self.max_prefixes_action.as_ref(),
+                    limit_restart: self.limit_restart.as_ref(),
+                    long_lived_time: self.long_lived_time.as_ref(),
+                    route_server_client: self.route_server_client,
+                    enforce_first_as: self.enforce_first_as,
+                    as_override: self.as_override,
+                    private_as: self.private_as,
+                    long_lived_partial: self.long_lived_partial,
+                    honour_graceful_shutdown: self.honour_graceful_shutdown,
+                    delay_open: self.delay_open.as_ref(),
+                    collision_detect_established: self.collision_detect_established,
                 }
             }
         }
@@ -238,6 +291,20 @@ pub(crate) struct SessionKeys<'a> {
     pub(crate) graceful_restart: Option<bool>,
     pub(crate) restart_time: Option<&'a Spanned<RestartTime>>,
     pub(crate) extended_message: Option<bool>,
+    pub(crate) role: Option<Role>,
+    pub(crate) role_strict: Option<bool>,
+    pub(crate) max_prefixes: Option<MaxPrefixes>,
+    pub(crate) max_prefixes_action: Option<&'a Spanned<LimitAction>>,
+    pub(crate) limit_restart: Option<&'a Spanned<Seconds>>,
+    pub(crate) long_lived_time: Option<&'a Spanned<Seconds>>,
+    pub(crate) route_server_client: Option<bool>,
+    pub(crate) enforce_first_as: Option<bool>,
+    pub(crate) as_override: Option<bool>,
+    pub(crate) private_as: Option<PrivateAs>,
+    pub(crate) long_lived_partial: Option<bool>,
+    pub(crate) honour_graceful_shutdown: Option<bool>,
+    pub(crate) delay_open: Option<&'a Spanned<Seconds>>,
+    pub(crate) collision_detect_established: Option<bool>,
 }
 
 impl Neighbor {

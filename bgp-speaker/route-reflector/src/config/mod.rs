@@ -23,7 +23,9 @@ pub(crate) use self::file::{
     StaticRoute,
 };
 pub(crate) use self::parse::family_by_name;
-pub(crate) use self::value::{Dialer, Family, LogFormat, NextHop, PeerAs, Scope, Seconds, SessionPassword};
+pub(crate) use self::value::{
+    Dialer, Family, LimitAction, LogFormat, NextHop, PeerAs, PrivateAs, Role, Scope, Seconds, SessionPassword,
+};
 
 /// A thousand bytes for each of ten thousand neighbors, and room to spare: more is some other file.
 const MAX_FILE: u64 = 64 << 20;

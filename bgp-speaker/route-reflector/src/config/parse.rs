@@ -231,6 +231,19 @@ pub(super) fn restart_time(number: i64) -> Result<u16, Refusal> {
     }
 }
 
+pub(super) fn max_paths(number: i64) -> Result<u16, Refusal> {
+    u16::try_from(number)
+        .ok()
+        .filter(|&most| most > 0)
+        .ok_or_else(|| (format!("{number} is no number of paths"), "write a number from 1, such as 8".into()))
+}
+
+pub(super) fn max_prefixes(number: i64) -> Result<u32, Refusal> {
+    u32::try_from(number).ok().filter(|&most| most > 0).ok_or_else(|| {
+        (format!("{number} is no number of prefixes"), "write a number from 1, such as 1000".into())
+    })
+}
+
 pub(super) fn paths_to_send(text: &str) -> Result<AddPathSend, Refusal> {
     let words: Vec<&str> = text.split_whitespace().collect();
     let send = match words[..] {

@@ -14,8 +14,8 @@ use toml::Spanned;
 
 use super::parse::{
     ScopedAddress, address, asn, community, family, hold_time, hops, identifier, interface, listen,
-    metrics_listen, password, paths_to_send, peer_address, port, prefix, range_limit, restart_time, seconds,
-    ttl,
+    max_paths, max_prefixes, metrics_listen, password, paths_to_send, peer_address, port, prefix,
+    range_limit, restart_time, seconds, ttl,
 };
 
 /// Between the words of a refusal and its mend: `serde` errors carry one text only.
@@ -340,6 +340,56 @@ quoted!(
     /// Which paths of a prefix go to a peer that takes several (RFC 7911).
     AddPathSend(bgp_speaker::AddPathSend),
     "which paths to send: \"all\", \"equal-cost\", \"per-as\", \"best 2\"", paths_to_send
+);
+keyword!(
+    /// Our role in the relation with an external peer (RFC 9234).
+    Role {
+        /// We sell the way.
+        Provider = "provider",
+        /// We buy it.
+        Customer = "customer",
+        /// Neither.
+        Peer = "peer",
+        /// We serve routes.
+        RouteServer = "route-server",
+        /// We are served.
+        RouteServerClient = "route-server-client",
+    },
+    "\"provider\", \"customer\", \"peer\", \"route-server\" or \"route-server-client\""
+);
+keyword!(
+    /// What becomes of a peer that tells more than it may.
+    LimitAction {
+        /// It is told of.
+        Warn = "warn",
+        /// What is too much is not taken.
+        Drop = "drop",
+        /// The session ends.
+        Stop = "stop",
+    },
+    "\"warn\", \"drop\" or \"stop\""
+);
+keyword!(
+    /// What becomes of private AS numbers (RFC 6996) in what an external peer is told.
+    PrivateAs {
+        /// They stay.
+        Keep = "keep",
+        /// Those in front go.
+        RemoveLeading = "remove-leading",
+        /// All go.
+        Remove = "remove",
+        /// Ours stands in place of each.
+        Replace = "replace",
+    },
+    "\"keep\", \"remove-leading\", \"remove\" or \"replace\""
+);
+number!(
+    /// How many equal paths of a prefix are used.
+    MaxPaths(u16), "a number of paths from 1 on (without quotes)", max_paths
+);
+number!(
+    /// How many prefixes a peer may tell.
+    MaxPrefixes(u32), "a number of prefixes from 1 on (without quotes)", max_prefixes
 );
 number!(
     /// An IP TTL.

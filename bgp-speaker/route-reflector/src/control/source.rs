@@ -9,9 +9,9 @@ use std::time::Duration;
 use bgp_speaker::kernel::{FollowerStatus, RouteState};
 use bgp_speaker::metrics::SpeakerMetrics;
 use bgp_speaker::{
-    Destination, FamilySet, MessageCounters, NegotiatedStatus, NotificationStatus, PathExplanation, PathVerdict, PeerAs, PeerStatus,
-    RangeStatus, RouteAttributes, RouteCursor, RouteFilter, RouteInfo, Source as Learned, Speaker,
-    SessionCount, SpeakerError,
+    Destination, FamilySet, MessageCounters, NegotiatedStatus, NotificationStatus, PathExplanation,
+    PathVerdict, PeerAs, PeerStatus, RangeStatus, RouteAttributes, RouteCursor, RouteFilter, RouteInfo,
+    SessionCount, Source as Learned, Speaker, SpeakerError,
 };
 use bgp_wire::AttributeBlock;
 use prometheus_client::encoding::text::encode;

@@ -181,14 +181,18 @@ fn details(out: &mut impl Write, peer: &Peer) -> io::Result<()> {
     }
     if let Some(last) = &peer.last_notification {
         let way = if last.sent { "sent" } else { "received" };
-        line("notification", format!("{way} at {}: {} ({}/{})", last.at, last.text, last.code, last.subcode))?;
+        line(
+            "notification",
+            format!("{way} at {}: {} ({}/{})", last.at, last.text, last.code, last.subcode),
+        )?;
     }
     if let Some(until) = &peer.kept_until {
         line("kept", format!("{} until {until}", count(peer.prefixes_stale, "route", "routes")))?;
     }
     let backlog = peer.backlog;
     if backlog.octets > 0 || backlog.changes > 0 {
-        let oldest = backlog.oldest_seconds.map_or(String::new(), |age| format!(", the oldest for {age:.1} s"));
+        let oldest =
+            backlog.oldest_seconds.map_or(String::new(), |age| format!(", the oldest for {age:.1} s"));
         line("backlog", format!("{} octets{oldest}; {} changes behind", backlog.octets, backlog.changes))?;
     }
     if let Some(negotiated) = &peer.negotiated {

@@ -85,7 +85,10 @@ impl PeerTask {
         let way = way(&shared, &cell.config());
         let restarting = shared.is_restarting();
         Self {
-            session: Session::new(Arc::new(session::config(&shared, &cell.config(), restarting)), seed),
+            session: Session::new(
+                Arc::new(session::config(&shared, shared.us(), &cell.config(), restarting)),
+                seed,
+            ),
             shared,
             cell,
             mailbox,
@@ -339,7 +342,12 @@ impl PeerTask {
 
     fn configure(&mut self, config: &PeerConfig) {
         self.restarting = self.is_restarting();
-        self.session.configure(Arc::new(session::config(&self.shared, config, self.restarting)));
+        self.session.configure(Arc::new(session::config(
+            &self.shared,
+            self.shared.us(),
+            config,
+            self.restarting,
+        )));
     }
 
     fn is_restarting(&self) -> bool {
@@ -461,7 +469,7 @@ fn way(shared: &Shared, config: &PeerConfig) -> Way {
     Way {
         remote: SocketAddr::new(config.address, config.port),
         source: shared.source(config),
-        ttl: options.ttl_for(&config.peer_as, config.class, shared.asn),
+        ttl: options.ttl_for(&config.peer_as, config.class, shared.us().asn),
         guard: Guard { key: None, hops: options.ttl_security, interface: options.interface.clone() },
     }
 }
