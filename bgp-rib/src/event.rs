@@ -54,7 +54,8 @@ pub enum Input<'a> {
         cluster_id: Option<ClusterId>,
     },
     /// While on, no peer is sent its initial End-of-RIB: routes flow as always, and who forwards by stale ones of ours goes
-    /// on. For a speaker that restarted, until its peers have told everything (RFC 4724 §4.1). Off from the start.
+    /// on. For a speaker that restarted, until its peers have told everything (RFC 4724 §4.1). Route target
+    /// memberships are not held back: the peers' VPN routes wait for their end (RFC 4684 §6). Off from the start.
     DeferEndOfRib(bool),
     /// Time passed: what `poll_timeout` asked for.
     Tick,

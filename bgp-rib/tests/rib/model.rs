@@ -189,8 +189,9 @@ struct World {
     /// Whose End-of-RIB has to come before a refresh; who said BoRR and not yet EoRR.
     initial: BTreeSet<(PeerId, Family)>,
     refreshing: BTreeSet<(PeerId, Family)>,
-    /// End-of-RIB is held back.
+    /// End-of-RIB is held back; who has read nothing since its session came up but while that was so.
     defers: bool,
+    unread: BTreeSet<PeerId>,
     follower: BTreeMap<IpNet, (Option<NextHop>, Vec<NextHop>)>,
     reader: bgp_rib::ReaderId,
 }
@@ -212,6 +213,7 @@ impl World {
             initial: BTreeSet::new(),
             refreshing: BTreeSet::new(),
             defers: false,
+            unread: BTreeSet::new(),
             follower: BTreeMap::new(),
             reader,
         }
@@ -273,6 +275,7 @@ impl World {
                 let params = params(peer, variant);
                 self.lab.up(peer, params.clone());
                 self.deadlines.remove(&id);
+                self.unread.insert(id);
                 // Who comes back as another, or in another role, does not inherit.
                 let inside = |params: &PeerParams| params.kind == PeerKind::Internal;
                 let role = |params: &PeerParams| inside(params).then_some((params.role, params.cluster_id));
@@ -424,12 +427,15 @@ impl World {
                 let peer = PeerId(u32::from(peer));
                 if self.is_up(peer) {
                     self.lab.read_once(peer, 64);
+                    if !self.defers {
+                        self.unread.remove(&peer);
+                    }
                 }
             }
             Step::Drain { peer } => {
                 let peer = PeerId(u32::from(peer));
                 if self.is_up(peer) {
-                    self.lab.drain(peer);
+                    self.drain(peer);
                 }
             }
             Step::Tick => self.lab.input(Input::Tick),
@@ -457,6 +463,19 @@ impl World {
                 self.lab.input(Input::DeferEndOfRib(on));
             }
             Step::Settle => self.lab.settle(),
+        }
+    }
+
+    /// Drains a peer; nothing of what stood when it began follows End-of-RIB.
+    fn drain(&mut self, peer: PeerId) {
+        let said = self.lab.remotes[&peer].end_of_rib.clone();
+        self.lab.drain(peer);
+        let remote = &self.lab.remotes[&peer];
+        for family in remote.end_of_rib.difference(&said).filter(|_| self.unread.contains(&peer)) {
+            assert_eq!(remote.held_at_end[family], remote.held(*family), "{peer} {family} at End-of-RIB");
+        }
+        if !self.defers {
+            self.unread.remove(&peer);
         }
     }
 

@@ -36,6 +36,8 @@ pub(crate) struct Remote {
     /// Routes withdrawn in other families, in order.
     pub(crate) further_withdrawn: Vec<Vec<u8>>,
     pub(crate) end_of_rib: BTreeSet<Family>,
+    /// What it held of a family when that was said.
+    pub(crate) held_at_end: BTreeMap<Family, BTreeSet<(IpNet, u32)>>,
     /// UPDATE messages that carried routes; prefixes announced and withdrawn, in order.
     pub(crate) updates: usize,
     pub(crate) announced: Vec<IpNet>,
@@ -145,6 +147,7 @@ impl Lab {
             further: BTreeMap::new(),
             further_withdrawn: Vec::new(),
             end_of_rib: BTreeSet::new(),
+            held_at_end: BTreeMap::new(),
             updates: 0,
             announced: Vec::new(),
             withdrawn: Vec::new(),
@@ -393,10 +396,16 @@ impl Remote {
         }
     }
 
+    /// Prefixes with path identifiers that it holds of a family.
+    pub(crate) fn held(&self, family: Family) -> BTreeSet<(IpNet, u32)> {
+        self.paths.keys().filter(|(prefix, _)| family_of(prefix) == family).copied().collect()
+    }
+
     fn hear_update(&mut self, update: &bgp_wire::UpdateView<'_>) {
         assert_eq!(update.faults().count(), 0, "{:?}", update.faults().collect::<Vec<_>>());
         if let Some(family) = update.end_of_rib() {
             assert!(self.end_of_rib.insert(family), "End-of-RIB is said once");
+            self.held_at_end.insert(family, self.held(family));
             return;
         }
         self.updates += 1;
