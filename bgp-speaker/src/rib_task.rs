@@ -443,8 +443,11 @@ impl RibTask {
         if limit.level == LimitLevel::Exceeded && limit.limit.action == LimitAction::Stop {
             let max = u32::try_from(limit.limit.max).unwrap_or(u32::MAX);
             let why = match limit.family {
-                Some(family) => Notification::cease_max_prefixes(family, max),
-                None => Notification::cease_out_of_resources(),
+                // The peer is not to blame for how much it is told (RFC 4486 §4: subcode 1 is about what it sent).
+                Some(family) if limit.what != Limited::Advertised => {
+                    Notification::cease_max_prefixes(family, max)
+                }
+                _ => Notification::cease_out_of_resources(),
             };
             slot.mailbox.exceeded(slot.session, why);
         } else if freed && matches!(limit.what, Limited::Received | Limited::Memory) {

@@ -164,8 +164,10 @@ impl Agent {
     async fn run(mut self) -> ExitCode {
         let mut events = self.speaker.events();
         let mut routes = self.speaker.subscribe();
-        let signals = (signal(SignalKind::terminate()), signal(SignalKind::user_defined1()));
-        let (Ok(mut terminate), Ok(mut drain)) = signals else {
+        let [terminate, interrupt, drain] =
+            [SignalKind::terminate(), SignalKind::interrupt(), SignalKind::user_defined1()].map(signal);
+        // Held from here on: one that comes while a change is applied is found afterwards.
+        let (Ok(mut terminate), Ok(mut interrupt), Ok(mut drain)) = (terminate, interrupt, drain) else {
             return failed("cannot wait for signals", 1);
         };
         let answering = match self.status.take() {
@@ -188,7 +190,7 @@ impl Agent {
                 },
                 read = self.source.changed() => self.changed(read).await,
                 _ = terminate.recv() => break false,
-                _ = tokio::signal::ctrl_c() => break false,
+                _ = interrupt.recv() => break false,
                 _ = drain.recv() => break true,
             }
         };

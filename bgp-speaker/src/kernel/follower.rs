@@ -178,6 +178,11 @@ impl Follower {
         }
     }
 
+    /// Whether the table was read and has no route of ours, and none is wanted.
+    pub(super) fn is_empty(&self) -> bool {
+        !self.blocked && self.table.entries().next().is_none()
+    }
+
     fn next_timer(&self) -> Option<Duration> {
         [
             self.resync.map(|resync| resync.at),

@@ -12,7 +12,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 
 use super::config::KernelConfig;
 use super::error::FibError;
-use super::fib::{Fib, Probe, Waker};
+use super::fib::{DumpScope, Fib, Probe, Waker};
 use super::follower::{Follower, Turn};
 use super::next_hops::{Board, NextHopWatch};
 use super::route::FibChange;
@@ -31,6 +31,10 @@ pub const MAX_PAGE: usize = 4096;
 const STATUS_SPACING: Duration = Duration::from_millis(100);
 /// Longest time that removing all routes at the end may take; the rest stays and is swept by the next start.
 const WITHDRAW_LIMIT: Duration = Duration::from_secs(30);
+/// The longest time without any progress: a table that takes no word must not hold up the end.
+const WITHDRAW_PATIENCE: Duration = Duration::from_secs(3);
+/// The longest wait in between: a way to the kernel that failed is tried again by then.
+const WITHDRAW_LOOK: Duration = Duration::from_millis(100);
 
 enum Command {
     Update(Vec<FibChange>),
@@ -287,7 +291,25 @@ impl Run {
 
     fn withdraw(&mut self) {
         let end = Instant::now() + WITHDRAW_LIMIT;
-        self.follower.withdraw_all();
-        while self.follower.turn(self.start.elapsed()) == Turn::Busy && Instant::now() < end {}
+        let mut patience = Instant::now() + WITHDRAW_PATIENCE;
+        loop {
+            // Whatever a comparison finds meanwhile goes as well.
+            self.follower.withdraw_all();
+            let turn = self.follower.turn(self.start.elapsed());
+            let now = Instant::now();
+            if self.follower.is_empty() || now >= end || now >= patience {
+                break;
+            }
+            if turn == Turn::Busy {
+                patience = now + WITHDRAW_PATIENCE;
+            } else if let Turn::Idle(until) = turn {
+                let until = until.map_or(WITHDRAW_LOOK, |at| at.saturating_sub(self.start.elapsed()));
+                let _ = self.follower.fib().wait(Some(until.min(WITHDRAW_LOOK).min(end - now)));
+            }
+        }
+        // A look at the table removes what the routes shared.
+        if let Err(error) = self.follower.fib().dump(DumpScope::Own, &mut |_| {}) {
+            tracing::warn!("kernel routes: at the end: {error}");
+        }
     }
 }

@@ -37,7 +37,7 @@ struct Reading(HashMap<PathBuf, Result<Password, String>>);
 impl Reading {
     /// The key that these options ask for, or in words why it is not there; `None` if they ask for none.
     fn key(&mut self, options: &SessionOptions) -> Option<Result<Key, String>> {
-        if let Some(secret) = &options.password {
+        if let Some(secret) = options.password.as_ref().filter(|_| options.tcp_ao.is_empty()) {
             return Some(self.of(secret).map(Key::Md5));
         }
         let master = |key: &tcp::AoKey| {
@@ -115,6 +115,9 @@ impl Supervisor {
         secret: Option<Secret>,
     ) -> Result<(), SpeakerError> {
         let config = self.configured.get_mut(&address).ok_or(SpeakerError::UnknownPeer(address))?;
+        if secret.is_some() && !config.options.tcp_ao.is_empty() {
+            return Err(SpeakerError::SignedTwice(address));
+        }
         Arc::make_mut(config).options.password = secret;
         self.settle(address);
         Ok(())
@@ -126,6 +129,9 @@ impl Supervisor {
         secret: Option<Secret>,
     ) -> Result<(), SpeakerError> {
         let range = self.ranges.get_mut(&prefix).ok_or(SpeakerError::UnknownRange(prefix))?;
+        if secret.is_some() && !range.config.options.tcp_ao.is_empty() {
+            return Err(SpeakerError::SignedTwice(prefix.addr()));
+        }
         range.config.options.password = secret;
         self.settle_range(prefix);
         for address in self.members_of(|range| range == prefix) {

@@ -25,6 +25,7 @@ stories![
     a_restart_adopts_without_a_write_and_sweeps_when_synced,
     routes_stay_when_the_follower_ends,
     routes_go_when_none_shall_stay,
+    where_none_shall_stay_those_of_a_former_process_go_as_well,
     only_our_protocol_in_our_table_is_touched,
     a_table_beyond_255_works,
     routes_come_back_after_the_link_does,
@@ -332,7 +333,16 @@ fn routes_go_when_none_shall_stay() {
     await_installed(&follower, 2);
     drop(follower);
     assert_eq!(namespace.ours(), [""; 0]);
+    assert_eq!(namespace.objects(), [""; 0]);
     assert_eq!(namespace.routes(254, "proto static").len(), 1);
+}
+
+fn where_none_shall_stay_those_of_a_former_process_go_as_well() {
+    let namespace = Namespace::enter();
+    namespace.ip("route add 203.0.113.0/24 via 10.0.0.9 proto bgp metric 186");
+    // It may end before it has read the table for the first time.
+    drop(follow(KernelConfig { keep_routes_at_exit: false, ..KernelConfig::default() }));
+    assert_eq!(namespace.ours(), [""; 0]);
 }
 
 fn only_our_protocol_in_our_table_is_touched() {

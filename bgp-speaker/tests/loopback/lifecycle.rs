@@ -5,7 +5,8 @@ use bgp_speaker::{ShutdownMode, SpeakerError};
 use tokio::net::TcpListener;
 
 use crate::support::{
-    ASN, announce, builder, connect, established, eventually, ip, listening, net, pair, speaker, within,
+    ASN, announce, builder, connect, established, eventually, ip, listening, net, pair, speaker, waiting_for,
+    within,
 };
 
 #[tokio::test]
@@ -72,4 +73,15 @@ async fn learned_routes_go_to_the_forwarding_table_and_stay_there() {
     .await;
     b.shutdown(ShutdownMode::Restart).await;
     assert_eq!(fib.routes().len(), 1);
+}
+
+#[tokio::test]
+async fn a_password_is_refused_where_there_are_tcp_ao_keys() {
+    let secret = || bgp_speaker::Password::new("secret").unwrap();
+    let a = speaker(ip(99, 1)).await;
+    let key = bgp_speaker::AoKey::new(1, secret());
+    a.add_peer(waiting_for(ip(99, 9), ASN).tcp_ao([key])).await.unwrap();
+    let refused = a.set_peer_password(ip(99, 9), Some(secret().into())).await;
+    assert!(matches!(refused, Err(bgp_speaker::SpeakerError::SignedTwice(_))), "{refused:?}");
+    a.set_peer_password(ip(99, 9), None).await.expect("there is none, and none is wanted");
 }

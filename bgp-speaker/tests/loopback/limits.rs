@@ -180,3 +180,16 @@ async fn another_policy_is_a_soft_change_and_sends_just_the_difference() {
     }
     established(&a, 1).await;
 }
+
+#[tokio::test]
+async fn a_peer_that_is_told_too_much_is_not_blamed_for_it() {
+    let a = speaker(ip(149, 1)).await;
+    announce(&a, &["10.1.0.0/16", "10.2.0.0/16"]).await;
+    let advertised = Some(Limit::new(1, LimitAction::Stop));
+    let limits = FamilyLimits { advertised, ..FamilyLimits::default() };
+    a.add_peer(bounded(149, 9, Limits::default().family(Family::IPV4_UNICAST, limits))).await.unwrap();
+    let mut scripted = Scripted::connect(ip(149, 9), listening(&a)).await;
+    scripted.establish(ASN, ID, 90).await;
+    let cease = scripted.notification().await.expect("a NOTIFICATION");
+    assert_eq!((cease.code, cease.subcode), (NotificationCode::CEASE, 8), "out of resources");
+}

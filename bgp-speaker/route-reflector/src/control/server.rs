@@ -35,6 +35,8 @@ const MAX_HEAD: usize = 8192;
 const HEAD_TIMEOUT: Duration = Duration::from_secs(2);
 /// A reader who pages through a table by hand may take this long; after it the place is given to others.
 const MAX_LIFETIME: Duration = Duration::from_secs(3600);
+/// A scrape is one small document; whoever does not take it in this time must not keep a place from others.
+const SCRAPE_LIFETIME: Duration = Duration::from_secs(10);
 /// Paths that one page of a listing asks of the table: some hundred kilobytes of JSON, a millisecond of the table's time.
 const PAGE: usize = 512;
 
@@ -46,12 +48,12 @@ const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset
 
 /// Answers on `socket` for as long as it is polled. Clients beyond the limit wait in the socket's queue.
 pub(crate) async fn serve(socket: ControlSocket, source: Arc<Source>) -> Infallible {
-    serve_each(socket.listener(), source, answer).await
+    serve_each(socket.listener(), MAX_LIFETIME, source, answer).await
 }
 
 /// Answers whoever asks for measurements at `listener`, for as long as it is polled.
 pub(crate) async fn serve_metrics(listener: TcpListener, source: Arc<Source>) -> Infallible {
-    serve_each(&listener, source, answer_metrics).await
+    serve_each(&listener, SCRAPE_LIFETIME, source, answer_metrics).await
 }
 
 /// Where connections come from.
@@ -79,6 +81,7 @@ impl Accept for TcpListener {
 
 async fn serve_each<A>(
     listener: &impl Accept,
+    lifetime: Duration,
     source: Arc<Source>,
     answer: impl Fn(Request<Incoming>, Arc<Source>) -> A + Copy + Send + 'static,
 ) -> Infallible
@@ -109,7 +112,7 @@ where
                 .max_buf_size(MAX_HEAD)
                 .keep_alive(false)
                 .serve_connection(TokioIo::new(stream), service);
-            match tokio::time::timeout(MAX_LIFETIME, connection).await {
+            match tokio::time::timeout(lifetime, connection).await {
                 Ok(Ok(())) => {}
                 Ok(Err(error)) => debug!(%error, "control: connection ended"),
                 Err(_) => debug!("control: a connection took too long"),
