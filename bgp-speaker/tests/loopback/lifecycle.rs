@@ -82,6 +82,6 @@ async fn a_password_is_refused_where_there_are_tcp_ao_keys() {
     let key = bgp_speaker::AoKey::new(1, secret());
     a.add_peer(waiting_for(ip(99, 9), ASN).tcp_ao([key])).await.unwrap();
     let refused = a.set_peer_password(ip(99, 9), Some(secret().into())).await;
-    assert!(matches!(refused, Err(bgp_speaker::SpeakerError::SignedTwice(_))), "{refused:?}");
+    assert!(matches!(refused, Err(SpeakerError::SignedTwice(_))), "{refused:?}");
     a.set_peer_password(ip(99, 9), None).await.expect("there is none, and none is wanted");
 }
