@@ -10,6 +10,7 @@ use ipnet::IpNet;
 use crate::aggregate::Aggregation;
 use crate::attributes::Facts;
 use crate::limits::LimitEvent;
+use crate::origin_validation::Vrp;
 use crate::policy::{Discard, KernelTag};
 use crate::{OwnerId, PeerId, PeerParams, Policy, ReaderId};
 
@@ -52,6 +53,14 @@ pub enum Input<'a> {
         router_id: RouterId,
         /// The cluster that we reflect for; our BGP identifier where none is given (RFC 4456 §7).
         cluster_id: Option<ClusterId>,
+    },
+    /// Which AS may originate what (RFC 6811): payloads that are there now, and others that are no more, as a cache tells
+    /// them. From the first of these on, policies that ask are told a state. What changes by it is told.
+    Vrps {
+        /// These are there.
+        announced: &'a [Vrp],
+        /// These are gone.
+        withdrawn: &'a [Vrp],
     },
     /// While on, no peer is sent its initial End-of-RIB: routes flow as always, and who forwards by stale ones of ours goes
     /// on. For a speaker that restarted, until its peers have told everything (RFC 4724 §4.1). Route target

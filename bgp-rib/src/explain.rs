@@ -245,6 +245,7 @@ impl Shared {
         let received = self.received(path.attributes);
         let session = (peer.params.kind, peer.params.local_as);
         let view = self.view(received, path.peer, path.path_id, session, destination);
-        Some(peer.params.import.describe(peer.params.import.evaluate(&view).decided))
+        let import = &peer.params.import;
+        Some(import.describe(import.evaluate(&self.validated(import, view)).decided))
     }
 }

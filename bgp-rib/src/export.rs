@@ -322,6 +322,7 @@ pub(crate) fn evaluate(shared: &Shared, to: &GroupKey, route: &Outbound) -> Outc
     let Outbound { attributes, source, path_id, destination } = *route;
     let suppressed = to.export.asks_for_suppression() && shared.is_suppressed(to, route);
     let view = shared.view(attributes, source, path_id, session, destination);
+    let view = shared.validated(&to.export, view);
     to.export.evaluate(&RouteView { suppressed, ..view })
 }
 

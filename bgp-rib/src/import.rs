@@ -182,13 +182,14 @@ impl Importer {
         }
         let Some(peer) = shared.peers.get(self.slot) else { return (self.received, 0) };
         let policy = &peer.params.import;
-        let mut outcome = policy.evaluate(&shared.view(
+        let view = shared.view(
             self.received,
             self.slot,
             0,
             (peer.params.kind, peer.params.local_as),
             (family, prefix),
-        ));
+        );
+        let mut outcome = policy.evaluate(&shared.validated(policy, view));
         let for_all = !policy.asks_for_prefix();
         let marks = shared.attributes[self.received].summary.marks;
         if outcome.is_accepted() && session_edits(&peer.params, shared.config.local_as, marks) {

@@ -97,6 +97,7 @@ mod lookup;
 mod next_hop;
 mod next_hops;
 mod nlri;
+mod origin_validation;
 mod pack;
 mod path;
 mod peer;
@@ -127,6 +128,7 @@ pub use ids::{OwnerId, PeerId, ReaderId};
 pub use import::Ineligible;
 pub use limits::{FamilyLimits, Limit, LimitAction, LimitEvent, LimitLevel, Limited, Limits};
 pub use nlri::{Destination, RouteNlri};
+pub use origin_validation::Vrp;
 pub use policy::{Discard, KernelTag, Policy};
 pub use query::{
     PageToken, PeerCounters, RouteAttributes, RouteFilter, RouteInfo, Source, TableCounters, Why,

@@ -19,6 +19,7 @@ use crate::follower::Place;
 use crate::import::{self, Identity, Importer};
 use crate::next_hops::NextHopTable;
 use crate::nlri::RouteNlri;
+use crate::origin_validation::VrpTable;
 use crate::path::LOCAL;
 use crate::peer::{Peer, Peers};
 use crate::prefix::Key;
@@ -144,6 +145,7 @@ impl Rib {
                 attributes: AttributeStore::new(config.seed),
                 next_hops: NextHopTable::new(config.seed, config.track_next_hops),
                 aggregates: Aggregates::default(),
+                vrps: VrpTable::default(),
                 ladder: Ladder::default(),
                 config,
             },
@@ -186,6 +188,7 @@ impl Rib {
             Input::SetPolicy { peer, import, export } => self.set_policy(peer, import, export),
             Input::PeerChange(peer, params) => self.peer_change(peer, *params),
             Input::Rename { local_as, router_id, cluster_id } => self.rename(local_as, router_id, cluster_id),
+            Input::Vrps { announced, withdrawn } => self.change_vrps(announced, withdrawn),
             Input::DeferEndOfRib(defers) => self.defer_end_of_rib(defers),
             Input::Tick => self.tick(),
         }

@@ -183,10 +183,11 @@ impl<K: Key> Table<K> {
 
     /// Paths whose peer is something else now than when they were told are told again; the best path, if it is one.
     fn tell_again(&mut self, shared: &Shared, id: u32) -> Option<u32> {
-        if !shared.peers.judging {
+        let validated = shared.vrps.retells(self.entries[id].key.prefix());
+        if !shared.peers.judging && !validated {
             return None;
         }
-        let retold = |path: &Path| shared.peers.get(path.peer).is_some_and(|peer| peer.retold);
+        let retold = |path: &Path| validated || shared.peers.get(path.peer).is_some_and(|peer| peer.retold);
         let paths: Vec<u32> = self.paths_of(id).filter(|(_, path)| retold(path)).map(|(at, _)| at).collect();
         paths.iter().for_each(|&path| self.path_logs.touch(path));
         let best = self.entries[id].paths;

@@ -98,6 +98,7 @@ impl Rib {
     /// When all tables have been walked every route has been judged by the policies that are in force.
     pub(crate) fn end_judging(&mut self) {
         if !any_table!(self, table => table.rescan.is_some()) {
+            self.shared.vrps.told();
             for slot in self.shared.peers.end_judging() {
                 self.check_limits(slot);
                 // Its last route may have gone with that.

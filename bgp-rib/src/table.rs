@@ -18,6 +18,7 @@ use crate::import::Ineligible;
 use crate::log::Log;
 use crate::long_list::LongList;
 use crate::next_hops::{NextHopTable, Way};
+use crate::origin_validation::VrpTable;
 use crate::path::{LOCAL, Path};
 use crate::peer::{PeerTable, Peers, address_rank};
 use crate::prefix::Key;
@@ -40,6 +41,7 @@ pub(crate) struct Shared {
     pub(crate) attributes: AttributeStore,
     pub(crate) next_hops: NextHopTable,
     pub(crate) aggregates: Aggregates,
+    pub(crate) vrps: VrpTable,
     pub(crate) ladder: Ladder,
 }
 

@@ -95,16 +95,16 @@ impl Condition {
         }
     }
 
-    /// Whether it speaks of suppression.
-    pub(crate) fn asks_for_suppression(&self) -> bool {
-        match self {
-            Self::Suppressed => true,
-            Self::Not(condition) => condition.asks_for_suppression(),
-            Self::AnyOf(conditions) | Self::AllOf(conditions) => {
-                conditions.iter().any(Self::asks_for_suppression)
+    /// Whether it, or some part of it, is like this.
+    pub(crate) fn mentions(&self, like: fn(&Self) -> bool) -> bool {
+        like(self)
+            || match self {
+                Self::Not(condition) => condition.mentions(like),
+                Self::AnyOf(conditions) | Self::AllOf(conditions) => {
+                    conditions.iter().any(|condition| condition.mentions(like))
+                }
+                _ => false,
             }
-            _ => false,
-        }
     }
 
     /// Recursion is bounded: compiling refuses what is nested too deeply.

@@ -36,6 +36,7 @@ struct Rules {
     digest: u64,
     per_prefix: bool,
     suppression: bool,
+    rpki: bool,
 }
 
 /// What a policy says of one route.
@@ -103,11 +104,14 @@ impl Policy {
             rule.when.iter().any(Condition::asks_for_prefix) || rule.then.iter().any(Action::asks_for_prefix)
         };
         let per_prefix = config.rules.iter().any(asks);
-        let speaks = |rule: &Rule| rule.when.iter().any(Condition::asks_for_suppression);
-        let suppression = config.rules.iter().any(speaks);
+        let mentions = |like: fn(&Condition) -> bool| {
+            config.rules.iter().flat_map(|rule| &rule.when).any(|condition| condition.mentions(like))
+        };
+        let suppression = mentions(|condition| matches!(condition, Condition::Suppressed));
+        let rpki = mentions(|condition| matches!(condition, Condition::Rpki(_)));
         // A digest only spares comparisons: a fixed seed does no harm, as equality looks at the content.
         let digest = FixedState::with_seed(0).hash_one(&config);
-        Ok(Self(Form::Rules(Arc::new(Rules { config, digest, per_prefix, suppression }))))
+        Ok(Self(Form::Rules(Arc::new(Rules { config, digest, per_prefix, suppression, rpki }))))
     }
 
     /// Whether everything passes unchanged.
@@ -140,6 +144,14 @@ impl Policy {
         match &self.0 {
             Form::AcceptAll | Form::RejectAll => false,
             Form::Rules(rules) => rules.suppression,
+        }
+    }
+
+    /// Whether it asks for the state in origin validation.
+    pub(crate) fn asks_for_rpki(&self) -> bool {
+        match &self.0 {
+            Form::AcceptAll | Form::RejectAll => false,
+            Form::Rules(rules) => rules.rpki,
         }
     }
 

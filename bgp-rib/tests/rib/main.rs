@@ -15,6 +15,7 @@ mod naive;
 mod naive_policy;
 mod next_hops;
 mod octets;
+mod origin_validation;
 mod originate;
 mod policies;
 mod readers;
