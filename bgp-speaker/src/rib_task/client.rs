@@ -1,0 +1,134 @@
+//! The way to the tables from outside.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use bgp_rib::{OwnerId, PeerId};
+use ipnet::IpNet;
+use tokio::sync::{Mutex, MutexGuard, mpsc, oneshot};
+
+use crate::desired::Change;
+use crate::door::Door;
+use crate::error::SpeakerError;
+use crate::originations::{Difference, Originations};
+use crate::route::{Explanation, Route, RouteCursor, RouteFilter, RoutePage};
+use crate::shared::Us;
+use crate::subscription::Subscription;
+
+/// What handles ask of the tables.
+pub(crate) enum Query {
+    Originate(OwnerId, Vec<Route>, oneshot::Sender<()>),
+    Withdraw(OwnerId, Vec<IpNet>, oneshot::Sender<()>),
+    Differ(BTreeMap<OwnerId, Difference>, oneshot::Sender<()>),
+    Ready(OwnerId, oneshot::Sender<()>),
+    Rename(Us, oneshot::Sender<()>),
+    Routes {
+        filter: RouteFilter,
+        /// The ids of the peers that the filter names.
+        peers: FilterPeers,
+        from: Option<RouteCursor>,
+        limit: usize,
+        reply: oneshot::Sender<RoutePage>,
+    },
+    Explain(IpNet, oneshot::Sender<Option<Explanation>>),
+}
+
+/// The peers that a [`RouteFilter`] names, by id.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct FilterPeers {
+    pub(crate) told: Option<PeerId>,
+    pub(crate) advertised_to: Option<PeerId>,
+}
+
+/// The way to the tables from outside.
+#[derive(Debug, Clone)]
+pub(crate) struct RibClient {
+    pub(super) queries: mpsc::Sender<Query>,
+    pub(super) door: Arc<Door>,
+    /// Held until the question that follows from it is on its way, so that both keep one order.
+    pub(super) originations: Arc<Mutex<Originations>>,
+}
+
+impl RibClient {
+    /// Originates what the owner does not announce already.
+    pub(crate) async fn announce(&self, owner: OwnerId, mut routes: Vec<Route>) -> Result<(), SpeakerError> {
+        let mut originations = self.originations.lock().await;
+        // From here on nothing waits before the question is asked: a caller that gives up changes nothing or both.
+        let way = self.queries.reserve().await.map_err(|_| SpeakerError::Stopped)?;
+        originations.announce(owner, &mut routes);
+        let (reply, answer) = oneshot::channel();
+        way.send(Query::Originate(owner, routes, reply));
+        drop(originations);
+        answer.await.map_err(|_| SpeakerError::Stopped)
+    }
+
+    /// Withdraws what the owner announces.
+    pub(crate) async fn withdraw(
+        &self,
+        owner: OwnerId,
+        mut prefixes: Vec<IpNet>,
+    ) -> Result<(), SpeakerError> {
+        let mut originations = self.originations.lock().await;
+        let way = self.queries.reserve().await.map_err(|_| SpeakerError::Stopped)?;
+        originations.withdraw(owner, &mut prefixes);
+        let (reply, answer) = oneshot::channel();
+        way.send(Query::Withdraw(owner, prefixes, reply));
+        drop(originations);
+        answer.await.map_err(|_| SpeakerError::Stopped)
+    }
+
+    /// Makes these all routes that are originated; what that changed.
+    pub(crate) async fn originate_all(
+        &self,
+        wanted: BTreeMap<OwnerId, Vec<Route>>,
+    ) -> Result<Vec<Change>, SpeakerError> {
+        let mut originations = self.originations.lock().await;
+        let way = self.queries.reserve().await.map_err(|_| SpeakerError::Stopped)?;
+        let (differences, changes) = originations.become_all(&wanted);
+        let (reply, answer) = oneshot::channel();
+        way.send(Query::Differ(differences, reply));
+        drop(originations);
+        answer.await.map_err(|_| SpeakerError::Stopped)?;
+        Ok(changes)
+    }
+
+    /// Room for one question, with the right to the originations.
+    pub(crate) async fn reserve(&self) -> Result<Reserved<'_>, SpeakerError> {
+        let originations = self.originations.lock().await;
+        let way = self.queries.reserve().await.map_err(|_| SpeakerError::Stopped)?;
+        Ok(Reserved { originations, way })
+    }
+
+    pub(crate) async fn ask<T>(
+        &self,
+        query: impl FnOnce(oneshot::Sender<T>) -> Query,
+    ) -> Result<T, SpeakerError> {
+        let (reply, answer) = oneshot::channel();
+        self.queries.send(query(reply)).await.map_err(|_| SpeakerError::Stopped)?;
+        answer.await.map_err(|_| SpeakerError::Stopped)
+    }
+
+    pub(crate) fn subscribe(&self) -> Subscription {
+        Subscription::new(self.door.clone())
+    }
+}
+
+/// The right to change what is originated, once and without waiting.
+pub(crate) struct Reserved<'a> {
+    originations: MutexGuard<'a, Originations>,
+    way: mpsc::Permit<'a, Query>,
+}
+
+impl Reserved<'_> {
+    /// Announces and withdraws; what that changed, and when it stands.
+    pub(crate) fn step(
+        mut self,
+        announced: BTreeMap<OwnerId, Vec<Route>>,
+        withdrawn: BTreeMap<OwnerId, Vec<IpNet>>,
+    ) -> (Vec<Change>, oneshot::Receiver<()>) {
+        let (differences, changes) = self.originations.step(announced, withdrawn);
+        let (reply, answer) = oneshot::channel();
+        self.way.send(Query::Differ(differences, reply));
+        (changes, answer)
+    }
+}

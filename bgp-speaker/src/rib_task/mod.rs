@@ -1,0 +1,401 @@
+//! The task that owns the tables. It works in bounded turns: some of those who wait at the door, a few questions, a piece
+//! of a long origination; then whoever has something to hear is served, and other tasks may run.
+
+mod client;
+mod peers;
+mod questions;
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bgp_rib::{Event as RibEvent, Input, Origination, OwnerId, PeerId, ReaderId, Rib};
+use ipnet::IpNet;
+use tokio::sync::{mpsc, oneshot};
+
+use crate::barrier::Barrier;
+use crate::door::{Door, Work};
+use crate::event::Event;
+use crate::kernel::NextHopWatch;
+use crate::next_hops::NextHops;
+use crate::peer::{Mailbox, PeerCell};
+use crate::shared::Shared;
+use crate::status::{PrefixCounters, TableStatus};
+use crate::subscription::{ReaderSlot, ReaderWants};
+
+pub(crate) use client::{FilterPeers, Query, RibClient};
+
+/// Small transmissions that one turn writes to sockets itself, at some four microseconds each; peers beyond are woken, and
+/// write theirs on other threads.
+const AT_ONCE: usize = 1024;
+/// Who is served at the door in one turn: enough that what comes in one moment goes out in one batch, and at 64 KiB of
+/// UPDATEs each some tens of milliseconds at worst.
+const VISITS: usize = 4;
+/// Questions of one turn. Each is bounded by its page.
+const QUESTIONS: usize = 4;
+/// Originated routes of one turn: below a millisecond.
+const ORIGINATED: usize = 512;
+/// Octets that a peer is given at once: what a socket takes at once by default, so that little is prefetched for a slow one.
+const TRANSMIT: usize = 64 * 1024;
+/// How often the tables are asked for one transmission: they may go through many changes that are none of this peer's.
+const ASKS: usize = 4;
+/// Prefixes that a reader is given at once: a kernel batch or two.
+const READ: usize = 512;
+/// Paths of one page of a listing; a longer page would hold the tables up.
+const PAGE: usize = 1024;
+/// Questions that may wait; who asks more waits with them.
+const WAITING: usize = 64;
+/// How often counters are copied to where `status` reads them: fresh for a person, and cheap with 10,000 peers.
+const COUNTERS: Duration = Duration::from_millis(100);
+/// How often a restarted speaker looks whether the tables of its peers are there: it walks all peers.
+const LOOK: Duration = Duration::from_millis(250);
+
+pub(crate) struct RibTask {
+    rib: Rib,
+    shared: Arc<Shared>,
+    door: Arc<Door>,
+    queries: mpsc::Receiver<Query>,
+    peers: Vec<Option<Slot>>,
+    readers: Vec<(ReaderId, Arc<ReaderSlot>)>,
+    /// Long originations, piece by piece and in order.
+    jobs: VecDeque<Job>,
+    /// Peers for which the tables have found nothing yet, and have not looked through everything.
+    again: Vec<PeerId>,
+    /// Peers whose counters have changed since they were last copied.
+    stale_counters: Vec<PeerId>,
+    counters_at: Duration,
+    /// The tables may hold more or less than was last told.
+    table_changed: bool,
+    /// Transmissions that this turn has written itself.
+    written_at_once: usize,
+    /// Owners whose routes are held back, and with them everybody's End-of-RIB.
+    barrier: Barrier,
+    recovery: Recovery,
+    /// Where the kernel's tables tell the ways to next hops.
+    next_hops: Option<NextHops>,
+}
+
+/// What a restart means for our End-of-RIB: peers forward by our former routes until they hear it (RFC 4724 §4.1).
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Recovery {
+    /// No session has come up yet.
+    Unknown,
+    /// It is held back; when to look next whether the tables of the peers are there.
+    GoesOn(Duration),
+    Over,
+}
+
+/// One peer as this task knows it.
+struct Slot {
+    mailbox: Arc<Mailbox>,
+    cell: Arc<PeerCell>,
+    session: u32,
+    up: bool,
+    /// The tables know routes or a reader of this peer.
+    known: bool,
+    retired: bool,
+    /// There was more for it than it could take.
+    undrained: bool,
+    counters_stale: bool,
+    /// It left routes behind when its session ended.
+    has_stale: bool,
+}
+
+enum Job {
+    Originate(OwnerId, VecDeque<Origination>, Reply),
+    Withdraw(OwnerId, VecDeque<IpNet>, Reply),
+    /// What the owner has announced stands.
+    Ready(OwnerId, oneshot::Sender<()>),
+    /// All that an owner had to say stands.
+    Complete,
+}
+
+/// Who is told that a job is done; those before the last of a row tell nobody.
+type Reply = Option<oneshot::Sender<()>>;
+
+impl RibTask {
+    pub(crate) fn new(
+        rib: Rib,
+        shared: Arc<Shared>,
+        door: Arc<Door>,
+        barrier: Barrier,
+        next_hops: Option<NextHops>,
+    ) -> (Self, RibClient) {
+        let (sender, queries) = mpsc::channel(WAITING);
+        let mut rib = rib;
+        if barrier.holds() {
+            rib.handle(shared.now(), Input::DeferEndOfRib(true));
+        }
+        let client = RibClient { queries: sender, door: door.clone(), originations: Arc::default() };
+        let task = Self {
+            rib,
+            shared,
+            door,
+            queries,
+            peers: Vec::new(),
+            readers: Vec::new(),
+            jobs: VecDeque::new(),
+            again: Vec::new(),
+            written_at_once: 0,
+            stale_counters: Vec::new(),
+            counters_at: Duration::ZERO,
+            table_changed: false,
+            barrier,
+            recovery: Recovery::Unknown,
+            next_hops,
+        };
+        (task, client)
+    }
+
+    /// Works until the door is closed.
+    pub(crate) async fn run(mut self) {
+        while !self.door.is_closed() {
+            if self.turn() {
+                tokio::task::yield_now().await;
+                continue;
+            }
+            let until = self.shared.instant(self.next_timeout());
+            let door = self.door.clone();
+            let ways = self.next_hops.as_ref().map(NextHops::watch);
+            tokio::select! {
+                () = door.ring() => {}
+                () = news(ways.as_ref()) => {}
+                Some(query) = self.queries.recv() => self.query(query),
+                () = tokio::time::sleep_until(until) => {}
+            }
+        }
+    }
+
+    /// One bounded turn; whether there is more to do at once.
+    fn turn(&mut self) -> bool {
+        self.written_at_once = 0;
+        for _ in 0..VISITS {
+            match self.door.pop() {
+                Some(Work::Peer(mailbox)) => self.visit_peer(&mailbox),
+                Some(Work::Reader(slot)) => self.visit_reader(slot),
+                None => break,
+            }
+        }
+        for _ in 0..QUESTIONS {
+            let Ok(query) = self.queries.try_recv() else { break };
+            self.query(query);
+        }
+        self.work_on_job();
+        let now = self.shared.now();
+        self.look_after_next_hops(now);
+        for owner in self.barrier.expire(now) {
+            self.owner_is_ready(owner, None);
+        }
+        self.look_at_recovery(now);
+        if self.rib.poll_timeout().is_some_and(|due| due <= now) {
+            self.rib.handle(now, Input::Tick);
+            self.table_changed = true;
+        }
+        for peer in std::mem::take(&mut self.again) {
+            self.transmit(peer);
+        }
+        self.drain_events();
+        self.copy_counters(now);
+        let overdue = self.rib.poll_timeout().is_some_and(|due| due <= now);
+        overdue || !self.again.is_empty() || !self.jobs.is_empty() || !self.door.is_empty()
+    }
+
+    fn look_after_next_hops(&mut self, now: Duration) {
+        if let Some(next_hops) = &mut self.next_hops {
+            next_hops.after(&mut self.rib, now);
+            self.table_changed |= next_hops.take_answers(&mut self.rib, now);
+        }
+    }
+
+    fn next_timeout(&self) -> Duration {
+        let rib = self.rib.poll_timeout().unwrap_or(Duration::MAX);
+        let changed = self.table_changed || !self.stale_counters.is_empty();
+        let counters = if changed { self.counters_at.saturating_add(COUNTERS) } else { Duration::MAX };
+        let look = if let Recovery::GoesOn(look) = self.recovery { look } else { Duration::MAX };
+        rib.min(counters).min(look).min(self.barrier.deadline().unwrap_or(Duration::MAX))
+    }
+
+    /// The first session is up: whether a restart goes on is known by now.
+    fn begin_recovery(&mut self) {
+        if self.recovery != Recovery::Unknown {
+            return;
+        }
+        self.recovery = Recovery::Over;
+        if self.shared.is_restarting() {
+            let now = self.shared.now();
+            self.recovery = Recovery::GoesOn(now.saturating_add(LOOK));
+            self.rib.handle(now, Input::DeferEndOfRib(true));
+        }
+    }
+
+    fn look_at_recovery(&mut self, now: Duration) {
+        let Recovery::GoesOn(look) = self.recovery else { return };
+        if now < look {
+            return;
+        }
+        if self.shared.awaits_tables() {
+            self.recovery = Recovery::GoesOn(now.saturating_add(LOOK));
+        } else {
+            self.recovery = Recovery::Over;
+            self.tell_end_of_rib();
+        }
+    }
+
+    /// Nothing that peers are to hear is missing any more, unless it is.
+    fn tell_end_of_rib(&mut self) {
+        if !self.barrier.holds() && !matches!(self.recovery, Recovery::GoesOn(_)) {
+            self.rib.handle(self.shared.now(), Input::DeferEndOfRib(false));
+        }
+    }
+
+    fn drain_events(&mut self) {
+        while let Some(event) = self.rib.poll_event() {
+            match event {
+                RibEvent::Pending(peer) => self.transmit(peer),
+                RibEvent::ReaderPending(reader) => self.serve_reader(reader),
+                RibEvent::EndOfRib(peer, family) => {
+                    if let Some(slot) = self.slot(peer) {
+                        slot.cell.told(family);
+                        let peer = slot.cell.address;
+                        self.shared.emit(Event::EndOfRib { peer, family });
+                    }
+                }
+                RibEvent::PeerGone(peer) => self.forgotten(peer),
+                RibEvent::Limit(limit) => self.limit(limit),
+                RibEvent::PeerRefused(peer) => {
+                    tracing::error!(%peer, "more peers than the tables can tell apart: it gets no routes");
+                }
+                _ => {}
+            }
+        }
+    }
+
+    // Readers.
+
+    fn visit_reader(&mut self, slot: Arc<ReaderSlot>) {
+        match slot.visit() {
+            ReaderWants::Nothing => {}
+            ReaderWants::Batch(Some(reader)) => self.serve_reader(reader),
+            ReaderWants::Batch(None) => {
+                let reader = self.rib.open_reader();
+                slot.opened(reader);
+                self.readers.push((reader, slot));
+                self.serve_reader(reader);
+            }
+            ReaderWants::Close(reader) => {
+                if let Some(reader) = reader {
+                    self.readers.retain(|(r, _)| *r != reader);
+                    self.rib.close_reader(reader);
+                }
+            }
+        }
+    }
+
+    fn serve_reader(&mut self, reader: ReaderId) {
+        let Some((_, slot)) = self.readers.iter().find(|(r, _)| *r == reader) else { return };
+        if !slot.wants() {
+            return;
+        }
+        match self.rib.poll_reader(reader, READ) {
+            Some(batch) => slot.deposit(batch),
+            None => slot.set_drained(),
+        }
+    }
+
+    // Counters.
+
+    fn counters_changed(&mut self, peer: PeerId) {
+        if let Some(slot) = self.slot(peer)
+            && !std::mem::replace(&mut slot.counters_stale, true)
+        {
+            self.stale_counters.push(peer);
+        }
+    }
+
+    fn copy_counters(&mut self, now: Duration) {
+        if !self.table_changed && self.stale_counters.is_empty() {
+            return;
+        }
+        if now.saturating_sub(self.counters_at) < COUNTERS {
+            return;
+        }
+        self.counters_at = now;
+        // Those that fall behind, and those whose stale routes are swept, have no news of their own.
+        let moved = self.table_changed;
+        let changing = self.peers.iter_mut().flatten().filter(|slot| moved && slot.changes_unnoticed());
+        let changing = changing.map(|slot| {
+            slot.counters_stale = true;
+            slot.cell.id
+        });
+        self.stale_counters.extend(changing);
+        self.table_changed = false;
+        for peer in std::mem::take(&mut self.stale_counters) {
+            let (mut sum, mut behind) = (PrefixCounters::default(), 0);
+            for family in self.rib.families().iter() {
+                let counters = self.rib.peer_counters(peer, family);
+                sum.received += u64::from(counters.received);
+                sum.accepted += u64::from(counters.accepted);
+                sum.advertised += u64::from(counters.advertised);
+                sum.held_out += u64::from(counters.refused) + u64::from(counters.over_limit);
+                sum.stale += u64::from(counters.stale);
+                behind += counters.behind;
+            }
+            if let Some(slot) = self.slot(peer) {
+                slot.counters_stale = false;
+                slot.has_stale = sum.stale > 0;
+                slot.cell.set_prefixes(sum);
+                slot.cell.set_behind(behind);
+            }
+        }
+        let mut table = TableStatus::default();
+        for family in self.rib.families().iter() {
+            let counters = self.rib.table_counters(family);
+            table.prefixes += counters.prefixes as u64;
+            table.paths += counters.paths as u64;
+        }
+        self.shared.set_table(table);
+    }
+}
+
+impl Drop for RibTask {
+    fn drop(&mut self) {
+        self.door.close();
+        for (_, slot) in &self.readers {
+            slot.end();
+        }
+        while let Some(work) = self.door.pop() {
+            if let Work::Reader(slot) = work {
+                slot.end();
+            }
+        }
+    }
+}
+
+impl Slot {
+    fn new(mailbox: Arc<Mailbox>) -> Self {
+        Self {
+            cell: mailbox.cell.clone(),
+            mailbox,
+            session: 0,
+            up: false,
+            known: false,
+            retired: false,
+            undrained: false,
+            counters_stale: false,
+            has_stale: false,
+        }
+    }
+
+    /// Its counters move with the tables, and nothing has said so yet.
+    fn changes_unnoticed(&self) -> bool {
+        (self.undrained || self.has_stale) && !self.counters_stale
+    }
+}
+
+/// Waits until the way to a next hop has changed; for ever where nobody says.
+async fn news(ways: Option<&NextHopWatch>) {
+    match ways {
+        Some(ways) => ways.changed().await,
+        None => std::future::pending().await,
+    }
+}

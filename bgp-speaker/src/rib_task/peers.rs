@@ -1,0 +1,163 @@
+//! Peers at the door of the tables: what they told goes in, what they are to be told goes out.
+
+use std::sync::Arc;
+
+use bgp_rib::{Input, LimitAction, LimitEvent, LimitLevel, Limited, PeerId};
+use bgp_wire::{FamilySet, Notification};
+
+use super::{ASKS, AT_ONCE, RibTask, Slot, TRANSMIT};
+use crate::bridge::ToRib;
+use crate::event::Event;
+use crate::peer::{Deposit, Mailbox};
+use crate::status::LimitStatus;
+
+impl RibTask {
+    pub(super) fn slot(&mut self, peer: PeerId) -> Option<&mut Slot> {
+        self.peers.get_mut(usize::try_from(peer.0).ok()?)?.as_mut()
+    }
+
+    pub(super) fn visit_peer(&mut self, mailbox: &Arc<Mailbox>) {
+        let peer = mailbox.cell.id;
+        let visit = mailbox.visit();
+        self.meet(mailbox);
+        for (session, input) in visit.inputs {
+            self.note(peer, session, &input);
+            let now = self.shared.now();
+            if let (Some(next_hops), ToRib::Update(update)) = (&mut self.next_hops, &input) {
+                next_hops.before(&mut self.rib, now, update);
+            }
+            input.apply(&mut self.rib, now, peer);
+            if let Some(next_hops) = &mut self.next_hops {
+                next_hops.after(&mut self.rib, now);
+            }
+        }
+        self.table_changed = true;
+        self.counters_changed(peer);
+        let Some(slot) = self.slot(peer) else { return };
+        if slot.undrained {
+            self.transmit(peer);
+        }
+        if visit.retired {
+            self.retired(peer);
+        }
+    }
+
+    /// Makes a slot for a peer that comes for the first time.
+    pub(super) fn meet(&mut self, mailbox: &Arc<Mailbox>) {
+        let Ok(index) = usize::try_from(mailbox.cell.id.0) else { return };
+        if self.peers.len() <= index {
+            self.peers.resize_with(index + 1, || None);
+        }
+        if let Some(place) = self.peers.get_mut(index) {
+            place.get_or_insert_with(|| Slot::new(mailbox.clone()));
+        }
+    }
+
+    /// A limit came to another level: it is told, and the session ends or the peer is asked again.
+    pub(super) fn limit(&mut self, limit: LimitEvent) {
+        let families = self.rib.families();
+        let Some(slot) = self.slot(limit.peer) else { return };
+        let freed = slot.cell.limit(limit);
+        if limit.level == LimitLevel::Exceeded && limit.limit.action == LimitAction::Stop {
+            let max = u32::try_from(limit.limit.max).unwrap_or(u32::MAX);
+            let why = match limit.family {
+                // The peer is not to blame for how much it is told (RFC 4486 §4: subcode 1 is about what it sent).
+                Some(family) if limit.what != Limited::Advertised => {
+                    Notification::cease_max_prefixes(family, max)
+                }
+                _ => Notification::cease_out_of_resources(),
+            };
+            slot.mailbox.exceeded(slot.session, why);
+        } else if freed && matches!(limit.what, Limited::Received | Limited::Memory) {
+            let families = limit.family.map_or(families, |family| FamilySet::of(&[family]));
+            families.iter().for_each(|family| slot.mailbox.refresh(slot.session, family));
+        }
+        let (peer, limit) = (slot.cell.address, LimitStatus::of(limit));
+        tracing::info!(%peer, ?limit, "limit");
+        self.shared.emit(Event::Limit { peer, limit });
+    }
+
+    pub(super) fn note(&mut self, peer: PeerId, session: u32, input: &ToRib) {
+        if matches!(input, ToRib::Up(_)) {
+            // An End-of-RIB of the session before may still stand among the events.
+            self.drain_events();
+            self.begin_recovery();
+        }
+        let Some(slot) = self.slot(peer) else { return };
+        match input {
+            ToRib::Up(_) => {
+                slot.session = session;
+                slot.up = true;
+                slot.known = true;
+                slot.cell.forget_told();
+                slot.cell.forget_limits();
+            }
+            ToRib::Down(_) => {
+                slot.up = false;
+                slot.undrained = false;
+            }
+            ToRib::Update(_) | ToRib::Refresh(_) | ToRib::Change(_) => {}
+        }
+    }
+
+    /// The peer's task has ended: its id is free once the tables have forgotten it.
+    pub(super) fn retired(&mut self, peer: PeerId) {
+        let Some(slot) = self.slot(peer) else { return };
+        slot.retired = true;
+        if !slot.known {
+            return self.release(peer);
+        }
+        // Routes that were kept for the peer's return go with it.
+        if !slot.up {
+            self.rib.handle(self.shared.now(), Input::PeerDown(peer, bgp_rib::Retain::Nothing));
+        }
+    }
+
+    pub(super) fn forgotten(&mut self, peer: PeerId) {
+        let Some(slot) = self.slot(peer) else { return };
+        // The peer may have come back since.
+        slot.known = slot.up;
+        if slot.retired && !slot.known {
+            self.release(peer);
+        }
+    }
+
+    pub(super) fn release(&mut self, peer: PeerId) {
+        if let Some(place) = usize::try_from(peer.0).ok().and_then(|i| self.peers.get_mut(i)) {
+            *place = None;
+            self.shared.ids.give_back(peer);
+        }
+    }
+
+    /// Gives a peer what there is for it, if it can write.
+    pub(super) fn transmit(&mut self, peer: PeerId) {
+        let Some(slot) = self.slot(peer) else { return };
+        if !slot.up || !slot.mailbox.claim_credit(slot.session) {
+            slot.undrained = slot.up;
+            return;
+        }
+        let (mut chunks, mut octets, mut drained) = (Vec::new(), 0, false);
+        for _ in 0..ASKS {
+            if drained || octets >= TRANSMIT / 2 {
+                break;
+            }
+            match self.rib.poll_transmit(peer, TRANSMIT) {
+                Some(transmit) => {
+                    octets += transmit.len();
+                    chunks.extend(transmit.into_chunks());
+                }
+                None => drained = true,
+            }
+        }
+        let Some(slot) = self.slot(peer) else { return };
+        slot.undrained = !drained;
+        if chunks.is_empty() && !drained {
+            self.again.push(peer);
+        }
+        let at_once = self.written_at_once < AT_ONCE;
+        let Some(slot) = self.slot(peer) else { return };
+        let written = slot.mailbox.deposit(slot.session, Deposit { chunks, more: !drained }, at_once);
+        self.written_at_once += usize::from(written);
+        self.counters_changed(peer);
+    }
+}

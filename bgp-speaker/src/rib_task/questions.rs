@@ -1,0 +1,175 @@
+//! Originations, piece by piece, and answers to questions.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::net::IpAddr;
+
+use bgp_rib::{Input, Origination, OwnerId, PageToken, PeerId};
+use bgp_wire::{Family, NextHop, PathAttributes};
+use ipnet::IpNet;
+use tokio::sync::oneshot;
+
+use super::{FilterPeers, Job, ORIGINATED, PAGE, Query, Reply, RibTask};
+use crate::originations::Difference;
+use crate::route::{Explanation, Route, RouteCursor, RouteFilter, RoutePage};
+use crate::shared::Us;
+
+impl RibTask {
+    pub(super) fn query(&mut self, query: Query) {
+        match query {
+            Query::Originate(owner, routes, reply) => {
+                self.jobs.push_back(Job::Originate(
+                    owner,
+                    routes.into_iter().map(origination).collect(),
+                    Some(reply),
+                ));
+            }
+            Query::Withdraw(owner, prefixes, reply) => {
+                self.jobs.push_back(Job::Withdraw(owner, prefixes.into(), Some(reply)));
+            }
+            Query::Differ(differences, reply) => self.differ(differences, reply),
+            Query::Ready(owner, reply) => self.jobs.push_back(Job::Ready(owner, reply)),
+            // Who asked may have gone meanwhile.
+            Query::Rename(us, reply) => {
+                let Us { asn: local_as, router_id, cluster_id } = us;
+                self.rib.handle(self.shared.now(), Input::Rename { local_as, router_id, cluster_id });
+                let _ = reply.send(());
+            }
+            Query::Routes { filter, peers, from, limit, reply } => {
+                let _ = reply.send(self.routes(&filter, peers, from, limit));
+            }
+            Query::Explain(prefix, reply) => {
+                let _ = reply.send(self.explain(prefix));
+            }
+        }
+    }
+
+    /// What is new comes before what goes: a prefix that moves from one owner to another is there all the time.
+    pub(super) fn differ(&mut self, differences: BTreeMap<OwnerId, Difference>, reply: oneshot::Sender<()>) {
+        let mut gone = Vec::new();
+        for (owner, difference) in differences {
+            let announced = difference.announced.into_iter().map(origination).collect();
+            self.jobs.push_back(Job::Originate(owner, announced, None));
+            gone.push(Job::Withdraw(owner, difference.withdrawn.into(), None));
+        }
+        self.jobs.extend(gone);
+        self.jobs.push_back(Job::Withdraw(OwnerId(0), VecDeque::new(), Some(reply)));
+    }
+
+    /// Does one piece of the oldest job.
+    pub(super) fn work_on_job(&mut self) {
+        let now = self.shared.now();
+        self.table_changed |= !self.jobs.is_empty();
+        let left = match self.jobs.front_mut() {
+            Some(Job::Originate(owner, routes, _)) => {
+                let piece: Vec<Origination> = routes.drain(..routes.len().min(ORIGINATED)).collect();
+                if let Some(piece) = self.barrier.announce(*owner, piece) {
+                    self.rib.handle(now, Input::Originate(*owner, &piece));
+                }
+                !routes.is_empty()
+            }
+            Some(Job::Withdraw(owner, prefixes, _)) => {
+                let piece: Vec<IpNet> = prefixes.drain(..prefixes.len().min(ORIGINATED)).collect();
+                if let Some(piece) = self.barrier.withdraw(*owner, piece) {
+                    self.rib.handle(now, Input::Withdraw(*owner, &piece));
+                }
+                !prefixes.is_empty()
+            }
+            Some(Job::Ready(..) | Job::Complete) => false,
+            None => return,
+        };
+        if left {
+            return;
+        }
+        let reply = match self.jobs.pop_front() {
+            Some(Job::Originate(_, _, reply) | Job::Withdraw(_, _, reply)) => reply,
+            Some(Job::Ready(owner, reply)) => return self.owner_is_ready(owner, Some(reply)),
+            Some(Job::Complete) => {
+                self.tell_end_of_rib();
+                None
+            }
+            None => None,
+        };
+        if let Some(reply) = reply {
+            // Who asked may have gone meanwhile.
+            let _ = reply.send(());
+        }
+    }
+
+    /// What was held back for an owner goes, before anything that it says later.
+    pub(super) fn owner_is_ready(&mut self, owner: OwnerId, reply: Reply) {
+        let kept: VecDeque<Origination> = self.barrier.ready(owner).into_iter().flatten().collect();
+        self.jobs.push_front(Job::Complete);
+        self.jobs.push_front(Job::Originate(owner, kept, reply));
+    }
+
+    pub(super) fn routes(
+        &self,
+        filter: &RouteFilter,
+        peers: FilterPeers,
+        from: Option<RouteCursor>,
+        limit: usize,
+    ) -> RoutePage {
+        let limit = limit.clamp(1, PAGE);
+        let mut page = RoutePage::default();
+        let families: Vec<Family> = match (filter.family, filter.prefix) {
+            (Some(family), _) => vec![family],
+            (None, Some(IpNet::V4(_))) => vec![Family::IPV4_UNICAST],
+            (None, Some(IpNet::V6(_))) => vec![Family::IPV6_UNICAST],
+            (None, None) => self.rib.families().iter().collect(),
+        };
+        let mut token = from.map_or_else(PageToken::default, |c| c.token);
+        let begin = from.and_then(|c| families.iter().position(|f| *f == c.family)).unwrap_or(0);
+        for &family in families.iter().skip(begin) {
+            let mut asked = bgp_rib::RouteFilter::all(family);
+            asked.prefix = filter.prefix;
+            asked.longer = filter.longer;
+            asked.peer = peers.told;
+            asked.advertised_to = peers.advertised_to;
+            asked.best_only = filter.best_only;
+            if page.routes.len() >= limit {
+                page.next = Some(RouteCursor { family, token });
+                return page;
+            }
+            let (routes, next) = self.rib.routes(&asked, token, limit - page.routes.len());
+            page.routes.extend(routes);
+            if let Some(token) = next {
+                page.next = Some(RouteCursor { family, token });
+                return page;
+            }
+            token = PageToken::default();
+        }
+        page
+    }
+
+    pub(super) fn explain(&self, prefix: IpNet) -> Option<Explanation> {
+        let told = self.rib.explain(prefix)?;
+        let address = |peer: PeerId| -> Option<IpAddr> {
+            let slot = self.peers.get(usize::try_from(peer.0).ok()?)?.as_ref()?;
+            Some(slot.cell.address)
+        };
+        let peers = told.peers.into_iter().filter_map(|p| Some((address(p.peer)?, p.verdict)));
+        Some(Explanation { destination: told.destination, paths: told.paths, peers: peers.collect() })
+    }
+}
+
+fn origination(route: Route) -> Origination {
+    let attributes = PathAttributes {
+        local_pref: route.local_pref,
+        med: route.med,
+        communities: route.communities,
+        ..PathAttributes::default()
+    };
+    let next_hop = route.next_hop.map(|address| match address {
+        IpAddr::V4(address) => NextHop::V4(address),
+        IpAddr::V6(address) => NextHop::V6(address),
+    });
+    Origination {
+        next_hop,
+        attributes,
+        metric: route.metric,
+        interface: route.interface,
+        discard: route.discard,
+        aggregation: route.aggregation,
+        ..Origination::new(route.prefix)
+    }
+}
