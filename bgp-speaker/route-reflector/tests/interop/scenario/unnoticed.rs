@@ -42,6 +42,10 @@ enum End {
 }
 
 pub(super) fn scenarios() -> Vec<Scenario> {
+    stories().into_iter().map(Scenario::measured).collect()
+}
+
+fn stories() -> Vec<Scenario> {
     let agents = |name: &str, play: fn(&mut Network<'_>)| {
         let name = format!("unnoticed_{name}");
         Scenario::new(name, move |lab| mesh(lab, play))
