@@ -12,6 +12,7 @@ mod scripted;
 
 use std::any::Any;
 use std::cell::RefCell;
+use std::env;
 use std::panic::{self, AssertUnwindSafe, catch_unwind};
 use std::process::ExitCode;
 use std::sync::{OnceLock, PoisonError, RwLock};
@@ -23,6 +24,10 @@ use peer::Kind;
 
 /// Scenarios at once. They wait for timers of daemons more than they compute, so more than there are cores.
 const AT_ONCE: usize = 4;
+
+/// Set for scenarios that count single packets: what the machine does besides shows in them.
+const MEASURE: &str = "INTEROP_MEASURE";
+const NOT_MEASURED: &str = "it counts packets on a machine of its own: set INTEROP_MEASURE=1";
 
 /// A scenario that measures under load holds this alone; all others share it.
 static MACHINE: RwLock<()> = RwLock::new(());
@@ -70,6 +75,8 @@ impl Scenario {
         let Self { name, needs, alone, plays, play } = self;
         Trial::ignorable_test(name, move || {
             let unmet = ground().err().or_else(|| needs.iter().find_map(|kind| kind.is_installed().err()));
+            let unmet = unmet
+                .or_else(|| (plays > 1 && env::var_os(MEASURE).is_none()).then(|| NOT_MEASURED.to_owned()));
             if let Some(reason) = unmet {
                 return Ok(Completion::ignored_with(reason));
             }
