@@ -33,8 +33,6 @@ pub(crate) enum Mode {
     Initial,
     /// Everything as it stands, by the rules of another group: the difference is told.
     Swap(u32),
-    /// Everything as it stands, by rules that are not known: everything is told again or withdrawn.
-    Resync,
 }
 
 /// Messages for `[from, to)`.
@@ -224,10 +222,20 @@ struct Offered {
     /// Members that it is kept from: the source, and the peer that is its next hop.
     except: [u32; 2],
     edits: u32,
-    /// The members have it like that already, by the rules of their former group; then whether it stands with them.
-    unchanged: Option<bool>,
+    /// What the members have of it by the rules of their former group.
+    before: Option<Before>,
     /// It speaks for no other prefix.
     alone: bool,
+}
+
+/// What members have of a route by the rules of another group.
+#[derive(Clone, Copy, Debug)]
+struct Before {
+    /// They have it, but for those that it was kept from.
+    held: bool,
+    except: [u32; 2],
+    /// They have it as it is to be told now.
+    same: bool,
 }
 
 fn offer(
@@ -238,47 +246,49 @@ fn offer(
     only_member: impl Fn(u32) -> u32,
 ) -> Offered {
     let offer = export::offer(shared, &group.key, route);
-    let unchanged = former.and_then(|former| unchanged(shared, former, group, route, &offer));
-    let through = offer.as_ref().map_or(NONE, |offer| through(shared, route.attributes, offer.next_hop));
-    let spared = !group.key.tells_as_own(shared.peers.origin(route.source));
-    let source = if spared { only_member(route.source) } else { NONE };
-    let through = only_member(through);
-    let except = [source, if through == source { NONE } else { through }];
-    let goes = offer.is_ok();
+    let next_hop = offer.as_ref().ok().map(|offer| offer.next_hop);
+    let except = kept_from(shared, group, route, next_hop, &only_member);
+    let mut goes = offer.is_ok();
+    let before = former.map(|former| {
+        let was = written(shared, former, route, &export::offer(shared, &former.key, route));
+        let now = written(shared, group, route, &offer);
+        goes = now.is_some();
+        let next_hop = was.as_ref().map(|(next_hop, _)| *next_hop);
+        let except = kept_from(shared, former, route, next_hop, &only_member);
+        Before { held: was.is_some(), except, same: was.is_some() && was == now }
+    });
     let edits = edits.name(offer.ok().and_then(|offer| offer.edits), shared.config.seed);
-    Offered {
-        attributes: route.attributes,
-        source: route.source,
-        goes,
-        except,
-        edits,
-        unchanged,
-        alone: false,
-    }
+    let (attributes, source) = (route.attributes, route.source);
+    Offered { attributes, source, goes, except, edits, before, alone: false }
 }
 
-/// Whether a group's members have a route already as they should, having been told by the rules of another group; then
-/// whether it stands with them.
-fn unchanged(
+/// Members that a route is kept from: the one that told it, and the one that it leads through.
+fn kept_from(
     shared: &Shared,
-    former: &Group,
     group: &Group,
     route: &Outbound,
-    now: &Result<Offer, HeldBack>,
-) -> Option<bool> {
-    let written = |group: &Group, offer: &Offer| {
-        let mut block = Vec::new();
-        let source = (route.attributes, route.source);
-        export::write(shared, &group.key, source, offer.edits.as_deref(), &mut block).map(|()| block)
-    };
-    match (export::offer(shared, &former.key, route), now) {
-        (Err(_), Err(_)) => Some(false),
-        (Ok(before), Ok(now)) if before.next_hop == now.next_hop => {
-            let (before, now) = (written(former, &before), written(group, now));
-            (before == now).then_some(now.is_ok())
-        }
-        _ => None,
-    }
+    next_hop: Option<NextHop>,
+    only_member: impl Fn(u32) -> u32,
+) -> [u32; 2] {
+    let spared = !group.key.tells_as_own(shared.peers.origin(route.source));
+    let source = if spared { only_member(route.source) } else { NONE };
+    let through = next_hop.map_or(NONE, |next_hop| through(shared, route.attributes, next_hop));
+    let through = only_member(through);
+    [source, if through == source { NONE } else { through }]
+}
+
+/// A route as a group is told it: next hop and attributes; `None` if it is not.
+fn written(
+    shared: &Shared,
+    group: &Group,
+    route: &Outbound,
+    offer: &Result<Offer, HeldBack>,
+) -> Option<(NextHop, Vec<u8>)> {
+    let offer = offer.as_ref().ok()?;
+    let mut block = Vec::new();
+    let source = (route.attributes, route.source);
+    export::write(shared, &group.key, source, offer.edits.as_deref(), &mut block).ok()?;
+    Some((offer.next_hop, block))
 }
 
 /// The peer that is the next hop that the others are told, `NONE` if none is.
@@ -317,7 +327,7 @@ fn collect<K: Key>(
         }
         let fresh = position >= group.front;
         let sole = table.sole_source(log, id);
-        let told = mode != Mode::Initial && group.ever.contains(id);
+        let told = matches!(mode, Mode::Follow) && group.ever.contains(id);
         bytes += size_of::<K>();
         let offered = table.path_for(shared, &group.key, log, id).and_then(|path| {
             let alone = each_prefix
@@ -342,8 +352,9 @@ fn collect<K: Key>(
         let offered = offered.filter(|_| {
             pack::fits(&group.key.codec, table.family, 0, table.told_nlri(group.log, id).1).is_ok()
         });
-        if let Some(stands) = offered.and_then(|offered| offered.unchanged) {
-            if fresh {
+        if let Mode::Swap(_) = mode {
+            let stands = draft.swap(offered, id, fresh);
+            if let Some(stands) = stands.filter(|_| fresh) {
                 group.stand(id, stands);
             }
             continue;
@@ -365,6 +376,27 @@ fn collect<K: Key>(
         }
     }
     limit
+}
+
+impl Draft {
+    /// What stood by the rules of another group is told as far as it differs; whether it stands now, if that is known.
+    fn swap(&mut self, offered: Option<Offered>, id: u32, fresh: bool) -> Option<bool> {
+        // What does not stand by now stood nowhere when it was read.
+        let Some(Offered { attributes, source, goes, except, edits, before, .. }) = offered else {
+            return Some(false);
+        };
+        let before = before.unwrap_or(Before { held: false, except: [NONE; 2], same: false });
+        if before.same || !goes {
+            if before.held && !goes {
+                self.withdrawn.push((Audience::except(before.except), id));
+            }
+            return Some(goes);
+        }
+        self.items.push(Item { except, attributes, source, edits, id, fresh });
+        let loses = |member: &u32| before.held && *member != NONE && !before.except.contains(member);
+        self.withdrawn.extend(except.into_iter().filter(loses).map(|member| (Audience::Only(member), id)));
+        None
+    }
 }
 
 /// Where messages of a batch begin and end, and for whom they are.

@@ -179,7 +179,9 @@ impl<K: Key> Table<K> {
     /// Whether a reader has been handed out the newest state of a prefix.
     fn is_told(&self, id: u32, reader: &Reader) -> bool {
         let log = self.log_of(reader.log);
-        let read = |at: u32| log.position(at).is_none_or(|position| position < reader.cursor);
+        let walks = |at: u64| reader.swap.iter().any(|walk| (walk.cursor..walk.end).contains(&at));
+        let read =
+            |at: u32| log.position(at).is_none_or(|position| position < reader.cursor && !walks(position));
         if reader.log == NONE {
             return read(id);
         }

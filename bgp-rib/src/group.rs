@@ -22,8 +22,10 @@ pub(crate) struct Reader {
     pub(crate) birth: u64,
     pub(crate) end_of_rib: EndOfRib,
     pub(crate) refresh: Option<RefreshWalk>,
-    /// It changed its group; before it reads on it hears the difference.
-    pub(crate) swap: Option<SwapWalk>,
+    /// It changed its group; before it reads on it hears the difference, stretch by stretch.
+    pub(crate) swap: Vec<SwapWalk>,
+    /// It is to change its group again when fewer stretches are left.
+    pub(crate) regroups: bool,
     /// Prefixes that stood at the peer when it was last drained, or that its first walk has told it so far.
     pub(crate) advertised: u32,
     /// It stands in its group's list of idle members.
@@ -41,7 +43,8 @@ impl Reader {
             birth,
             end_of_rib,
             refresh: None,
-            swap: None,
+            swap: Vec::new(),
+            regroups: false,
             advertised: 0,
             listed: false,
         }
@@ -82,7 +85,7 @@ impl Reader {
         self.cursor >= head
             && (defers || self.end_of_rib == EndOfRib::Sent)
             && (self.refresh.is_none() || (defers && self.refresh_waits()))
-            && self.swap.is_none()
+            && self.swap.is_empty()
     }
 }
 
@@ -119,12 +122,12 @@ impl RefreshWalk {
     }
 }
 
-/// A walk over what a peer was told by the rules of its former group.
-#[derive(Clone, Copy, Debug)]
+/// A stretch of what a peer was told by the rules of a former group.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct SwapWalk {
     pub(crate) cursor: u64,
     pub(crate) end: u64,
-    /// The former group, of which the peer is counted as a member until then; `NONE` where there were several.
+    /// The former group, of which the peer is counted as a member until then.
     pub(crate) former: u32,
 }
 
@@ -197,6 +200,13 @@ impl Groups {
             group.members += 1;
         }
         u32::try_from(index).expect("there are no more groups than peers")
+    }
+
+    /// A member counts once more, for a stretch that it was told by this group's rules.
+    pub(crate) fn stay(&mut self, index: u32) {
+        if let Some(group) = self.get_mut(index) {
+            group.members += 1;
+        }
     }
 
     /// One member less; the last one takes the group along.

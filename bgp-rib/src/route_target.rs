@@ -200,7 +200,7 @@ impl Rib {
     pub(crate) fn follow_interest(&mut self, slot: u32) {
         let mut walks = false;
         each_table!(self, table => {
-            walks |= is_constrained(table.family) && table.reader(slot).is_some_and(|reader| reader.swap.is_some());
+            walks |= is_constrained(table.family) && table.reader(slot).is_some_and(|reader| !reader.swap.is_empty());
         });
         if walks || !self.interested.remove(&slot) {
             return;

@@ -355,7 +355,7 @@ impl<K: Key> Table<K> {
             group.idle.retain(|&other| other != slot);
         }
         self.groups.leave(reader.group);
-        if let Some(walk) = reader.swap {
+        for walk in reader.swap {
             self.groups.leave(walk.former);
         }
         self.leave_paths(reader.log);

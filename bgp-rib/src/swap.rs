@@ -1,9 +1,12 @@
 //! Another configuration for a live session: what changes by it is told, and nothing else.
 //!
 //! What concerns sending is part of the group's key, so that its peer changes the group. Before it reads on it walks over what it
-//! was told, and hears what the rules of its new group say differently; peers that change together share the bytes. What
-//! concerns receiving has the peer's routes judged anew from what was received, and another role has them told anew to all
-//! that may hear of them, both in bounded turns.
+//! was told, and hears what the rules of its new group say differently; peers that change together share the bytes. If it
+//! changes again before that is over, what it was told lies in stretches by the rules of different groups, and those that are
+//! by the newest rules already need no walk.
+//!
+//! What concerns receiving has the peer's routes judged anew from what was received, and another role has them told anew to
+//! all that may hear of them, both in bounded turns.
 
 use bgp_wire::{Asn, AttributeBlock, ClusterId, RouterId};
 use bytes::Bytes;
@@ -108,6 +111,28 @@ impl Rib {
     }
 }
 
+/// So many stretches of one reader may be by the rules of different groups. Who swaps faster than a peer reads has the last
+/// swap wait until one of them has been told: what the peer is in the end does not change by that.
+const MOST_STRETCHES: usize = 8;
+
+/// What a reader was told by other rules than those of the group that it goes to, having left another.
+fn told_by_others(walks: &[SwapWalk], cursor: u64, left: u32, to: u32) -> Vec<SwapWalk> {
+    let mut stretches: Vec<SwapWalk> = Vec::new();
+    let mut push = |cursor: u64, end: u64, former: u32| match stretches.last_mut() {
+        _ if cursor >= end || former == to => {}
+        Some(last) if last.end == cursor && last.former == former => last.end = end,
+        _ => stretches.push(SwapWalk { cursor, end, former }),
+    };
+    let mut from = 0;
+    for walk in walks {
+        push(from, walk.cursor, left);
+        push(walk.cursor, walk.end, walk.former);
+        from = walk.end;
+    }
+    push(from, cursor, left);
+    stretches
+}
+
 /// Another configuration of a session, of which what was negotiated stays as it is.
 fn with_session_of(session: &PeerParams, wanted: PeerParams) -> PeerParams {
     PeerParams {
@@ -140,7 +165,12 @@ impl<K: Key> Table<K> {
         let (former, log) = (reader.group, reader.log);
         let mut key = GroupKey::of(&peer.params, self.family, &shared.config);
         key.membership = peer.interest.within(self.family);
-        if self.groups.get(former).is_some_and(|group| group.key == key) {
+        let same = self.groups.get(former).is_some_and(|group| group.key == key);
+        let crowded = !same && reader.swap.len() >= MOST_STRETCHES;
+        if let Some(reader) = self.reader_mut(slot) {
+            reader.regroups = crowded;
+        }
+        if same || crowded {
             return false;
         }
         let index = self.groups.join(key, log, &shared.config);
@@ -151,21 +181,15 @@ impl<K: Key> Table<K> {
         if let (Some(group), Some(told)) = (self.groups.get_mut(index), told) {
             group.ever.insert_all(&told);
         }
-        let mut leaves = [NONE; 2];
         if let Some(reader) = self.reader_mut(slot) {
             reader.group = index;
             reader.listed = false;
-            let walk = SwapWalk { cursor: 0, end: reader.cursor, former };
-            match reader.swap.replace(walk) {
-                None => {}
-                // It stands between two sets of rules: what it has is not known.
-                Some(unfinished) => {
-                    reader.swap = Some(SwapWalk { former: NONE, ..walk });
-                    leaves = [former, unfinished.former];
-                }
-            }
+            let stretches = told_by_others(&reader.swap, reader.cursor, former, index);
+            let left = core::mem::replace(&mut reader.swap, stretches.clone());
+            stretches.iter().for_each(|walk| self.groups.stay(walk.former));
+            left.iter().for_each(|walk| self.groups.leave(walk.former));
         }
-        leaves.into_iter().for_each(|group| self.groups.leave(group));
+        self.groups.leave(former);
         // The audiences of cached batches know nothing of the new member.
         self.groups.clear_caches();
         true
@@ -174,17 +198,20 @@ impl<K: Key> Table<K> {
     /// Tells one stretch of the difference.
     pub(crate) fn swap_on(&mut self, shared: &Shared, draft: &mut Draft, slot: u32, chunks: &mut Vec<Bytes>) {
         let Some(reader) = self.reader(slot) else { return };
-        let (group, Some(mut walk)) = (reader.group, reader.swap) else { return };
-        if walk.cursor < walk.end {
-            let mode = if walk.former == NONE { Mode::Resync } else { Mode::Swap(walk.former) };
-            walk.cursor = self.read(shared, draft, slot, group, (walk.cursor, walk.end, mode), chunks).0;
-        }
+        let (group, Some(mut walk)) = (reader.group, reader.swap.first().copied()) else { return };
+        let mode = Mode::Swap(walk.former);
+        walk.cursor = self.read(shared, draft, slot, group, (walk.cursor, walk.end, mode), chunks).0;
         let done = walk.cursor >= walk.end;
-        if let Some(reader) = self.reader_mut(slot) {
-            reader.swap = (!done).then_some(walk);
+        let Some(reader) = self.reader_mut(slot) else { return };
+        if !done {
+            reader.swap[0] = walk;
+            return;
         }
-        if done {
-            self.groups.leave(walk.former);
+        reader.swap.remove(0);
+        let regroups = reader.regroups;
+        self.groups.leave(walk.former);
+        if regroups {
+            self.regroup(shared, slot);
         }
     }
 

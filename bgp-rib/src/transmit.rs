@@ -39,7 +39,7 @@ impl<K: Key> Table<K> {
             if self.is_drained(reader) {
                 return Progress::Drained;
             }
-            if reader.swap.is_some() {
+            if !reader.swap.is_empty() {
                 self.swap_on(shared, draft, slot, chunks);
             } else {
                 if reader.cursor < head {

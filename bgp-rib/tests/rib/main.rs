@@ -24,5 +24,6 @@ mod restart;
 mod roles;
 mod route_targets;
 mod rules;
+mod swaps;
 mod transparency;
 mod traps;

@@ -43,6 +43,8 @@ pub(crate) struct Remote {
     pub(crate) announced: Vec<IpNet>,
     pub(crate) withdrawn: Vec<IpNet>,
     pub(crate) markers: Vec<RefreshKind>,
+    /// Whatever it is told has to be news to it.
+    pub(crate) strict: bool,
     /// It has been drained and was not told since that there is more.
     pub(crate) idle: bool,
     pub(crate) up: bool,
@@ -152,6 +154,7 @@ impl Lab {
             announced: Vec::new(),
             withdrawn: Vec::new(),
             markers: Vec::new(),
+            strict: false,
             idle: true,
             up: true,
         };
@@ -418,7 +421,8 @@ impl Remote {
                     continue;
                 };
                 self.view.remove(&prefix);
-                self.paths.remove(&(prefix, path.0));
+                let held = self.paths.remove(&(prefix, path.0));
+                assert!(!self.strict || held.is_some(), "{prefix} is withdrawn and was not there");
                 self.withdrawn.push(prefix);
             }
         }
@@ -434,7 +438,11 @@ impl Remote {
                     continue;
                 };
                 self.view.insert(prefix, route.clone());
-                self.paths.insert((prefix, path.0), route);
+                let held = self.paths.insert((prefix, path.0), route);
+                assert!(
+                    !self.strict || held != self.paths.get(&(prefix, path.0)).cloned(),
+                    "{prefix} is told again"
+                );
                 self.announced.push(prefix);
             }
         }

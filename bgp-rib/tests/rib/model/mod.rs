@@ -1,0 +1,72 @@
+//! Random steps against a naive recomputation. After each step every peer that has been drained must hold, made of the
+//! bytes that it was sent, exactly what the rules say.
+
+mod check;
+mod routes;
+mod scene;
+mod sessions;
+mod step;
+mod world;
+
+use bgp_rib::{Event, Input, PeerId, Retain};
+use proptest::prelude::*;
+
+use self::scene::PEERS;
+use self::step::{Step, step};
+use self::world::World;
+use crate::support::*;
+
+fn run(steps: Vec<Step>, max_paths: usize, many_paths: usize) {
+    let mut world = World::new(max_paths, many_paths);
+    for step in steps {
+        let settles = matches!(step, Step::Settle | Step::Drain { .. });
+        world.take(step);
+        if settles {
+            world.check();
+        }
+    }
+    world.lab.drain_all();
+    world.check();
+    world.check_follower();
+    for peer in 1..=PEERS {
+        world.take(Step::Down { peer, stale: false });
+        world.forget_stale(PeerId(u32::from(peer)), 0);
+        world.lab.input(Input::PeerDown(PeerId(u32::from(peer)), Retain::Nothing));
+    }
+    for owner in 0..3 {
+        world.take(Step::Unoriginate { owner, prefixes: 255 });
+    }
+    world.check_follower();
+    world.lab.settle();
+    for family in [V4, V6] {
+        let counters = world.lab.rib.table_counters(family);
+        assert_eq!((counters.prefixes, counters.paths, counters.best), (0, 0, 0), "everything is given back");
+        assert_eq!((counters.tombstones, counters.attribute_sets, counters.groups), (0, 0, 0));
+    }
+    let gone = world.lab.events.iter().filter(|event| matches!(event, Event::PeerGone(_))).count();
+    assert!(gone >= world.facts.sessions.len(), "every peer that went is said to be gone");
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { max_shrink_iters: 4000, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn every_view_replayed_from_its_bytes_is_what_the_rules_say(steps in prop::collection::vec(step(), 1..120)) {
+        run(steps, 1, 16);
+    }
+
+    #[test]
+    fn multipath_followers_do_not_disturb_the_peers(steps in prop::collection::vec(step(), 1..80)) {
+        run(steps, 3, 16);
+    }
+
+    #[test]
+    fn prefixes_with_many_paths_are_decided_like_those_with_few(steps in prop::collection::vec(step(), 1..120)) {
+        run(steps, 1, 2);
+    }
+
+    #[test]
+    fn multipath_sets_of_prefixes_with_many_paths(steps in prop::collection::vec(step(), 1..80)) {
+        run(steps, 3, 2);
+    }
+}

@@ -1,0 +1,161 @@
+//! Routes come and go, of peers and of this speaker's own; policies and ways to next hops change.
+
+use std::sync::Arc;
+
+use bgp_rib::{Aggregation, Input, Origination, OwnerId, PeerId, Policy, Reachability};
+use bgp_wire::{ClusterId, PeerKind};
+
+use super::scene::{hop, prefixes, set};
+use super::world::World;
+use crate::naive::{Naive, Teller};
+use crate::naive_policy::policy;
+use crate::support::*;
+
+impl World {
+    pub(super) fn announce(&mut self, peer: u8, path: u8, bits: u8, attributes: u8, next_hop: u8) {
+        let peer = PeerId(u32::from(peer));
+        if !self.is_up(peer) {
+            return;
+        }
+        let params = self.facts.sessions[&peer].0.clone();
+        let path = if params.codec.add_path_rx.is_empty() { 0 } else { u32::from(path) };
+        let attributes = set(attributes, Some(&params));
+        for prefix in prefixes(bits) {
+            let hop = hop(next_hop, &prefix);
+            self.lab.announce_path(peer, path, &[prefix], hop, &attributes);
+            let import = params.import.clone();
+            let naive = Naive { attributes: attributes.clone(), next_hop: Some(hop), import, stale: 0 };
+            self.facts.told.insert((prefix, Teller::Peer(peer), path), naive);
+        }
+    }
+
+    pub(super) fn withdraw(&mut self, peer: u8, path: u8, bits: u8) {
+        let peer = PeerId(u32::from(peer));
+        if !self.is_up(peer) {
+            return;
+        }
+        let path =
+            if self.facts.sessions[&peer].0.codec.add_path_rx.is_empty() { 0 } else { u32::from(path) };
+        self.lab.withdraw_path(peer, path, &prefixes(bits));
+        for prefix in prefixes(bits) {
+            self.facts.told.remove(&(prefix, Teller::Peer(peer), path));
+        }
+    }
+
+    pub(super) fn originate(&mut self, owner: u8, bits: u8, attributes: u8) {
+        let attributes = set(attributes, None);
+        let next_hop = if owner == 2 { Some(next_hop(30)) } else { None };
+        for prefix in prefixes(bits) {
+            self.facts.aggregates.remove(&(prefix, u32::from(owner)));
+            let next_hop = next_hop.filter(|_| family_of(&prefix) == V4);
+            let shown = attributes.clone();
+            let route = Origination { next_hop, attributes: shown, ..Origination::new(prefix) };
+            self.lab.originate(u32::from(owner), &[route]);
+            let import = Policy::accept_all();
+            let naive = Naive { attributes: attributes.clone(), next_hop, import, stale: 0 };
+            self.facts.told.insert((prefix, Teller::Local, u32::from(owner)), naive);
+        }
+    }
+
+    pub(super) fn put_aggregate(
+        &mut self,
+        owner: u8,
+        bits: u8,
+        (always, suppress): (bool, bool),
+        except: u8,
+    ) {
+        let except = policy(except);
+        for prefix in prefixes(bits) {
+            let aggregation = Aggregation { always, suppress, except: except.clone() };
+            let attributes = attributes(&[]);
+            let aggregation = Some(Arc::new(aggregation));
+            let route = Origination { attributes, aggregation, ..Origination::new(prefix) };
+            self.lab.originate(u32::from(owner), &[route]);
+            self.facts.told.remove(&(prefix, Teller::Local, u32::from(owner)));
+            let row = (always, suppress, except.clone());
+            self.facts.aggregates.insert((prefix, u32::from(owner)), row);
+        }
+    }
+
+    pub(super) fn unoriginate(&mut self, owner: u8, bits: u8) {
+        let owner = u32::from(owner);
+        self.lab.input(Input::Withdraw(OwnerId(owner), &prefixes(bits)));
+        for prefix in prefixes(bits) {
+            self.facts.aggregates.remove(&(prefix, owner));
+            self.facts.told.remove(&(prefix, Teller::Local, owner));
+        }
+    }
+
+    pub(super) fn next_hop(&mut self, which: u8, metric: Option<u8>) {
+        let to = hop(which, &net("10.0.0.0/8")).address();
+        let reachability = metric.map_or(Reachability::Unreachable, |m| Reachability::Metric(u32::from(m)));
+        self.lab.input(Input::NextHop(to, reachability));
+        self.facts.metrics.insert(to, reachability);
+    }
+
+    pub(super) fn set_policy(&mut self, peer: u8, import: Option<u8>, export: Option<u8>) {
+        let peer = PeerId(u32::from(peer));
+        if !self.is_up(peer) {
+            return;
+        }
+        let (import, export) = (import.map(policy), export.map(policy));
+        let params = &mut self.facts.sessions.get_mut(&peer).unwrap().0;
+        params.import = import.clone().unwrap_or(params.import.clone());
+        params.export = export.clone().unwrap_or(params.export.clone());
+        let now = params.import.clone();
+        self.judge(peer, &now);
+        self.lab.input(Input::SetPolicy { peer, import, export });
+    }
+
+    /// One export policy after the other, before the difference of the first has been read: all that its peer is told is
+    /// news to it, and the others are told nothing.
+    pub(super) fn swaps(&mut self, peer: u8, exports: [u8; 3], reads: [u8; 2]) {
+        let id = PeerId(u32::from(peer));
+        if !self.is_up(id) {
+            return;
+        }
+        self.drain_everyone();
+        for remote in self.lab.remotes.values_mut() {
+            remote.strict = true;
+        }
+        let updates = |world: &Self| -> Vec<(PeerId, usize)> {
+            let others = world.lab.remotes.iter().filter(|(other, _)| **other != id);
+            others.map(|(other, remote)| (*other, remote.updates)).collect()
+        };
+        let before = updates(self);
+        for (export, reads) in exports.into_iter().zip(reads.into_iter().chain([0])) {
+            self.set_policy(peer, None, Some(export));
+            for _ in 0..reads {
+                self.lab.read_once(id, 1);
+            }
+        }
+        self.drain_everyone();
+        assert_eq!(updates(self), before, "only the peer whose policy changed is told anything");
+        for remote in self.lab.remotes.values_mut() {
+            remote.strict = false;
+        }
+    }
+
+    pub(super) fn change(&mut self, peer: u8, client: bool, cluster: bool) {
+        let peer = PeerId(u32::from(peer));
+        if !self.is_up(peer) {
+            return;
+        }
+        let params = &mut self.facts.sessions.get_mut(&peer).unwrap().0;
+        if params.kind == PeerKind::Internal {
+            params.role = if client { bgp_rib::PeerRole::Client } else { bgp_rib::PeerRole::Plain };
+        }
+        params.cluster_id = cluster.then_some(ClusterId(77));
+        let params = params.clone();
+        self.lab.input(Input::PeerChange(peer, Box::new(params)));
+    }
+
+    /// Everything that a peer told is under this import policy now.
+    pub(super) fn judge(&mut self, peer: PeerId, import: &Policy) {
+        for ((_, from, _), path) in &mut self.facts.told {
+            if *from == Teller::Peer(peer) {
+                path.import = import.clone();
+            }
+        }
+    }
+}

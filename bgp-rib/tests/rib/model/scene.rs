@@ -1,0 +1,113 @@
+//! Who takes part, and what can be told.
+
+use bgp_rib::{AddPathSend, PeerParams, Policy};
+use bgp_wire::{ClusterId, Community, FamilySet, NextHop, PathAttributes, PeerKind, RouterId};
+use ipnet::IpNet;
+
+use crate::support::*;
+
+/// How many peers there are.
+pub(super) const PEERS: u8 = 10;
+
+/// The peers: clients, non-clients, external ones, one of them without policies, one with ADD-PATH. The second variant
+/// has another BGP identifier.
+pub(super) fn params(peer: u8, variant: u8) -> PeerParams {
+    let mut params = match peer {
+        1 | 2 => client(peer),
+        3 | 4 => internal(peer),
+        5 => external(5, 65005),
+        6 => external(6, 65006),
+        7 => client(7),
+        8 => client(8),
+        9 => internal(9),
+        _ => external(10, 65010),
+    };
+    match peer {
+        2 => params.codec.add_path_rx = FamilySet::of(&[V4, V6]),
+        4 => params.enhanced_refresh = true,
+        6 if variant == 0 => (params.import, params.export) = (Policy::reject_all(), Policy::reject_all()),
+        7 => {
+            params.codec.add_path_tx = FamilySet::of(&[V4]);
+            params.codec.four_octet_as = false;
+            params.local_ipv6 = None;
+            params.cluster_id = Some(ClusterId(77));
+        }
+        8 => {
+            params.codec.add_path_tx = FamilySet::of(&[V4, V6]);
+            params.add_path_send = vec![(V4, AddPathSend::All), (V6, AddPathSend::EqualCost)];
+            params.enhanced_refresh = true;
+        }
+        9 => {
+            (params.codec.add_path_tx, params.codec.add_path_rx) =
+                (FamilySet::of(&[V4, V6]), FamilySet::of(&[V4, V6]));
+            params.add_path_send = vec![(V4, AddPathSend::Best(2)), (V6, AddPathSend::All)];
+            params.paths_limit = vec![(V6, 3)];
+        }
+        10 => {
+            params.codec.add_path_tx = FamilySet::of(&[V4, V6]);
+            params.add_path_send = vec![(V4, AddPathSend::PerAs), (V6, AddPathSend::Best(3))];
+            params.add_path_send.rotate_left(usize::from(variant));
+        }
+        _ => {}
+    }
+    if variant == 1 && peer < 5 {
+        params.peer_router_id = RouterId(params.peer_router_id.0 + 0x100);
+    }
+    params.enhanced_refresh |= peer == 1;
+    params.retained = if peer == 3 { FamilySet::of(&[V6]) } else { params.retained };
+    params.graceful_restart = peer == 4 && variant == 1;
+    params
+}
+
+pub(super) fn prefixes(bits: u8) -> Vec<IpNet> {
+    let all = [
+        "10.1.0.0/26",
+        "10.1.0.64/26",
+        "10.1.0.128/26",
+        "192.0.2.1/32",
+        "0.0.0.0/0",
+        "2001:db8:1::/64",
+        "2001:db8:2::/122",
+        "10.1.0.0/24",
+    ];
+    (0..8).filter(|bit| bits & (1 << bit) != 0).map(|bit| net(all[bit])).collect()
+}
+
+/// Attribute sets as peer `peer` tells them.
+pub(super) fn set(which: u8, peer: Option<&PeerParams>) -> PathAttributes {
+    let external = peer.filter(|peer| peer.kind == PeerKind::External);
+    let first = external.map(|peer| peer.peer_as.0);
+    let path = |asns: &[u32]| first.into_iter().chain(asns.iter().copied()).collect::<Vec<u32>>();
+    let mut attributes = attributes(&path(&[]));
+    match which {
+        0 => {}
+        1 => attributes = crate::support::attributes(&path(&[64512])),
+        2 => attributes.local_pref = Some(200),
+        3 => attributes.med = Some(10),
+        4 => {
+            attributes = PathAttributes { med: Some(5), ..crate::support::attributes(&path(&[64512, 70000])) }
+        }
+        5 => attributes.communities = vec![Community::NO_EXPORT],
+        6 => attributes.communities = vec![Community::NO_ADVERTISE],
+        7 => attributes = crate::support::attributes(&path(&[LOCAL_AS.0])),
+        8 => attributes.originator_id = Some(router_id(254)),
+        9 => attributes.cluster_list = vec![ClusterId(router_id(254).0)],
+        10 => (attributes.originator_id, attributes.cluster_list) = (Some(router_id(99)), vec![ClusterId(5)]),
+        _ => attributes.origin = bgp_wire::Origin::Incomplete,
+    }
+    if external.is_some() {
+        (attributes.local_pref, attributes.originator_id) = (None, None);
+        attributes.cluster_list.clear();
+    }
+    attributes
+}
+
+/// 10.0.0.1..7 are the peers' own addresses, 254 is ours.
+pub(super) fn hop(which: u8, prefix: &IpNet) -> NextHop {
+    let last = [1, 2, 3, 4, 5, 7, 20, 21, 22, 254][usize::from(which)];
+    match prefix {
+        IpNet::V4(_) => next_hop(last),
+        IpNet::V6(_) if last == 254 => next_hop6(0xfe),
+        IpNet::V6(_) => next_hop6(u16::from(last)),
+    }
+}

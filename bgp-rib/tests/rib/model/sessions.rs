@@ -1,0 +1,156 @@
+//! Sessions come and go, and tell everything anew.
+
+use core::time::Duration;
+
+use bgp_rib::{Input, PeerId, PeerParams, Retain};
+use bgp_wire::{Family, PeerKind, RefreshKind};
+
+use super::scene::params;
+use super::world::World;
+use crate::naive::Teller;
+use crate::support::*;
+
+impl World {
+    pub(super) fn up(&mut self, peer: u8, variant: u8) {
+        let id = PeerId(u32::from(peer));
+        if self.is_up(id) {
+            return;
+        }
+        let params = params(peer, variant);
+        self.lab.up(peer, params.clone());
+        self.deadlines.remove(&id);
+        self.unread.insert(id);
+        // Who comes back as another, or in another role, does not inherit.
+        let inside = |params: &PeerParams| params.kind == PeerKind::Internal;
+        let role = |params: &PeerParams| inside(params).then_some((params.role, params.cluster_id));
+        let is = |params: &PeerParams| (params.peer_router_id, role(params));
+        if self.facts.sessions.get(&id).is_some_and(|(former, _)| is(former) != is(&params)) {
+            self.forget_stale(id, 0);
+        }
+        if self.facts.told.keys().any(|(_, from, _)| *from == Teller::Peer(id)) {
+            self.deadlines.insert(id, self.lab.now + Duration::from_secs(360));
+        }
+        for family in [V4, V6] {
+            if params.graceful_restart || self.has_routes(id, family) {
+                self.initial.insert((id, family));
+            }
+        }
+        self.judge(id, &params.import);
+        self.facts.sessions.insert(id, (params, true));
+    }
+
+    pub(super) fn down(&mut self, peer: u8, stale: bool) {
+        let peer = PeerId(u32::from(peer));
+        if !self.is_up(peer) {
+            return;
+        }
+        self.lab.down(peer, if stale { Retain::Stale } else { Retain::Nothing });
+        self.facts.sessions.get_mut(&peer).unwrap().1 = false;
+        for family in [V4, V6] {
+            self.initial.remove(&(peer, family));
+            // What a refresh made stale was told in this session.
+            let refreshing = self.refreshing.remove(&(peer, family));
+            self.age(peer, family, if refreshing { 1 } else { u32::MAX });
+        }
+        self.forget_stale(peer, if stale { 1 } else { 0 });
+        let retained = self.facts.sessions[&peer].0.retained;
+        self.forget_stale_of(peer, 0, |prefix| !retained.contains(family_of(prefix)));
+        self.deadlines.remove(&peer);
+        if stale {
+            self.deadlines.insert(peer, self.lab.now + self.facts.sessions[&peer].0.stale_time);
+        }
+    }
+
+    pub(super) fn end_of_rib(&mut self, peer: u8, family: Family) {
+        let peer = PeerId(u32::from(peer));
+        if !self.is_up(peer) {
+            return;
+        }
+        self.lab.end_of_rib(peer, family);
+        self.initial.remove(&(peer, family));
+        if ![V4, V6].iter().any(|&family| self.initial.contains(&(peer, family))) {
+            self.deadlines.remove(&peer);
+        }
+        if !self.refreshing.contains(&(peer, family)) {
+            self.forget_stale_of(peer, 0, |prefix| family_of(prefix) == family);
+        }
+    }
+
+    pub(super) fn refresh_from_peer(&mut self, peer: u8, family: Family) {
+        let peer = PeerId(u32::from(peer));
+        if self.is_up(peer) {
+            self.lab.refresh(peer, family, RefreshKind::REQUEST);
+        }
+    }
+
+    pub(super) fn begin_refresh(&mut self, peer: u8, family: Family) {
+        let peer = PeerId(u32::from(peer));
+        if self.is_up(peer) && self.facts.sessions[&peer].0.enhanced_refresh {
+            self.lab.refresh(peer, family, RefreshKind::BEGIN);
+            if !self.initial.contains(&(peer, family)) {
+                self.refreshing.insert((peer, family));
+                self.age(peer, family, 1);
+            }
+        }
+    }
+
+    pub(super) fn end_refresh(&mut self, peer: u8, family: Family) {
+        let peer = PeerId(u32::from(peer));
+        if self.is_up(peer) && self.facts.sessions[&peer].0.enhanced_refresh {
+            self.lab.refresh(peer, family, RefreshKind::END);
+            if self.refreshing.remove(&(peer, family)) {
+                self.forget_stale_of(peer, 0, |prefix| family_of(prefix) == family);
+            }
+        }
+    }
+
+    pub(super) fn later(&mut self, seconds: u16) {
+        self.lab.now += Duration::from_secs(u64::from(seconds));
+        self.lab.input(Input::Tick);
+        let due: Vec<PeerId> =
+            self.deadlines.iter().filter(|(_, at)| **at <= self.lab.now).map(|(peer, _)| *peer).collect();
+        for peer in due {
+            self.deadlines.remove(&peer);
+            for family in [V4, V6] {
+                // What a refresh made stale is not bounded by this time.
+                if self.initial.remove(&(peer, family)) || !self.is_up(peer) {
+                    self.forget_stale_of(peer, 0, |prefix| family_of(prefix) == family);
+                }
+            }
+        }
+    }
+
+    /// Lets the background work come to its end and drains everybody.
+    pub(super) fn drain_everyone(&mut self) {
+        self.lab.settle();
+        let up = self.facts.sessions.iter().filter(|(_, (_, up))| *up).map(|(peer, _)| *peer);
+        up.collect::<Vec<_>>().into_iter().for_each(|peer| self.drain(peer));
+    }
+
+    /// Drains a peer; nothing of what stood when it began follows End-of-RIB.
+    pub(super) fn drain(&mut self, peer: PeerId) {
+        let said = self.lab.remotes[&peer].end_of_rib.clone();
+        self.lab.drain(peer);
+        let remote = &self.lab.remotes[&peer];
+        for family in remote.end_of_rib.difference(&said).filter(|_| self.unread.contains(&peer)) {
+            assert_eq!(remote.held_at_end[family], remote.held(*family), "{peer} {family} at End-of-RIB");
+        }
+        if !self.defers {
+            self.unread.remove(&peer);
+        }
+    }
+
+    /// What a peer told becomes staler by one, `most` at most.
+    fn age(&mut self, peer: PeerId, family: Family, most: u32) {
+        for ((prefix, from, _), path) in &mut self.facts.told {
+            if *from == Teller::Peer(peer) && family_of(prefix) == family {
+                path.stale = most.min(path.stale + 1);
+            }
+        }
+    }
+
+    fn has_routes(&self, peer: PeerId, family: Family) -> bool {
+        let mut routes = self.facts.told.keys();
+        routes.any(|(prefix, from, _)| *from == Teller::Peer(peer) && family_of(prefix) == family)
+    }
+}

@@ -1,0 +1,116 @@
+//! The tables, and everything that was told to them.
+
+use core::time::Duration;
+use std::collections::{BTreeMap, BTreeSet};
+
+use bgp_rib::{Input, PeerId, RibConfig};
+use bgp_wire::{Family, NextHop};
+use ipnet::IpNet;
+
+use super::step::Step;
+use crate::naive::{Facts, Teller};
+use crate::support::*;
+
+/// The tables, and everything that was told to them.
+pub(super) struct World {
+    pub(super) lab: Lab,
+    pub(super) facts: Facts,
+    pub(super) deadlines: BTreeMap<PeerId, Duration>,
+    /// Whose End-of-RIB has to come before a refresh; who said BoRR and not yet EoRR.
+    pub(super) initial: BTreeSet<(PeerId, Family)>,
+    pub(super) refreshing: BTreeSet<(PeerId, Family)>,
+    /// End-of-RIB is held back; who has read nothing since its session came up but while that was so.
+    pub(super) defers: bool,
+    pub(super) unread: BTreeSet<PeerId>,
+    pub(super) follower: BTreeMap<IpNet, (Option<NextHop>, Vec<NextHop>)>,
+    pub(super) reader: bgp_rib::ReaderId,
+}
+
+/// One of both.
+fn family(v6: bool) -> Family {
+    if v6 { V6 } else { V4 }
+}
+
+impl World {
+    pub(super) fn new(max_paths: usize, many_paths: usize) -> Self {
+        let mut config = RibConfig::new(LOCAL_AS, router_id(254));
+        config.max_paths = max_paths;
+        config.multipath_relax = many_paths == 2;
+        // Small enough that batches are thrown away and made again.
+        config.batch_cache = 2048;
+        (config.batch_prefixes, config.turn, config.many_paths) = (2, 2, many_paths);
+        let mut lab = Lab::with(config);
+        let reader = lab.rib.open_reader();
+        Self {
+            lab,
+            facts: Facts { relax: many_paths == 2, ..Facts::default() },
+            deadlines: BTreeMap::new(),
+            initial: BTreeSet::new(),
+            refreshing: BTreeSet::new(),
+            defers: false,
+            unread: BTreeSet::new(),
+            follower: BTreeMap::new(),
+            reader,
+        }
+    }
+
+    pub(super) fn is_up(&self, peer: PeerId) -> bool {
+        self.facts.sessions.get(&peer).is_some_and(|(_, up)| *up)
+    }
+
+    pub(super) fn forget_stale(&mut self, peer: PeerId, older_than: u32) {
+        self.forget_stale_of(peer, older_than, |_| true);
+    }
+
+    pub(super) fn forget_stale_of(&mut self, peer: PeerId, older_than: u32, of: impl Fn(&IpNet) -> bool) {
+        self.facts.told.retain(|(prefix, from, _), path| {
+            *from != Teller::Peer(peer) || path.stale <= older_than || !of(prefix)
+        });
+    }
+
+    pub(super) fn take(&mut self, step: Step) {
+        match step {
+            Step::Announce { peer, path, prefixes, attributes, next_hop } => {
+                self.announce(peer, path, prefixes, attributes, next_hop);
+            }
+            Step::Withdraw { peer, path, prefixes } => self.withdraw(peer, path, prefixes),
+            Step::Up { peer, variant } => self.up(peer, variant),
+            Step::Down { peer, stale } => self.down(peer, stale),
+            Step::EndOfRib { peer, v6 } => self.end_of_rib(peer, family(v6)),
+            Step::RefreshFromPeer { peer, v6 } => self.refresh_from_peer(peer, family(v6)),
+            Step::Begin { peer, v6 } => self.begin_refresh(peer, family(v6)),
+            Step::End { peer, v6 } => self.end_refresh(peer, family(v6)),
+            Step::Originate { owner, prefixes, attributes } => self.originate(owner, prefixes, attributes),
+            Step::Aggregate { owner, prefixes, always, suppress, except } => {
+                self.put_aggregate(owner, prefixes, (always, suppress), except);
+            }
+            Step::Unoriginate { owner, prefixes } => self.unoriginate(owner, prefixes),
+            Step::NextHop { which, metric } => self.next_hop(which, metric),
+            Step::SetPolicy { peer, import, export } => self.set_policy(peer, import, export),
+            Step::Swaps { peer, exports, reads } => self.swaps(peer, exports, reads),
+            Step::Change { peer, client, cluster } => self.change(peer, client, cluster),
+            Step::Read { peer } => {
+                let peer = PeerId(u32::from(peer));
+                if self.is_up(peer) {
+                    self.lab.read_once(peer, 64);
+                    if !self.defers {
+                        self.unread.remove(&peer);
+                    }
+                }
+            }
+            Step::Drain { peer } => {
+                let peer = PeerId(u32::from(peer));
+                if self.is_up(peer) {
+                    self.drain(peer);
+                }
+            }
+            Step::Tick => self.lab.input(Input::Tick),
+            Step::Later { seconds } => self.later(seconds),
+            Step::Defer { on } => {
+                self.defers = on;
+                self.lab.input(Input::DeferEndOfRib(on));
+            }
+            Step::Settle => self.lab.settle(),
+        }
+    }
+}
