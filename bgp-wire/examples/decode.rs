@@ -20,7 +20,7 @@
 //! line may hold several. Whole packets, as `tcpdump -x` prints and Wireshark copies them, are read like a capture. What is
 //! no hex is reported with its line number, and reading goes on.
 //! A capture's TCP streams of port 179 are put together first; MRT files give their BGP4MP messages, with the width
-//! of AS numbers and ADD-PATH taken from each record. Compressed files are to be unpacked on the way: `zcat F | decode`.
+//! of AS numbers and ADD-PATH taken from each record, and each path of a TABLE_DUMP_V2 as the UPDATE that would tell it. Compressed files are to be unpacked on the way: `zcat F | decode`.
 //!
 //! The exit status is 0 when every message was `ok`, 1 when some had another outcome, 2 when some input was no
 //! message or could not be read.
@@ -63,6 +63,8 @@ mod open;
 mod record;
 #[path = "decode/stream.rs"]
 mod stream;
+#[path = "decode/table_dump.rs"]
+mod table_dump;
 #[path = "decode/tcp.rs"]
 mod tcp;
 #[path = "decode/text.rs"]

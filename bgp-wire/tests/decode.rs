@@ -347,6 +347,56 @@ fn an_mrt_file_gives_its_messages() {
     assert_eq!(all[1]["source"], "record 3");
 }
 
+/// A record of TABLE_DUMP_V2.
+fn table_dump(subtype: u16, body: &str) -> Vec<u8> {
+    let body = octets(body);
+    let mut record = octets("5f5e1000 000d");
+    record.extend(subtype.to_be_bytes());
+    record.extend(u32::try_from(body.len()).expect("short").to_be_bytes());
+    record.extend(body);
+    record
+}
+
+#[test]
+fn each_path_of_a_table_dump_is_the_update_that_would_tell_it() {
+    const PATH: &str = "400101 00 400206 0201 0000fde9";
+    let next_hop = "20010db8 00000000 00000000 00000001";
+    let file = [
+        // Two peers: 10.0.0.2 with an AS of two octets, 2001:db8::2 with one of four.
+        table_dump(1, &format!("c0000201 0001 41 0002 00 0a000002 0a000002 fde9 03 0a000003 {next_hop} 0000fdea")),
+        table_dump(2, &format!("00000000 12 0a0140 0001 0000 5f5e1000 0014 {PATH} 400304 0a000001")),
+        // The next hop alone, as the standard has it, then the attribute as a message has it.
+        table_dump(
+            4,
+            &format!(
+                "00000001 20 20010db8 0002 0001 5f5e1000 0021 {PATH} 800e11 10 {next_hop}
+                 0001 5f5e1000 002a {PATH} 800e1a 000201 10 {next_hop} 00 20 20010db8"
+            ),
+        ),
+        // With a path identifier; by a peer that the index does not have.
+        table_dump(8, &format!("00000002 18 0a0200 0001 0009 5f5e1000 00000007 0014 {PATH} 400304 0a000001")),
+        // More entries than there are.
+        table_dump(2, "00000003 18 0a0300 0001"),
+    ];
+    let (status, all) = lines(&["--ebgp"], &file.concat());
+    assert_eq!((status, all.len()), (2, 5), "{all:?}");
+    let reach = |line: &Value| {
+        let reach = &line["reach"][0];
+        let prefix = &reach["prefixes"][0];
+        (line["outcome"].clone(), prefix["prefix"].clone(), reach["next_hop"].clone(), prefix["path_id"].clone())
+    };
+    let ok = Value::from("ok");
+    let v6 = || (ok.clone(), Value::from("2001:db8::/32"), Value::from("2001:db8::1"), Value::Null);
+    let v4 = |prefix: &str, id: Value| (ok.clone(), Value::from(prefix), Value::from("10.0.0.1"), id);
+    assert_eq!(reach(&all[0]), v4("10.1.64.0/18", Value::Null));
+    assert_eq!(all[0]["source"], "record 2, from 10.0.0.2");
+    assert_eq!(reach(&all[1]), v6());
+    assert_eq!(all[1]["source"], "record 3, from 2001:db8::1");
+    assert_eq!(reach(&all[2]), v6());
+    assert_eq!(reach(&all[3]), v4("10.2.0.0/24", 7.into()));
+    assert_eq!(all[4]["error"], "an entry is cut short");
+}
+
 /// Ethernet, IPv4, TCP from 10.0.0.2 port 4711 to 10.0.0.1 port 179.
 fn packet(sequence: u32, flags: u8, data: &[u8]) -> Vec<u8> {
     let total = u16::try_from(40 + data.len()).expect("short");

@@ -1,11 +1,13 @@
-//! MRT files (RFC 6396, RFC 8050): the BGP messages of BGP4MP records.
+//! MRT files (RFC 6396, RFC 8050): the BGP messages of BGP4MP records, and the paths of table dumps.
 use std::net::{Ipv4Addr, Ipv6Addr};
 
 use bgp_wire::{Codec, Family, FamilySet};
 
 use super::record::Record;
 use super::stream::Splitter;
+use super::table_dump::Peers;
 
+const TABLE_DUMP_V2: u16 = 13;
 const BGP4MP: u16 = 16;
 const BGP4MP_ET: u16 = 17;
 
@@ -14,6 +16,7 @@ pub(crate) fn messages(file: &[u8], codec: &Codec, emit: &mut impl FnMut(Record)
     let mut rest = file;
     let mut number = 0u64;
     let mut other = 0u64;
+    let mut peers = Peers::default();
     while !rest.is_empty() {
         number = number.saturating_add(1);
         let Some((kind, subtype, body, after)) = record(rest) else {
@@ -21,6 +24,13 @@ pub(crate) fn messages(file: &[u8], codec: &Codec, emit: &mut impl FnMut(Record)
             break;
         };
         rest = after;
+        if kind == TABLE_DUMP_V2 {
+            let source = format!("record {number}");
+            if peers.record(subtype, body, codec, emit, &source).is_none() {
+                other = other.saturating_add(1);
+            }
+            continue;
+        }
         match message(kind, subtype, body, codec) {
             Some((from, octets, codec)) => {
                 let mut splitter = Splitter::new(&codec);
@@ -31,7 +41,7 @@ pub(crate) fn messages(file: &[u8], codec: &Codec, emit: &mut impl FnMut(Record)
         }
     }
     if number > 0 && other == number {
-        emit(Record::error("file", &format!("none of its {number} records holds a BGP message")));
+        emit(Record::error("file", &format!("none of its {number} records holds a BGP message or a path")));
     }
 }
 
