@@ -2,7 +2,7 @@
 //! the queue is as long as there are of them, and none is served twice before another is served once.
 
 use std::collections::VecDeque;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use tokio::sync::Notify;
@@ -24,6 +24,8 @@ pub(crate) struct Door {
     bell: Notify,
     /// Octets of UPDATEs that all peers together have put into their mailboxes.
     waiting: AtomicUsize,
+    /// The speaker ends: peers hear of nothing that its end does to the tables.
+    hushed: AtomicBool,
 }
 
 #[derive(Debug, Default)]
@@ -68,6 +70,16 @@ impl Door {
 
     pub(crate) fn is_closed(&self) -> bool {
         lock(&self.queue).closed
+    }
+
+    /// From here on peers are told nothing. Sessions end one after the other, and those still up are not to hear that the
+    /// routes of those already down are gone.
+    pub(crate) fn hush(&self) {
+        self.hushed.store(true, Ordering::Release);
+    }
+
+    pub(crate) fn is_hushed(&self) -> bool {
+        self.hushed.load(Ordering::Acquire)
     }
 
     pub(crate) fn waiting(&self) -> usize {

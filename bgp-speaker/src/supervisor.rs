@@ -443,6 +443,8 @@ impl Supervisor {
 
     async fn end(mut self, mode: &ShutdownMode) {
         self.commands.close();
+        // Before anything leaves the tables: learned routes, and those of sessions that end.
+        self.door.hush();
         self.household.listeners.shutdown().await;
         self.listeners.close();
         drop(self.household.learning.take());

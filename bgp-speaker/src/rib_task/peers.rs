@@ -131,6 +131,9 @@ impl RibTask {
 
     /// Gives a peer what there is for it, if it can write.
     pub(super) fn transmit(&mut self, peer: PeerId) {
+        if self.door.is_hushed() {
+            return;
+        }
         let Some(slot) = self.slot(peer) else { return };
         if !slot.up || !slot.mailbox.claim_credit(slot.session) {
             slot.undrained = slot.up;

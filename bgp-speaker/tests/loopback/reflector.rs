@@ -246,3 +246,18 @@ async fn a_client_that_restarts_is_not_missed_and_comes_back_with_what_it_has_no
     has_exactly(&clients[0], &["10.0.0.0/26", "10.0.2.0/26"]).await;
     assert_eq!(reflector.status().peers.len(), 2);
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_reflector_that_stops_to_be_replaced_takes_no_route_with_it() {
+    // Sessions end one after the other, in whatever order: none may hear that the routes of another are gone.
+    const CLIENTS: u8 = 12;
+    let (reflector, clients) = reflector_with_clients(29, CLIENTS).await;
+    for client in &clients {
+        eventually("all are told", async || prefixes(client).await.len() == usize::from(CLIENTS)).await;
+    }
+    reflector.shutdown(ShutdownMode::Restart).await;
+    for client in &clients {
+        established(client, 0).await;
+        assert_eq!(prefixes(client).await.len(), usize::from(CLIENTS), "{:?}", client.status().peers);
+    }
+}
