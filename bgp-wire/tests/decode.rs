@@ -363,7 +363,10 @@ fn each_path_of_a_table_dump_is_the_update_that_would_tell_it() {
     let next_hop = "20010db8 00000000 00000000 00000001";
     let file = [
         // Two peers: 10.0.0.2 with an AS of two octets, 2001:db8::2 with one of four.
-        table_dump(1, &format!("c0000201 0001 41 0002 00 0a000002 0a000002 fde9 03 0a000003 {next_hop} 0000fdea")),
+        table_dump(
+            1,
+            &format!("c0000201 0001 41 0002 00 0a000002 0a000002 fde9 03 0a000003 {next_hop} 0000fdea"),
+        ),
         table_dump(2, &format!("00000000 12 0a0140 0001 0000 5f5e1000 0014 {PATH} 400304 0a000001")),
         // The next hop alone, as the standard has it, then the attribute as a message has it.
         table_dump(
@@ -383,7 +386,12 @@ fn each_path_of_a_table_dump_is_the_update_that_would_tell_it() {
     let reach = |line: &Value| {
         let reach = &line["reach"][0];
         let prefix = &reach["prefixes"][0];
-        (line["outcome"].clone(), prefix["prefix"].clone(), reach["next_hop"].clone(), prefix["path_id"].clone())
+        (
+            line["outcome"].clone(),
+            prefix["prefix"].clone(),
+            reach["next_hop"].clone(),
+            prefix["path_id"].clone(),
+        )
     };
     let ok = Value::from("ok");
     let v6 = || (ok.clone(), Value::from("2001:db8::/32"), Value::from("2001:db8::1"), Value::Null);

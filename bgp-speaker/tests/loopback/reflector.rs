@@ -9,8 +9,8 @@ use bgp_speaker::{
 };
 
 use crate::support::{
-    ASN, OWNER, announce, builder, established, eventually, has_exactly, ip, net, peer_of, quick, speaker,
-    waiting_for,
+    ASN, OWNER, announce, builder, established, eventually, has_exactly, ip, net, peer_of, prefixes, quick,
+    speaker, waiting_for,
 };
 
 /// A reflector that takes the whole test's addresses as clients, and that many clients with a block each.

@@ -46,7 +46,8 @@ impl Peers {
                 break;
             };
             rest = after;
-            let from = self.0.get(usize::from(entry.peer)).map_or("a peer that is not in the index", String::as_str);
+            let from =
+                self.0.get(usize::from(entry.peer)).map_or("a peer that is not in the index", String::as_str);
             let source = format!("{source}, from {from}");
             let mut codec = Codec { four_octet_as: true, extended_message: true, ..*codec };
             if table.add_path {
@@ -54,7 +55,9 @@ impl Peers {
             }
             match update(&table, &entry, nlri) {
                 Some(frame) => emit(Record::message(&source, &frame, &codec)),
-                None => emit(Record::error(&source, "its attributes are cut short or too long for a message")),
+                None => {
+                    emit(Record::error(&source, "its attributes are cut short or too long for a message"))
+                }
             }
         }
         Some(())
