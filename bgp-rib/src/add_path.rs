@@ -275,6 +275,7 @@ impl<K: Key> Table<K> {
             return;
         }
         let mut logs = core::mem::take(&mut self.path_logs);
+        let places_stay = !shared.config.decision.prefer_oldest;
         for log in logs.iter_mut() {
             match only {
                 Some(path) if log.selection == (Selection { from: Pool::All, most: None }) => {
@@ -282,7 +283,7 @@ impl<K: Key> Table<K> {
                         log.choose(path, self.eligible(shared, &self.paths[path]).is_ok());
                     }
                 }
-                Some(path) if self.in_order(id).is_some() && log.selection.from == Pool::All => {
+                Some(path) if places_stay && self.in_order(id).is_some() && log.selection.from == Pool::All => {
                     self.choose_first(log, id, path);
                 }
                 _ => {

@@ -59,6 +59,8 @@ impl Marks {
     /// LLGR_STALE and NO_LLGR (RFC 9494 §4).
     pub(crate) const LLGR_STALE: Self = Self(4);
     pub(crate) const NO_LLGR: Self = Self(8);
+    /// AIGP (RFC 7311 §3), whose value is read from the block where it counts.
+    pub(crate) const AIGP: Self = Self(16);
 
     pub(crate) const fn has(self, mark: Self) -> bool {
         self.0 & mark.0 != 0
@@ -66,13 +68,14 @@ impl Marks {
 
     fn of(block: &AttributeBlock<'_>) -> Self {
         let otc = if block.only_to_customer().is_some() { Self::ONLY_TO_CUSTOMER.0 } else { 0 };
+        let aigp = if block.aigp().is_some() { Self::AIGP.0 } else { 0 };
         let mark = |community| match community {
             Community::GRACEFUL_SHUTDOWN => Self::GRACEFUL_SHUTDOWN.0,
             Community::LLGR_STALE => Self::LLGR_STALE.0,
             Community::NO_LLGR => Self::NO_LLGR.0,
             _ => 0,
         };
-        Self(block.communities().iter().fold(otc, |marks, community| marks | mark(community)))
+        Self(block.communities().iter().fold(otc | aigp, |marks, community| marks | mark(community)))
     }
 }
 

@@ -287,7 +287,7 @@ fn written(
     let offer = offer.as_ref().ok()?;
     let mut block = Vec::new();
     let source = (route.attributes, route.source);
-    export::write(shared, &group.key, source, offer.edits.as_deref(), &mut block).ok()?;
+    export::write(shared, &group.key, source, offer.next_hop, offer.edits.as_deref(), &mut block).ok()?;
     Some((offer.next_hop, block))
 }
 
@@ -471,7 +471,7 @@ fn to_bytes<K: Key>(
     let edits = edits.get(name);
     block.clear();
     let next_hop = export::next_hop(shared, &group.key, table.family, (attributes, source), edits)?;
-    export::write(shared, &group.key, (attributes, source), edits, block)?;
+    export::write(shared, &group.key, (attributes, source), next_hop, edits, block)?;
     let (codec, family) = (&group.key.codec, table.family);
     let nlri = run.iter().map(|item| table.told_nlri(group.log, item.id));
     let nlri = nlri.filter(|(_, nlri)| pack::fits(codec, family, block.len(), *nlri).is_ok());

@@ -90,6 +90,10 @@ pub struct DecisionOptions {
     pub always_compare_med: bool,
     /// A route without MULTI_EXIT_DISC ranks behind every route that has one, instead of before (RFC 4271 §9.1.2.2 (c)).
     pub missing_med_as_worst: bool,
+    /// Among external routes that are equal through the interior cost, the one that is best already stays so, and BGP
+    /// identifiers and addresses are not asked; parallel sessions with one router are told apart as always (RFC 5004 §3).
+    /// Fewer changes are told for it, and which route is best depends on the order in which they came.
+    pub prefer_oldest: bool,
 }
 
 /// What a peer is in route reflection (RFC 4456 §5).
@@ -228,6 +232,8 @@ pub struct PeerParams {
     /// We are a route server to this external peer: AS_PATH, next hop (with [`NextHopMode::Auto`]) and MULTI_EXIT_DISC of
     /// what others told are passed on as they are (RFC 7947 §2.2).
     pub route_server_client: bool,
+    /// AIGP is taken from this peer, counts, and is told to it (AIGP_SESSION, RFC 7311 §3.1).
+    pub aigp: bool,
     /// What becomes of private AS numbers in what an external peer is told.
     pub private_as: PrivateAs,
     /// An external peer's own AS is replaced by ours in what it is told, so that its sites may share one AS.
@@ -282,6 +288,7 @@ impl PeerParams {
             honour_graceful_shutdown: true,
             leaving: false,
             route_server_client: false,
+            aigp: kind == PeerKind::Internal,
             private_as: PrivateAs::Keep,
             as_override: false,
             local_as_mode: LocalAsMode::default(),

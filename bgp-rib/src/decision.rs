@@ -2,6 +2,9 @@
 //!
 //! MULTI_EXIT_DISC makes preference no total order, so there is no comparison of two paths anywhere: each rung looks at
 //! all that are left and throws off those that some other beats. The outcome does not depend on the order of the input.
+//!
+//! One option gives that up across time: with [`DecisionOptions::prefer_oldest`] (RFC 5004) which of several equal external
+//! routes is best depends on which was best before. Among the candidates at hand no order matters even then.
 
 use core::cmp::Ordering;
 use core::fmt;
@@ -17,6 +20,8 @@ pub enum Rung {
     Local,
     /// Highest LOCAL_PREF (RFC 4271 §9.1.1).
     LocalPref,
+    /// Least AIGP with the interior cost to the next hop; routes without AIGP behind all that have it (RFC 7311 §4.1).
+    Aigp,
     /// Shortest AS_PATH (RFC 4271 §9.1.2.2 (a)).
     AsPathLength,
     /// Lowest ORIGIN (RFC 4271 §9.1.2.2 (b)).
@@ -27,6 +32,8 @@ pub enum Rung {
     External,
     /// Lowest interior cost to the next hop (RFC 4271 §9.1.2.2 (e)).
     InteriorCost,
+    /// What was best stays so among external routes, where asked for (RFC 5004 §3): the one rung that looks at the past.
+    Oldest,
     /// Lowest BGP identifier, ORIGINATOR_ID in its place where present (RFC 4271 §9.1.2.2 (f), RFC 4456 §9).
     RouterId,
     /// Shortest CLUSTER_LIST (RFC 4456 §9).
@@ -43,11 +50,13 @@ impl fmt::Display for Rung {
             Self::LongLivedStale => "long-lived stale",
             Self::Local => "locally originated",
             Self::LocalPref => "local preference",
+            Self::Aigp => "accumulated IGP metric",
             Self::AsPathLength => "AS path length",
             Self::Origin => "origin",
             Self::MultiExitDisc => "multi-exit discriminator",
             Self::External => "external over internal",
             Self::InteriorCost => "interior cost to next hop",
+            Self::Oldest => "oldest external route",
             Self::RouterId => "BGP identifier",
             Self::ClusterListLength => "cluster list length",
             Self::PeerAddress => "peer address",
@@ -64,6 +73,8 @@ pub(crate) struct Candidate {
     pub(crate) long_lived_stale: bool,
     pub(crate) local: bool,
     pub(crate) local_pref: u32,
+    /// AIGP as it was told.
+    pub(crate) aigp: Option<u64>,
     pub(crate) as_path_length: u32,
     pub(crate) origin: u8,
     pub(crate) med: Option<u32>,
@@ -71,6 +82,8 @@ pub(crate) struct Candidate {
     pub(crate) neighbour_as: u32,
     pub(crate) external: bool,
     pub(crate) interior_cost: u32,
+    /// It is the best so far, or of the same router, and both are external; never so where nobody asked for that.
+    pub(crate) oldest: bool,
     pub(crate) router_id: u32,
     pub(crate) cluster_list_length: u32,
     pub(crate) peer_address: u128,
@@ -86,21 +99,29 @@ impl Candidate {
             None => 0,
         }
     }
+
+    /// The way to the destination as AIGP has it; the sum stops at the end of the range (RFC 7311 §3.4, §4.1).
+    fn accumulated(&self) -> u128 {
+        let whole = |aigp: u64| u128::from(aigp.saturating_add(u64::from(self.interior_cost)));
+        self.aigp.map_or(u128::MAX, whole)
+    }
 }
 
 /// One rung as code: the least value stays.
 type Least = fn(&Candidate) -> u128;
 
 /// The ladder. MULTI_EXIT_DISC stands outside the pattern because it compares within one neighbouring AS only.
-const LADDER: [(Rung, Option<Least>); 12] = [
+const LADDER: [(Rung, Option<Least>); 14] = [
     (Rung::LongLivedStale, Some(|c| u128::from(c.long_lived_stale))),
     (Rung::Local, Some(|c| u128::from(!c.local))),
     (Rung::LocalPref, Some(|c| u128::from(u32::MAX - c.local_pref))),
+    (Rung::Aigp, Some(Candidate::accumulated)),
     (Rung::AsPathLength, Some(|c| u128::from(c.as_path_length))),
     (Rung::Origin, Some(|c| u128::from(c.origin))),
     (Rung::MultiExitDisc, None),
     (Rung::External, Some(|c| u128::from(!c.external))),
     (Rung::InteriorCost, Some(|c| u128::from(c.interior_cost))),
+    (Rung::Oldest, Some(|c| u128::from(!c.oldest))),
     (Rung::RouterId, Some(|c| u128::from(c.router_id))),
     (Rung::ClusterListLength, Some(|c| u128::from(c.cluster_list_length))),
     (Rung::PeerAddress, Some(|c| c.peer_address)),
@@ -108,7 +129,7 @@ const LADDER: [(Rung, Option<Least>); 12] = [
 ];
 
 /// Where MULTI_EXIT_DISC stands in the ladder.
-const MED: usize = 5;
+const MED: usize = 6;
 
 impl Candidate {
     /// Compares by the rungs above MULTI_EXIT_DISC.
@@ -266,12 +287,14 @@ mod tests {
             long_lived_stale: false,
             local: false,
             local_pref: 100,
+            aigp: None,
             as_path_length: 1,
             origin: 0,
             med: None,
             neighbour_as: 0,
             external: false,
             interior_cost: 0,
+            oldest: false,
             router_id: 0,
             cluster_list_length: 0,
             peer_address: 0,
@@ -308,7 +331,9 @@ mod tests {
             prop::option::of(0..3u32),
             0..3u32,
         );
-        let ties = (any::<bool>(), 0..2u32, 0..2u32, 0..2u32, 0..2u128);
+        // AIGP and interior cost so that sums meet, and at the end of the range.
+        let aigp = prop_oneof![4 => Just(None), 3 => (0..3u64).prop_map(Some), 1 => Just(Some(u64::MAX))];
+        let ties = (any::<bool>(), 0..3u32, 0..2u32, 0..2u32, 0..2u128, aigp, prop::bool::weighted(0.3));
         (preference, ties).prop_map(
             |(((local, long_lived_stale), local_pref, length, origin, med, neighbour), ties)| Candidate {
                 local,
@@ -323,6 +348,8 @@ mod tests {
                 router_id: ties.2,
                 cluster_list_length: ties.3,
                 peer_address: ties.4,
+                aigp: ties.5,
+                oldest: ties.0 && ties.6,
                 ..candidate(0)
             },
         )
@@ -340,7 +367,7 @@ mod tests {
             for (name, candidate) in (0..).zip(&mut candidates) {
                 (candidate.path, candidate.path_id) = (name, name);
             }
-            let options = DecisionOptions { always_compare_med, missing_med_as_worst };
+            let options = DecisionOptions { always_compare_med, missing_med_as_worst, ..DecisionOptions::default() };
             let first = climb(&candidates, options);
             prop_assert_eq!(first.1.len(), candidates.len() - 1);
             let count = candidates.len();
@@ -361,7 +388,7 @@ mod tests {
             for (name, candidate) in (0..).zip(&mut candidates) {
                 (candidate.path, candidate.path_id) = (name, name);
             }
-            let options = DecisionOptions { always_compare_med, missing_med_as_worst };
+            let options = DecisionOptions { always_compare_med, missing_med_as_worst, ..DecisionOptions::default() };
             let mut ladder = Ladder { standing: candidates.clone(), fallen: Vec::new() };
             let ranked: Vec<u32> = ladder.rank(options, most).iter().map(|c| c.path).collect();
             let mut expected = Vec::new();
@@ -385,18 +412,28 @@ mod tests {
             Worse(Rung::LongLivedStale, |c| c.long_lived_stale = true),
             Worse(Rung::Local, |c| c.local = false),
             Worse(Rung::LocalPref, |c| c.local_pref = 99),
+            Worse(Rung::Aigp, |c| c.aigp = Some(9)),
             Worse(Rung::AsPathLength, |c| c.as_path_length = 2),
             Worse(Rung::Origin, |c| c.origin = 2),
             Worse(Rung::MultiExitDisc, |c| c.med = Some(1)),
             Worse(Rung::External, |c| c.external = false),
-            Worse(Rung::InteriorCost, |c| c.interior_cost = 1),
+            // The same sum with AIGP.
+            Worse(Rung::InteriorCost, |c| (c.interior_cost, c.aigp) = (1, c.aigp.map(|aigp| aigp - 1))),
+            Worse(Rung::Oldest, |c| c.oldest = false),
             Worse(Rung::RouterId, |c| c.router_id = 1),
             Worse(Rung::ClusterListLength, |c| c.cluster_list_length = 1),
             Worse(Rung::PeerAddress, |c| c.peer_address = 1),
             Worse(Rung::PathId, |c| c.path_id = 2),
         ];
         for (at, Worse(rung, spoil)) in worse.iter().enumerate() {
-            let mut good = Candidate { local: true, external: true, path_id: 1, ..candidate(1) };
+            let mut good = Candidate {
+                local: true,
+                aigp: Some(5),
+                external: true,
+                oldest: true,
+                path_id: 1,
+                ..candidate(1)
+            };
             let mut bad = Candidate { path: 2, ..good };
             spoil(&mut bad);
             // Everything further down speaks for the loser and must not be heard.
@@ -407,6 +444,38 @@ mod tests {
                 "{rung}"
             );
         }
+    }
+
+    #[test]
+    fn aigp_counts_with_the_way_to_the_next_hop_and_before_the_path() {
+        let routes = [
+            Candidate { aigp: Some(100), interior_cost: 30, as_path_length: 1, ..candidate(1) },
+            Candidate { aigp: Some(110), interior_cost: 10, as_path_length: 5, ..candidate(2) },
+            Candidate { aigp: Some(120), interior_cost: 0, as_path_length: 6, ..candidate(3) },
+            Candidate { aigp: None, ..candidate(4) },
+        ];
+        let got = climb(&routes, DecisionOptions::default());
+        assert_eq!(got, (Some(2), vec![(1, Rung::Aigp), (3, Rung::AsPathLength), (4, Rung::Aigp)]));
+    }
+
+    #[test]
+    fn an_aigp_at_the_end_of_the_range_is_better_than_none() {
+        let most = Candidate { aigp: Some(u64::MAX), interior_cost: 7, as_path_length: 9, ..candidate(1) };
+        assert_eq!(climb(&[most, candidate(2)], DecisionOptions::default()).1, [(2, Rung::Aigp)]);
+    }
+
+    #[test]
+    fn what_is_equal_by_aigp_and_farther_away_is_no_equal_way() {
+        let routes = [
+            Candidate { aigp: Some(10), interior_cost: 2, ..candidate(1) },
+            Candidate { aigp: Some(11), interior_cost: 1, ..candidate(2) },
+            Candidate { aigp: Some(11), interior_cost: 1, ..candidate(3) },
+        ];
+        let mut ladder = Ladder::default();
+        ladder.extend(routes.into_iter());
+        assert_eq!(ladder.climb(DecisionOptions::default()), Some(2));
+        assert_eq!(ladder.equals().collect::<Vec<_>>(), [3]);
+        assert_eq!(ladder.fallen[0], (1, Rung::InteriorCost));
     }
 
     #[test]

@@ -218,7 +218,7 @@ impl<K: Key> Table<K> {
         let offer = export::offer(shared, key, &self.outbound(path))?;
         let (edits, next_hop) = (offer.edits.as_deref(), offer.next_hop);
         let mut block = Vec::new();
-        export::write(shared, key, (path.attributes, path.peer), edits, &mut block)?;
+        export::write(shared, key, (path.attributes, path.peer), next_hop, edits, &mut block)?;
         let mut paths = self.paths_of(path.prefix);
         let at = paths.find(|(_, other)| core::ptr::eq(*other, path)).map(|(at, _)| at);
         let nlri = at.map_or(&self.entries[path.prefix].key, |at| self.nlri(at));

@@ -19,7 +19,7 @@ use core::fmt;
 use std::net::{Ipv4Addr, Ipv6Addr};
 
 use bgp_wire::{
-    Asn, AttributeBlock, ClusterEdit, ClusterId, Codec, Community, Edit, Family, NextHop, PathAttributes,
+    AigpEdit, Asn, AttributeBlock, ClusterEdit, ClusterId, Codec, Community, Edit, Family, NextHop, PathAttributes,
     PeerKind, Rewrite, Role, RouterId, rewrite as rewrite_block,
 };
 use ipnet::IpNet;
@@ -29,6 +29,7 @@ use crate::as_path::AsPathRules;
 use crate::attributes::{AttributesId, DEFAULT_LOCAL_PREF, Marks, Scope};
 use crate::config::{NextHopMode, PeerParams, PeerRole, RibConfig};
 use crate::next_hop;
+use crate::next_hops::Way;
 use crate::pack;
 use crate::policy::{Edits, Outcome, Policy, RouteView};
 use crate::roles;
@@ -122,6 +123,8 @@ pub(crate) struct GroupKey {
     pub(crate) leaving: bool,
     /// Where next hops of third parties are kept.
     pub(crate) shared_network: Option<IpNet>,
+    /// Whether it is told AIGP.
+    pub(crate) aigp: bool,
 }
 
 /// Whether a peer is told routes that are long-lived stale (RFC 9494 §4.3, §4.6).
@@ -183,6 +186,7 @@ impl GroupKey {
             shared_network: peer
                 .shared_network
                 .filter(|_| external && peer.next_hop == NextHopMode::ThirdParty),
+            aigp: peer.aigp,
         }
     }
 
@@ -331,12 +335,18 @@ pub(crate) fn write(
     shared: &Shared,
     to: &GroupKey,
     (attributes, source): (AttributesId, u32),
+    told: NextHop,
     edits: Option<&Edits>,
     block: &mut Vec<u8>,
 ) -> Result<(), HeldBack> {
     let set = &shared.attributes[attributes];
     let from = shared.peers.origin(source);
     let mut how = rewrite(to, from);
+    let sets_aigp = edits.is_some_and(|edits| edits.aigp != Edit::Keep);
+    if sets_aigp || set.summary.marks.has(Marks::AIGP) {
+        let way = if sets_aigp { 0 } else { way(shared, attributes, told) };
+        how.aigp = if to.aigp { AigpEdit::Add(way) } else { AigpEdit::Remove };
+    }
     if to.tells_as_own(from) {
         how.originator_id = Edit::Set(shared.config.router_id);
     }
@@ -366,6 +376,18 @@ pub(crate) fn write(
     Ok(())
 }
 
+/// What the AIGP of a route grows by on its way out: the interior cost where another next hop is told than was received,
+/// but never nothing then (RFC 7311 §3.4.3).
+fn way(shared: &Shared, attributes: AttributesId, told: NextHop) -> u64 {
+    let received = shared.next_hops.get(shared.attributes[attributes].next_hop);
+    match received.filter(|entry| entry.next_hop.address() != told.address()).map(|entry| entry.way) {
+        None => 0,
+        Some(Way::Metric(metric)) => u64::from(metric.max(1)),
+        // Nobody is told what cannot be reached, but for our own routes, whose next hop is for those who hear it.
+        Some(Way::Unreachable | Way::Own) => 1,
+    }
+}
+
 /// Rule 4: who hears what inside the AS.
 ///
 /// | source \ target | client | non-client | external |
@@ -389,7 +411,8 @@ pub(crate) fn passes_inside(to: &GroupKey, from: Origin) -> bool {
 /// | AS_PATH (RFC 4271 §5.1.2) | kept | our AS in front, unless we are a route server (RFC 7947 §2.2.2) |
 /// | ONLY_TO_CUSTOMER (RFC 9234 §5) | kept | kept, or our AS if absent and the role says so |
 /// | ORIGINATOR_ID, CLUSTER_LIST (RFC 4456 §8) | stamped if reflected | removed |
-/// | AIGP (RFC 7311 §3.3), PREFIX_SID (RFC 8669 §5) | kept | removed |
+/// | AIGP (RFC 7311 §3.1, §3.4.3) | kept, with the way to the next hop that is replaced | removed unless the session says so; then as to internal |
+/// | PREFIX_SID (RFC 8669 §5) | kept | removed |
 /// | extended communities that are not transitive (RFC 4360 §6) | kept | removed |
 pub(crate) fn rewrite(to: &GroupKey, from: Origin) -> Rewrite {
     let mut how = Rewrite { two_octet_as: !to.codec.four_octet_as, ..Rewrite::default() };

@@ -2,7 +2,7 @@
 
 use core::fmt;
 
-use bgp_wire::{Asn, AttributeBlock, ClusterId, Community, Family, PeerKind, RouterId};
+use bgp_wire::{Asn, AttributeBlock, ClusterId, Community, Edit, Family, PeerKind, RouterId};
 use ipnet::IpNet;
 
 use crate::OwnerId;
@@ -116,14 +116,19 @@ pub(crate) fn judge(
 pub(crate) fn differs(was: &PeerParams, is: &PeerParams) -> bool {
     let asked = |params: &PeerParams| {
         let own_as = (params.allow_own_as, params.local_as_mode);
-        (own_as, params.enforce_first_as, params.role, params.honour_graceful_shutdown)
+        (own_as, params.enforce_first_as, params.role, params.honour_graceful_shutdown, params.aigp)
     };
     was.import != is.import || asked(was) != asked(is)
 }
 
 /// What the session itself changes of a received route, behind the policy's own changes; whether it does at all.
 pub(crate) fn session_edits(peer: &PeerParams, us: Asn, marks: Marks) -> bool {
-    shuts_down(peer, marks) || prepends(peer, us)
+    shuts_down(peer, marks) || prepends(peer, us) || drops_aigp(peer, marks)
+}
+
+/// Where AIGP_SESSION is off the attribute is ignored and goes no further (RFC 7311 §3.1).
+fn drops_aigp(peer: &PeerParams, marks: Marks) -> bool {
+    !peer.aigp && marks.has(Marks::AIGP)
 }
 
 fn shuts_down(peer: &PeerParams, marks: Marks) -> bool {
@@ -196,6 +201,9 @@ impl Importer {
             let edits = outcome.edits.get_or_insert_default();
             if shuts_down(&peer.params, marks) {
                 edits.local_pref = Some(0);
+            }
+            if drops_aigp(&peer.params, marks) {
+                edits.aigp = Edit::Remove;
             }
             if prepends(&peer.params, shared.config.local_as) {
                 edits.prepend.push(peer.params.local_as);

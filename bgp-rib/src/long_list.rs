@@ -205,7 +205,10 @@ impl<K: Key> Table<K> {
         let mut list = self.long.get_mut(&id).map(core::mem::take)?;
         let med = self.entries[id].med;
         // While the table is walked over, some paths may not look as they did when they were placed.
-        let whole = !list.ordered || list.med != med || self.rescan.is_some();
+        // Where what was best is no more, nothing has its place by that.
+        let usable = || self.best_path(id).is_some_and(|best| self.eligible(shared, best).is_ok());
+        let settled = !shared.config.decision.prefer_oldest || usable();
+        let whole = !list.ordered || list.med != med || self.rescan.is_some() || !settled;
         match touched.only.filter(|_| !whole) {
             Some(NONE) => {}
             Some(path) => self.enter_order(shared, &mut list, path),
@@ -214,6 +217,15 @@ impl<K: Key> Table<K> {
         let best = if med { list.champions.first() } else { list.order.first() }.copied();
         self.long.insert(id, list);
         best
+    }
+
+    /// Another route is best, and places depend on that: the order of a prefix with many paths is made anew.
+    pub(crate) fn reorder_long(&mut self, shared: &Shared, id: u32) {
+        if let Some(mut list) = self.long.get_mut(&id).map(core::mem::take) {
+            let med = self.entries[id].med;
+            self.order_anew(shared, &mut list, med);
+            self.long.insert(id, list);
+        }
     }
 
     /// The eligible paths of a prefix with many in the order of preference, where no MULTI_EXIT_DISC stands in the way.

@@ -139,6 +139,7 @@ mod tests {
             takes_stale: crate::export::TakesStale::Yes,
             leaving: false,
             shared_network: Some("192.0.2.0/24".parse().unwrap()),
+            aigp: true,
         }
     }
 

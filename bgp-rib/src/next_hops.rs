@@ -19,6 +19,8 @@ pub(crate) struct NextHopEntry {
     /// The peer that has this address, `NONE` if none has: it is never told a route through itself.
     pub(crate) peer: u32,
     pub(crate) way: Way,
+    /// The way changed, and not everybody was told who has to be.
+    pub(crate) moved: bool,
 }
 
 /// The way to a next hop.
@@ -43,6 +45,8 @@ pub(crate) struct NextHopTable {
     own: BTreeMap<IpAddr, u32>,
     /// Whether the caller hears which addresses come into use and go out of it.
     tracked: bool,
+    /// The way to some next hop changed, and not everybody was told who has to be.
+    pub(crate) moved: bool,
     news: VecDeque<NextHopUse>,
 }
 
@@ -56,6 +60,7 @@ impl NextHopTable {
             peers: BTreeMap::new(),
             own: BTreeMap::new(),
             tracked,
+            moved: false,
             news: VecDeque::new(),
         }
     }
@@ -88,7 +93,7 @@ impl NextHopTable {
         }
         self.note(next_hop, NextHopUse::Begins);
         let (entries, hasher) = (&mut self.entries, &self.hasher);
-        let mut entry = NextHopEntry { next_hop, references: 1, peer: NONE, way: Way::Metric(0) };
+        let mut entry = NextHopEntry { next_hop, references: 1, peer: NONE, way: Way::Metric(0), moved: false };
         let address = next_hop.address();
         entry.peer = self.peers.get(&address).copied().unwrap_or(NONE);
         entry.way = way(&self.told, &self.own, address);
@@ -164,6 +169,15 @@ impl NextHopTable {
         self.refresh(at)
     }
 
+    /// All tables have been walked since the last way changed.
+    pub(crate) fn settle(&mut self) {
+        if core::mem::take(&mut self.moved) {
+            for id in 0..self.entries.bound() {
+                self.entries[id].moved = false;
+            }
+        }
+    }
+
     /// Brings the entries of one address up to date; whether any changed. An IPv6 address may stand in several, each with
     /// another link-local beside it: the index hashes the address alone.
     fn refresh(&mut self, at: IpAddr) -> bool {
@@ -174,6 +188,8 @@ impl NextHopTable {
             let entry = &mut self.entries[id];
             if entry.next_hop.address() == at {
                 changed |= entry.peer != peer || entry.way != way;
+                entry.moved |= entry.way != way;
+                self.moved |= entry.moved;
                 (entry.peer, entry.way) = (peer, way);
             }
         }

@@ -2,7 +2,7 @@
 
 use bgp_wire::{ClusterId, PeerKind};
 
-use crate::attributes::Scope;
+use crate::attributes::{Marks, Scope};
 use crate::decision::Ladder;
 use crate::path::Path;
 use crate::prefix::Key;
@@ -45,7 +45,7 @@ impl<K: Key> Table<K> {
             shared.ladder = ladder;
             best
         };
-        self.put_first(id, best);
+        self.put_first(shared, id, best);
         self.choose(shared, id, touched.only);
         let after = self.seen(id);
         // Who may not be told the best membership is told another one.
@@ -99,13 +99,19 @@ impl<K: Key> Table<K> {
         !others.is_empty()
     }
 
-    fn put_first(&mut self, id: u32, best: Option<u32>) {
+    fn put_first(&mut self, shared: &Shared, id: u32, best: Option<u32>) {
+        let former = self.best_path(id).and_then(|path| self.external_router(shared, path));
         let Some(best) = best else {
             self.entries[id].state = State::NoBest;
             return;
         };
         self.entries[id].state = State::Best;
         self.move_to_front(id, best);
+        // Who is of the same router as the best is placed by that.
+        let oldest = shared.config.decision.prefer_oldest;
+        if oldest && former != self.external_router(shared, &self.paths[best]) {
+            self.reorder_long(shared, id);
+        }
     }
 
     fn best_changed(&mut self, shared: &mut Shared, id: u32, before: Option<Seen>, after: Option<Seen>) {
@@ -184,10 +190,17 @@ impl<K: Key> Table<K> {
     /// Paths whose peer is something else now than when they were told are told again; the best path, if it is one.
     fn tell_again(&mut self, shared: &Shared, id: u32) -> Option<u32> {
         let validated = shared.vrps.retells(self.entries[id].key.prefix());
-        if !shared.peers.judging && !validated {
+        if !shared.peers.judging && !validated && !shared.next_hops.moved {
             return None;
         }
-        let retold = |path: &Path| validated || shared.peers.get(path.peer).is_some_and(|peer| peer.retold);
+        // AIGP is told with the way to the next hop.
+        let moved = |path: &Path| {
+            let set = &shared.attributes[path.attributes];
+            let entry = || shared.next_hops.get(set.next_hop);
+            set.summary.marks.has(Marks::AIGP) && entry().is_some_and(|entry| entry.moved)
+        };
+        let renamed = |path: &Path| shared.peers.get(path.peer).is_some_and(|peer| peer.retold);
+        let retold = |path: &Path| validated || renamed(path) || moved(path);
         let paths: Vec<u32> = self.paths_of(id).filter(|(_, path)| retold(path)).map(|(at, _)| at).collect();
         paths.iter().for_each(|&path| self.path_logs.touch(path));
         let best = self.entries[id].paths;

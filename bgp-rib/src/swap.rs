@@ -102,6 +102,7 @@ impl Rib {
     pub(crate) fn end_judging(&mut self) {
         if !any_table!(self, table => table.rescan.is_some()) {
             self.shared.vrps.told();
+            self.shared.next_hops.settle();
             for slot in self.shared.peers.end_judging() {
                 self.check_limits(slot);
                 // Its last route may have gone with that.

@@ -6,7 +6,7 @@ use foldhash::fast::FixedState;
 use hashbrown::{HashMap, HashTable};
 use std::collections::BTreeMap;
 
-use bgp_wire::{Family, NextHop, PeerKind};
+use bgp_wire::{Family, NextHop, PeerKind, RouterId};
 
 use crate::add_path::PathLogs;
 use crate::aggregate::Aggregates;
@@ -569,6 +569,20 @@ impl<K: Key> Table<K> {
         ladder.extend(paths.filter_map(|(at, path)| self.candidate(shared, at, path)));
     }
 
+    /// Whether a path is the best so far and external, or of the same router as that (RFC 5004 §3).
+    fn is_oldest(&self, shared: &Shared, at: u32, path: &Path) -> bool {
+        let usable = |best: &&Path| self.eligible(shared, best).is_ok();
+        let Some(best) = self.best_path(path.prefix).filter(usable) else { return false };
+        let router = |path: &Path| self.external_router(shared, path);
+        router(path).is_some_and(|id| self.entries[path.prefix].paths == at || router(best) == Some(id))
+    }
+
+    /// The BGP identifier of the external peer that told a path.
+    pub(crate) fn external_router(&self, shared: &Shared, path: &Path) -> Option<RouterId> {
+        let peer = shared.peers.get(path.peer).filter(|peer| peer.params.kind == PeerKind::External);
+        peer.map(|peer| peer.params.peer_router_id)
+    }
+
     /// A path as the ladder sees it, if it is eligible.
     pub(crate) fn candidate(&self, shared: &Shared, at: u32, path: &Path) -> Option<Candidate> {
         let interior_cost = self.eligible(shared, path).ok()?;
@@ -576,7 +590,10 @@ impl<K: Key> Table<K> {
         let peer = shared.peers.get(path.peer);
         let of_peer = || peer.map(|peer| peer.params.peer_router_id.0);
         let router_id = summary.originator.map(NonZeroU32::get).or_else(of_peer);
+        let has_aigp = summary.marks.has(Marks::AIGP);
         Some(Candidate {
+            aigp: if has_aigp { shared.attributes[path.attributes].block().aigp() } else { None },
+            oldest: shared.config.decision.prefer_oldest && self.is_oldest(shared, at, path),
             path: at,
             local: path.peer == LOCAL,
             long_lived_stale: summary.marks.has(Marks::LLGR_STALE),

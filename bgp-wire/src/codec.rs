@@ -35,6 +35,8 @@ pub struct Codec {
     pub extended_next_hop: FamilySet,
     /// Negotiated families. Routes of others are passed over.
     pub families: FamilySet,
+    /// AIGP is taken from an external peer too (AIGP_SESSION, RFC 7311 §3.1); from an internal one it always is.
+    pub external_aigp: bool,
     /// Whether a malformed MP attribute of one of several families gives up that family alone (RFC 4760 §7),
     /// for callers that can do so, or ends the session. RFC 7606 §7.11 allows either.
     pub afi_safi_disable: bool,
@@ -63,6 +65,7 @@ impl Codec {
             multiple_labels: FamilySet::empty(),
             extended_next_hop: FamilySet::empty(),
             families: FamilySet::empty(),
+            external_aigp: false,
             afi_safi_disable: false,
         }
     }

@@ -184,5 +184,5 @@ pub use pack::{Packed, announce, end_of_rib, withdraw};
 pub use path_attributes::{AttributeSet, OwnedAttribute, PathAttributes};
 pub use reaction::{Fault, FaultKind, Reaction};
 pub use refresh::{RefreshKind, RouteRefresh};
-pub use rewrite::{ClusterEdit, Edit, Rewrite, TooLong, rewrite};
+pub use rewrite::{AigpEdit, ClusterEdit, Edit, Rewrite, TooLong, rewrite};
 pub use update::{Attributes, NotReflected, Reach, Reflection, Update, UpdateView};

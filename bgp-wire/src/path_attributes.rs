@@ -1,7 +1,7 @@
 //! Path attributes as owned values, for those who make routes.
 use crate::attributes::{
     Aggregator, AsPath, AttributeCode, AttributeFlags, Community, ExtendedCommunity, LargeCommunities,
-    LargeCommunity, Origin, RawAttribute, RawAttributes, has_duplicates, lasting_flags, push_attribute,
+    LargeCommunity, Origin, RawAttribute, RawAttributes, aigp_metric, aigp_value, has_duplicates, lasting_flags, push_attribute,
     push_header, push_values, push_word, wire_flags,
 };
 use crate::parse::front32;
@@ -129,6 +129,22 @@ impl PathAttributes {
             this.take(attribute, block);
         }
         this
+    }
+
+    /// AIGP's accumulated metric, among the rest.
+    #[must_use]
+    pub fn aigp(&self) -> Option<u64> {
+        self.other.iter().find(|a| a.code == AttributeCode::AIGP).and_then(|a| aigp_metric(&a.value))
+    }
+
+    /// Puts an AIGP of this metric in place of the one that may be there, or takes it out (RFC 7311 §3.4.1).
+    pub fn set_aigp(&mut self, metric: Option<u64>) {
+        self.other.retain(|a| a.code != AttributeCode::AIGP);
+        self.other.extend(metric.map(|metric| OwnedAttribute {
+            flags: AttributeFlags(AttributeFlags::OPTIONAL),
+            code: AttributeCode::AIGP,
+            value: aigp_value(metric),
+        }));
     }
 
     fn take(&mut self, RawAttribute { flags, code, value }: RawAttribute<'_>, block: AttributeBlock<'_>) {

@@ -1,7 +1,7 @@
 //! From a canonical block to what one group of peers is sent: one walk that copies what it does not change.
 use crate::attributes::{
     Aggregator, AsPathView, AttributeCode, AttributeFlags, ExtendedCommunity, RawAttribute, RawAttributes,
-    SegmentKind, SegmentWriter, lasting_flags, patched_attribute, push_attribute, push_header, push_word,
+    SegmentKind, SegmentWriter, add_aigp, lasting_flags, patched_attribute, push_attribute, push_header, push_word,
     wire_flags,
 };
 use crate::parse::front32;
@@ -34,6 +34,18 @@ pub enum ClusterEdit {
     Remove,
 }
 
+/// What to do with AIGP, where it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub enum AigpEdit {
+    /// Leave it; [`Rewrite::leaves_as`] takes it out.
+    #[default]
+    Keep,
+    /// So much more, across the border of an AS too: a next hop was put in place of another (RFC 7311 §3.4.3).
+    Add(u64),
+    /// Not there.
+    Remove,
+}
+
 /// The changes to a block on its way out. The default changes nothing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub struct Rewrite {
@@ -50,6 +62,8 @@ pub struct Rewrite {
     pub cluster_list: ClusterEdit,
     /// ONLY_TO_CUSTOMER.
     pub only_to_customer: Edit<Asn>,
+    /// AIGP.
+    pub aigp: AigpEdit,
     /// Leave behind what stays within an AS: AIGP (RFC 7311 §3.3), PREFIX_SID (RFC 8669 §5), TUNNEL_ENCAPSULATION
     /// (RFC 9012 §11), and the extended communities of both kinds that are not transitive (RFC 4360 §6).
     pub leaves_as: bool,
@@ -200,7 +214,7 @@ impl Rewrite {
         set.insert_if(AttributeCode::ONLY_TO_CUSTOMER, self.only_to_customer.changes());
         set.insert_if(AttributeCode::EXTENDED_COMMUNITIES, self.leaves_as);
         set.insert_if(AttributeCode::IPV6_EXTENDED_COMMUNITIES, self.leaves_as);
-        set.insert_if(AttributeCode::AIGP, self.leaves_as);
+        set.insert_if(AttributeCode::AIGP, self.leaves_as || !matches!(self.aigp, AigpEdit::Keep));
         set.insert_if(AttributeCode::PREFIX_SID, self.leaves_as);
         set.insert_if(AttributeCode::TUNNEL_ENCAPSULATION, self.leaves_as);
         set
@@ -253,7 +267,13 @@ impl Rewrite {
             AttributeCode::IPV6_EXTENDED_COMMUNITIES => {
                 received.is_none_or(|a| push_transitive::<20>(out, flags, code, a.value))
             }
-            AttributeCode::AIGP | AttributeCode::PREFIX_SID | AttributeCode::TUNNEL_ENCAPSULATION => true,
+            AttributeCode::AIGP => match (self.aigp, received) {
+                (AigpEdit::Add(more), Some(a)) => {
+                    patched_attribute(out, flags, code, |out| add_aigp(a.value, more, out))
+                }
+                _ => true,
+            },
+            AttributeCode::PREFIX_SID | AttributeCode::TUNNEL_ENCAPSULATION => true,
             _ => word(out, self.only_to_customer.map(|asn| asn.0)),
         };
         if fits { Ok(()) } else { Err(TooLong { attribute: code }) }

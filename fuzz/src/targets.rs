@@ -25,6 +25,7 @@ fn context(data: &[u8]) -> Option<(Codec, &[u8])> {
         multiple_labels: if bit(4) { both } else { FamilySet::empty() },
         extended_next_hop: if bit(4) { both } else { FamilySet::empty() },
         families: if bit(5) { FamilySet::of(&[Family::IPV4_UNICAST]) } else { both },
+        external_aigp: bit(4),
         afi_safi_disable: bit(6),
     };
     Some((codec, rest))

@@ -48,6 +48,12 @@ pub enum Action {
     Med(Number),
     /// No MULTI_EXIT_DISC.
     RemoveMed,
+    /// AIGP of this value (AIGP_ORIGINATE, RFC 7311 §3.4.1); it goes to sessions with [`PeerParams::aigp`] alone.
+    ///
+    /// [`PeerParams::aigp`]: crate::PeerParams::aigp
+    Aigp(u64),
+    /// No AIGP.
+    RemoveAigp,
     /// ORIGIN.
     Origin(Origin),
     /// COMMUNITIES.
@@ -102,6 +108,11 @@ impl Action {
             Self::RemoveMed => {
                 let there = route.route.attributes.med().is_some();
                 route.edit().med = if there { Edit::Remove } else { Edit::Keep };
+            }
+            Self::Aigp(metric) => route.edit().aigp = Edit::Set(*metric),
+            Self::RemoveAigp => {
+                let there = route.route.attributes.aigp().is_some();
+                route.edit().aigp = if there { Edit::Remove } else { Edit::Keep };
             }
             Self::Origin(origin) => route.edit().origin = Some(*origin),
             Self::Communities(edit) => change(edit, route, CommunityPattern::matches),

@@ -212,5 +212,6 @@ const fn name_of_action(action: &Action) -> &'static str {
         Action::Preference(_) => "set preference",
         Action::Tag(_) => "set tag",
         Action::Discard(_) => "discard",
+        Action::Aigp(_) | Action::RemoveAigp => "AIGP",
     }
 }

@@ -14,6 +14,8 @@ pub struct Edits {
     pub local_pref: Option<u32>,
     /// A new MULTI_EXIT_DISC, or none.
     pub med: Edit<u32>,
+    /// A new AIGP, or none (RFC 7311).
+    pub aigp: Edit<u64>,
     /// A new ORIGIN.
     pub origin: Option<Origin>,
     /// AS numbers in front of the path, the first one foremost.
@@ -87,6 +89,7 @@ impl Edits {
     /// Whether more than the two numbers change.
     fn changes_more(&self) -> bool {
         self.origin.is_some()
+            || self.aigp != Edit::Keep
             || !self.prepend.is_empty()
             || self.communities.is_some()
             || self.extended_communities.is_some()
@@ -112,6 +115,12 @@ impl Edits {
             Edit::Set(med) => attributes.med = Some(med),
             Edit::SetIfAbsent(med) => attributes.med = attributes.med.or(Some(med)),
             Edit::Remove => attributes.med = None,
+        }
+        match self.aigp {
+            Edit::Keep => {}
+            Edit::Set(metric) => attributes.set_aigp(Some(metric)),
+            Edit::SetIfAbsent(metric) => attributes.set_aigp(attributes.aigp().or(Some(metric))),
+            Edit::Remove => attributes.set_aigp(None),
         }
         attributes.origin = self.origin.unwrap_or(attributes.origin);
         prepend(&mut attributes.as_path, &self.prepend);

@@ -5,6 +5,7 @@ mod support;
 
 mod add_path;
 mod aggregates;
+mod aigp;
 mod changes;
 mod families;
 mod groups;
@@ -15,6 +16,7 @@ mod naive;
 mod naive_policy;
 mod next_hops;
 mod octets;
+mod oldest;
 mod origin_validation;
 mod originate;
 mod policies;

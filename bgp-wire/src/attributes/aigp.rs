@@ -1,10 +1,10 @@
 //! AIGP (RFC 7311; errors §3: attribute discard, wrong flags included). Off between autonomous systems unless they are
-//! under one administration and say so (§3.3), so from an external peer it is discarded.
+//! under one administration and say so (§3.1, [`Codec::external_aigp`](crate::Codec::external_aigp)).
 use super::{Context, Row, Source, tlv};
 use crate::reaction::{FaultKind, Reaction};
 
 pub(crate) const ROW: Row =
-    Row { source: Source::InternalPeers, flag_error: Reaction::AttributeDiscard, ..Row::OPTIONAL.discard() };
+    Row { source: Source::AigpPeers, flag_error: Reaction::AttributeDiscard, ..Row::OPTIONAL.discard() };
 
 /// The TLV with the metric (RFC 7311 §3).
 const AIGP_TLV: u8 = 1;
@@ -28,4 +28,28 @@ pub(crate) fn metric(mut value: &[u8]) -> Option<u64> {
         value = rest;
     }
     None
+}
+
+/// Appends the value with so much more in its first AIGP TLV; all others pass as they are (RFC 7311 §3). The sum stops at
+/// the end of the range (§3.4).
+pub(crate) fn add(value: &[u8], more: u64, out: &mut Vec<u8>) {
+    let mut rest = value;
+    while let Ok((behind, (kind, metric))) = tlv::counted_tlv8(rest) {
+        if let Some(old) = metric.first_chunk::<8>().filter(|_| kind == AIGP_TLV) {
+            let before = value.len().saturating_sub(behind.len()).saturating_sub(metric.len());
+            out.extend_from_slice(value.get(..before).unwrap_or_default());
+            out.extend_from_slice(&u64::from_be_bytes(*old).saturating_add(more).to_be_bytes());
+            out.extend_from_slice(metric.get(8..).unwrap_or_default());
+            return out.extend_from_slice(behind);
+        }
+        rest = behind;
+    }
+    out.extend_from_slice(value);
+}
+
+/// A value that is one AIGP TLV.
+pub(crate) fn value(metric: u64) -> Vec<u8> {
+    let mut value = vec![AIGP_TLV, 0, 11];
+    value.extend_from_slice(&metric.to_be_bytes());
+    value
 }

@@ -44,7 +44,7 @@ pub use large_communities::{LargeCommunities, LargeCommunity};
 pub use origin::Origin;
 pub use raw::{AttributeFlags, RawAttribute};
 
-pub(crate) use aigp::metric as aigp_metric;
+pub(crate) use aigp::{add as add_aigp, metric as aigp_metric, value as aigp_value};
 pub(crate) use as_path::{SegmentWriter, merge_as4_path};
 pub(crate) use raw::RawAttributes;
 pub(crate) use row::{

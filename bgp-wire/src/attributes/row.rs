@@ -14,11 +14,13 @@ use crate::{Codec, PeerKind};
 pub(crate) struct Context {
     pub(crate) peer: PeerKind,
     pub(crate) four_octet_as: bool,
+    pub(crate) external_aigp: bool,
 }
 
 impl From<&Codec> for Context {
     fn from(codec: &Codec) -> Self {
-        Self { peer: codec.peer, four_octet_as: codec.four_octet_as }
+        let Codec { peer, four_octet_as, external_aigp, .. } = *codec;
+        Self { peer, four_octet_as, external_aigp }
     }
 }
 
@@ -27,6 +29,7 @@ impl From<&Codec> for Context {
 pub(crate) enum Source {
     Anyone,
     InternalPeers,
+    AigpPeers,
     TwoOctetPeers,
 }
 
@@ -74,6 +77,7 @@ impl Row {
         let expected = match self.source {
             Source::Anyone => true,
             Source::InternalPeers => matches!(cx.peer, PeerKind::Internal),
+            Source::AigpPeers => matches!(cx.peer, PeerKind::Internal) || cx.external_aigp,
             Source::TwoOctetPeers => !cx.four_octet_as,
         };
         if !expected {

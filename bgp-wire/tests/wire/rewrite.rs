@@ -1,6 +1,6 @@
 //! From a block to what is sent.
 use bgp_wire::{
-    Aggregator, AsPath, Asn, AttributeBlock, AttributeCode, AttributeFlags, ClusterEdit, ClusterId, Codec,
+    AigpEdit, Aggregator, AsPath, Asn, AttributeBlock, AttributeCode, AttributeFlags, ClusterEdit, ClusterId, Codec,
     Community, Edit, ExtendedCommunity, OwnedAttribute, PathAttributes, PathSegment, Rewrite, RouterId,
     SegmentKind, TooLong, rewrite,
 };
@@ -113,6 +113,20 @@ fn what_belongs_to_an_as_stays_in_it() {
         ..route()
     };
     assert_eq!(rewritten(&from, &how), expected);
+    // AIGP crosses with what the way here costs; one of several TLVs counts, all pass.
+    let two = [&[9, 0, 4, 1][..], &[1, 0, 11, 0, 0, 0, 0, 0, 0, 0, 9], &[1, 0, 11, 0, 0, 0, 0, 0, 0, 0, 1]].concat();
+    from.other.push(other(0x80, aigp, &two));
+    from.other.swap_remove(2);
+    let grown = |add, how: Rewrite| {
+        let mut out = rewritten(&from, &Rewrite { aigp: add, ..how });
+        out.other.retain(|a| a.code == aigp);
+        out.other.pop().map(|a| a.value)
+    };
+    let with = |metric: u64| [&two[..7], &metric.to_be_bytes(), &two[15..]].concat();
+    assert_eq!(grown(AigpEdit::Add(5), how), Some(with(14)));
+    assert_eq!(grown(AigpEdit::Add(u64::MAX), Rewrite::default()), Some(with(u64::MAX)));
+    assert_eq!(grown(AigpEdit::Keep, Rewrite::default()), Some(with(9)));
+    assert_eq!(grown(AigpEdit::Remove, Rewrite::default()), None);
     // An attribute of which nothing is left is not there.
     from.extended_communities = vec![bandwidth];
     from.other = vec![other(0xc0, ipv6_communities, &ipv6(0x40))];
