@@ -60,6 +60,7 @@ fn params(negotiated: &Negotiated, options: &SessionOptions, ends: Ends, leaving
         negotiated.codec,
     );
     params.kind = negotiated.kind;
+    params.aigp = negotiated.kind == PeerKind::Internal;
     params.families = negotiated.families;
     // Clients are of our own AS (RFC 4456 §2): a template for any AS makes no client of an external peer.
     if options.route_reflector_client && negotiated.kind == PeerKind::Internal {
@@ -79,6 +80,7 @@ fn params(negotiated: &Negotiated, options: &SessionOptions, ends: Ends, leaving
     let rules = &options.rules;
     params.enforce_first_as = rules.enforce_first_as;
     params.route_server_client = rules.route_server_client;
+    params.aigp = rules.aigp.unwrap_or(params.aigp);
     params.honour_graceful_shutdown = rules.honour_graceful_shutdown;
     params.leaving = rules.leaving || leaving;
     params.long_lived_partial = rules.long_lived_partial;

@@ -4,7 +4,7 @@ use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
-use bgp_rib::OwnerId;
+use bgp_rib::{DecisionOptions, OwnerId};
 use bgp_wire::{Asn, ClusterId, RouterId};
 
 use crate::config::{PeerConfig, RangeConfig, SessionOptions};
@@ -41,6 +41,7 @@ pub struct Builder {
     pub(crate) mesh_dialer: MeshDialer,
     pub(crate) mesh_options: SessionOptions,
     pub(crate) max_paths: usize,
+    pub(crate) decision: DecisionOptions,
     pub(crate) seed: Option<u64>,
     pub(crate) sweep_after: Duration,
     pub(crate) forwarding_preserved: bool,
@@ -63,6 +64,7 @@ impl Builder {
             mesh_dialer: MeshDialer::default(),
             mesh_options: SessionOptions::default(),
             max_paths: 1,
+            decision: DecisionOptions::default(),
             seed: None,
             sweep_after: Duration::from_secs(120),
             forwarding_preserved: true,
@@ -163,6 +165,13 @@ impl Builder {
     /// How many equal paths of a prefix the kernel and subscribers get as next hops. Default 1; 0 counts as 1.
     pub fn max_paths(mut self, paths: usize) -> Self {
         self.max_paths = paths.max(1);
+        self
+    }
+
+    /// Options of the decision process: MULTI_EXIT_DISC between all AS, or missing as the worst, and the oldest external
+    /// route (RFC 5004). Default: none.
+    pub fn decision(mut self, options: DecisionOptions) -> Self {
+        self.decision = options;
         self
     }
 

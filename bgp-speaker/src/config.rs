@@ -109,6 +109,8 @@ pub struct RouteRules {
     pub enforce_first_as: bool,
     /// We are a route server to this external peer: path, next hop and MED pass as they are (RFC 7947). Default `false`.
     pub route_server_client: bool,
+    /// AIGP is taken, counts and is told (AIGP_SESSION, RFC 7311 §3.1). Default: with internal peers.
+    pub aigp: Option<bool>,
     /// Routes that an external peer tells with GRACEFUL_SHUTDOWN are the last choice (RFC 8326). Default `true`.
     pub honour_graceful_shutdown: bool,
     /// The session is about to end: what is told carries GRACEFUL_SHUTDOWN (RFC 8326). Default `false`.
@@ -131,6 +133,7 @@ impl Default for RouteRules {
         Self {
             enforce_first_as: true,
             route_server_client: false,
+            aigp: None,
             honour_graceful_shutdown: true,
             leaving: false,
             long_lived_partial: false,

@@ -78,6 +78,7 @@ pub(crate) async fn start(builder: Builder) -> Result<Started, StartError> {
     let mut config = RibConfig::new(us.asn, us.router_id);
     config.cluster_id = us.cluster_id;
     config.max_paths = builder.max_paths;
+    config.decision = builder.decision;
     config.seed = seed;
     config.track_next_hops = next_hops.is_some();
     let door = Arc::new(Door::default());

@@ -8,7 +8,7 @@ use std::time::Duration;
 use bgp_speaker::kernel::KernelConfig;
 use bgp_speaker::policy::Discard;
 use bgp_speaker::{
-    Aggregation, AoAlgorithm, AoKey, ApplyReport, Asn, Builder, ClusterId, FamilyLimits, FamilySet, Limit,
+    Aggregation, AoAlgorithm, AoKey, ApplyReport, Asn, Builder, ClusterId, DecisionOptions, FamilyLimits, FamilySet, Limit,
     LimitAction, Limits, MeshDialer, MeshNode, NextHopMode, OwnerId, PeerAs, PeerClass, PeerConfig, Policy,
     PrivateAs, RangeConfig, Role, Route, RouteRules, RouterId, Secret, SessionOptions, Speaker, SpeakerError,
     Timers,
@@ -37,6 +37,7 @@ struct Identity {
     mesh_local: Option<IpAddr>,
     mesh_dialer: MeshDialer,
     max_paths: u16,
+    decision: DecisionOptions,
     kernel: Option<Kernel>,
     control_socket: Option<PathBuf>,
     metrics: (Option<SocketAddr>, Option<bool>),
@@ -69,6 +70,11 @@ impl Desired {
                     Some(Dialer::Numeric) | None => MeshDialer::Numeric,
                 },
                 max_paths: config.max_paths.map_or(1, |paths| paths.0),
+                decision: DecisionOptions {
+                    always_compare_med: config.decision.always_compare_med,
+                    missing_med_as_worst: config.decision.missing_med_as_worst,
+                    prefer_oldest: config.decision.prefer_oldest,
+                },
                 kernel: config.kernel_export.then(|| kernel(config)),
                 metrics: metrics(config),
                 control_socket: config.control_socket.as_ref().map(|path| path.get_ref().clone()),
@@ -110,6 +116,7 @@ impl Desired {
         let mut builder = Speaker::builder(asn, router_id)
             .version(concat!("route-reflector ", env!("CARGO_PKG_VERSION")))
             .max_paths(identity.max_paths.into())
+            .decision(identity.decision)
             .mesh_dialer(identity.mesh_dialer)
             .desired(self.speaker.clone());
         for address in &identity.listen {
@@ -137,6 +144,7 @@ impl Desired {
             ("mesh.local", now.mesh_local != next.mesh_local),
             ("mesh.dialer", now.mesh_dialer != next.mesh_dialer),
             ("max-paths", now.max_paths != next.max_paths),
+            ("[decision]", now.decision != next.decision),
             ("kernel-export or [kernel]", now.kernel != next.kernel),
             ("control-socket", now.control_socket != next.control_socket),
             ("[metrics]", now.metrics != next.metrics),
@@ -300,6 +308,7 @@ fn session(config: &Config, keys: SessionKeys<'_>) -> SessionOptions {
 
 fn rules(rules: &mut RouteRules, keys: SessionKeys<'_>) {
     rules.route_server_client = keys.route_server_client.unwrap_or(rules.route_server_client);
+    rules.aigp = keys.aigp.or(rules.aigp);
     rules.enforce_first_as = keys.enforce_first_as.unwrap_or(rules.enforce_first_as);
     rules.as_override = keys.as_override.unwrap_or(rules.as_override);
     rules.long_lived_partial = keys.long_lived_partial.unwrap_or(rules.long_lived_partial);
@@ -537,6 +546,7 @@ mod tests {
         let RouteRules {
             enforce_first_as: _,
             route_server_client: _,
+            aigp: _,
             honour_graceful_shutdown: _,
             // Said of a session for a while, and not by a file.
             leaving: _,
@@ -581,6 +591,7 @@ mod tests {
             "collision-detect-established = true",
             "enforce-first-as = false",
             "route-server-client = true",
+            "aigp = true",
             "honour-graceful-shutdown = false",
             "long-lived-partial = true",
             "private-as = \"remove\"",
@@ -636,6 +647,11 @@ mod tests {
             Some("kernel-export or [kernel]")
         );
         assert_eq!(before.needs_restart(&desired("max-paths = 4\n")), Some("max-paths"));
+        let keys = ["always-compare-med", "missing-med-as-worst", "prefer-oldest"];
+        for key in keys {
+            let decision = desired(&format!("[decision]\n{key} = true\n"));
+            assert_eq!(before.needs_restart(&decision), Some("[decision]"), "{key}");
+        }
         assert_eq!(before.needs_restart(&desired("cluster-id = \"10.0.0.9\"\n")), None);
         assert_eq!(before.needs_restart(&desired("[log]\nformat = \"json\"\n")), Some("[log]"));
     }

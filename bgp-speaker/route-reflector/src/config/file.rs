@@ -31,6 +31,9 @@ pub(crate) struct Config {
     pub(crate) hold_time: Option<HoldTime>,
     /// How many equal paths of a prefix the kernel gets; 1 when missing.
     pub(crate) max_paths: Option<MaxPaths>,
+    /// Departures from the decision process.
+    #[serde(default)]
+    pub(crate) decision: Decision,
     /// Write learned routes to the kernel.
     #[serde(default)]
     pub(crate) kernel_export: bool,
@@ -110,6 +113,18 @@ pub(crate) struct Metrics {
     pub(crate) listen: Option<Spanned<MetricsListen>>,
     /// Whether each peer has series of its own; yes when it is missing.
     pub(crate) per_peer: Option<bool>,
+}
+
+/// `[decision]`: departures from the decision process as the RFC writes it.
+#[derive(Debug, Clone, Copy, Default, Deserialize)]
+#[serde(deny_unknown_fields, default, rename_all = "kebab-case")]
+pub(crate) struct Decision {
+    /// MULTI_EXIT_DISC is compared between different neighbouring AS too.
+    pub(crate) always_compare_med: bool,
+    /// A route without MULTI_EXIT_DISC comes after all that have one.
+    pub(crate) missing_med_as_worst: bool,
+    /// The external route that is best stays so among equals (RFC 5004).
+    pub(crate) prefer_oldest: bool,
 }
 
 /// `[log]`: what goes to standard error.
@@ -196,6 +211,8 @@ macro_rules! peer_table {
             pub(crate) long_lived_time: Option<Spanned<Seconds>>,
             /// We are a route server to the peer (RFC 7947).
             pub(crate) route_server_client: Option<bool>,
+            /// AIGP counts on the session (RFC 7311); with internal peers when missing.
+            pub(crate) aigp: Option<bool>,
             /// Its AS must stand first in its paths (RFC 4271 §6.3); yes when missing.
             pub(crate) enforce_first_as: Option<bool>,
             /// Its own AS is replaced by ours in what it is told.
@@ -249,6 +266,7 @@ macro_rules! peer_table {
                     limit_restart: self.limit_restart.as_ref(),
                     long_lived_time: self.long_lived_time.as_ref(),
                     route_server_client: self.route_server_client,
+                    aigp: self.aigp,
                     enforce_first_as: self.enforce_first_as,
                     as_override: self.as_override,
                     private_as: self.private_as,
@@ -298,6 +316,7 @@ pub(crate) struct SessionKeys<'a> {
     pub(crate) limit_restart: Option<&'a Spanned<Seconds>>,
     pub(crate) long_lived_time: Option<&'a Spanned<Seconds>>,
     pub(crate) route_server_client: Option<bool>,
+    pub(crate) aigp: Option<bool>,
     pub(crate) enforce_first_as: Option<bool>,
     pub(crate) as_override: Option<bool>,
     pub(crate) private_as: Option<PrivateAs>,

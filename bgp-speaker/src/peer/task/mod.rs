@@ -19,7 +19,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bgp_fsm::{Cause, ConnId, DownReason, Input, Negotiated, Output, Session, State, Stop};
-use bgp_wire::{MessageType, Notification};
+use bgp_wire::{Codec, MessageType, Notification};
 use bytes::Bytes;
 use tokio::net::TcpStream;
 use tokio::time::{Instant, Sleep, sleep_until};
@@ -218,7 +218,8 @@ impl PeerTask {
 
     fn established(&mut self, conn: ConnId, negotiated: &Negotiated) {
         let Some(connection) = self.connections.iter_mut().find(|c| c.id == conn) else { return };
-        connection.codec = negotiated.codec;
+        // The tables know whether AIGP counts on this session, and that may change while it goes on.
+        connection.codec = Codec { external_aigp: true, ..negotiated.codec };
         set_user_timeout(connection, &self.cell.config(), negotiated.hold_time);
         let (local, remote) = (connection.local, connection.remote);
         let peer = self.cell.address;
