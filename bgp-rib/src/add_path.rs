@@ -283,7 +283,9 @@ impl<K: Key> Table<K> {
                         log.choose(path, self.eligible(shared, &self.paths[path]).is_ok());
                     }
                 }
-                Some(path) if places_stay && self.in_order(id).is_some() && log.selection.from == Pool::All => {
+                Some(path)
+                    if places_stay && self.in_order(id).is_some() && log.selection.from == Pool::All =>
+                {
                     self.choose_first(log, id, path);
                 }
                 _ => {

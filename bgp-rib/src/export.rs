@@ -19,8 +19,8 @@ use core::fmt;
 use std::net::{Ipv4Addr, Ipv6Addr};
 
 use bgp_wire::{
-    AigpEdit, Asn, AttributeBlock, ClusterEdit, ClusterId, Codec, Community, Edit, Family, NextHop, PathAttributes,
-    PeerKind, Rewrite, Role, RouterId, rewrite as rewrite_block,
+    AigpEdit, Asn, AttributeBlock, ClusterEdit, ClusterId, Codec, Community, Edit, Family, NextHop,
+    PathAttributes, PeerKind, Rewrite, Role, RouterId, rewrite as rewrite_block,
 };
 use ipnet::IpNet;
 

@@ -93,7 +93,8 @@ impl NextHopTable {
         }
         self.note(next_hop, NextHopUse::Begins);
         let (entries, hasher) = (&mut self.entries, &self.hasher);
-        let mut entry = NextHopEntry { next_hop, references: 1, peer: NONE, way: Way::Metric(0), moved: false };
+        let mut entry =
+            NextHopEntry { next_hop, references: 1, peer: NONE, way: Way::Metric(0), moved: false };
         let address = next_hop.address();
         entry.peer = self.peers.get(&address).copied().unwrap_or(NONE);
         entry.way = way(&self.told, &self.own, address);

@@ -117,9 +117,10 @@ mod update;
 pub use bgp_fsm::{Bfd, PeerAs, Required, State};
 pub use bgp_rib::policy;
 pub use bgp_rib::{
-    AddPathSend, Aggregation, Best, DecisionOptions, Destination, FamilyLimits, HeldBack, Ineligible, Limit, LimitAction,
-    LimitLevel, Limited, Limits, LocalAsMode, NextHopMode, OwnerId, PathExplanation, PathVerdict, Policy,
-    PrivateAs, ReaderBatch as RouteBatch, RouteAttributes, RouteChange, RouteInfo, Rung, Source, Why,
+    AddPathSend, Aggregation, Best, DecisionOptions, Destination, FamilyLimits, HeldBack, Ineligible, Limit,
+    LimitAction, LimitLevel, Limited, Limits, LocalAsMode, NextHopMode, OwnerId, PathExplanation,
+    PathVerdict, Policy, PrivateAs, ReaderBatch as RouteBatch, RouteAttributes, RouteChange, RouteInfo, Rung,
+    Source, Why,
 };
 pub use bgp_wire::{Asn, ClusterId, Community, Family, FamilySet, NextHop, Role, RouterId};
 pub use builder::Builder;

@@ -1,8 +1,8 @@
 //! Path attributes as owned values, for those who make routes.
 use crate::attributes::{
     Aggregator, AsPath, AttributeCode, AttributeFlags, Community, ExtendedCommunity, LargeCommunities,
-    LargeCommunity, Origin, RawAttribute, RawAttributes, aigp_metric, aigp_value, has_duplicates, lasting_flags, push_attribute,
-    push_header, push_values, push_word, wire_flags,
+    LargeCommunity, Origin, RawAttribute, RawAttributes, aigp_metric, aigp_value, has_duplicates,
+    lasting_flags, push_attribute, push_header, push_values, push_word, wire_flags,
 };
 use crate::parse::front32;
 use crate::{Asn, AttributeBlock, ClusterId, NotCanonical, RouterId};

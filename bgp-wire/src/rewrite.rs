@@ -1,8 +1,8 @@
 //! From a canonical block to what one group of peers is sent: one walk that copies what it does not change.
 use crate::attributes::{
     Aggregator, AsPathView, AttributeCode, AttributeFlags, ExtendedCommunity, RawAttribute, RawAttributes,
-    SegmentKind, SegmentWriter, add_aigp, lasting_flags, patched_attribute, push_attribute, push_header, push_word,
-    wire_flags,
+    SegmentKind, SegmentWriter, add_aigp, lasting_flags, patched_attribute, push_attribute, push_header,
+    push_word, wire_flags,
 };
 use crate::parse::front32;
 use crate::path_attributes::AttributeSet;

@@ -1,9 +1,7 @@
 //! The accumulated IGP metric (RFC 7311): what it decides, who hears of it, and what it grows by.
 
 use bgp_rib::policy::{Action, PolicyConfig, Rule, Verdict};
-use bgp_rib::{
-    Input, NextHopMode, Origination, PathVerdict, PeerId, PeerParams, Policy, Reachability, Rung,
-};
+use bgp_rib::{Input, NextHopMode, Origination, PathVerdict, PeerId, PeerParams, Policy, Reachability, Rung};
 use bgp_wire::PathAttributes;
 
 use crate::support::*;
@@ -70,7 +68,8 @@ fn a_route_with_aigp_is_before_one_without_but_behind_a_greater_local_pref() {
 fn it_stays_inside_unless_an_external_session_is_told_to_carry_it() {
     let mut lab = Lab::new();
     let from = lab.up(1, client(1));
-    let (inside, stranger, sister) = (lab.up(2, client(2)), lab.up(3, external(3, 65003)), lab.up(4, related(4, 65004)));
+    let (inside, stranger, sister) =
+        (lab.up(2, client(2)), lab.up(3, external(3, 65003)), lab.up(4, related(4, 65004)));
     let mute = lab.up(5, PeerParams { aigp: false, ..client(5) });
     far_away(&mut lab, 1, 7);
     lab.announce(from, &[net(HERE)], next_hop(1), &with_aigp(100, attributes(&[])));

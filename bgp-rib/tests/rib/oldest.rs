@@ -97,7 +97,10 @@ fn prefixes_with_many_paths_keep_their_oldest_like_those_with_few() {
     for lab in [&mut few, &mut many] {
         for n in 1..=12 {
             // Some are parallel sessions of one router.
-            let params = PeerParams { peer_router_id: router_id(60 + n / 2), ..external(n, 65000 + u32::from(n % 3) + 1) };
+            let params = PeerParams {
+                peer_router_id: router_id(60 + n / 2),
+                ..external(n, 65000 + u32::from(n % 3) + 1)
+            };
             lab.up(n, params);
         }
     }

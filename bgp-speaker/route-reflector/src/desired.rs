@@ -8,10 +8,10 @@ use std::time::Duration;
 use bgp_speaker::kernel::KernelConfig;
 use bgp_speaker::policy::Discard;
 use bgp_speaker::{
-    Aggregation, AoAlgorithm, AoKey, ApplyReport, Asn, Builder, ClusterId, DecisionOptions, FamilyLimits, FamilySet, Limit,
-    LimitAction, Limits, MeshDialer, MeshNode, NextHopMode, OwnerId, PeerAs, PeerClass, PeerConfig, Policy,
-    PrivateAs, RangeConfig, Role, Route, RouteRules, RouterId, Secret, SessionOptions, Speaker, SpeakerError,
-    Timers,
+    Aggregation, AoAlgorithm, AoKey, ApplyReport, Asn, Builder, ClusterId, DecisionOptions, FamilyLimits,
+    FamilySet, Limit, LimitAction, Limits, MeshDialer, MeshNode, NextHopMode, OwnerId, PeerAs, PeerClass,
+    PeerConfig, Policy, PrivateAs, RangeConfig, Role, Route, RouteRules, RouterId, Secret, SessionOptions,
+    Speaker, SpeakerError, Timers,
 };
 use toml::Spanned;
 

@@ -1,8 +1,8 @@
 //! From a block to what is sent.
 use bgp_wire::{
-    AigpEdit, Aggregator, AsPath, Asn, AttributeBlock, AttributeCode, AttributeFlags, ClusterEdit, ClusterId, Codec,
-    Community, Edit, ExtendedCommunity, OwnedAttribute, PathAttributes, PathSegment, Rewrite, RouterId,
-    SegmentKind, TooLong, rewrite,
+    Aggregator, AigpEdit, AsPath, Asn, AttributeBlock, AttributeCode, AttributeFlags, ClusterEdit, ClusterId,
+    Codec, Community, Edit, ExtendedCommunity, OwnedAttribute, PathAttributes, PathSegment, Rewrite,
+    RouterId, SegmentKind, TooLong, rewrite,
 };
 
 use crate::build::{NET, next_hop, update};
@@ -114,7 +114,8 @@ fn what_belongs_to_an_as_stays_in_it() {
     };
     assert_eq!(rewritten(&from, &how), expected);
     // AIGP crosses with what the way here costs; one of several TLVs counts, all pass.
-    let two = [&[9, 0, 4, 1][..], &[1, 0, 11, 0, 0, 0, 0, 0, 0, 0, 9], &[1, 0, 11, 0, 0, 0, 0, 0, 0, 0, 1]].concat();
+    let two = [&[9, 0, 4, 1][..], &[1, 0, 11, 0, 0, 0, 0, 0, 0, 0, 9], &[1, 0, 11, 0, 0, 0, 0, 0, 0, 0, 1]]
+        .concat();
     from.other.push(other(0x80, aigp, &two));
     from.other.swap_remove(2);
     let grown = |add, how: Rewrite| {
