@@ -11,6 +11,7 @@ use hashbrown::HashTable;
 use ipnet::IpNet;
 
 use crate::attributes::AttributesId;
+use crate::bounded::Bounded;
 use crate::export::{self, HeldBack, Offer, Outbound};
 use crate::group::Group;
 use crate::log::Log;
@@ -33,6 +34,8 @@ pub(crate) enum Mode {
     Initial,
     /// Everything as it stands, by the rules of another group: the difference is told.
     Swap(u32),
+    /// What waits for room, of a member with a bound.
+    Refill,
 }
 
 /// Messages for `[from, to)`.
@@ -148,6 +151,8 @@ pub(crate) struct Draft {
     edits: EditList,
     out: BytesMut,
     block: Vec<u8>,
+    /// What the only member that a batch is for has been told, where a bound keeps more from it.
+    pub(crate) bounded: Option<Box<Bounded>>,
 }
 
 /// The different changes that export policy asks for in one stretch.
@@ -196,7 +201,22 @@ pub(crate) fn encode<K: Key>(
     draft.withdrawn.clear();
     draft.edits.clear();
     draft.out.clear();
-    let to = collect(table, shared, group, index, draft, (from, limit, mode));
+    let most = shared.config.batch_prefixes.max(1);
+    let waiting = draft.bounded.as_mut().filter(|_| mode == Mode::Refill).map(|bounded| bounded.refill(most));
+    if let Some(bounded) = &mut draft.bounded {
+        bounded.open();
+    }
+    let stretch = (from, limit, mode);
+    let to = match waiting {
+        Some(waiting) => {
+            let names = waiting.into_iter().map(|id| (from, id));
+            collect(table, shared, group, index, draft, stretch, names)
+        }
+        None => {
+            let names = table.log_of(group.log).walk(from, limit);
+            collect(table, shared, group, index, draft, stretch, names)
+        }
+    };
     draft.items.sort_unstable_by_key(|item| (item.run(), item.id));
     let mut writer = Writer { codec: group.key.codec, pieces: Vec::new(), announced: 0 };
     announce(table, shared, group, draft, &mut writer, mode);
@@ -299,14 +319,15 @@ pub(crate) fn through(shared: &Shared, attributes: AttributesId, told: NextHop) 
     }
 }
 
-/// Sorts the prefixes of the stretch into announcements and withdrawals; where the batch ends.
+/// Sorts what has these names into announcements and withdrawals; where the batch ends.
 fn collect<K: Key>(
     table: &Table<K>,
     shared: &Shared,
     group: &mut Group,
     index: u32,
     draft: &mut Draft,
-    (from, limit, mode): (u64, u64, Mode),
+    (_, limit, mode): (u64, u64, Mode),
+    names: impl Iterator<Item = (u64, u32)>,
 ) -> u64 {
     let member =
         |slot: u32| table.peer(slot).and_then(|peer| peer.reader.as_ref()).is_some_and(|r| r.group == index);
@@ -321,7 +342,8 @@ fn collect<K: Key>(
     let mut bytes = 0;
     let most = shared.config.batch_prefixes.max(1);
     let log = group.log;
-    for (count, (position, id)) in table.log_of(log).walk(from, limit).enumerate() {
+    let by_bits = former.is_some_and(|former| former.key.bound.is_some());
+    for (count, (position, id)) in names.enumerate() {
         if count >= most || bytes >= MAX_BYTES {
             return position;
         }
@@ -352,7 +374,13 @@ fn collect<K: Key>(
         let offered = offered.filter(|_| {
             pack::fits(&group.key.codec, table.family, 0, table.told_nlri(group.log, id).1).is_ok()
         });
+        if group.key.bound.is_some() {
+            let ever = mode == Mode::Follow && group.ever.contains(id);
+            draft.tell_within(offered, (mode, by_bits), (id, position, ever));
+            continue;
+        }
         if let Mode::Swap(_) = mode {
+            let offered = if by_bits { draft.as_told(offered, id) } else { offered };
             let stands = draft.swap(offered, id, fresh);
             if let Some(stands) = stands.filter(|_| fresh) {
                 group.stand(id, stands);
@@ -379,6 +407,47 @@ fn collect<K: Key>(
 }
 
 impl Draft {
+    /// What a member with a bound is told of a route: it is told, it waits, or it goes. `by_bits`: what it was told of the
+    /// stretch is known, route by route; `ever`: it may have been told at a time when there was no bound.
+    fn tell_within(
+        &mut self,
+        offered: Option<Offered>,
+        (mode, by_bits): (Mode, bool),
+        (id, position, ever): (u32, u64, bool),
+    ) {
+        let Some(bounded) = self.bounded.as_mut() else { return };
+        // Whom a route is kept from is a member, and there is one.
+        let goes = offered.filter(|offered| offered.goes && offered.except == [NONE; 2]);
+        let before = offered.and_then(|offered| offered.before);
+        let by_rules = matches!(mode, Mode::Swap(_)) && !by_bits;
+        let held = if by_rules {
+            before.is_some_and(|before| before.held && before.except == [NONE; 2])
+        } else {
+            bounded.has(id) || (ever && position < bounded.unsure)
+        };
+        let Some(Offered { attributes, source, edits, .. }) = goes else {
+            bounded.lose(id);
+            self.withdrawn.extend(held.then_some((Audience::All, id)));
+            return;
+        };
+        // How many stand is not known before all has been looked at that was told without a bound.
+        let told = if held { bounded.keep(id) } else { !by_rules && bounded.admit(id) };
+        if !told {
+            bounded.lose(id);
+            bounded.wait(id);
+            self.withdrawn.extend(held.then_some((Audience::All, id)));
+        } else if !(held && before.is_some_and(|before| before.same)) {
+            self.items.push(Item { except: [NONE; 2], attributes, source, edits, id, fresh: false });
+        }
+    }
+
+    /// What a member that had a bound has of a route is what it was told.
+    fn as_told(&self, offered: Option<Offered>, id: u32) -> Option<Offered> {
+        let held = self.bounded.as_ref().is_some_and(|bounded| bounded.has(id));
+        let before = |before: Before| Before { held, except: [NONE; 2], same: held && before.same };
+        offered.map(|offered| Offered { before: offered.before.map(before), ..offered })
+    }
+
     /// What stood by the rules of another group is told as far as it differs; whether it stands now, if that is known.
     fn swap(&mut self, offered: Option<Offered>, id: u32, fresh: bool) -> Option<bool> {
         // What does not stand by now stood nowhere when it was read.
@@ -431,7 +500,7 @@ fn announce<K: Key>(
     writer: &mut Writer,
     mode: Mode,
 ) {
-    let Draft { items, withdrawn, edits, out, block } = draft;
+    let Draft { items, withdrawn, edits, out, block, bounded } = draft;
     for run in items.chunk_by(|a, b| a.run() == b.run()) {
         let Some(first) = run.first() else { continue };
         let start = out.len();
@@ -449,6 +518,9 @@ fn announce<K: Key>(
                 group.ever.insert(item.id);
             } else if mode != Mode::Initial && group.ever.contains(item.id) {
                 withdrawn.push((audience, item.id));
+            }
+            if let Some(bounded) = bounded.as_mut().filter(|_| !told) {
+                bounded.lose(item.id);
             }
             if item.fresh {
                 group.stand(item.id, told);

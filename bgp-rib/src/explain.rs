@@ -229,6 +229,11 @@ impl<K: Key> Table<K> {
         if batch::through(shared, path.attributes, next_hop) == slot {
             return Err(HeldBack::NextHopIsPeer);
         }
+        let name = at.filter(|_| key.selection.is_some()).unwrap_or(path.prefix);
+        let bounded = self.reader(slot).and_then(|reader| reader.bounded.as_ref());
+        if key.bound.is_some() && bounded.is_some_and(|bounded| bounded.is_waiting(name)) {
+            return Err(HeldBack::OverLimit);
+        }
         Ok((next_hop, block))
     }
 

@@ -14,6 +14,7 @@
 //! | 8 | next hop (RFC 4271 §5.1.3, RFC 8950) | where none can be told |
 //! | 9 | split horizon | from the peer that told it, per member |
 //! | 10 | next hop is the receiver (RFC 4271 §5.1.3) | from that peer, per member |
+//! | 11 | a bound on what the peer is told ([`Limits`](crate::Limits)) | what would be one too many, until there is room |
 
 use core::fmt;
 use std::net::{Ipv4Addr, Ipv6Addr};
@@ -27,6 +28,7 @@ use ipnet::IpNet;
 use crate::add_path::{self, Selection};
 use crate::as_path::AsPathRules;
 use crate::attributes::{AttributesId, DEFAULT_LOCAL_PREF, Marks, Scope};
+use crate::bounded::Bound;
 use crate::config::{NextHopMode, PeerParams, PeerRole, RibConfig};
 use crate::next_hop;
 use crate::next_hops::Way;
@@ -72,6 +74,8 @@ pub enum HeldBack {
     RouteTarget,
     /// It has several labels, and the peer reads one (RFC 8277 §2.1).
     SeveralLabels,
+    /// The peer has as many routes as it may be told ([`FamilyLimits::advertised`](crate::FamilyLimits)).
+    OverLimit,
 }
 
 impl fmt::Display for HeldBack {
@@ -93,6 +97,7 @@ impl fmt::Display for HeldBack {
             Self::NotSelected => "not among the paths that this session is told",
             Self::RouteTarget => "the peer wants none of its route targets (RFC 4684)",
             Self::SeveralLabels => "several labels, of which the peer reads one (RFC 8277)",
+            Self::OverLimit => "the peer has as many routes as it may be told",
         })
     }
 }
@@ -111,6 +116,8 @@ pub(crate) struct GroupKey {
     pub(crate) cluster_id: ClusterId,
     /// The route targets that it wants routes of, in families that have them (RFC 4684).
     pub(crate) membership: Option<Membership>,
+    /// The bound on what its only member is told, if more is kept from it.
+    pub(crate) bound: Option<Bound>,
     /// Which paths it is told beside the best one.
     pub(crate) selection: Option<Selection>,
     pub(crate) export: Policy,
@@ -165,6 +172,7 @@ impl GroupKey {
         };
         Self {
             membership: None,
+            bound: None,
             selection,
             kind: peer.kind,
             role: peer.role,

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use crate::batch::{Batch, Mode};
+use crate::bounded::Bounded;
 use crate::config::RibConfig;
 use crate::export::{GroupKey, Origin};
 use crate::log::Log;
@@ -26,6 +27,8 @@ pub(crate) struct Reader {
     pub(crate) swap: Vec<SwapWalk>,
     /// It is to change its group again when fewer stretches are left.
     pub(crate) regroups: bool,
+    /// What it was told, where a bound keeps more from it.
+    pub(crate) bounded: Option<Box<Bounded>>,
     /// Prefixes that stood at the peer when it was last drained, or that its first walk has told it so far.
     pub(crate) advertised: u32,
     /// It stands in its group's list of idle members.
@@ -45,6 +48,7 @@ impl Reader {
             refresh: None,
             swap: Vec::new(),
             regroups: false,
+            bounded: None,
             advertised: 0,
             listed: false,
         }
@@ -86,6 +90,7 @@ impl Reader {
             && (defers || self.end_of_rib == EndOfRib::Sent)
             && (self.refresh.is_none() || (defers && self.refresh_waits()))
             && self.swap.is_empty()
+            && !self.bounded.as_ref().is_some_and(|bounded| bounded.can_refill())
     }
 }
 

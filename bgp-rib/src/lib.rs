@@ -80,6 +80,7 @@ mod aggregate;
 mod as_path;
 mod attributes;
 mod batch;
+mod bounded;
 mod config;
 mod decision;
 mod dry_run;

@@ -4,7 +4,7 @@
 //! |---|---|---|
 //! | received | paths that the session told, before policy | what would be one too many is not stored, and counted |
 //! | accepted | of these, the ones that policy lets pass | what would be one too many is kept and takes no part |
-//! | advertised | prefixes that stand at the peer | the speaker is told; nothing is kept back by itself |
+//! | advertised | prefixes that stand at the peer, paths where it is told several | what would be one too many waits until there is room |
 //! | memory | octets of its paths and of the attribute sets that it was the first to bring | as for received |
 //!
 //! A bound that was passed is over only when there is room for an eighth of it again, so that a peer at its bound does not
@@ -81,7 +81,7 @@ pub struct FamilyLimits {
     pub received: Option<Limit>,
     /// Paths of it that policy may let pass.
     pub accepted: Option<Limit>,
-    /// Prefixes that it may be told.
+    /// Prefixes that it may be told; paths, where it is told several.
     pub advertised: Option<Limit>,
 }
 
@@ -169,7 +169,7 @@ pub struct LimitEvent {
     pub count: u64,
     /// The bound.
     pub limit: Limit,
-    /// Routes that were not stored or take no part for it.
+    /// Routes that were not stored, take no part, or are not told for it.
     pub held_out: u32,
 }
 
@@ -194,7 +194,8 @@ impl Bounds {
     }
 }
 
-fn threshold(limit: Option<Limit>) -> u32 {
+/// The count at which no more is taken, `u32::MAX` where there is none.
+pub(crate) fn threshold(limit: Option<Limit>) -> u32 {
     let max = limit.filter(Limit::keeps_out).map(|limit| limit.max);
     max.and_then(|max| u32::try_from(max).ok()).unwrap_or(u32::MAX)
 }
@@ -293,6 +294,7 @@ impl<K: Key> Table<K> {
         changed: &mut Vec<LimitEvent>,
     ) -> bool {
         let advertised = limits.advertised.map_or(0, |_| self.advertised(slot));
+        let waits = self.waits(slot);
         let Some(peer) = self.peers.get_mut(slot as usize) else { return false };
         // What a former session left is not what this one tells.
         let (received, accepted) = (u64::from(peer.told()), u64::from(peer.accepted));
@@ -305,7 +307,7 @@ impl<K: Key> Table<K> {
         let rows = [
             (Limited::Received, limits.received, received, bounds.refused),
             (Limited::Accepted, limits.accepted, accepted, if stale { 0 } else { bounds.over }),
-            (Limited::Advertised, limits.advertised, u64::from(advertised), 0),
+            (Limited::Advertised, limits.advertised, u64::from(advertised), waits),
         ];
         for ((what, limit, count, held_out), level) in rows.into_iter().zip(&mut bounds.levels) {
             let Some(limit) = limit else { continue };

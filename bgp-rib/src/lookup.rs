@@ -151,6 +151,7 @@ impl<K: Key> Table<K> {
             refused: peer.bounds.refused,
             over_limit: peer.bounds.over,
             advertised: self.advertised(slot),
+            withheld: self.waits(slot),
             drained: peer.reader.as_ref().is_some_and(|reader| self.is_drained(reader)),
             behind: peer.reader.as_ref().map_or(0, |reader| {
                 let log = self.log_of(reader.log);
@@ -167,6 +168,9 @@ impl<K: Key> Table<K> {
             return 0;
         };
         let Some(group) = self.groups.get(reader.group) else { return 0 };
+        if let Some(bounded) = reader.bounded.as_ref().filter(|_| group.key.bound.is_some()) {
+            return bounded.count();
+        }
         if group.key.export.rejects_all() {
             return 0;
         }
@@ -205,6 +209,11 @@ impl<K: Key> Table<K> {
             entry.state == State::Best && entry.paths == *at && group.standing.contains(prefix)
         };
         u32::try_from(paths.filter(stands).count()).unwrap_or(u32::MAX)
+    }
+
+    /// Routes that wait until a peer may be told more.
+    pub(crate) fn waits(&self, slot: u32) -> u32 {
+        self.reader(slot).and_then(|reader| reader.bounded.as_ref()).map_or(0, |bounded| bounded.waits())
     }
 
     fn counters(&self) -> TableCounters {

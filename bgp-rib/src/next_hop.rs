@@ -133,6 +133,7 @@ mod tests {
             self_ipv6: Some(OWN6),
             cluster_id: ClusterId(1),
             membership: None,
+            bound: None,
             export: Policy::accept_all(),
             as_path: crate::as_path::AsPathRules::default(),
             bgp_role: None,

@@ -106,6 +106,8 @@ pub struct PeerCounters {
     /// that changed since it last was drained may be counted as they were or as they are. Routes that are kept from it
     /// because it is itself their next hop are counted.
     pub advertised: u32,
+    /// Routes that it is not told because it has as many as it may be told.
+    pub withheld: u32,
     /// Whether everything there is to tell it has been handed out.
     pub drained: bool,
     /// Changes between what it was last given and the newest, at most: some of them may be none of its business.

@@ -6,6 +6,7 @@ use std::net::IpAddr;
 use bgp_wire::{ClusterId, Family, FamilySet};
 
 use crate::PeerId;
+use crate::bounded::{Bound, Bounded};
 use crate::config::PeerParams;
 use crate::event::{Event, Retain};
 use crate::export::GroupKey;
@@ -332,16 +333,26 @@ impl<K: Key> Table<K> {
         self.defers_end_of_rib = defers && !self.is_membership();
     }
 
+    /// The key of the group that a peer belongs to.
+    pub(crate) fn key_of(&self, shared: &Shared, peer: &Peer, slot: u32) -> GroupKey {
+        GroupKey {
+            membership: peer.interest.within(self.family),
+            bound: Bound::of(slot, &peer.params, self.family),
+            ..GroupKey::of(&peer.params, self.family, &shared.config)
+        }
+    }
+
     /// A session that is up begins to read.
     pub(crate) fn join(&mut self, shared: &Shared, slot: u32) {
         let Some(peer) = shared.peers.up(slot).filter(|peer| !peer.interest.withholds(self.family)) else {
             return;
         };
-        let mut key = GroupKey::of(&peer.params, self.family, &shared.config);
-        key.membership = peer.interest.within(self.family);
+        let key = self.key_of(shared, peer, slot);
         let log = self.join_paths(key.selection);
+        let bounded = key.bound.map(|bound| Box::new(Bounded::new(bound.max)));
         let group = self.groups.join(key, log, &shared.config);
         let reader = Reader::new((group, log), peer.origin, self.log_of(log).head());
+        let reader = Reader { bounded, ..reader };
         self.peer_mut(slot).bounds.refused = 0;
         self.log_of_mut(log).join(reader.hold());
         self.peer_mut(slot).reader = Some(Box::new(reader));

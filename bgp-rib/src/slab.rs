@@ -83,6 +83,14 @@ impl BitSet {
         self.words.iter().all(|&word| word == 0)
     }
 
+    /// Names whose bit is set, in order.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = u32> + '_ {
+        let words = (0..).step_by(64).zip(&self.words);
+        words.flat_map(|(first, &word)| {
+            (0..64).filter(move |bit| word & (1 << bit) != 0).map(move |bit| first + bit)
+        })
+    }
+
     /// Sets every bit that is set in the other.
     pub(crate) fn insert_all(&mut self, other: &Self) {
         if self.words.len() < other.words.len() {
@@ -140,5 +148,7 @@ mod tests {
         assert!(bits.remove(1000));
         assert!(!bits.remove(1000));
         assert!(!bits.remove(5000));
+        [3, 64, 700].into_iter().for_each(|id| assert!(bits.insert(id)));
+        assert_eq!(bits.iter().collect::<Vec<_>>(), [3, 64, 700]);
     }
 }

@@ -13,8 +13,9 @@ use bytes::Bytes;
 
 use crate::attributes::Marks;
 use crate::batch::{Draft, Mode};
+use crate::bounded::Bound;
 use crate::config::PeerParams;
-use crate::export::{GroupKey, Origin};
+use crate::export::Origin;
 use crate::group::SwapWalk;
 use crate::import::{self, Identity, Importer};
 use crate::prefix::Key;
@@ -164,8 +165,8 @@ impl<K: Key> Table<K> {
         let Some(peer) = shared.peers.up(slot) else { return false };
         let Some(reader) = self.reader(slot) else { return false };
         let (former, log) = (reader.group, reader.log);
-        let mut key = GroupKey::of(&peer.params, self.family, &shared.config);
-        key.membership = peer.interest.within(self.family);
+        let key = self.key_of(shared, peer, slot);
+        let bound = key.bound;
         let same = self.groups.get(former).is_some_and(|group| group.key == key);
         let crowded = !same && reader.swap.len() >= MOST_STRETCHES;
         if let Some(reader) = self.reader_mut(slot) {
@@ -175,6 +176,7 @@ impl<K: Key> Table<K> {
             return false;
         }
         let index = self.groups.join(key, log, &shared.config);
+        let was_bounded = self.groups.get(former).is_some_and(|group| group.key.bound.is_some());
         let told = self.groups.get_mut(former).map(|group| {
             group.idle.retain(|&other| other != slot);
             group.ever.clone()
@@ -185,12 +187,20 @@ impl<K: Key> Table<K> {
         if let Some(reader) = self.reader_mut(slot) {
             reader.group = index;
             reader.listed = false;
+            if let Some(Bound { max, .. }) = bound {
+                let bounded = reader.bounded.get_or_insert_default();
+                bounded.max = max;
+                if !was_bounded {
+                    bounded.unsure = u64::MAX;
+                }
+            }
             let stretches = told_by_others(&reader.swap, reader.cursor, former, index);
             let left = core::mem::replace(&mut reader.swap, stretches.clone());
             stretches.iter().for_each(|walk| self.groups.stay(walk.former));
             left.iter().for_each(|walk| self.groups.leave(walk.former));
         }
         self.groups.leave(former);
+        self.end_swap(slot);
         // The audiences of cached batches know nothing of the new member.
         self.groups.clear_caches();
         true
@@ -211,8 +221,23 @@ impl<K: Key> Table<K> {
         reader.swap.remove(0);
         let regroups = reader.regroups;
         self.groups.leave(walk.former);
+        self.end_swap(slot);
         if regroups {
             self.regroup(shared, slot);
+        }
+    }
+
+    /// If no stretch is left, what a peer with a bound was told is known but for what moved meanwhile; of one without a bound
+    /// nothing is kept.
+    fn end_swap(&mut self, slot: u32) {
+        let Some(reader) = self.reader(slot).filter(|reader| reader.swap.is_empty()) else { return };
+        let bounded = self.groups.get(reader.group).is_some_and(|group| group.key.bound.is_some());
+        let head = self.log_of(reader.log).head();
+        let Some(reader) = self.reader_mut(slot) else { return };
+        if !bounded {
+            reader.bounded = None;
+        } else if let Some(bounded) = reader.bounded.as_mut().filter(|bounded| bounded.unsure == u64::MAX) {
+            bounded.unsure = head;
         }
     }
 

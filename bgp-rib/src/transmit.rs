@@ -4,7 +4,7 @@ use bgp_wire::{RefreshKind, RouteRefresh};
 use bytes::{Bytes, BytesMut};
 
 use crate::batch::{self, Draft, Mode};
-use crate::group::{EndOfRib, Reader, RefreshWalk};
+use crate::group::{EndOfRib, Group, Reader, RefreshWalk};
 use crate::pack;
 use crate::prefix::Key;
 use crate::table::{Shared, Table};
@@ -47,6 +47,7 @@ impl<K: Key> Table<K> {
                 }
                 self.close_initial(slot, chunks);
                 self.refresh_on(shared, draft, slot, chunks);
+                self.refill(shared, draft, slot, chunks);
             }
             bytes += chunks[first..].iter().map(Bytes::len).sum::<usize>();
             first = chunks.len();
@@ -113,9 +114,18 @@ impl<K: Key> Table<K> {
         chunks: &mut Vec<Bytes>,
     ) -> (u64, u32) {
         let Some(mut group) = self.groups.take(index) else { return (limit, 0) };
+        let bound = |group: &Group| group.key.bound.is_some();
+        let former = if let Mode::Swap(former) = mode { self.groups.get(former) } else { None };
+        let alone = bound(&group) || former.is_some_and(bound);
+        if alone {
+            draft.bounded = self.reader_mut(slot).and_then(|reader| reader.bounded.take());
+        }
         // Who has been told nothing by any rules needs no withdrawal either.
         let read = if group.key.export.rejects_all() && group.ever.is_empty() {
             (limit, 0)
+        } else if alone {
+            let batch = batch::encode(self, shared, &mut group, index, draft, (from, limit, mode));
+            (batch.to, batch.assemble(slot, chunks))
         } else if let Some(batch) = group.cache.get(mode, from, limit, self.log_of(group.log)) {
             (batch.to, batch.assemble(slot, chunks))
         } else {
@@ -126,7 +136,20 @@ impl<K: Key> Table<K> {
             read
         };
         self.groups.put(index, group);
+        if let Some(reader) = self.reader_mut(slot).filter(|_| alone) {
+            reader.bounded = draft.bounded.take();
+        }
         read
+    }
+
+    /// Tells some of what waited for room, once there is nothing newer to tell.
+    fn refill(&mut self, shared: &Shared, draft: &mut Draft, slot: u32, chunks: &mut Vec<Bytes>) {
+        let Some(reader) = self.reader(slot) else { return };
+        let (group, cursor) = (reader.group, reader.cursor);
+        let refills = reader.bounded.as_ref().is_some_and(|bounded| bounded.can_refill());
+        if refills && cursor >= self.log_of(reader.log).head() {
+            self.read(shared, draft, slot, group, (cursor, cursor, Mode::Refill), chunks);
+        }
     }
 
     /// Says End-of-RIB when it is due (RFC 4724 §2).

@@ -21,7 +21,7 @@
 //! | `bgp_peer_state` | `peer`, `peer_as` | 1 Idle, 2 Connect, 3 Active, 4 OpenSent, 5 OpenConfirm, 6 Established (RFC 4273) |
 //! | `bgp_peer_in_state_seconds` | `peer`, `peer_as` | for how long |
 //! | `bgp_peer_established_total` | `peer`, `peer_as` | times that the session came up |
-//! | `bgp_peer_routes` | `peer`, `peer_as`, `view` | routes `received`, `accepted`, `advertised`, `stale` |
+//! | `bgp_peer_routes` | `peer`, `peer_as`, `view` | routes `received`, `accepted`, `advertised`, `stale`; kept out by a limit: `held_out`, `withheld` |
 //! | `bgp_peer_backlog_octets` | `peer`, `peer_as` | octets that its socket does not take |
 //! | `bgp_peer_backlog_changes` | `peer`, `peer_as` | changes of the tables that it is behind, at most |
 //! | `bgp_messages_total` | `peer`, `peer_as` or `class`; `direction`, `type` | messages |
@@ -183,7 +183,7 @@ fn each_peer(out: &mut Writer<'_>, status: &Status) -> fmt::Result {
     let help = "Changes of the tables that a peer is behind, at most";
     out.gauges("bgp_peer_backlog_changes", help, of_all(|peer| peer.backlog.changes))?;
     let routes = status.peers.iter().flat_map(|peer| views(name(peer), peer.prefixes)).collect();
-    out.gauges("bgp_peer_routes", "Routes of a peer: received, accepted, advertised, stale", routes)
+    out.gauges("bgp_peer_routes", "Routes of a peer, by where they are or why they are not", routes)
 }
 
 fn views(labels: Vec<Label>, routes: PrefixCounters) -> impl Iterator<Item = (Vec<Label>, u64)> {
@@ -191,6 +191,8 @@ fn views(labels: Vec<Label>, routes: PrefixCounters) -> impl Iterator<Item = (Ve
         ("received", routes.received),
         ("accepted", routes.accepted),
         ("advertised", routes.advertised),
+        ("held_out", routes.held_out),
+        ("withheld", routes.withheld),
         ("stale", routes.stale),
     ];
     views.into_iter().map(move |(view, count)| (with(&labels, &[("view", view)]), count))
@@ -214,6 +216,8 @@ fn traffic(out: &mut Writer<'_>, status: &Status, per_peer: bool) -> fmt::Result
         of_class.received += peer.prefixes.received;
         of_class.accepted += peer.prefixes.accepted;
         of_class.advertised += peer.prefixes.advertised;
+        of_class.held_out += peer.prefixes.held_out;
+        of_class.withheld += peer.prefixes.withheld;
         of_class.stale += peer.prefixes.stale;
     }
     let (mut messages, mut octets) = (Counted::new(), Counted::new());

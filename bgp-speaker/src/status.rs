@@ -280,6 +280,8 @@ pub struct PrefixCounters {
     pub advertised: u64,
     /// That a limit keeps out: not stored, or without a part in the decision.
     pub held_out: u64,
+    /// That it is not told because a limit says how much it may be told.
+    pub withheld: u64,
     /// Of those in its Adj-RIB-In, what a session that ended left behind.
     pub stale: u64,
 }

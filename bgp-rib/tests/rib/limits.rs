@@ -141,7 +141,7 @@ fn what_a_peer_is_told_can_be_bounded_too() {
     lab.announce(feeder, &hosts(3), next_hop(1), &attributes(&[]));
     lab.drain(other);
     lab.input(Input::Tick);
-    assert_eq!(levels(&mut lab), [(Limited::Advertised, LimitLevel::Exceeded, 3)]);
+    assert_eq!(levels(&mut lab), [(Limited::Advertised, LimitLevel::Exceeded, 2)]);
 }
 
 #[test]

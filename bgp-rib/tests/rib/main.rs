@@ -6,6 +6,7 @@ mod support;
 mod add_path;
 mod aggregates;
 mod aigp;
+mod bounded;
 mod changes;
 mod families;
 mod groups;

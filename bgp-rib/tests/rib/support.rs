@@ -5,7 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use bgp_rib::{
-    Event, Input, Origination, OwnerId, PeerId, PeerParams, PeerRole, Retain, Rib, RibConfig, RouteNlri,
+    Event, Input, LimitAction, Origination, OwnerId, PeerId, PeerParams, PeerRole, Retain, Rib, RibConfig,
+    RouteNlri,
 };
 use bgp_wire::{
     AsPath, Asn, AttributeBlock, Codec, Family, FamilySet, Message, NextHop, Nlri, PathAttributes, PathId,
@@ -385,7 +386,10 @@ impl Remote {
                 codec.frame(&bytes[at..]).expect("we send lawful headers").expect("we send whole messages");
             let message = codec.decode(&bytes.slice(at..at + frame.len)).expect("we send lawful messages");
             match message {
-                Message::Update(update) => self.hear_update(&update.view()),
+                Message::Update(update) => {
+                    self.hear_update(&update.view());
+                    self.is_within_bounds();
+                }
                 Message::RouteRefresh(refresh) => {
                     assert!(
                         self.end_of_rib.contains(&refresh.family),
@@ -396,6 +400,18 @@ impl Remote {
                 other => panic!("the tables send no {other:?}"),
             }
             at += frame.len;
+        }
+    }
+
+    /// With no message is more there than the bound that it is known to have.
+    fn is_within_bounds(&self) {
+        for family in [V4, V6] {
+            let limit = self.params.limits.of(family).advertised;
+            let limit = limit.filter(|limit| limit.action != LimitAction::Warn);
+            assert!(
+                limit.is_none_or(|limit| self.held(family).len() as u64 <= limit.max),
+                "more than {limit:?}"
+            );
         }
     }
 

@@ -337,6 +337,7 @@ impl RibTask {
                 sum.accepted += u64::from(counters.accepted);
                 sum.advertised += u64::from(counters.advertised);
                 sum.held_out += u64::from(counters.refused) + u64::from(counters.over_limit);
+                sum.withheld += u64::from(counters.withheld);
                 sum.stale += u64::from(counters.stale);
                 behind += counters.behind;
             }
