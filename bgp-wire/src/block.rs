@@ -45,7 +45,8 @@ const fn is_elsewhere(code: AttributeCode) -> bool {
 impl<'a> AttributeBlock<'a> {
     /// Checks that the octets are a canonical block: flags and lengths in the one form that they have there, too.
     pub fn parse(bytes: &'a [u8]) -> Result<Self, NotCanonical> {
-        let cx = Context { peer: PeerKind::Internal, four_octet_as: true, external_aigp: true };
+        let cx =
+            Context { peer: PeerKind::Internal, four_octet_as: true, external_aigp: true, same_domain: true };
         let mut raw = RawAttributes::new(bytes);
         let mut last = None;
         for RawAttribute { flags, code, value } in raw.by_ref() {

@@ -1,10 +1,12 @@
 //! UPDATE messages going out: as many NLRI in each as its size allows, attributes encoded once.
 use bytes::{BufMut, BytesMut};
 
-use crate::attributes::{AsPathView, AttributeCode, AttributeFlags, RawAttributes, mp, next_hop};
+use crate::attributes::{
+    AsPathView, AttributeCode, AttributeFlags, RawAttributes, is_two_octet_path, mp, next_hop,
+};
 use crate::message::patch_len;
 use crate::nlri::{MAX_PREFIX, WriteNlri};
-use crate::{Afi, Codec, Family, HEADER_LEN, MessageType, NextHop, PathId, PeerKind, Safi};
+use crate::{Afi, Codec, Family, HEADER_LEN, MessageType, NextHop, PathId, PeerKind};
 
 /// What became of the routes given to [`announce`] or [`withdraw`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -22,7 +24,8 @@ pub struct Packed {
 
 /// Appends UPDATEs that announce routes with the same attributes.
 ///
-/// `attributes` is a canonical block, or what [`rewrite`](crate::rewrite) made of one. IPv4 unicast with an IPv4 next
+/// `attributes` is a canonical block, or, where the peer reads AS numbers of two octets, what [`rewrite`](crate::rewrite)
+/// made of one; of its values only the path is looked at again. IPv4 unicast with an IPv4 next
 /// hop goes into the classic fields, anything else into MP_REACH_NLRI, first in its section (RFC 7606 §5.1).
 pub fn announce<P: WriteNlri>(
     out: &mut BytesMut,
@@ -111,21 +114,23 @@ fn find_behind_path(codec: &Codec, attributes: &[u8]) -> Option<usize> {
 /// Whether the peer may have a path: one with confederation segments stays inside.
 #[inline]
 fn may_have(codec: &Codec, path: &[u8]) -> bool {
+    // A block has numbers of four octets: whoever forgot to rewrite it is told so.
+    if !codec.four_octet_as && !is_two_octet_path(path) {
+        return false;
+    }
     let path = AsPathView::new(path, codec.four_octet_as);
     codec.peer == PeerKind::Internal || !path.segments().any(|s| s.kind.is_confederation())
 }
 
 /// Whether the family may have such a next hop on this session (RFC 8950).
 fn next_hop_fits(codec: &Codec, family: Family, next_hop: &NextHop) -> bool {
-    let prefixes = family.is_ipv4_prefix()
-        || family.is_ipv6_prefix()
-        || family.is_labeled_unicast()
-        || matches!(family.safi, Safi::VPN | Safi::VPN_MULTICAST);
+    let told = !next_hop.needs_extended(family) || codec.extended_next_hop.contains(family);
     match next_hop {
-        NextHop::Opaque(octets) => NextHop::decode(octets.as_bytes(), family, true).as_ref() == Ok(next_hop),
-        NextHop::V4(_) => family.afi == Afi::IPV4 || !prefixes,
-        _ if family.afi == Afi::IPV4 && prefixes => codec.extended_next_hop.contains(family),
-        _ => true,
+        NextHop::Opaque(octets) => {
+            told && NextHop::decode(octets.as_bytes(), family, told).as_ref() == Ok(next_hop)
+        }
+        NextHop::V4(_) => family.afi == Afi::IPV4 || !family.has_own_next_hops(),
+        _ => told,
     }
 }
 
