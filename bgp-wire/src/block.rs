@@ -88,6 +88,19 @@ impl<'a> AttributeBlock<'a> {
         RawAttributes::new(self.0)
     }
 
+    /// Appends the attributes without one.
+    pub fn append_without(&self, code: AttributeCode, out: &mut Vec<u8>) {
+        let mut raw = RawAttributes::new(self.0);
+        let mut from = self.0;
+        while let Some(attribute) = raw.next() {
+            let whole = from.len().saturating_sub(raw.rest().len());
+            if attribute.code != code {
+                out.extend_from_slice(from.get(..whole).unwrap_or_default());
+            }
+            from = raw.rest();
+        }
+    }
+
     /// One attribute by its type.
     #[inline]
     #[must_use]
