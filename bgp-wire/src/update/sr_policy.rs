@@ -1,7 +1,7 @@
 //! What an UPDATE with segment routing policies cannot do without (RFC 9830 §2.2, §4.2.1, §5): treat-as-withdraw.
 use crate::attributes::{AttributeCode, is_sr_policy};
 use crate::reaction::FaultKind;
-use crate::{Communities, Community, ExtendedCommunities};
+use crate::{Communities, Community, ExtendedCommunities, ExtendedCommunity};
 
 /// What is wrong, with the attribute to blame; `value` gives those that are there and were not discarded.
 pub(super) fn flaw<'a>(
@@ -16,6 +16,6 @@ pub(super) fn flaw<'a>(
     let communities = Communities(value(AttributeCode::COMMUNITIES).unwrap_or_default());
     let extended = ExtendedCommunities(value(AttributeCode::EXTENDED_COMMUNITIES).unwrap_or_default());
     let meant = communities.iter().any(|c| c == Community::NO_ADVERTISE)
-        || extended.iter().any(|c| c.is_route_target());
+        || extended.iter().any(ExtendedCommunity::is_route_target);
     (!meant).then_some((AttributeCode::EXTENDED_COMMUNITIES, FaultKind::Missing))
 }
