@@ -4,10 +4,12 @@
 
 mod apply;
 mod bfd;
+mod last_words;
 mod lifecycle;
 mod limits;
 mod mesh;
 mod misbehaviour;
+mod ranges;
 mod reconnect;
 mod reflector;
 mod restart;

@@ -15,14 +15,12 @@ pub(crate) struct Context {
     pub(crate) peer: PeerKind,
     pub(crate) four_octet_as: bool,
     pub(crate) external_aigp: bool,
-    pub(crate) same_domain: bool,
 }
 
 impl From<&Codec> for Context {
     fn from(codec: &Codec) -> Self {
         let Codec { peer, four_octet_as, external_aigp, .. } = *codec;
-        let same_domain = codec.same_domain || matches!(peer, PeerKind::Internal);
-        Self { peer, four_octet_as, external_aigp, same_domain }
+        Self { peer, four_octet_as, external_aigp }
     }
 }
 
@@ -32,8 +30,6 @@ pub(crate) enum Source {
     Anyone,
     InternalPeers,
     AigpPeers,
-    /// Internal peers, and external ones of the same administration.
-    SameDomain,
     TwoOctetPeers,
 }
 
@@ -82,7 +78,6 @@ impl Row {
             Source::Anyone => true,
             Source::InternalPeers => matches!(cx.peer, PeerKind::Internal),
             Source::AigpPeers => matches!(cx.peer, PeerKind::Internal) || cx.external_aigp,
-            Source::SameDomain => cx.same_domain,
             Source::TwoOctetPeers => !cx.four_octet_as,
         };
         if !expected {
@@ -93,7 +88,6 @@ impl Row {
         }
         match check() {
             Ok(()) => None,
-            Err(FaultKind::Service) => Some((FaultKind::Service, Reaction::TreatAsWithdraw)),
             Err(kind) => Some((kind, self.error)),
         }
     }

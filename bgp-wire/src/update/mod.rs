@@ -4,7 +4,6 @@ mod canonical;
 mod index;
 mod owned;
 mod reflect;
-mod sr_policy;
 mod validate;
 mod view;
 

@@ -23,8 +23,6 @@ pub(super) enum Step {
     SetPolicy { peer: u8, import: Option<u8>, export: Option<u8> },
     Swaps { peer: u8, exports: [u8; 3], reads: [u8; 2] },
     Change { peer: u8, client: bool, cluster: bool },
-    Bound { peer: u8, v6: bool, most: Option<u8> },
-    Follow { most: u8 },
     Read { peer: u8 },
     Drain { peer: u8 },
     Tick,
@@ -37,7 +35,7 @@ pub(super) enum Step {
 pub(super) fn step() -> impl Strategy<Value = Step> {
     let peer = 1..=PEERS;
     prop_oneof![
-        12 => (peer.clone(), 0..2u8, any::<u8>(), 0..13u8, 0..10u8).prop_map(
+        12 => (peer.clone(), 0..2u8, any::<u8>(), 0..12u8, 0..10u8).prop_map(
             |(peer, path, prefixes, attributes, next_hop)| Step::Announce { peer, path, prefixes, attributes, next_hop }
         ),
         6 => (peer.clone(), 0..2u8, any::<u8>()).prop_map(|(peer, path, prefixes)| Step::Withdraw { peer, path, prefixes }),
@@ -58,13 +56,10 @@ pub(super) fn step() -> impl Strategy<Value = Step> {
             .prop_map(|(peer, exports, reads)| Step::Swaps { peer, exports, reads }),
         2 => (peer.clone(), any::<bool>(), any::<bool>())
             .prop_map(|(peer, client, cluster)| Step::Change { peer, client, cluster }),
-        2 => (peer.clone(), any::<bool>(), proptest::option::of(0..5u8))
-            .prop_map(|(peer, v6, most)| Step::Bound { peer, v6, most }),
-        1 => (1..4u8).prop_map(|most| Step::Follow { most }),
         8 => peer.clone().prop_map(|peer| Step::Read { peer }),
         8 => peer.prop_map(|peer| Step::Drain { peer }),
         2 => Just(Step::Tick),
-        2 => prop_oneof![Just(30), Just(70), Just(400)].prop_map(|seconds| Step::Later { seconds }),
+        1 => prop_oneof![Just(70), Just(400)].prop_map(|seconds| Step::Later { seconds }),
         1 => any::<bool>().prop_map(|on| Step::Defer { on }),
         3 => Just(Step::Settle),
     ]
