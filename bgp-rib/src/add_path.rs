@@ -13,8 +13,10 @@ use bgp_wire::{Family, PathId};
 use core::hash::BuildHasher;
 use hashbrown::HashTable;
 
+use crate::batch::Mode;
 use crate::config::AddPathSend;
 use crate::decision::Ladder;
+use crate::group::Group;
 use crate::log::Log;
 use crate::pack;
 use crate::path::Path;
@@ -195,6 +197,14 @@ impl<K: Key> Table<K> {
         self.path_logs.get(at).map_or(&self.log, |paths| &paths.log)
     }
 
+    /// The log that a stretch of a group is of.
+    pub(crate) fn log_read<'a>(&'a self, group: &'a Group, mode: Mode) -> &'a Log {
+        match &group.own {
+            Some(own) if mode == Mode::Own => own.log(),
+            _ => self.log_of(group.log),
+        }
+    }
+
     pub(crate) fn log_of_mut(&mut self, at: u32) -> &mut Log {
         self.path_logs.get_mut(at).map_or(&mut self.log, |paths| &mut paths.log)
     }
@@ -241,7 +251,7 @@ impl<K: Key> Table<K> {
 
     /// Whether any log of a table grew: a number that grows with them.
     pub(crate) fn news(&self) -> u64 {
-        self.log.head() + self.path_logs.heads()
+        self.log.head() + self.path_logs.heads() + self.groups.own_news
     }
 
     /// Whether a log of paths was built to its end since this was asked last: End-of-RIB may be due.

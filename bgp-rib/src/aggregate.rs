@@ -21,7 +21,7 @@ use crate::export::{GroupKey, Outbound};
 use crate::path::Path;
 use crate::prefix::Key;
 use crate::rib::{Rib, on_table};
-use crate::table::{Seen, Shared, State, Table};
+use crate::table::{Seen, Shared, State, Table, Touched};
 use crate::{OwnerId, Policy};
 
 /// What makes an origination an aggregate. Several owners may hold one of the same prefix: it stands until the last has
@@ -409,8 +409,12 @@ impl<K: Key> Table<K> {
             let otherwise = |path: &Path| shared.is_told_otherwise(&flipped, &self.outbound(path));
             let paths: Vec<u32> =
                 self.paths_of(id).filter(|(_, path)| otherwise(path)).map(|(at, _)| at).collect();
-            if paths.contains(&self.entries[id].paths) {
+            let best = paths.contains(&self.entries[id].paths);
+            if best {
                 self.log.touch(id);
+            }
+            if !paths.is_empty() {
+                self.follow_choices(shared, id, Touched::new(None), best);
             }
             paths.into_iter().for_each(|path| self.path_logs.touch(path));
         }

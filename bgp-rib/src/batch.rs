@@ -3,9 +3,10 @@
 //! The messages lie in one piece of memory. Those that not every member may see are listed with their audience: a route
 //! is not told to the peer that told it, which hears a withdrawal instead where it may have had the prefix from another.
 
-use bgp_wire::{Codec, NextHop};
+use bgp_wire::{Codec, NextHop, PathId};
 use bytes::{Bytes, BytesMut};
 use core::hash::BuildHasher;
+use core::ops::Range;
 use foldhash::fast::FixedState;
 use hashbrown::HashTable;
 use ipnet::IpNet;
@@ -17,13 +18,14 @@ use crate::group::Group;
 use crate::log::Log;
 use crate::pack;
 use crate::path::Path;
+use crate::per_client;
 use crate::policy::Edits;
 use crate::prefix::Key;
 use crate::slab::NONE;
 use crate::table::{Shared, Table};
 
 /// Bytes per batch, estimated before encoding: what a socket takes at once; one route's attributes may exceed it.
-const MAX_BYTES: usize = 64 * 1024;
+pub(crate) const MAX_BYTES: usize = 64 * 1024;
 
 /// What the members that a batch is for have been told of its stretch.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
@@ -36,6 +38,8 @@ pub(crate) enum Mode {
     Swap(u32),
     /// What waits for room, of a member with a bound.
     Refill,
+    /// Older states of prefixes for which the group has another choice than the best route: a stretch of its own log.
+    Own,
 }
 
 /// Messages for `[from, to)`.
@@ -66,7 +70,7 @@ struct Piece {
 
 /// Who may see a piece.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
-enum Audience {
+pub(crate) enum Audience {
     /// Every member.
     All,
     /// Every member but these, `NONE` for nobody.
@@ -76,8 +80,13 @@ enum Audience {
 }
 
 impl Audience {
-    fn except(members: [u32; 2]) -> Self {
+    pub(crate) fn except(members: [u32; 2]) -> Self {
         if members == [NONE; 2] { Self::All } else { Self::Except(members) }
+    }
+
+    /// Whether it is one member alone.
+    const fn is_single(self) -> bool {
+        matches!(self, Self::Only(_))
     }
 
     fn mentioned(self) -> impl Iterator<Item = u32> {
@@ -111,6 +120,7 @@ impl Batch {
             if let Audience::Only(_) = piece.audience {
                 push(from, self.common);
                 push(piece.start, piece.end);
+                announced += piece.routes;
                 from = self.common;
             } else {
                 push(from, piece.start);
@@ -126,20 +136,22 @@ impl Batch {
 /// A route that the group is told.
 #[derive(Clone, Copy, Debug)]
 struct Item {
-    except: [u32; 2],
+    audience: Audience,
     attributes: AttributesId,
     source: u32,
     /// What export policy changes: a place in the draft's list, `NONE` for nothing.
     edits: u32,
     id: u32,
+    /// The path, where it need not be the one that stands under the name; else `NONE`.
+    path: u32,
     /// It comes after everything that was encoded for the group so far.
     fresh: bool,
 }
 
 impl Item {
     /// Items that are equal in this go into the same messages.
-    fn run(&self) -> ([u32; 2], AttributesId, u32, u32) {
-        (self.except, self.attributes, self.source, self.edits)
+    fn run(&self) -> (Audience, AttributesId, u32, u32) {
+        (self.audience, self.attributes, self.source, self.edits)
     }
 }
 
@@ -207,22 +219,30 @@ pub(crate) fn encode<K: Key>(
         bounded.open();
     }
     let stretch = (from, limit, mode);
-    let to = match waiting {
-        Some(waiting) => {
+    let own = group.own.as_deref().filter(|_| mode == Mode::Own);
+    let to = match (waiting, own.map(|own| own.stretch(from, limit, most))) {
+        (Some(waiting), _) => {
             let names = waiting.into_iter().map(|id| (from, id));
-            collect(table, shared, group, index, draft, stretch, names)
+            gather(table, shared, group, index, draft, stretch, names)
         }
-        None => {
+        (_, Some(names)) => gather(table, shared, group, index, draft, stretch, names.into_iter()),
+        _ => {
             let names = table.log_of(group.log).walk(from, limit);
-            collect(table, shared, group, index, draft, stretch, names)
+            gather(table, shared, group, index, draft, stretch, names)
         }
     };
     draft.items.sort_unstable_by_key(|item| (item.run(), item.id));
     let mut writer = Writer { codec: group.key.codec, pieces: Vec::new(), announced: 0 };
-    announce(table, shared, group, draft, &mut writer, mode);
-    draft.withdrawn.sort_unstable();
-    let common = withdraw(table, group.log, draft, &mut writer);
-    group.front = group.front.max(to);
+    let singles = draft.items.partition_point(|item| !item.audience.is_single());
+    announce(table, shared, group, draft, (0..singles, &mut writer, mode));
+    withdraw(table, group.log, draft, &mut writer, false);
+    let common = draft.out.len();
+    announce(table, shared, group, draft, (singles..draft.items.len(), &mut writer, mode));
+    withdraw(table, group.log, draft, &mut writer, true);
+    match &mut group.own {
+        Some(own) if mode == Mode::Own => own.encoded_to(to),
+        _ => group.front = group.front.max(to),
+    }
     let mut mentions: Vec<(u32, u32)> = Vec::new();
     for (at, piece) in (0..).zip(&writer.pieces) {
         mentions.extend(piece.audience.mentioned().map(|member| (member, at)));
@@ -230,32 +250,52 @@ pub(crate) fn encode<K: Key>(
     mentions.sort_unstable();
     let bytes = Bytes::copy_from_slice(&draft.out);
     let Writer { pieces, announced, .. } = writer;
-    Batch { from, to, stamp: table.log_of(group.log).stamp(), bytes, common, announced, pieces, mentions }
+    Batch { from, to, stamp: table.log_read(group, mode).stamp(), bytes, common, announced, pieces, mentions }
+}
+
+/// Sorts what has these names into announcements and withdrawals; where the batch ends.
+fn gather<K: Key>(
+    table: &Table<K>,
+    shared: &Shared,
+    group: &mut Group,
+    index: u32,
+    draft: &mut Draft,
+    stretch: (u64, u64, Mode),
+    names: impl Iterator<Item = (u64, u32)>,
+) -> u64 {
+    let former = if let Mode::Swap(former) = stretch.2 { table.groups.get(former) } else { None };
+    if group.own.is_some() || former.is_some_and(|former| former.own.is_some()) {
+        per_client::collect(table, shared, group, index, draft, stretch, names)
+    } else {
+        collect(table, shared, group, index, draft, stretch, names)
+    }
 }
 
 /// What the rules say of one attribute set from one source: consecutive prefixes mostly share it.
 #[derive(Clone, Copy, Debug)]
-struct Offered {
-    attributes: AttributesId,
-    source: u32,
-    goes: bool,
+pub(crate) struct Offered {
+    pub(crate) attributes: AttributesId,
+    pub(crate) source: u32,
+    /// The path, where it need not be the one that stands under the name; else `NONE`.
+    pub(crate) path: u32,
+    pub(crate) goes: bool,
     /// Members that it is kept from: the source, and the peer that is its next hop.
-    except: [u32; 2],
-    edits: u32,
+    pub(crate) except: [u32; 2],
+    pub(crate) edits: u32,
     /// What the members have of it by the rules of their former group.
-    before: Option<Before>,
+    pub(crate) before: Option<Before>,
     /// It speaks for no other prefix.
-    alone: bool,
+    pub(crate) alone: bool,
 }
 
 /// What members have of a route by the rules of another group.
 #[derive(Clone, Copy, Debug)]
-struct Before {
+pub(crate) struct Before {
     /// They have it, but for those that it was kept from.
-    held: bool,
-    except: [u32; 2],
+    pub(crate) held: bool,
+    pub(crate) except: [u32; 2],
     /// They have it as it is to be told now.
-    same: bool,
+    pub(crate) same: bool,
 }
 
 fn offer(
@@ -279,7 +319,7 @@ fn offer(
     });
     let edits = edits.name(offer.ok().and_then(|offer| offer.edits), shared.config.seed);
     let (attributes, source) = (route.attributes, route.source);
-    Offered { attributes, source, goes, except, edits, before, alone: false }
+    Offered { attributes, source, path: NONE, goes, except, edits, before, alone: false }
 }
 
 /// Members that a route is kept from: the one that told it, and the one that it leads through.
@@ -319,7 +359,7 @@ pub(crate) fn through(shared: &Shared, attributes: AttributesId, told: NextHop) 
     }
 }
 
-/// Sorts what has these names into announcements and withdrawals; where the batch ends.
+/// The same where the members are told the best route or nothing.
 fn collect<K: Key>(
     table: &Table<K>,
     shared: &Shared,
@@ -389,7 +429,8 @@ fn collect<K: Key>(
         }
         let offered = offered.filter(|offered| offered.goes);
         if let Some(Offered { attributes, source, except, edits, .. }) = offered {
-            draft.items.push(Item { except, attributes, source, edits, id, fresh });
+            let audience = Audience::except(except);
+            draft.items.push(Item { audience, attributes, source, edits, id, path: NONE, fresh });
             if told {
                 let others = except.into_iter().filter(|&member| member != NONE && member != sole);
                 draft.withdrawn.extend(others.map(|member| (Audience::Only(member), id)));
@@ -409,7 +450,7 @@ fn collect<K: Key>(
 impl Draft {
     /// What a member with a bound is told of a route: it is told, it waits, or it goes. `by_bits`: what it was told of the
     /// stretch is known, route by route; `ever`: it may have been told at a time when there was no bound.
-    fn tell_within(
+    pub(crate) fn tell_within(
         &mut self,
         offered: Option<Offered>,
         (mode, by_bits): (Mode, bool),
@@ -425,7 +466,7 @@ impl Draft {
         } else {
             bounded.has(id) || (ever && position < bounded.unsure)
         };
-        let Some(Offered { attributes, source, edits, .. }) = goes else {
+        let Some(Offered { attributes, source, edits, path, .. }) = goes else {
             bounded.lose(id);
             self.withdrawn.extend(held.then_some((Audience::All, id)));
             return;
@@ -437,7 +478,8 @@ impl Draft {
             bounded.wait(id);
             self.withdrawn.extend(held.then_some((Audience::All, id)));
         } else if !(held && before.is_some_and(|before| before.same)) {
-            self.items.push(Item { except: [NONE; 2], attributes, source, edits, id, fresh: false });
+            let audience = Audience::All;
+            self.items.push(Item { audience, attributes, source, edits, id, path, fresh: false });
         }
     }
 
@@ -446,6 +488,30 @@ impl Draft {
         let held = self.bounded.as_ref().is_some_and(|bounded| bounded.has(id));
         let before = |before: Before| Before { held, except: [NONE; 2], same: held && before.same };
         offered.map(|offered| Offered { before: offered.before.map(before), ..offered })
+    }
+
+    /// Names the changes of a path.
+    pub(crate) fn name(&mut self, shared: &Shared, edits: Option<Box<Edits>>) -> u32 {
+        self.edits.name(edits, shared.config.seed)
+    }
+
+    /// A path is told under the name of its prefix.
+    pub(crate) fn tell(
+        &mut self,
+        shared: &Shared,
+        audience: Audience,
+        (route, edits): (&Outbound, Option<Box<Edits>>),
+        (id, path): (u32, u32),
+        fresh: bool,
+    ) {
+        let edits = self.name(shared, edits);
+        let Outbound { attributes, source, .. } = *route;
+        self.items.push(Item { audience, attributes, source, edits, id, path, fresh });
+    }
+
+    /// What was told under a name is told no more.
+    pub(crate) fn take_back(&mut self, audience: Audience, id: u32) {
+        self.withdrawn.push((audience, id));
     }
 
     /// What stood by the rules of another group is told as far as it differs; whether it stands now, if that is known.
@@ -461,7 +527,8 @@ impl Draft {
             }
             return Some(goes);
         }
-        self.items.push(Item { except, attributes, source, edits, id, fresh });
+        let audience = Audience::except(except);
+        self.items.push(Item { audience, attributes, source, edits, id, path: NONE, fresh });
         let loses = |member: &u32| before.held && *member != NONE && !before.except.contains(member);
         self.withdrawn.extend(except.into_iter().filter(loses).map(|member| (Audience::Only(member), id)));
         None
@@ -477,7 +544,7 @@ struct Writer {
 
 impl Writer {
     fn close(&mut self, start: usize, end: usize, audience: Audience, routes: u32) {
-        self.announced += routes;
+        self.announced += if audience.is_single() { 0 } else { routes };
         if audience == Audience::All || start == end {
             return;
         }
@@ -497,23 +564,22 @@ fn announce<K: Key>(
     shared: &Shared,
     group: &mut Group,
     draft: &mut Draft,
-    writer: &mut Writer,
-    mode: Mode,
+    (range, writer, mode): (Range<usize>, &mut Writer, Mode),
 ) {
     let Draft { items, withdrawn, edits, out, block, bounded } = draft;
-    for run in items.chunk_by(|a, b| a.run() == b.run()) {
+    for run in items.get(range).unwrap_or_default().chunk_by(|a, b| a.run() == b.run()) {
         let Some(first) = run.first() else { continue };
         let start = out.len();
         let packed = to_bytes(table, shared, group, edits, run, out, block);
-        let audience = Audience::except(first.except);
+        let audience = first.audience;
         if let Ok(routes) = packed {
             writer.close(start, out.len(), audience, u32::try_from(routes).unwrap_or(u32::MAX));
         }
         let codec = group.key.codec;
         let log = group.log;
-        let fits = |id| pack::fits(&codec, table.family, block.len(), table.told_nlri(log, id).1).is_ok();
+        let fits = |item| pack::fits(&codec, table.family, block.len(), nlri_of(table, log, item).1).is_ok();
         for item in run {
-            let told = packed.is_ok() && fits(item.id);
+            let told = packed.is_ok() && fits(item);
             if told {
                 group.ever.insert(item.id);
             } else if mode != Mode::Initial && group.ever.contains(item.id) {
@@ -527,6 +593,10 @@ fn announce<K: Key>(
             }
         }
     }
+}
+
+fn nlri_of<'a, K: Key>(table: &'a Table<K>, log: u32, item: &Item) -> (PathId, &'a K) {
+    if item.path == NONE { table.told_nlri(log, item.id) } else { (pack::BEST, table.nlri(item.path)) }
 }
 
 /// Writes the messages of one run, or says why they cannot be; how many routes are in them.
@@ -545,7 +615,7 @@ fn to_bytes<K: Key>(
     let next_hop = export::next_hop(shared, &group.key, table.family, (attributes, source), edits)?;
     export::write(shared, &group.key, (attributes, source), next_hop, edits, block)?;
     let (codec, family) = (&group.key.codec, table.family);
-    let nlri = run.iter().map(|item| table.told_nlri(group.log, item.id));
+    let nlri = run.iter().map(|item| nlri_of(table, group.log, item));
     let nlri = nlri.filter(|(_, nlri)| pack::fits(codec, family, block.len(), *nlri).is_ok());
     Ok(pack::announce(out, codec, family, &next_hop, block, nlri))
 }
@@ -563,19 +633,17 @@ impl<K: Key> Table<K> {
     }
 }
 
-/// Writes withdrawals; where the messages for single members begin.
-fn withdraw<K: Key>(table: &Table<K>, log: u32, draft: &mut Draft, writer: &mut Writer) -> usize {
-    let mut common = None;
+/// Writes withdrawals: for single members, or all others.
+fn withdraw<K: Key>(table: &Table<K>, log: u32, draft: &mut Draft, writer: &mut Writer, singles: bool) {
     let Draft { withdrawn, out, .. } = draft;
+    withdrawn.sort_unstable();
     for run in withdrawn.chunk_by(|a, b| a.0 == b.0) {
-        let Some(&(audience, _)) = run.first() else { continue };
+        let Some(&(audience, _)) = run.first().filter(|(audience, _)| audience.is_single() == singles) else {
+            continue;
+        };
         let start = out.len();
-        if matches!(audience, Audience::Only(_)) {
-            common.get_or_insert(start);
-        }
         let nlri = run.iter().map(|&(_, id)| table.withdrawn_nlri(log, id));
         pack::withdraw(out, &writer.codec, table.family, nlri);
         writer.close(start, out.len(), audience, 0);
     }
-    common.unwrap_or(out.len())
 }

@@ -232,6 +232,9 @@ pub struct PeerParams {
     /// We are a route server to this external peer: AS_PATH, next hop (with [`NextHopMode::Auto`]) and MULTI_EXIT_DISC of
     /// what others told are passed on as they are (RFC 7947 §2.2).
     pub route_server_client: bool,
+    /// Where the best route is kept from this peer, by policy or because it is its own, it is told the best of the others, as
+    /// if it had a Loc-RIB of its own (RFC 7947 §2.3.1). Where it takes several paths those are told instead.
+    pub best_per_client: bool,
     /// AIGP is taken from this peer, counts, and is told to it (AIGP_SESSION, RFC 7311 §3.1).
     pub aigp: bool,
     /// What becomes of private AS numbers in what an external peer is told.
@@ -288,6 +291,7 @@ impl PeerParams {
             honour_graceful_shutdown: true,
             leaving: false,
             route_server_client: false,
+            best_per_client: false,
             aigp: kind == PeerKind::Internal,
             private_as: PrivateAs::Keep,
             as_override: false,

@@ -66,6 +66,16 @@ impl<K: Key> Table<K> {
             if self.entries[id].state != State::Best {
                 continue;
             }
+            if then.best_per_client {
+                let now = self.told_by(shared, &group.key, id, slot);
+                let then = self.told_by(shared, &then, id, slot);
+                if now != then && (now.is_ok() || then.is_ok()) {
+                    let destination = self.entries[id].key.destination();
+                    let (now, then) = (now.map(shown), then.map(shown));
+                    changes.push(ExportChange { destination, path_id: PathId(0), now, then });
+                }
+                continue;
+            }
             for (path_id, path) in self.standing_of_prefix(group.log, id) {
                 let now = self.told_path(shared, &group.key, path, slot);
                 let then = self.told_path(shared, &then, path, slot);
@@ -81,6 +91,21 @@ impl<K: Key> Table<K> {
 }
 
 impl<K: Key> Table<K> {
+    /// The paths of a prefix that a peer with such a key is told, as far as the choice goes.
+    pub(crate) fn told_of_prefix(
+        &self,
+        shared: &Shared,
+        key: &GroupKey,
+        (log, id): (u32, u32),
+        slot: u32,
+    ) -> Vec<(PathId, &Path)> {
+        if !key.best_per_client {
+            return self.standing_of_prefix(log, id);
+        }
+        let path = self.path_to(shared, key, id, slot);
+        path.map(|at| (PathId(0), &self.paths[at])).into_iter().collect()
+    }
+
     /// The paths of a prefix that readers of a log are told, with their identifiers.
     pub(crate) fn standing_of_prefix(&self, log: u32, id: u32) -> Vec<(PathId, &Path)> {
         if log == NONE {

@@ -67,9 +67,11 @@ pub struct PeerExplanation {
     pub peer: PeerId,
     /// The next hop that it is told, or the rule that holds the route back.
     pub verdict: Result<NextHop, HeldBack>,
-    /// The rule of the export policy that speaks of the best route; `None` where there is none.
+    /// The rule of the export policy that speaks of the route in `verdict`; `None` where there is none.
     pub policy: Option<String>,
     /// Where it is told several paths: each that is eligible, the order without meaning. `verdict` is of the best then.
+    /// Where it is told the best of what may go ([`PeerParams::best_per_client`](crate::PeerParams::best_per_client)): each
+    /// that is eligible, in the order of rank; those before the one that is told say what keeps them back.
     pub paths: Vec<PathSent>,
     /// Whether the newest state has been handed out to it.
     pub sent: bool,
@@ -146,7 +148,7 @@ impl<K: Key> Table<K> {
 
     fn explain_peer(&self, shared: &Shared, id: u32, slot: u32, reader: &Reader) -> PeerExplanation {
         let sent = self.is_told(id, reader);
-        let policy = self.export_rule(shared, id, reader);
+        let policy = self.export_rule(shared, id, slot, reader);
         let paths = self.explain_paths(shared, id, slot, reader);
         PeerExplanation {
             peer: PeerId(slot),
@@ -159,9 +161,13 @@ impl<K: Key> Table<K> {
 
     /// What a peer that is told several paths hears of each.
     fn explain_paths(&self, shared: &Shared, id: u32, slot: u32, reader: &Reader) -> Vec<PathSent> {
-        let Some(group) = self.groups.get(reader.group).filter(|group| group.key.selection.is_some()) else {
+        let Some(group) = self.groups.get(reader.group) else { return Vec::new() };
+        if group.key.best_per_client {
+            return self.explain_choice(shared, &group.key, id, slot);
+        }
+        if group.key.selection.is_none() {
             return Vec::new();
-        };
+        }
         let eligible = self.paths_of(id).filter(|(_, path)| self.eligible(shared, path).is_ok());
         let explained = eligible.map(|(at, path)| {
             let standing = self.standing_path(reader.log, at).ok_or(HeldBack::NotSelected);
@@ -176,6 +182,24 @@ impl<K: Key> Table<K> {
         explained.collect()
     }
 
+    /// What keeps the routes back that come before the one that a peer is told, in the order of rank.
+    fn explain_choice(&self, shared: &Shared, key: &GroupKey, id: u32, slot: u32) -> Vec<PathSent> {
+        let told = self.path_to(shared, key, id, slot);
+        let mut chosen = false;
+        let explained = self.ranked(shared, id).into_iter().map(|at| {
+            let path = &self.paths[at];
+            let verdict = if chosen {
+                Err(HeldBack::NotSelected)
+            } else {
+                self.told_path(shared, key, path, slot).map(|(next_hop, _)| next_hop)
+            };
+            chosen |= told == Some(at);
+            let source = shared.peers.source(path.peer, path.path_id);
+            PathSent { source, received: PathId(path.path_id), path_id: pack::BEST, verdict }
+        });
+        explained.collect()
+    }
+
     /// Whether a reader has been handed out the newest state of a prefix.
     fn is_told(&self, id: u32, reader: &Reader) -> bool {
         let log = self.log_of(reader.log);
@@ -183,7 +207,7 @@ impl<K: Key> Table<K> {
         let read =
             |at: u32| log.position(at).is_none_or(|position| position < reader.cursor && !walks(position));
         if reader.log == NONE {
-            return read(id);
+            return read(id) && self.is_told_choice(id, reader);
         }
         !self.is_building(reader.log)
             && self.paths_of(id).all(|(at, _)| read(at))
@@ -204,7 +228,10 @@ impl<K: Key> Table<K> {
         id: u32,
         slot: u32,
     ) -> Result<(NextHop, Vec<u8>), HeldBack> {
-        self.told_path(shared, key, self.path_for(shared, key, NONE, id).ok_or(HeldBack::NoRoute)?, slot)
+        let own = if key.best_per_client { self.path_to(shared, key, id, slot) } else { None };
+        // Where nothing may go it is told why the best route does not.
+        let path = own.map_or_else(|| self.path_for(shared, key, NONE, id), |at| Some(&self.paths[at]));
+        self.told_path(shared, key, path.ok_or(HeldBack::NoRoute)?, slot)
     }
 
     /// What a peer with such a key is told of a path that is to be told: next hop and attributes.
@@ -237,9 +264,11 @@ impl<K: Key> Table<K> {
         Ok((next_hop, block))
     }
 
-    /// What in the export policy speaks of the best route, in words.
-    fn export_rule(&self, shared: &Shared, id: u32, reader: &Reader) -> Option<String> {
-        let (path, group) = (self.best_path(id)?, self.groups.get(reader.group)?);
+    /// What in the export policy speaks of the route that is told, or of the best, in words.
+    fn export_rule(&self, shared: &Shared, id: u32, slot: u32, reader: &Reader) -> Option<String> {
+        let (best, group) = (self.best_path(id)?, self.groups.get(reader.group)?);
+        let own = if group.own.is_some() { self.path_to(shared, &group.key, id, slot) } else { None };
+        let path = own.map_or(best, |at| &self.paths[at]);
         let outcome = export::evaluate(shared, &group.key, &self.outbound(path));
         Some(group.key.export.describe(outcome.decided))
     }

@@ -132,6 +132,8 @@ pub(crate) struct GroupKey {
     pub(crate) shared_network: Option<IpNet>,
     /// Whether it is told AIGP.
     pub(crate) aigp: bool,
+    /// Where the best route may not go, it is told the best of the others.
+    pub(crate) best_per_client: bool,
 }
 
 /// Whether a peer is told routes that are long-lived stale (RFC 9494 §4.3, §4.6).
@@ -170,6 +172,7 @@ impl GroupKey {
         } else {
             None
         };
+        let takes_several = selection.is_some();
         Self {
             membership: None,
             bound: None,
@@ -195,6 +198,7 @@ impl GroupKey {
                 .shared_network
                 .filter(|_| external && peer.next_hop == NextHopMode::ThirdParty),
             aigp: peer.aigp,
+            best_per_client: peer.best_per_client && !takes_several && family != Family::ROUTE_TARGET,
         }
     }
 

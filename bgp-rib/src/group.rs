@@ -7,6 +7,7 @@ use crate::bounded::Bounded;
 use crate::config::RibConfig;
 use crate::export::{GroupKey, Origin};
 use crate::log::Log;
+use crate::per_client::OwnBest;
 use crate::slab::BitSet;
 
 /// A peer's Adj-RIB-Out in one table: how far it has read, and what it is still owed.
@@ -19,6 +20,8 @@ pub(crate) struct Reader {
     pub(crate) origin: Origin,
     /// Everything below was read.
     pub(crate) cursor: u64,
+    /// The same for the log of its group's own choices.
+    pub(crate) own: u64,
     /// Where the log's head was when the session came up: withdrawals from before concern it not.
     pub(crate) birth: u64,
     pub(crate) end_of_rib: EndOfRib,
@@ -43,6 +46,7 @@ impl Reader {
             log,
             origin,
             cursor: 0,
+            own: 0,
             birth,
             end_of_rib,
             refresh: None,
@@ -155,11 +159,14 @@ pub(crate) struct Group {
     /// The furthest position that was encoded for this group.
     pub(crate) front: u64,
     pub(crate) cache: Cache,
+    /// Where its members are told another route than the best, if they may be.
+    pub(crate) own: Option<Box<OwnBest>>,
 }
 
 impl Group {
     fn new(key: GroupKey, log: u32, config: &RibConfig) -> Self {
         Self {
+            own: key.best_per_client.then(|| Box::new(OwnBest::new())),
             key,
             log,
             woken: 0,
@@ -187,6 +194,9 @@ impl Group {
 #[derive(Debug, Default)]
 pub(crate) struct Groups {
     slots: Vec<Option<Box<Group>>>,
+    /// Groups with choices of their own; and how often any of these had news.
+    owns: u32,
+    pub(crate) own_news: u64,
 }
 
 impl Groups {
@@ -198,6 +208,7 @@ impl Groups {
                 self.slots.push(None);
                 self.slots.len() - 1
             });
+            self.owns += u32::from(key.best_per_client);
             self.slots[free] = Some(Box::new(Group::new(key, log, config)));
             free
         });
@@ -211,7 +222,34 @@ impl Groups {
     pub(crate) fn stay(&mut self, index: u32) {
         if let Some(group) = self.get_mut(index) {
             group.members += 1;
+            if let Some(own) = &mut group.own {
+                own.walk(true);
+            }
         }
+    }
+
+    /// A stretch that was told by this group's rules has been compared.
+    pub(crate) fn depart(&mut self, index: u32) {
+        if let Some(own) = self.get_mut(index).and_then(|group| group.own.as_mut()) {
+            own.walk(false);
+            own.settle();
+        }
+        self.leave(index);
+    }
+
+    /// Whether any group has choices of its own.
+    pub(crate) const fn choose(&self) -> bool {
+        self.owns > 0
+    }
+
+    /// The groups that have choices of their own, with their names.
+    pub(crate) fn choosing(&mut self) -> impl Iterator<Item = (u32, &mut Group)> {
+        let groups = (0..).zip(&mut self.slots).filter_map(|(at, group)| Some((at, group.as_deref_mut()?)));
+        groups.filter(|(_, group)| group.own.is_some())
+    }
+
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &Group> {
+        self.slots.iter().flatten().map(|group| &**group)
     }
 
     /// One member less; the last one takes the group along.
@@ -220,7 +258,8 @@ impl Groups {
             if let Some(group) = slot {
                 group.members -= 1;
             }
-            if slot.as_ref().is_some_and(|group| group.members == 0) {
+            if let Some(group) = slot.as_ref().filter(|group| group.members == 0) {
+                self.owns -= u32::from(group.own.is_some());
                 *slot = None;
             }
         }
@@ -258,6 +297,9 @@ impl Groups {
         for group in self.iter_mut().filter(|group| group.log == log) {
             group.ever.remove(id);
             group.stand(id, false);
+            if let Some(own) = &mut group.own {
+                own.forget(id);
+            }
         }
     }
 

@@ -118,7 +118,7 @@ impl<K: Key> Table<K> {
         let Some(group) = self.groups.get(index).filter(|_| self.entries[id].state == State::Best) else {
             return;
         };
-        for (path_id, path) in self.standing_of_prefix(group.log, id) {
+        for (path_id, path) in self.told_of_prefix(shared, &group.key, (group.log, id), slot) {
             let best = self.best_path(id).is_some_and(|best| core::ptr::eq(best, path));
             if (filter.best_only && !best) || filter.peer.is_some_and(|peer| peer.0 != path.peer) {
                 continue;
@@ -177,6 +177,9 @@ impl<K: Key> Table<K> {
         let several = group.key.selection.is_some();
         if reader.cursor < if several { reader.birth } else { self.log.head() } {
             return reader.advertised;
+        }
+        if let Some(own) = &group.own {
+            return group.standing_count.saturating_sub(self.without_choice(slot, group, own));
         }
         if group.key.tells_as_own(reader.origin) {
             return group.standing_count;

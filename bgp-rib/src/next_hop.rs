@@ -141,6 +141,7 @@ mod tests {
             leaving: false,
             shared_network: Some("192.0.2.0/24".parse().unwrap()),
             aigp: true,
+            best_per_client: false,
         }
     }
 

@@ -461,6 +461,7 @@ impl Rib {
         self.end_judging();
         each_table!(self, table => table.continue_building(&self.shared, turn));
         self.end_building();
+        each_table!(self, table => table.continue_looking(&self.shared, turn));
         each_table!(self, table => table.continue_aggregating(&mut self.shared, turn));
         each_table!(self, table => table.reap(turn as usize));
     }
@@ -528,6 +529,7 @@ impl<K: Key> Table<K> {
         reader.listed = true;
         let (index, log) = (reader.group, reader.log);
         let head = self.log_of(log).head();
+        let own = self.reader(slot).map_or(0, |reader| self.own_head(reader));
         if log == NONE {
             let told = self.advertised(slot);
             if let Some(reader) = self.reader_mut(slot).filter(|reader| reader.cursor == head) {
@@ -535,7 +537,7 @@ impl<K: Key> Table<K> {
             }
         }
         if let Some(group) = self.groups.get_mut(index) {
-            group.woken = head;
+            group.woken = head + own;
             group.idle.push(slot);
         }
     }
@@ -544,7 +546,8 @@ impl<K: Key> Table<K> {
     fn take_idle(&mut self, idle: &mut Vec<u32>) {
         let first = idle.len();
         for group in self.groups.iter_mut() {
-            let head = self.path_logs.get(group.log).map_or(&self.log, |paths| &paths.log).head();
+            let own = group.own.as_ref().map_or(0, |own| own.log().head());
+            let head = self.path_logs.get(group.log).map_or(&self.log, |paths| &paths.log).head() + own;
             if core::mem::replace(&mut group.woken, head) != head {
                 idle.append(&mut group.idle);
             }

@@ -54,6 +54,7 @@ impl<K: Key> Table<K> {
         if changed {
             self.best_changed(shared, id, touched.before, after);
         }
+        self.follow_choices(shared, id, touched, changed);
         if let Some(log) = self.multipath.as_mut().filter(|_| multipath_changed || changed) {
             log.touch(id);
         }
@@ -147,6 +148,7 @@ impl<K: Key> Table<K> {
     pub(crate) fn reapable(&self) -> bool {
         let passed = |log: &crate::log::Log, from: u64| log.len() > self.best && from < log.read_by_all();
         self.path_logs.is_busy()
+            || self.is_looking()
             || passed(&self.log, self.reaped[0])
             || self.multipath.as_ref().is_some_and(|log| passed(log, self.reaped[1]))
     }
@@ -203,6 +205,7 @@ impl<K: Key> Table<K> {
         let retold = |path: &Path| validated || renamed(path) || moved(path);
         let paths: Vec<u32> = self.paths_of(id).filter(|(_, path)| retold(path)).map(|(at, _)| at).collect();
         paths.iter().for_each(|&path| self.path_logs.touch(path));
+        self.retell_choices(id, &paths);
         let best = self.entries[id].paths;
         (self.entries[id].state == State::Best && paths.contains(&best)).then_some(best)
     }

@@ -352,7 +352,10 @@ impl<K: Key> Table<K> {
         let bounded = key.bound.map(|bound| Box::new(Bounded::new(bound.max)));
         let group = self.groups.join(key, log, &shared.config);
         let reader = Reader::new((group, log), peer.origin, self.log_of(log).head());
-        let reader = Reader { bounded, ..reader };
+        let prefixes = self.entries.bound();
+        let own = self.groups.get_mut(group).and_then(|group| group.own.as_mut());
+        let own = own.map_or(0, |own| own.join(prefixes));
+        let reader = Reader { bounded, own, ..reader };
         self.peer_mut(slot).bounds.refused = 0;
         self.log_of_mut(log).join(reader.hold());
         self.peer_mut(slot).reader = Some(Box::new(reader));
@@ -362,12 +365,16 @@ impl<K: Key> Table<K> {
     fn leave(&mut self, slot: u32) {
         let Some(reader) = self.peer_mut(slot).reader.take() else { return };
         self.log_of_mut(reader.log).leave(reader.hold());
+        if let Some(own) = self.groups.get_mut(reader.group).and_then(|group| group.own.as_mut()) {
+            own.leave(reader.own);
+            own.settle();
+        }
         if let Some(group) = self.groups.get_mut(reader.group).filter(|_| reader.listed) {
             group.idle.retain(|&other| other != slot);
         }
         self.groups.leave(reader.group);
         for walk in reader.swap {
-            self.groups.leave(walk.former);
+            self.groups.depart(walk.former);
         }
         self.leave_paths(reader.log);
     }

@@ -118,10 +118,10 @@ impl Rib {
 const MOST_STRETCHES: usize = 8;
 
 /// What a reader was told by other rules than those of the group that it goes to, having left another.
-fn told_by_others(walks: &[SwapWalk], cursor: u64, left: u32, to: u32) -> Vec<SwapWalk> {
+fn told_by_others(walks: &[SwapWalk], cursor: u64, left: u32, to: Option<u32>) -> Vec<SwapWalk> {
     let mut stretches: Vec<SwapWalk> = Vec::new();
     let mut push = |cursor: u64, end: u64, former: u32| match stretches.last_mut() {
-        _ if cursor >= end || former == to => {}
+        _ if cursor >= end || Some(former) == to => {}
         Some(last) if last.end == cursor && last.former == former => last.end = end,
         _ => stretches.push(SwapWalk { cursor, end, former }),
     };
@@ -177,13 +177,22 @@ impl<K: Key> Table<K> {
         }
         let index = self.groups.join(key, log, &shared.config);
         let was_bounded = self.groups.get(former).is_some_and(|group| group.key.bound.is_some());
+        let own = self.reader(slot).map_or(0, |reader| reader.own);
         let told = self.groups.get_mut(former).map(|group| {
             group.idle.retain(|&other| other != slot);
+            if let Some(left) = &mut group.own {
+                left.leave(own);
+            }
             group.ever.clone()
         });
-        if let (Some(group), Some(told)) = (self.groups.get_mut(index), told) {
-            group.ever.insert_all(&told);
-        }
+        let prefixes = self.entries.bound();
+        let joined = self.groups.get_mut(index).map(|group| {
+            if let Some(told) = told {
+                group.ever.insert_all(&told);
+            }
+            group.own.as_mut().map(|own| own.join(prefixes))
+        });
+        let own = joined.flatten();
         if let Some(reader) = self.reader_mut(slot) {
             reader.group = index;
             reader.listed = false;
@@ -194,10 +203,16 @@ impl<K: Key> Table<K> {
                     bounded.unsure = u64::MAX;
                 }
             }
-            let stretches = told_by_others(&reader.swap, reader.cursor, former, index);
+            reader.own = own.unwrap_or(0);
+            // Choices of its own may have changed since it was told them, if it left this group before.
+            let same = Some(index).filter(|_| own.is_none());
+            let stretches = told_by_others(&reader.swap, reader.cursor, former, same);
             let left = core::mem::replace(&mut reader.swap, stretches.clone());
             stretches.iter().for_each(|walk| self.groups.stay(walk.former));
-            left.iter().for_each(|walk| self.groups.leave(walk.former));
+            left.iter().for_each(|walk| self.groups.depart(walk.former));
+        }
+        if let Some(own) = self.groups.get_mut(former).and_then(|group| group.own.as_mut()) {
+            own.settle();
         }
         self.groups.leave(former);
         self.end_swap(slot);
@@ -220,7 +235,7 @@ impl<K: Key> Table<K> {
         }
         reader.swap.remove(0);
         let regroups = reader.regroups;
-        self.groups.leave(walk.former);
+        self.groups.depart(walk.former);
         self.end_swap(slot);
         if regroups {
             self.regroup(shared, slot);

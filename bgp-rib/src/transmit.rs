@@ -44,6 +44,8 @@ impl<K: Key> Table<K> {
             } else {
                 if reader.cursor < head {
                     self.read_on(shared, draft, slot, chunks);
+                } else if self.owes_choices(reader) {
+                    self.read_choices(shared, draft, slot, chunks);
                 }
                 self.close_initial(slot, chunks);
                 self.refresh_on(shared, draft, slot, chunks);
@@ -65,12 +67,12 @@ impl<K: Key> Table<K> {
 
     /// Whether there is nothing to hand out to a reader now.
     pub(crate) fn is_drained(&self, reader: &Reader) -> bool {
-        reader.drained(self.log_of(reader.log).head(), self.defers(reader))
+        reader.drained(self.log_of(reader.log).head(), self.defers(reader)) && !self.owes_choices(reader)
     }
 
     /// Whether a reader's End-of-RIB has to wait for something else than the reader.
     fn defers(&self, reader: &Reader) -> bool {
-        self.defers_end_of_rib || self.is_building(reader.log)
+        self.defers_end_of_rib || self.is_building(reader.log) || self.owes_choices(reader)
     }
 
     pub(crate) fn reader(&self, slot: u32) -> Option<&Reader> {
@@ -103,6 +105,14 @@ impl<K: Key> Table<K> {
         }
     }
 
+    /// Reads one stretch of what changed for its group alone.
+    fn read_choices(&mut self, shared: &Shared, draft: &mut Draft, slot: u32, chunks: &mut Vec<Bytes>) {
+        let Some(reader) = self.reader(slot) else { return };
+        let (group, from, head) = (reader.group, reader.own, self.own_head(reader));
+        let (to, _) = self.read(shared, draft, slot, group, (from, head, Mode::Own), chunks);
+        self.has_read_choices(slot, from, to);
+    }
+
     /// Hands out `[from, limit)` or the beginning of it, as the group has it or makes it now.
     pub(crate) fn read(
         &mut self,
@@ -126,10 +136,10 @@ impl<K: Key> Table<K> {
         } else if alone {
             let batch = batch::encode(self, shared, &mut group, index, draft, (from, limit, mode));
             (batch.to, batch.assemble(slot, chunks))
-        } else if let Some(batch) = group.cache.get(mode, from, limit, self.log_of(group.log)) {
+        } else if let Some(batch) = group.cache.get(mode, from, limit, self.log_read(&group, mode)) {
             (batch.to, batch.assemble(slot, chunks))
         } else {
-            let limit = group.cache.boundary(mode, from, limit, self.log_of(group.log)).unwrap_or(limit);
+            let limit = group.cache.boundary(mode, from, limit, self.log_read(&group, mode)).unwrap_or(limit);
             let batch = batch::encode(self, shared, &mut group, index, draft, (from, limit, mode));
             let read = (batch.to, batch.assemble(slot, chunks));
             group.cache.insert(mode, batch);
@@ -184,7 +194,8 @@ impl<K: Key> Table<K> {
             walk.finish = Some(head);
         }
         let mut refresh = Some(walk);
-        if walk.finish.is_some_and(|at| cursor >= at) {
+        let owes = self.reader(slot).is_some_and(|reader| self.owes_choices(reader));
+        if walk.finish.is_some_and(|at| cursor >= at) && !owes {
             bracket(self.family, RefreshKind::END, walk.bracketed, chunks);
             refresh = walk.again.then(|| RefreshWalk::new(walk.bracketed));
         }

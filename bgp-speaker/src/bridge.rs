@@ -80,6 +80,7 @@ fn params(negotiated: &Negotiated, options: &SessionOptions, ends: Ends, leaving
     let rules = &options.rules;
     params.enforce_first_as = rules.enforce_first_as;
     params.route_server_client = rules.route_server_client;
+    params.best_per_client = rules.best_per_client;
     params.aigp = rules.aigp.unwrap_or(params.aigp);
     params.honour_graceful_shutdown = rules.honour_graceful_shutdown;
     params.leaving = rules.leaving || leaving;

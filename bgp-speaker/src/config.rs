@@ -109,6 +109,9 @@ pub struct RouteRules {
     pub enforce_first_as: bool,
     /// We are a route server to this external peer: path, next hop and MED pass as they are (RFC 7947). Default `false`.
     pub route_server_client: bool,
+    /// Where the best route is kept from this peer it is told the best of the others, as if it had a table of its own: what
+    /// the clients of a route server need (RFC 7947 §2.3). Default `false`.
+    pub best_per_client: bool,
     /// AIGP is taken, counts and is told (AIGP_SESSION, RFC 7311 §3.1). Default: with internal peers.
     pub aigp: Option<bool>,
     /// Routes that an external peer tells with GRACEFUL_SHUTDOWN are the last choice (RFC 8326). Default `true`.
@@ -133,6 +136,7 @@ impl Default for RouteRules {
         Self {
             enforce_first_as: true,
             route_server_client: false,
+            best_per_client: false,
             aigp: None,
             honour_graceful_shutdown: true,
             leaving: false,

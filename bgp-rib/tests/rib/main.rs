@@ -20,6 +20,7 @@ mod octets;
 mod oldest;
 mod origin_validation;
 mod originate;
+mod per_client;
 mod policies;
 mod readers;
 mod reflection;

@@ -134,6 +134,17 @@ impl Facts {
         Some((from, path))
     }
 
+    /// All that take part, each the best of those that are left.
+    fn ranked(&self, prefix: IpNet) -> Vec<Runner> {
+        let mut left = self.runners(prefix);
+        let mut ranked = Vec::new();
+        while let Some(best) = self.climb(left.clone()).0 {
+            left.retain(|c| (&c.0, c.1) != (&best.0, best.1));
+            ranked.push(best);
+        }
+        ranked
+    }
+
     /// The paths of a prefix that a peer is told, as far as the choice goes: who told each, its identifier, the path.
     pub(crate) fn chosen(&self, to: PeerId, prefix: IpNet) -> Vec<(Teller, u32, Naive)> {
         let params = &self.sessions[&to].0;
@@ -141,12 +152,7 @@ impl Facts {
         let send = params.add_path_send.iter().find(|(family, _)| of(family)).map(|(_, send)| *send);
         let limit = params.paths_limit.iter().find(|(family, _)| of(family)).map(|(_, limit)| *limit);
         let limit = limit.map_or(usize::MAX, usize::from);
-        let mut left = self.runners(prefix);
-        let mut ranked = Vec::new();
-        while let Some(best) = self.climb(left.clone()).0 {
-            left.retain(|c| (&c.0, c.1) != (&best.0, best.1));
-            ranked.push(best);
-        }
+        let mut ranked = self.ranked(prefix);
         let chosen: Vec<Runner> = match send.unwrap_or_default() {
             AddPathSend::Best(most) => ranked.into_iter().take(usize::from(most)).collect(),
             AddPathSend::All => ranked,
@@ -198,6 +204,7 @@ impl Facts {
             |p: &Naive| p.attributes.as_path.segments.iter().flat_map(|s| s.asns.clone()).collect::<Vec<_>>();
         keep(&mut left, |c| i64::from(c.0 != Teller::Local));
         keep(&mut left, |c| -i64::from(c.2.attributes.local_pref.unwrap_or(100)));
+        keep(&mut left, |c| c.2.attributes.aigp().map_or(i64::MAX, |aigp| aigp as i64 + i64::from(c.3)));
         keep(&mut left, |c| asns(&c.2).len() as i64);
         keep(&mut left, |c| i64::from(c.2.attributes.origin.octet()));
         let all = left.clone();
@@ -224,8 +231,9 @@ impl Facts {
 
     /// What a peer should hold of a prefix.
     pub(crate) fn expected(&self, to: PeerId, prefix: IpNet) -> Option<Route> {
-        let (from, path) = self.best(prefix)?;
-        self.route_of(to, prefix, &from, &path)
+        let ranked = self.ranked(prefix);
+        let most = if self.sessions[&to].0.best_per_client { ranked.len() } else { 1 };
+        ranked.iter().take(most).find_map(|c| self.route_of(to, prefix, &c.0, &c.2))
     }
 
     /// What a peer should hold of one path.
@@ -256,6 +264,14 @@ impl Facts {
         if !is_own && next_hop.address() == target.peer_address {
             return None;
         }
+        let way = path.next_hop.filter(|hop| hop.address() != next_hop.address()).map(|hop| {
+            match self.metrics.get(&hop.address()) {
+                Some(Reachability::Metric(metric)) => u64::from(*metric).max(1),
+                _ => 1,
+            }
+        });
+        let aigp = attributes.aigp().filter(|_| !external);
+        attributes.set_aigp(aigp.map(|aigp| aigp + way.unwrap_or(0)));
         if external {
             attributes.local_pref = None;
             let policy_says = target.export == policy(3) && attributes.med == Some(7);

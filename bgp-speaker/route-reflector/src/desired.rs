@@ -308,6 +308,7 @@ fn session(config: &Config, keys: SessionKeys<'_>) -> SessionOptions {
 
 fn rules(rules: &mut RouteRules, keys: SessionKeys<'_>) {
     rules.route_server_client = keys.route_server_client.unwrap_or(rules.route_server_client);
+    rules.best_per_client = keys.best_per_client.unwrap_or(rules.best_per_client);
     rules.aigp = keys.aigp.or(rules.aigp);
     rules.enforce_first_as = keys.enforce_first_as.unwrap_or(rules.enforce_first_as);
     rules.as_override = keys.as_override.unwrap_or(rules.as_override);
@@ -546,6 +547,7 @@ mod tests {
         let RouteRules {
             enforce_first_as: _,
             route_server_client: _,
+            best_per_client: _,
             aigp: _,
             honour_graceful_shutdown: _,
             // Said of a session for a while, and not by a file.
@@ -592,6 +594,7 @@ mod tests {
             "enforce-first-as = false",
             "route-server-client = true",
             "aigp = true",
+            "best-per-client = true",
             "honour-graceful-shutdown = false",
             "long-lived-partial = true",
             "private-as = \"remove\"",

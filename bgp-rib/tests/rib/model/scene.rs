@@ -54,6 +54,7 @@ pub(super) fn params(peer: u8, variant: u8) -> PeerParams {
         params.peer_router_id = RouterId(params.peer_router_id.0 + 0x100);
     }
     params.enhanced_refresh |= peer == 1;
+    params.best_per_client = matches!(peer, 3 | 5 | 6) || (peer == 1 && variant == 1);
     params.retained = if peer == 3 { FamilySet::of(&[V6]) } else { params.retained };
     params.graceful_restart = peer == 4 && variant == 1;
     params
@@ -93,9 +94,11 @@ pub(super) fn set(which: u8, peer: Option<&PeerParams>) -> PathAttributes {
         8 => attributes.originator_id = Some(router_id(254)),
         9 => attributes.cluster_list = vec![ClusterId(router_id(254).0)],
         10 => (attributes.originator_id, attributes.cluster_list) = (Some(router_id(99)), vec![ClusterId(5)]),
-        _ => attributes.origin = bgp_wire::Origin::Incomplete,
+        11 => attributes.origin = bgp_wire::Origin::Incomplete,
+        _ => attributes.set_aigp(Some(1)),
     }
     if external.is_some() {
+        attributes.set_aigp(None);
         (attributes.local_pref, attributes.originator_id) = (None, None);
         attributes.cluster_list.clear();
     }

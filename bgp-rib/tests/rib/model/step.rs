@@ -35,7 +35,7 @@ pub(super) enum Step {
 pub(super) fn step() -> impl Strategy<Value = Step> {
     let peer = 1..=PEERS;
     prop_oneof![
-        12 => (peer.clone(), 0..2u8, any::<u8>(), 0..12u8, 0..10u8).prop_map(
+        12 => (peer.clone(), 0..2u8, any::<u8>(), 0..13u8, 0..10u8).prop_map(
             |(peer, path, prefixes, attributes, next_hop)| Step::Announce { peer, path, prefixes, attributes, next_hop }
         ),
         6 => (peer.clone(), 0..2u8, any::<u8>()).prop_map(|(peer, path, prefixes)| Step::Withdraw { peer, path, prefixes }),
@@ -45,7 +45,7 @@ pub(super) fn step() -> impl Strategy<Value = Step> {
         2 => (peer.clone(), any::<bool>()).prop_map(|(peer, v6)| Step::RefreshFromPeer { peer, v6 }),
         2 => (peer.clone(), any::<bool>()).prop_map(|(peer, v6)| Step::Begin { peer, v6 }),
         2 => (peer.clone(), any::<bool>()).prop_map(|(peer, v6)| Step::End { peer, v6 }),
-        2 => (0..3u8, any::<u8>(), 0..12u8).prop_map(|(owner, prefixes, attributes)| Step::Originate { owner, prefixes, attributes }),
+        2 => (0..3u8, any::<u8>(), 0..13u8).prop_map(|(owner, prefixes, attributes)| Step::Originate { owner, prefixes, attributes }),
         2 => (0..3u8, prop_oneof![Just(16u8), Just(128), any::<u8>()], any::<bool>(), any::<bool>(), 0..POLICIES)
             .prop_map(|(owner, prefixes, always, suppress, except)| Step::Aggregate { owner, prefixes, always, suppress, except }),
         2 => (0..3u8, any::<u8>()).prop_map(|(owner, prefixes)| Step::Unoriginate { owner, prefixes }),

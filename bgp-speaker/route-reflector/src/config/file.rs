@@ -211,6 +211,8 @@ macro_rules! peer_table {
             pub(crate) long_lived_time: Option<Spanned<Seconds>>,
             /// We are a route server to the peer (RFC 7947).
             pub(crate) route_server_client: Option<bool>,
+            /// It is told the best of what may go to it, whatever is best for others (RFC 7947 §2.3).
+            pub(crate) best_per_client: Option<bool>,
             /// AIGP counts on the session (RFC 7311); with internal peers when missing.
             pub(crate) aigp: Option<bool>,
             /// Its AS must stand first in its paths (RFC 4271 §6.3); yes when missing.
@@ -266,6 +268,7 @@ macro_rules! peer_table {
                     limit_restart: self.limit_restart.as_ref(),
                     long_lived_time: self.long_lived_time.as_ref(),
                     route_server_client: self.route_server_client,
+                    best_per_client: self.best_per_client,
                     aigp: self.aigp,
                     enforce_first_as: self.enforce_first_as,
                     as_override: self.as_override,
@@ -316,6 +319,7 @@ pub(crate) struct SessionKeys<'a> {
     pub(crate) limit_restart: Option<&'a Spanned<Seconds>>,
     pub(crate) long_lived_time: Option<&'a Spanned<Seconds>>,
     pub(crate) route_server_client: Option<bool>,
+    pub(crate) best_per_client: Option<bool>,
     pub(crate) aigp: Option<bool>,
     pub(crate) enforce_first_as: Option<bool>,
     pub(crate) as_override: Option<bool>,
