@@ -3,7 +3,7 @@
 //! The messages lie in one piece of memory. Those that not every member may see are listed with their audience: a route
 //! is not told to the peer that told it, which hears a withdrawal instead where it may have had the prefix from another.
 
-use bgp_wire::{Codec, NextHop, PathId};
+use bgp_wire::{NextHop, PathId};
 use bytes::{Bytes, BytesMut};
 use core::hash::BuildHasher;
 use core::ops::Range;
@@ -15,10 +15,10 @@ use crate::attributes::AttributesId;
 use crate::bounded::Bounded;
 use crate::export::{self, HeldBack, Offer, Outbound};
 use crate::group::Group;
-use crate::log::Log;
 use crate::pack;
 use crate::path::Path;
 use crate::per_client;
+use crate::pieces::{Audience, Batch, Writer};
 use crate::policy::Edits;
 use crate::prefix::Key;
 use crate::slab::NONE;
@@ -40,97 +40,6 @@ pub(crate) enum Mode {
     Refill,
     /// Older states of prefixes for which the group has another choice than the best route: a stretch of its own log.
     Own,
-}
-
-/// Messages for `[from, to)`.
-#[derive(Debug)]
-pub(crate) struct Batch {
-    pub(crate) from: u64,
-    pub(crate) to: u64,
-    stamp: u64,
-    pub(crate) bytes: Bytes,
-    /// Messages from here on are for single members only.
-    common: usize,
-    /// Routes announced, to members that are in no piece.
-    announced: u32,
-    pieces: Vec<Piece>,
-    /// Members that a piece speaks of, with the piece; ordered.
-    mentions: Vec<(u32, u32)>,
-}
-
-/// Messages that not everybody may see.
-#[derive(Debug)]
-struct Piece {
-    start: usize,
-    end: usize,
-    /// Routes announced in it.
-    routes: u32,
-    audience: Audience,
-}
-
-/// Who may see a piece.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
-pub(crate) enum Audience {
-    /// Every member.
-    All,
-    /// Every member but these, `NONE` for nobody.
-    Except([u32; 2]),
-    /// This member alone.
-    Only(u32),
-}
-
-impl Audience {
-    pub(crate) fn except(members: [u32; 2]) -> Self {
-        if members == [NONE; 2] { Self::All } else { Self::Except(members) }
-    }
-
-    /// Whether it is one member alone.
-    const fn is_single(self) -> bool {
-        matches!(self, Self::Only(_))
-    }
-
-    fn mentioned(self) -> impl Iterator<Item = u32> {
-        let members = match self {
-            Self::All => [NONE; 2],
-            Self::Except(members) => members,
-            Self::Only(member) => [member, NONE],
-        };
-        members.into_iter().filter(|&member| member != NONE)
-    }
-}
-
-impl Batch {
-    /// Whether nothing has moved away from its stretch since it was made.
-    pub(crate) fn is_current(&self, log: &Log) -> bool {
-        !log.moved_since(self.from, self.to, self.stamp)
-    }
-
-    /// Appends what one member may see; how many routes that announces.
-    pub(crate) fn assemble(&self, member: u32, chunks: &mut Vec<Bytes>) -> u32 {
-        let mut announced = self.announced;
-        let mut from = 0;
-        let mut push = |from: usize, to: usize| {
-            if from < to {
-                chunks.push(self.bytes.slice(from..to));
-            }
-        };
-        let first = self.mentions.partition_point(|&(slot, _)| slot < member);
-        for &(_, piece) in self.mentions[first..].iter().take_while(|&&(slot, _)| slot == member) {
-            let piece = &self.pieces[piece as usize];
-            if let Audience::Only(_) = piece.audience {
-                push(from, self.common);
-                push(piece.start, piece.end);
-                announced += piece.routes;
-                from = self.common;
-            } else {
-                push(from, piece.start);
-                from = piece.end;
-                announced -= piece.routes;
-            }
-        }
-        push(from, self.common);
-        announced
-    }
 }
 
 /// A route that the group is told.
@@ -232,7 +141,7 @@ pub(crate) fn encode<K: Key>(
         }
     };
     draft.items.sort_unstable_by_key(|item| (item.run(), item.id));
-    let mut writer = Writer { codec: group.key.codec, pieces: Vec::new(), announced: 0 };
+    let mut writer = Writer::new(group.key.codec);
     let singles = draft.items.partition_point(|item| !item.audience.is_single());
     announce(table, shared, group, draft, (0..singles, &mut writer, mode));
     withdraw(table, group.log, draft, &mut writer, false);
@@ -243,14 +152,8 @@ pub(crate) fn encode<K: Key>(
         Some(own) if mode == Mode::Own => own.encoded_to(to),
         _ => group.front = group.front.max(to),
     }
-    let mut mentions: Vec<(u32, u32)> = Vec::new();
-    for (at, piece) in (0..).zip(&writer.pieces) {
-        mentions.extend(piece.audience.mentioned().map(|member| (member, at)));
-    }
-    mentions.sort_unstable();
-    let bytes = Bytes::copy_from_slice(&draft.out);
-    let Writer { pieces, announced, .. } = writer;
-    Batch { from, to, stamp: table.log_read(group, mode).stamp(), bytes, common, announced, pieces, mentions }
+    let stamp = table.log_read(group, mode).stamp();
+    writer.into_batch((from, to, stamp), Bytes::copy_from_slice(&draft.out), common)
 }
 
 /// Sorts what has these names into announcements and withdrawals; where the batch ends.
@@ -532,29 +435,6 @@ impl Draft {
         let loses = |member: &u32| before.held && *member != NONE && !before.except.contains(member);
         self.withdrawn.extend(except.into_iter().filter(loses).map(|member| (Audience::Only(member), id)));
         None
-    }
-}
-
-/// Where messages of a batch begin and end, and for whom they are.
-struct Writer {
-    codec: Codec,
-    pieces: Vec<Piece>,
-    announced: u32,
-}
-
-impl Writer {
-    fn close(&mut self, start: usize, end: usize, audience: Audience, routes: u32) {
-        self.announced += if audience.is_single() { 0 } else { routes };
-        if audience == Audience::All || start == end {
-            return;
-        }
-        match self.pieces.last_mut() {
-            Some(last) if last.audience == audience && last.end == start => {
-                last.end = end;
-                last.routes += routes;
-            }
-            _ => self.pieces.push(Piece { start, end, routes, audience }),
-        }
     }
 }
 

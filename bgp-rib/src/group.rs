@@ -2,12 +2,13 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
-use crate::batch::{Batch, Mode};
+use crate::batch::Mode;
 use crate::bounded::Bounded;
 use crate::config::RibConfig;
 use crate::export::{GroupKey, Origin};
 use crate::log::Log;
 use crate::per_client::OwnBest;
+use crate::pieces::Batch;
 use crate::slab::BitSet;
 
 /// A peer's Adj-RIB-Out in one table: how far it has read, and what it is still owed.

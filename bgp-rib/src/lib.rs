@@ -62,6 +62,12 @@
 //! identifier that it keeps as long as it lives. Such peers read a log of paths beside that of prefixes, by the same rules;
 //! a table without them has none.
 //!
+//! # A best route for each
+//!
+//! Where the best route may not go to a peer, by policy or because it is the peer's own, a peer with
+//! [`PeerParams::best_per_client`] is told the best of the others: the clients of a route server have no paths hidden from
+//! them (RFC 7947 §2.3). Memory and work for it are those of the prefixes for which a group differs from the Loc-RIB.
+//!
 //! # Policy
 //!
 //! What passes a session, and how it changes on the way, is a value: a [`Policy`], compiled once from the rules of
@@ -104,6 +110,7 @@ mod pack;
 mod path;
 mod peer;
 mod per_client;
+mod pieces;
 pub mod policy;
 mod prefix;
 mod query;

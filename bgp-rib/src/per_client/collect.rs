@@ -4,10 +4,11 @@ use bgp_wire::NextHop;
 
 use super::{Choice, Way};
 use crate::attributes::AttributesId;
-use crate::batch::{Audience, Before, Draft, MAX_BYTES, Mode, Offered};
+use crate::batch::{Before, Draft, MAX_BYTES, Mode, Offered};
 use crate::export::{self, GroupKey};
 use crate::group::Group;
 use crate::pack;
+use crate::pieces::Audience;
 use crate::prefix::Key;
 use crate::slab::NONE;
 use crate::table::{Shared, Table};

@@ -51,8 +51,8 @@ impl Choice {
 
     /// The names of paths where they differ from "the best, and nothing to those that it is kept from".
     fn names(&self, best: u32) -> Names {
-        let mut names = Names::default();
-        names.main = self.main.as_ref().map(|way| way.path).filter(|&path| path != best).unwrap_or(NONE);
+        let main = self.main.as_ref().map(|way| way.path).filter(|&path| path != best).unwrap_or(NONE);
+        let mut names = Names { main, ..Names::default() };
         let told = self.instead.iter().filter_map(|(member, way)| Some((*member, way.as_ref()?.path)));
         names.instead.iter_mut().zip(told).for_each(|(place, told)| *place = told);
         names

@@ -7,6 +7,7 @@ mod add_path;
 mod aggregates;
 mod aigp;
 mod bounded;
+mod calico;
 mod changes;
 mod families;
 mod groups;

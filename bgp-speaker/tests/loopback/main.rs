@@ -13,6 +13,7 @@ mod ranges;
 mod reconnect;
 mod reflector;
 mod restart;
+mod route_server;
 mod scripted;
 mod session;
 mod status;
