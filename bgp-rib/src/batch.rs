@@ -3,7 +3,7 @@
 //! The messages lie in one piece of memory. Those that not every member may see are listed with their audience: a route
 //! is not told to the peer that told it, which hears a withdrawal instead where it may have had the prefix from another.
 
-use bgp_wire::{NextHop, PathId};
+use bgp_wire::{Afi, NextHop, PathId};
 use bytes::{Bytes, BytesMut};
 use core::hash::BuildHasher;
 use core::ops::Range;
@@ -495,9 +495,13 @@ fn to_bytes<K: Key>(
     let next_hop = export::next_hop(shared, &group.key, table.family, (attributes, source), edits)?;
     export::write(shared, &group.key, (attributes, source), next_hop, edits, block)?;
     let (codec, family) = (&group.key.codec, table.family);
-    let nlri = run.iter().map(|item| nlri_of(table, group.log, item));
-    let nlri = nlri.filter(|(_, nlri)| pack::fits(codec, family, block.len(), *nlri).is_ok());
-    Ok(pack::announce(out, codec, family, &next_hop, block, nlri))
+    let nlri = || run.iter().map(|item| nlri_of(table, group.log, item));
+    let fits = |block: &[u8], nlri: &K| pack::fits(codec, family, block.len(), nlri);
+    if family.afi == Afi::BGP_LS && nlri().any(|(_, nlri)| fits(block, nlri) == Err(HeldBack::TooLarge)) {
+        pack::drop_link_state(block, 0);
+    }
+    let nlri = nlri().filter(|(_, nlri)| fits(block, nlri).is_ok());
+    pack::announce(out, codec, family, &next_hop, block, nlri)
 }
 
 impl<K: Key> Table<K> {

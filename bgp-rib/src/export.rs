@@ -68,6 +68,8 @@ pub enum HeldBack {
     NextHopIsPeer,
     /// Its attributes do not fit into one message to this peer (RFC 8654).
     TooLarge,
+    /// The peer would refuse it: with such attributes, or such an NLRI, nothing can be sent.
+    Refused,
     /// The peer is told several paths, and this is none of those (RFC 7911).
     NotSelected,
     /// The peer wants none of its route targets (RFC 4684 §6).
@@ -94,6 +96,7 @@ impl fmt::Display for HeldBack {
             Self::SplitHorizon => "learned from this peer",
             Self::NextHopIsPeer => "the peer itself is the next hop",
             Self::TooLarge => "too large for one message",
+            Self::Refused => "the peer would refuse it",
             Self::NotSelected => "not among the paths that this session is told",
             Self::RouteTarget => "the peer wants none of its route targets (RFC 4684)",
             Self::SeveralLabels => "several labels, of which the peer reads one (RFC 8277)",
@@ -381,11 +384,10 @@ pub(crate) fn write(
                 && rewrite_block(AttributeBlock::trusted(&edited), &how, block).is_ok()
         }
     };
-    let length = block.len() - start;
-    if !written || length + pack::MESSAGE_OVERHEAD + pack::MAX_NLRI > to.codec.max_len_tx() {
-        return Err(HeldBack::TooLarge);
-    }
-    Ok(())
+    let fits = |length: usize| length + pack::MESSAGE_OVERHEAD + pack::MAX_NLRI <= to.codec.max_len_tx();
+    let goes = written
+        && (fits(block.len() - start) || pack::drop_link_state(block, start) && fits(block.len() - start));
+    if goes { Ok(()) } else { Err(HeldBack::TooLarge) }
 }
 
 /// What the AIGP of a route grows by on its way out: the interior cost where another next hop is told than was received,
@@ -420,11 +422,11 @@ pub(crate) fn passes_inside(to: &GroupKey, from: Origin) -> bool {
 /// |---|---|---|
 /// | LOCAL_PREF (RFC 4271 §5.1.5) | 100 if absent, 0 before the session ends (RFC 8326) | removed |
 /// | MULTI_EXIT_DISC (RFC 4271 §5.1.4) | kept | removed unless originated here, or we are a route server |
-/// | AS_PATH (RFC 4271 §5.1.2) | kept | our AS in front, unless we are a route server (RFC 7947 §2.2.2) |
+/// | AS_PATH (RFC 4271 §5.1.2) | kept | our AS in front, unless we are a route server (RFC 7947 §2.2.2); confederation segments removed (RFC 5065 §4.1) |
 /// | ONLY_TO_CUSTOMER (RFC 9234 §5) | kept | kept, or our AS if absent and the role says so |
 /// | ORIGINATOR_ID, CLUSTER_LIST (RFC 4456 §8) | stamped if reflected | removed |
 /// | AIGP (RFC 7311 §3.1, §3.4.3) | kept, with the way to the next hop that is replaced | removed unless the session says so; then as to internal |
-/// | PREFIX_SID (RFC 8669 §5) | kept | removed |
+/// | PREFIX_SID (RFC 8669 §5), TUNNEL_ENCAPSULATION and its extended community (RFC 9012 §11) | kept | removed, unless the session is within the domain |
 /// | extended communities that are not transitive (RFC 4360 §6) | kept | removed |
 pub(crate) fn rewrite(to: &GroupKey, from: Origin) -> Rewrite {
     let mut how = Rewrite { two_octet_as: !to.codec.four_octet_as, ..Rewrite::default() };
@@ -434,6 +436,7 @@ pub(crate) fn rewrite(to: &GroupKey, from: Origin) -> Rewrite {
         PeerKind::External => {
             how.local_pref = Edit::Remove;
             how.leaves_as = true;
+            how.same_domain = to.codec.same_domain;
             let passes = to.as_path.transparent && from != Origin::Local;
             how.prepend = Some((to.local_as, 1)).filter(|_| !passes);
             if from != Origin::Local && !passes {

@@ -1,6 +1,6 @@
 //! Which next hop a peer is told: the truth table of [`NextHopMode`](crate::NextHopMode), executed.
 
-use bgp_wire::{Afi, Family, NextHop, PeerKind, Safi};
+use bgp_wire::{Afi, Family, NextHop, PeerKind};
 
 use crate::config::NextHopMode;
 use crate::export::{GroupKey, HeldBack, Origin};
@@ -58,11 +58,6 @@ fn is_plain(family: Family) -> bool {
     family.is_ipv4_prefix() || family.is_ipv6_prefix()
 }
 
-/// Whether the family's next hops are addresses of its own kind (RFC 4760 §3, RFC 8950 §4).
-fn has_own_kind(family: Family) -> bool {
-    is_plain(family) || family.is_labeled_unicast() || matches!(family.safi, Safi::VPN | Safi::VPN_MULTICAST)
-}
-
 /// A link-local address is told only where all share a link (RFC 2545 §3), which a next hop passed on does not prove.
 fn without_link_local(next_hop: NextHop) -> NextHop {
     match next_hop {
@@ -74,14 +69,13 @@ fn without_link_local(next_hop: NextHop) -> NextHop {
 /// IPv4 routes carry an IPv6 next hop only where both sides said so (RFC 8950 §4); IPv6 routes carry no IPv4 next hop.
 /// Others carry what they were told with.
 fn carried(to: &GroupKey, family: Family, next_hop: NextHop) -> Result<NextHop, HeldBack> {
+    let told = !next_hop.needs_extended(family) || to.codec.extended_next_hop.contains(family);
     let fits = match next_hop {
-        _ if !has_own_kind(family) => true,
+        _ if !family.has_own_next_hops() => true,
         NextHop::V4(_) => family.afi == Afi::IPV4,
-        NextHop::V6(_) | NextHop::V6WithLinkLocal(..) => {
-            family.afi == Afi::IPV6 || to.codec.extended_next_hop.contains(family)
-        }
+        NextHop::V6(_) | NextHop::V6WithLinkLocal(..) => told,
         // A VPN's, behind a distinguisher that is not zero.
-        NextHop::Opaque(_) => !is_plain(family),
+        NextHop::Opaque(_) => told && !is_plain(family),
     };
     if fits { Ok(next_hop) } else { Err(HeldBack::NextHopFamily) }
 }
@@ -93,7 +87,7 @@ fn own(to: &GroupKey, family: Family) -> Result<NextHop, HeldBack> {
     if matches!(family.safi.0, 133 | 134) {
         return Ok(NextHop::NONE);
     }
-    let next_hop = if !has_own_kind(family) {
+    let next_hop = if !family.has_own_next_hops() {
         to.self_ipv4.map(NextHop::V4).or(v6)
     } else if family.afi == Afi::IPV4 {
         to.self_ipv4.map(NextHop::V4).or_else(|| v6.filter(|_| to.codec.extended_next_hop.contains(family)))

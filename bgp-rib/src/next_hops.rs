@@ -72,7 +72,7 @@ impl NextHopTable {
 
     fn note(&mut self, next_hop: NextHop, use_of: fn(IpAddr) -> NextHopUse) {
         let at = next_hop.address();
-        if self.tracked && !matches!(next_hop, NextHop::Opaque(_)) && !self.names(at) {
+        if self.tracked && !at.is_unspecified() && !self.names(at) {
             self.news.push_back(use_of(at));
         }
     }

@@ -1,6 +1,6 @@
 //! Routes into messages: the wire's packer, with this crate's keys.
 
-use bgp_wire::{Codec, Family, NextHop, PathId};
+use bgp_wire::{AttributeBlock, AttributeCode, Codec, Family, NextHop, PathId};
 use bytes::BytesMut;
 
 use crate::export::HeldBack;
@@ -33,7 +33,8 @@ pub(crate) fn fits<K: Key>(codec: &Codec, family: Family, block: usize, key: &K)
     Ok(())
 }
 
-/// Appends messages that announce routes with one attribute block; how many there are.
+/// Appends messages that announce routes with one attribute block; how many there are. All of them go, or none: a peer
+/// that would refuse one must not be taken to have it.
 pub(crate) fn announce<'a, K: Key + 'a>(
     out: &mut BytesMut,
     codec: &Codec,
@@ -41,14 +42,25 @@ pub(crate) fn announce<'a, K: Key + 'a>(
     next_hop: &NextHop,
     block: &[u8],
     nlri: impl Iterator<Item = (PathId, &'a K)>,
-) -> usize {
+) -> Result<usize, HeldBack> {
+    let start = out.len();
     let packed = bgp_wire::announce(out, codec, family, next_hop, block, nlri);
-    debug_assert_eq!(
-        (packed.too_large, packed.refused),
-        (0, 0),
-        "the caller made sure that every route goes"
-    );
-    packed.routes
+    if (packed.too_large, packed.refused) == (0, 0) {
+        return Ok(packed.routes);
+    }
+    out.truncate(start);
+    Err(if packed.refused > 0 { HeldBack::Refused } else { HeldBack::TooLarge })
+}
+
+/// Takes the BGP-LS attribute out of a block, from an octet on, where messages would be too long with it (RFC 9552 §5.3);
+/// whether it was there.
+pub(crate) fn drop_link_state(block: &mut Vec<u8>, from: usize) -> bool {
+    let mut bare = Vec::new();
+    AttributeBlock::trusted(&block[from..]).append_without(AttributeCode::LINK_STATE, &mut bare);
+    let there = bare.len() < block.len() - from;
+    block.truncate(from);
+    block.append(&mut bare);
+    there
 }
 
 /// Appends messages that withdraw routes.

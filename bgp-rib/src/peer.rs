@@ -32,6 +32,8 @@ pub(crate) struct Peer {
     pub(crate) retold: bool,
     /// When routes of an ended session must be gone.
     pub(crate) stale_until: Option<Duration>,
+    /// Until when routes of its ended session stay without being long-lived stale (RFC 4724 §4.2).
+    pub(crate) restart_until: Duration,
     /// Where its routes came from, as the export rules see it.
     pub(crate) origin: Origin,
     /// Whose account the attribute sets are on that it was the first to bring; and how full its budget of memory is.
@@ -56,6 +58,7 @@ impl Peer {
             judging: false,
             retold: false,
             stale_until: None,
+            restart_until: Duration::ZERO,
             origin,
             account: NONE,
             memory: LimitLevel::Below,
@@ -176,6 +179,8 @@ pub(crate) struct PeerTable {
     pub(crate) kept: u16,
     /// Until when its stale routes stay as long-lived ones (RFC 9494 §4.2); `None` while they are not.
     pub(crate) long_lived: Option<Duration>,
+    /// Generations before this one are long-lived stale then: a later session's have their restart time first.
+    pub(crate) long_lived_before: u16,
     /// Paths of other generations are being removed.
     pub(crate) sweeping: bool,
     /// End-of-RIB has to come before a refresh can begin (RFC 7313 §4).
@@ -203,6 +208,7 @@ impl PeerTable {
             generation: 0,
             kept: 0,
             long_lived: None,
+            long_lived_before: 0,
             sweeping: false,
             initial: false,
             refreshing: false,
@@ -252,6 +258,13 @@ impl PeerTable {
         self.sweeping = self.received > self.current;
     }
 
+    /// What is long-lived stale goes; what a later session told has its restart time.
+    pub(crate) fn sweep_long_lived(&mut self) {
+        self.long_lived = None;
+        self.kept = self.long_lived_before;
+        self.sweeping = self.received > 0;
+    }
+
     /// What is older than the last generation goes: a second restart does not prolong the first (RFC 4724 §4.2).
     pub(crate) fn sweep_older(&mut self) {
         self.sweeping = self.received > 0;
@@ -260,6 +273,11 @@ impl PeerTable {
     /// Whether a path of this generation is to be removed.
     pub(crate) fn sweeps(&self, generation: u16) -> bool {
         self.behind(generation) > self.behind(self.kept)
+    }
+
+    /// Whether a path of this generation is long-lived stale (RFC 9494 §4.2).
+    pub(crate) fn is_long_lived(&self, generation: u16) -> bool {
+        self.long_lived.is_some() && self.behind(generation) > self.behind(self.long_lived_before)
     }
 
     /// How many generations ago this one was.

@@ -25,7 +25,12 @@ impl<K: Key> Table<K> {
     /// kept routes of the former session stand (RFC 7313 §4). Whether such routes stand.
     pub(crate) fn begin_initial(&mut self, slot: u32, says_end: bool) -> bool {
         let keeps = self.keeps(slot);
-        self.peer_mut(slot).initial = says_end || keeps;
+        let peer = self.peer_mut(slot);
+        peer.initial = says_end || keeps;
+        if !keeps {
+            // What this session tells has nothing to do with a time that began when others were lost.
+            peer.long_lived = None;
+        }
         keeps
     }
 

@@ -122,6 +122,9 @@ impl Rib {
             });
         }
         let deadline = (retain == Retain::Stale).then(|| self.now.saturating_add(stale_time));
+        if let Some(peer) = self.shared.peers.get_mut(slot).filter(|_| was_up) {
+            peer.restart_until = deadline.unwrap_or(self.now);
+        }
         for family in self.families().iter() {
             if retain == Retain::Nothing {
                 self.told_everything(slot, family);
@@ -169,17 +172,26 @@ impl Rib {
             self.deadlines.remove(&(at, slot));
             let Some(peer) = self.shared.peers.get_mut(slot) else { continue };
             peer.stale_until = None;
-            let up = peer.up;
+            let (up, restart_until) = (peer.up, peer.restart_until);
+            let restarted = self.now >= restart_until;
             for family in self.families().iter() {
                 // Of a session that is up it is over for what its predecessor left, and for nothing else.
                 if !up {
-                    self.outlast(slot, family);
+                    // The end of one family's long-lived time is not that of another's restart time.
+                    let end = in_table!(self, family, table => table.long_lived(slot)).flatten();
+                    if restarted {
+                        self.outlast(slot, family);
+                    } else if end.is_some_and(|end| end <= self.now) {
+                        on_table!(self, family, table => table.peer_mut(slot).sweep_long_lived());
+                        self.sweeps.insert(slot);
+                    }
                 } else if in_table!(self, family, table => table.is_initial(slot)) == Some(true) {
                     self.told_everything(slot, family);
                 }
             }
             if !up {
-                let next = self.next_end(slot);
+                let restart = (!restarted).then_some(restart_until);
+                let next = self.next_end(slot).into_iter().chain(restart).min();
                 self.set_deadline(slot, next);
             }
         }
@@ -197,7 +209,10 @@ impl Rib {
         if end <= now {
             return self.told_everything(slot, family);
         }
-        on_table!(self, family, table => table.peer_mut(slot).long_lived = Some(end));
+        on_table!(self, family, table => {
+            let peer = table.peer_mut(slot);
+            (peer.long_lived, peer.long_lived_before) = (Some(end), peer.generation);
+        });
         // They are marked, and those that must not stay go, as they are judged anew.
         if let Some(peer) = self.shared.peers.get_mut(slot) {
             peer.judging = true;

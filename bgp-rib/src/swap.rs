@@ -270,7 +270,8 @@ impl<K: Key> Table<K> {
             let Some(state) = shared.peers.get(peer) else { continue };
             let us = Identity { asn: shared.config.local_as, router_id: shared.config.router_id, clusters };
             let block = AttributeBlock::trusted(shared.attributes[received].bytes());
-            let stale = self.long_lived(peer).is_some() && self.is_stale(&self.paths[at]);
+            let generation = self.paths[at].generation;
+            let stale = self.peer(peer).is_some_and(|peer| peer.is_long_lived(generation));
             let mut importer = Importer::new(peer, received);
             importer.stale = stale;
             let (attributes, verdict) = match import::judge(&state.params, &us, self.family, &block) {

@@ -45,7 +45,8 @@ const fn is_elsewhere(code: AttributeCode) -> bool {
 impl<'a> AttributeBlock<'a> {
     /// Checks that the octets are a canonical block: flags and lengths in the one form that they have there, too.
     pub fn parse(bytes: &'a [u8]) -> Result<Self, NotCanonical> {
-        let cx = Context { peer: PeerKind::Internal, four_octet_as: true, external_aigp: true };
+        let cx =
+            Context { peer: PeerKind::Internal, four_octet_as: true, external_aigp: true, same_domain: true };
         let mut raw = RawAttributes::new(bytes);
         let mut last = None;
         for RawAttribute { flags, code, value } in raw.by_ref() {
@@ -85,6 +86,19 @@ impl<'a> AttributeBlock<'a> {
     #[inline]
     pub fn iter(&self) -> impl Iterator<Item = RawAttribute<'a>> + use<'a> {
         RawAttributes::new(self.0)
+    }
+
+    /// Appends the attributes without one.
+    pub fn append_without(&self, code: AttributeCode, out: &mut Vec<u8>) {
+        let mut raw = RawAttributes::new(self.0);
+        let mut from = self.0;
+        while let Some(attribute) = raw.next() {
+            let whole = from.len().saturating_sub(raw.rest().len());
+            if attribute.code != code {
+                out.extend_from_slice(from.get(..whole).unwrap_or_default());
+            }
+            from = raw.rest();
+        }
     }
 
     /// One attribute by its type.

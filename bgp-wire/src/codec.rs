@@ -40,6 +40,10 @@ pub struct Codec {
     /// Whether a malformed MP attribute of one of several families gives up that family alone (RFC 4760 §7),
     /// for callers that can do so, or ends the session. RFC 7606 §7.11 allows either.
     pub afi_safi_disable: bool,
+    /// Whether an external peer belongs to the same administration and segment routing domain, so that it is heard about
+    /// tunnels and segments: TUNNEL_ENCAPSULATION and the extended community of that name (RFC 9012 §11), PREFIX_SID
+    /// (RFC 8669 §5). Internal peers always are.
+    pub same_domain: bool,
 }
 
 /// Where one message ends.
@@ -67,6 +71,7 @@ impl Codec {
             families: FamilySet::empty(),
             external_aigp: false,
             afi_safi_disable: false,
+            same_domain: false,
         }
     }
 

@@ -30,6 +30,8 @@ impl Safi {
     pub const MULTICAST: Self = Self(2);
     /// Labelled unicast (RFC 8277).
     pub const LABELED_UNICAST: Self = Self(4);
+    /// Segment routing policy (RFC 9830).
+    pub const SR_POLICY: Self = Self(73);
     /// MPLS-labelled VPN (RFC 4364).
     pub const VPN: Self = Self(128);
     /// Multicast routes of a VPN (RFC 6514).
@@ -149,6 +151,13 @@ impl Family {
     #[must_use]
     pub const fn has_labels(self) -> bool {
         matches!((self.afi.0, self.safi.0), (1 | 2, 4 | 76 | 128))
+    }
+
+    /// Whether its next hops are addresses of its own kind (RFC 4760 §3), or of IPv6 for IPv4 where that was negotiated
+    /// (RFC 8950 §4).
+    #[must_use]
+    pub const fn has_own_next_hops(self) -> bool {
+        matches!((self.afi.0, self.safi.0), (1 | 2, 1 | 2 | 4 | 128 | 129))
     }
 
     /// Whether its next hops have a route distinguisher, which is zero (RFC 4364 §4.3.2, RFC 4659 §3.2.1).

@@ -3,7 +3,7 @@
 use core::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use crate::{Afi, Family, Safi};
+use crate::{Afi, Family};
 
 /// Where to send packets for a route.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -47,6 +47,18 @@ impl OpaqueNextHop {
     pub fn as_bytes(&self) -> &[u8] {
         self.octets.get(..usize::from(self.len)).unwrap_or_default()
     }
+
+    /// The first address, behind the distinguisher that other lengths than those of addresses have.
+    fn address(&self) -> Option<IpAddr> {
+        let octets = self.as_bytes();
+        match octets.len() {
+            4 => octets.first_chunk::<4>().map(|a| IpAddr::from(*a)),
+            12 => octets.last_chunk::<4>().map(|a| IpAddr::from(*a)),
+            16 | 32 => octets.first_chunk::<16>().map(|a| IpAddr::from(*a)),
+            24 | 48 => octets.get(8..)?.first_chunk::<16>().map(|a| IpAddr::from(*a)),
+            _ => None,
+        }
+    }
 }
 
 impl fmt::Debug for OpaqueNextHop {
@@ -78,14 +90,26 @@ impl NextHop {
     /// No next hop, as in flow specifications (RFC 8955 §4).
     pub const NONE: Self = Self::Opaque(OpaqueNextHop::EMPTY);
 
-    /// The address to look up: the global one where there are two, the unspecified one where the octets tell none.
+    /// The address to look up: the global one where there are two, also behind a distinguisher that is not zero; the
+    /// unspecified one where the octets tell none.
     #[must_use]
-    pub const fn address(&self) -> IpAddr {
+    pub fn address(&self) -> IpAddr {
         match self {
             Self::V4(a) => IpAddr::V4(*a),
             Self::V6(a) | Self::V6WithLinkLocal(a, _) => IpAddr::V6(*a),
-            Self::Opaque(_) => IpAddr::V4(Ipv4Addr::UNSPECIFIED),
+            Self::Opaque(octets) => octets.address().unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED)),
         }
+    }
+
+    /// Whether it is an IPv6 next hop for prefixes of IPv4, which only a peer reads that said so (RFC 8950 §4).
+    #[must_use]
+    pub const fn needs_extended(&self, family: Family) -> bool {
+        let v6 = match self {
+            Self::V4(_) => false,
+            Self::V6(_) | Self::V6WithLinkLocal(..) => true,
+            Self::Opaque(octets) => octets.len > 12,
+        };
+        v6 && matches!(family.afi, Afi::IPV4) && family.has_own_next_hops()
     }
 
     /// The link-local address, where there is one.
@@ -130,7 +154,7 @@ impl NextHop {
     pub(crate) fn decode(octets: &[u8], family: Family, extended: bool) -> Result<Self, BadNextHop> {
         if family.is_ipv4_prefix() || family.is_ipv6_prefix() {
             Self::decode_plain(octets, family, extended)
-        } else if family.is_labeled_unicast() || matches!(family.safi, Safi::VPN | Safi::VPN_MULTICAST) {
+        } else if family.has_own_next_hops() {
             Self::decode_labeled(octets, family, extended)
         } else {
             Self::decode_opaque(octets, family)
@@ -148,12 +172,11 @@ impl NextHop {
         if !v4 && !v6 {
             return Err(BadNextHop::Length);
         }
-        let typed = Self::addresses(octets, distinguisher).ok_or(BadNextHop::Length)?;
-        match typed {
+        let typed = match Self::addresses(octets, distinguisher).ok_or(BadNextHop::Length)? {
             Self::V4(a) => Self::host4(a)?,
             Self::V6(a) => Self::host6(a)?,
             Self::V6WithLinkLocal(a, l) => Self::pair(a, l)?,
-            Self::Opaque(_) => typed,
+            opaque @ Self::Opaque(_) => opaque,
         };
         typed.or_opaque(octets, distinguisher)
     }
@@ -185,14 +208,10 @@ impl NextHop {
         }
     }
 
-    /// Itself, if it can be sent and is then the same octets, or else those octets.
+    /// Itself, if it can be sent and its distinguishers are zero, or else the octets.
     fn or_opaque(self, octets: &[u8], distinguisher: usize) -> Result<Self, BadNextHop> {
         let zero = |at: usize| octets.iter().skip(at).take(distinguisher).all(|b| *b == 0);
-        let typed = match self {
-            Self::V4(_) | Self::V6(_) => zero(0),
-            Self::V6WithLinkLocal(..) => zero(0) && zero(distinguisher.saturating_add(16)),
-            Self::Opaque(_) => false,
-        };
+        let typed = !matches!(self, Self::Opaque(_)) && zero(0) && zero(distinguisher.saturating_add(16));
         if typed && self.is_sendable() {
             return Ok(self);
         }

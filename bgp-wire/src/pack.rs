@@ -1,10 +1,12 @@
 //! UPDATE messages going out: as many NLRI in each as its size allows, attributes encoded once.
 use bytes::{BufMut, BytesMut};
 
-use crate::attributes::{AsPathView, AttributeCode, AttributeFlags, RawAttributes, mp, next_hop};
+use crate::attributes::{
+    AsPathView, AttributeCode, AttributeFlags, RawAttributes, is_two_octet_path, mp, next_hop,
+};
 use crate::message::patch_len;
 use crate::nlri::{MAX_PREFIX, WriteNlri};
-use crate::{Afi, Codec, Family, HEADER_LEN, MessageType, NextHop, PathId, PeerKind, Safi};
+use crate::{Afi, AttributeBlock, Codec, Family, HEADER_LEN, MessageType, NextHop, PathId, PeerKind};
 
 /// What became of the routes given to [`announce`] or [`withdraw`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -22,8 +24,10 @@ pub struct Packed {
 
 /// Appends UPDATEs that announce routes with the same attributes.
 ///
-/// `attributes` is a canonical block, or what [`rewrite`](crate::rewrite) made of one. IPv4 unicast with an IPv4 next
-/// hop goes into the classic fields, anything else into MP_REACH_NLRI, first in its section (RFC 7606 §5.1).
+/// `attributes` is a canonical block, or, where the peer reads AS numbers of two octets, what [`rewrite`](crate::rewrite)
+/// made of one; of its values only the path is looked at again. IPv4 unicast with an IPv4 next
+/// hop goes into the classic fields, anything else into MP_REACH_NLRI, first in its section (RFC 7606 §5.1). A BGP-LS route
+/// that does not fit a message together with its BGP-LS attribute goes without that (RFC 9552 §5.3).
 pub fn announce<P: WriteNlri>(
     out: &mut BytesMut,
     codec: &Codec,
@@ -45,6 +49,9 @@ pub fn announce<P: WriteNlri>(
     let behind_path = behind_path.unwrap_or(0);
     let add_path = codec.add_path_tx.contains(family);
     let message = Draft { codec, family, form, next_hop: Some(next_hop), attributes, behind_path, add_path };
+    if family.afi == Afi::BGP_LS {
+        return message.fill_link_state(out, nlri, lawful);
+    }
     message.fill(out, nlri, lawful)
 }
 
@@ -111,21 +118,23 @@ fn find_behind_path(codec: &Codec, attributes: &[u8]) -> Option<usize> {
 /// Whether the peer may have a path: one with confederation segments stays inside.
 #[inline]
 fn may_have(codec: &Codec, path: &[u8]) -> bool {
+    // A block has numbers of four octets: whoever forgot to rewrite it is told so.
+    if !codec.four_octet_as && !is_two_octet_path(path) {
+        return false;
+    }
     let path = AsPathView::new(path, codec.four_octet_as);
     codec.peer == PeerKind::Internal || !path.segments().any(|s| s.kind.is_confederation())
 }
 
 /// Whether the family may have such a next hop on this session (RFC 8950).
 fn next_hop_fits(codec: &Codec, family: Family, next_hop: &NextHop) -> bool {
-    let prefixes = family.is_ipv4_prefix()
-        || family.is_ipv6_prefix()
-        || family.is_labeled_unicast()
-        || matches!(family.safi, Safi::VPN | Safi::VPN_MULTICAST);
+    let told = !next_hop.needs_extended(family) || codec.extended_next_hop.contains(family);
     match next_hop {
-        NextHop::Opaque(octets) => NextHop::decode(octets.as_bytes(), family, true).as_ref() == Ok(next_hop),
-        NextHop::V4(_) => family.afi == Afi::IPV4 || !prefixes,
-        _ if family.afi == Afi::IPV4 && prefixes => codec.extended_next_hop.contains(family),
-        _ => true,
+        NextHop::Opaque(octets) => {
+            told && NextHop::decode(octets.as_bytes(), family, told).as_ref() == Ok(next_hop)
+        }
+        NextHop::V4(_) => family.afi == Afi::IPV4 || !family.has_own_next_hops(),
+        _ => told,
     }
 }
 
@@ -191,6 +200,36 @@ impl Draft<'_> {
             }
         }
         packed
+    }
+
+    /// BGP-LS routes: those that do not fit beside the attribute that describes them go without it (RFC 9552 §5.3).
+    #[cold]
+    fn fill_link_state<P: WriteNlri>(
+        &self,
+        out: &mut BytesMut,
+        nlri: impl IntoIterator<Item = (PathId, P)>,
+        lawful: bool,
+    ) -> Packed {
+        let (mut bare, mut long) = (Vec::new(), Vec::new());
+        AttributeBlock::trusted(self.attributes).append_without(AttributeCode::LINK_STATE, &mut bare);
+        let room = self.room();
+        let short = nlri.into_iter().filter_map(|(id, route)| {
+            if self.len(&route) <= room {
+                return Some((id, route));
+            }
+            long.push((id, route));
+            None
+        });
+        let described = self.fill(out, short, lawful);
+        let Self { codec, family, form, next_hop, behind_path, add_path, .. } = *self;
+        let bare = Draft { codec, family, form, next_hop, attributes: &bare, behind_path, add_path }
+            .fill(out, long, lawful);
+        Packed {
+            messages: described.messages.wrapping_add(bare.messages),
+            routes: described.routes.wrapping_add(bare.routes),
+            too_large: described.too_large.wrapping_add(bare.too_large),
+            refused: described.refused.wrapping_add(bare.refused),
+        }
     }
 
     /// Whether a route can be sent in a message with room for so many octets of routes; counted where not.

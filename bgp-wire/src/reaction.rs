@@ -54,6 +54,8 @@ pub enum FaultKind {
     Segment,
     /// AS 0 (RFC 7607).
     ReservedAs,
+    /// A service of SRv6 is malformed (RFC 9252 §7).
+    Service,
     /// The attribute repeats an earlier one, which stands.
     Repeated,
     /// The attribute is not for this kind of peer or session.
@@ -84,6 +86,7 @@ impl FaultKind {
             Self::Value => "invalid value",
             Self::Segment => "malformed segment",
             Self::ReservedAs => "AS 0",
+            Self::Service => "malformed SRv6 service",
             Self::Repeated => "repeated",
             Self::NotExpected => "not expected from this peer",
             Self::Missing => "missing",
@@ -134,10 +137,15 @@ impl Fault {
             (FaultKind::Value, AttributeCode::ORIGIN) => sub::ORIGIN,
             (FaultKind::Segment | FaultKind::ReservedAs, AttributeCode::AS_PATH) => sub::AS_PATH,
             (FaultKind::NextHop, AttributeCode::NEXT_HOP) => sub::NEXT_HOP,
+            // No well-known ones: a segment routing policy cannot do without (RFC 9830 §4.2.1).
+            (
+                FaultKind::Missing,
+                AttributeCode::TUNNEL_ENCAPSULATION | AttributeCode::EXTENDED_COMMUNITIES,
+            ) => sub::OPTIONAL,
             (FaultKind::Missing, _) => sub::MISSING_WELL_KNOWN,
             (FaultKind::UnknownWellKnown, _) => sub::UNRECOGNIZED_WELL_KNOWN,
             (FaultKind::Repeated | FaultKind::Overrun, _) => sub::MALFORMED_LIST,
-            (FaultKind::Nlri, AttributeCode(0)) => sub::NETWORK_FIELD,
+            (FaultKind::Nlri | FaultKind::Family, AttributeCode(0)) => sub::NETWORK_FIELD,
             _ => sub::OPTIONAL,
         }
     }

@@ -1,8 +1,8 @@
 //! From a canonical block to what one group of peers is sent: one walk that copies what it does not change.
 use crate::attributes::{
     Aggregator, AsPathView, AttributeCode, AttributeFlags, ExtendedCommunity, RawAttribute, RawAttributes,
-    SegmentKind, SegmentWriter, add_aigp, lasting_flags, patched_attribute, push_attribute, push_header,
-    push_word, wire_flags,
+    SegmentKind, SegmentWriter, add_aigp, aigp_metric, lasting_flags, patched_attribute, push_attribute,
+    push_header, push_word, wire_flags,
 };
 use crate::parse::front32;
 use crate::path_attributes::AttributeSet;
@@ -40,7 +40,8 @@ pub enum AigpEdit {
     /// Leave it; [`Rewrite::leaves_as`] takes it out.
     #[default]
     Keep,
-    /// So much more, across the border of an AS too: a next hop was put in place of another (RFC 7311 §3.4.3).
+    /// So much more, across the border of an AS too: a next hop was put in place of another (RFC 7311 §3.4.3). Not there,
+    /// where the sum is beyond the range.
     Add(u64),
     /// Not there.
     Remove,
@@ -64,9 +65,13 @@ pub struct Rewrite {
     pub only_to_customer: Edit<Asn>,
     /// AIGP.
     pub aigp: AigpEdit,
-    /// Leave behind what stays within an AS: AIGP (RFC 7311 §3.3), PREFIX_SID (RFC 8669 §5), TUNNEL_ENCAPSULATION
-    /// (RFC 9012 §11), and the extended communities of both kinds that are not transitive (RFC 4360 §6).
+    /// Leave behind what stays within an AS: AIGP (RFC 7311 §3.3), PREFIX_SID (RFC 8669 §5), TUNNEL_ENCAPSULATION and the
+    /// extended community of that name (RFC 9012 §11), the extended communities of both kinds that are not transitive
+    /// (RFC 4360 §6), and confederation segments of the path (RFC 5065 §4.1).
     pub leaves_as: bool,
+    /// With `leaves_as`: tunnels and segments go along, for a peer of the same administration; see
+    /// [`Codec::same_domain`](crate::Codec::same_domain).
+    pub same_domain: bool,
     /// The peer reads AS numbers of two octets: AS_TRANS, AS4_PATH and AS4_AGGREGATOR where needed (RFC 6793 §4.2.2).
     pub two_octet_as: bool,
 }
@@ -91,7 +96,7 @@ pub fn rewrite(block: AttributeBlock<'_>, how: &Rewrite, out: &mut Vec<u8>) -> R
     let start = out.len();
     let bytes = block.as_bytes();
     let mut raw = RawAttributes::new(bytes);
-    let changed = how.changed();
+    let changed = how.changed(block);
     let missing = how.inserted(block);
     let mut copied = 0;
     let mut written = Ok(());
@@ -114,15 +119,16 @@ pub fn rewrite(block: AttributeBlock<'_>, how: &Rewrite, out: &mut Vec<u8>) -> R
     written
 }
 
-/// Appends extended communities without those that are not transitive; nothing where none are left.
-fn push_transitive<const N: usize>(
+/// Appends extended communities without those that do not go on; nothing where none are left.
+pub(crate) fn push_filtered<const N: usize>(
     out: &mut Vec<u8>,
     flags: u8,
     code: AttributeCode,
     communities: &[u8],
+    goes: impl Fn(&[u8; N]) -> bool,
 ) -> bool {
     let (all, _) = communities.as_chunks::<N>();
-    let crosses = |c: &&[u8; N]| c.first().is_some_and(|kind| kind & ExtendedCommunity::NON_TRANSITIVE == 0);
+    let crosses = |c: &&[u8; N]| goes(c);
     let count = all.iter().filter(crosses).count();
     if count == 0 {
         return true;
@@ -134,6 +140,11 @@ fn push_transitive<const N: usize>(
     fits
 }
 
+/// Whether an extended community crosses the border of an AS (RFC 4360 §2).
+fn is_transitive(community: &[u8]) -> bool {
+    community.first().is_some_and(|kind| kind & ExtendedCommunity::NON_TRANSITIVE == 0)
+}
+
 /// Copies what has not been copied, up to `end`.
 #[inline]
 fn copy(bytes: &[u8], copied: &mut usize, end: usize, out: &mut Vec<u8>) {
@@ -142,6 +153,11 @@ fn copy(bytes: &[u8], copied: &mut usize, end: usize, out: &mut Vec<u8>) {
     }
     out.extend_from_slice(bytes.get(*copied..end).unwrap_or_default());
     *copied = end;
+}
+
+/// Whether the path has segments of a confederation.
+fn is_confederated(block: AttributeBlock<'_>) -> bool {
+    block.as_path().segments().any(|s| s.kind.is_confederation())
 }
 
 impl<T: Copy> Edit<T> {
@@ -203,9 +219,10 @@ impl Rewrite {
 
     /// The attributes that are written anew where the block has them.
     #[inline]
-    const fn changed(&self) -> AttributeSet {
+    fn changed(&self, block: AttributeBlock<'_>) -> AttributeSet {
         let mut set = AttributeSet::empty();
-        set.insert_if(AttributeCode::AS_PATH, self.prepend.is_some() || self.two_octet_as);
+        let path = self.prepend.is_some() || self.two_octet_as;
+        set.insert_if(AttributeCode::AS_PATH, path || (self.leaves_as && is_confederated(block)));
         set.insert_if(AttributeCode::MULTI_EXIT_DISC, self.med.changes());
         set.insert_if(AttributeCode::LOCAL_PREF, self.local_pref.changes());
         set.insert_if(AttributeCode::AGGREGATOR, self.two_octet_as);
@@ -215,8 +232,9 @@ impl Rewrite {
         set.insert_if(AttributeCode::EXTENDED_COMMUNITIES, self.leaves_as);
         set.insert_if(AttributeCode::IPV6_EXTENDED_COMMUNITIES, self.leaves_as);
         set.insert_if(AttributeCode::AIGP, self.leaves_as || !matches!(self.aigp, AigpEdit::Keep));
-        set.insert_if(AttributeCode::PREFIX_SID, self.leaves_as);
-        set.insert_if(AttributeCode::TUNNEL_ENCAPSULATION, self.leaves_as);
+        let leaves_domain = self.leaves_as && !self.same_domain;
+        set.insert_if(AttributeCode::PREFIX_SID, leaves_domain);
+        set.insert_if(AttributeCode::TUNNEL_ENCAPSULATION, leaves_domain);
         set
     }
 
@@ -262,13 +280,19 @@ impl Rewrite {
                 ClusterEdit::Keep | ClusterEdit::Remove => true,
             },
             AttributeCode::EXTENDED_COMMUNITIES => {
-                received.is_none_or(|a| push_transitive::<8>(out, flags, code, a.value))
+                let goes = |c: &[u8; 8]| {
+                    is_transitive(c) && (self.same_domain || !ExtendedCommunity(*c).is_encapsulation())
+                };
+                received.is_none_or(|a| push_filtered(out, flags, code, a.value, goes))
             }
             AttributeCode::IPV6_EXTENDED_COMMUNITIES => {
-                received.is_none_or(|a| push_transitive::<20>(out, flags, code, a.value))
+                received.is_none_or(|a| push_filtered::<20>(out, flags, code, a.value, |c| is_transitive(c)))
             }
             AttributeCode::AIGP => match (self.aigp, received) {
-                (AigpEdit::Add(more), Some(a)) => {
+                // A sum beyond the range is no metric that others take (RFC 7311 §3).
+                (AigpEdit::Add(more), Some(a))
+                    if aigp_metric(a.value).is_none_or(|m| m.saturating_add(more) < u64::MAX) =>
+                {
                     patched_attribute(out, flags, code, |out| add_aigp(a.value, more, out))
                 }
                 _ => true,
@@ -288,7 +312,7 @@ impl Rewrite {
 
     /// Whether segments of a kind go out at all.
     const fn keeps(&self, kind: SegmentKind) -> bool {
-        self.prepend.is_none() || !kind.is_confederation()
+        (self.prepend.is_none() && !self.leaves_as) || !kind.is_confederation()
     }
 
     /// The path, with what is put in front. A leading sequence takes up to 255 AS numbers, a new one the others.

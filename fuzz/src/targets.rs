@@ -27,6 +27,7 @@ fn context(data: &[u8]) -> Option<(Codec, &[u8])> {
         families: if bit(5) { FamilySet::of(&[Family::IPV4_UNICAST]) } else { both },
         external_aigp: bit(4),
         afi_safi_disable: bit(6),
+        same_domain: bit(4),
     };
     Some((codec, rest))
 }

@@ -55,7 +55,7 @@ fn a_route_with_aigp_is_before_one_without_but_behind_a_greater_local_pref() {
     let (with, without) = (lab.up(1, client(1)), lab.up(2, client(2)));
     let to = lab.up(3, client(3));
     lab.announce(without, &[net(HERE)], next_hop(2), &attributes(&[]));
-    lab.announce(with, &[net(HERE)], next_hop(1), &with_aigp(u64::MAX, attributes(&[64512])));
+    lab.announce(with, &[net(HERE)], next_hop(1), &with_aigp(u64::MAX - 1, attributes(&[64512])));
     lab.drain_all();
     assert_eq!(lab.view(to)[&net(HERE)].next_hop, next_hop(1));
     let preferred = PathAttributes { local_pref: Some(101), ..attributes(&[]) };

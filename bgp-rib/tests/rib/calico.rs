@@ -260,7 +260,7 @@ fn on_import_a_filter_decides_what_takes_part_and_elevation_comes_behind_it() {
     let raised = PathAttributes { local_pref: Some(local_pref_of_metric(512)), ..attributes(&[]) };
     lab.announce(from, &[prefix("pod")], next_hop(1), &raised);
     lab.announce(from, &[prefix("block")], next_hop(1), &attributes(&[]));
-    let mut preferences = |lab: &mut Lab| {
+    let preferences = |lab: &mut Lab| {
         lab.settle();
         let mut seen = Vec::new();
         while let Some(batch) = lab.rib.poll_reader(reader, 10) {

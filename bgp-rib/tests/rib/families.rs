@@ -1,7 +1,10 @@
 //! Families beyond unicast: reflected octet by octet, each under its own key.
 
 use bgp_rib::{Destination, HeldBack, PathVerdict, PeerParams, Retain, RibConfig, RouteFilter, RouteNlri};
-use bgp_wire::{ClusterId, Family, FamilySet, NextHop, OpaqueNextHop, PathAttributes, RefreshKind};
+use bgp_wire::{
+    AttributeCode, AttributeFlags, ClusterId, ExtendedCommunity, Family, FamilySet, NextHop, OpaqueNextHop,
+    OwnedAttribute, PathAttributes, RefreshKind, Safi,
+};
 
 use crate::support::*;
 
@@ -22,7 +25,7 @@ fn samples(family: Family) -> (String, Option<String>) {
         (1, 129) => one(&format!("58 {RD} c00002")),
         (2, 129) => one(&format!("60 {RD} 20010db8")),
         (1, 132) => one("60 0000fde8 0002fde800000064"),
-        (1, 133) => one("05 0118c00002"),
+        (1, 133) => two("05 0118c00002", "f005 0118c00002"),
         (2, 133) => one("07 01200020010db8"),
         (1, 134) => one(&format!("0d {RD} 0118c00002")),
         (2, 134) => one(&format!("0f {RD} 01200020010db8")),
@@ -62,6 +65,21 @@ fn hop(family: Family) -> NextHop {
     }
 }
 
+/// Attributes that the family can do with: a segment routing policy needs its tunnel, and somebody it is for (RFC 9830
+/// §4.2.1).
+fn attributes_of(family: Family) -> PathAttributes {
+    let mut attributes = attributes(&[64512]);
+    if family.safi == Safi::SR_POLICY {
+        attributes.extended_communities = vec![ExtendedCommunity::route_target_ipv4([10, 0, 0, 9].into(), 0)];
+        attributes.other = vec![attribute(AttributeCode::TUNNEL_ENCAPSULATION, 0xc0, &[0, 15, 0, 0])];
+    }
+    attributes
+}
+
+fn attribute(code: AttributeCode, flags: u8, value: &[u8]) -> OwnedAttribute {
+    OwnedAttribute { flags: AttributeFlags(flags), code, value: value.to_vec() }
+}
+
 fn sessions(n: u8, families: &[Family]) -> PeerParams {
     of_families(client(n), families)
 }
@@ -73,7 +91,7 @@ fn every_family_is_reflected_octet_by_octet_and_withdrawn() {
         let (one, two) = (lab.up(1, sessions(1, &[family])), lab.up(2, sessions(2, &[family])));
         let (first, same) = samples(family);
         let first = nlri(family, &first);
-        let told = PathAttributes { local_pref: Some(77), ..attributes(&[64512]) };
+        let told = PathAttributes { local_pref: Some(77), ..attributes_of(family) };
         lab.announce_nlri(one, 0, core::slice::from_ref(&first), hop(family), &told);
         lab.drain_all();
         let expected = PathAttributes {
@@ -303,4 +321,54 @@ fn listings_and_explanations_speak_of_every_family() {
     assert!(lab.rib.explain(Destination::from(mac)).is_some());
     assert_eq!(lab.rib.peer_counters(two, VPN4).advertised, 1);
     assert_eq!(lab.rib.peer_counters(one, Family::EVPN).received, 1);
+}
+
+#[test]
+fn an_ipv6_next_hop_behind_a_distinguisher_goes_to_those_who_read_it() {
+    let mut lab = Lab::new();
+    let reads = |n| {
+        let mut params = sessions(n, &[VPN4]);
+        params.codec.extended_next_hop = FamilySet::of(&[VPN4]);
+        params
+    };
+    let (one, two) = (lab.up(1, reads(1)), lab.up(2, reads(2)));
+    let plain = lab.up(3, sessions(3, &[VPN4]));
+    let mut field = [0; 24];
+    field[..8].copy_from_slice(&[0, 0, 0xfd, 0xe8, 0, 0, 0, 1]);
+    field[8..].copy_from_slice(&[0x20, 1, 0x0d, 0xb8, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 9]);
+    let odd = NextHop::Opaque(OpaqueNextHop::new(&field).unwrap());
+    let route = nlri(VPN4, &samples(VPN4).0);
+    lab.announce_nlri(one, 0, core::slice::from_ref(&route), odd, &attributes(&[]));
+    lab.drain_all();
+    assert_eq!(lab.further(two, VPN4)[0].1.next_hop, odd);
+    assert!(lab.further(plain, VPN4).is_empty());
+    let explained = lab.rib.explain(Destination::from(route)).unwrap();
+    assert_eq!(explained.peers[2].verdict, Err(HeldBack::NextHopFamily));
+}
+
+#[test]
+fn a_link_state_route_too_long_with_what_describes_it_goes_without() {
+    let family = Family::LINK_STATE;
+    let mut lab = Lab::new();
+    let mut long = sessions(1, &[family]);
+    long.codec.extended_message = true;
+    let (one, two) = (lab.up(1, long), lab.up(2, sessions(2, &[family])));
+    let described = |octets: usize| {
+        let mut value = vec![4, 1];
+        value.extend(u16::try_from(octets).unwrap().to_be_bytes());
+        value.resize(4 + octets, 0);
+        let other = vec![attribute(AttributeCode::LINK_STATE, 0x80, &value)];
+        PathAttributes { other, ..attributes(&[]) }
+    };
+    let name = "01".repeat(200);
+    let wide = nlri(family, &format!("0001 00d5 02 0000000000000000 0109 00c8 {name}"));
+    // Far too long, or by the octets of the NLRI alone; and short enough.
+    for (octets, goes) in [(9000, false), (3900, false), (3600, true)] {
+        lab.announce_nlri(one, 0, core::slice::from_ref(&wide), hop(family), &described(octets));
+        lab.drain_all();
+        let (told, route) = lab.further(two, family).remove(0);
+        assert_eq!(told, wide.as_bytes());
+        let has = route.attributes.other.iter().any(|a| a.code == AttributeCode::LINK_STATE);
+        assert_eq!(has, goes, "{octets}");
+    }
 }

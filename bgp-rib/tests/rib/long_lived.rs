@@ -178,3 +178,58 @@ fn a_lost_peer_is_gone_with_the_last_route_that_may_not_stay_long() {
     assert_eq!(lab.events.iter().filter(|event| **event == Event::PeerGone(from)).count(), 1);
     assert_eq!(lab.rib.poll_timeout(), None);
 }
+
+#[test]
+fn a_long_lived_time_that_kept_nothing_has_no_part_in_the_next_sessions_restart() {
+    let mut lab = Lab::new();
+    let (from, knows) = (lab.up(1, with_llgr(client(1), 1000)), lab.up(2, with_llgr(client(2), 0)));
+    let not_for_long = PathAttributes { communities: vec![Community::NO_LLGR], ..attributes(&[]) };
+    lab.announce(from, &[net(THERE)], next_hop(1), &not_for_long);
+    lab.down(from, Retain::Stale);
+    later(&mut lab, 121);
+    let from = lab.up(1, with_llgr(client(1), 1000));
+    lab.announce(from, &[net(HERE)], next_hop(1), &attributes(&[]));
+    later(&mut lab, 870);
+    lab.down(from, Retain::Stale);
+    later(&mut lab, 100);
+    assert_eq!(communities(&lab, knows, HERE), Some(vec![]), "its restart time is not over");
+    later(&mut lab, 21);
+    assert_eq!(communities(&lab, knows, HERE), Some(vec![Community::LLGR_STALE]));
+    later(&mut lab, 998);
+    assert_eq!(lab.view(knows).len(), 1, "and the long-lived time is whole");
+}
+
+#[test]
+fn the_end_of_one_familys_long_lived_time_does_not_end_the_restart_time_of_another() {
+    let mut lab = Lab::new();
+    let row = LongLivedFamily { family: V6, forwarding: true, stale_time: 50 };
+    let params = PeerParams { retained: FamilySet::of(&[V4]), long_lived: Some(vec![row]), ..client(1) };
+    let (from, knows) = (lab.up(1, params), lab.up(2, with_llgr(client(2), 0)));
+    lab.announce(from, &[net(HERE)], next_hop(1), &attributes(&[]));
+    lab.announce(from, &[net("2001:db8::/64")], next_hop6(1), &attributes(&[]));
+    lab.down(from, Retain::Stale);
+    later(&mut lab, 51);
+    assert_eq!(lab.view(knows).keys().copied().collect::<Vec<_>>(), [net(HERE)]);
+    later(&mut lab, 68);
+    assert_eq!(lab.view(knows).len(), 1);
+    later(&mut lab, 2);
+    assert!(lab.view(knows).is_empty());
+    assert!(lab.events.contains(&Event::PeerGone(from)));
+}
+
+#[test]
+fn what_the_second_session_told_has_its_restart_time_when_the_long_lived_time_of_the_first_ends() {
+    let (mut lab, from, knows, _) = lost();
+    later(&mut lab, 121);
+    lab.up(1, with_llgr(client(1), 1000));
+    lab.announce(from, &[net(THERE)], next_hop(1), &attributes(&[]));
+    later(&mut lab, 350);
+    // A refresh of policies judges every route anew: what is not long-lived stale does not become it by that.
+    lab.down(from, Retain::Stale);
+    lab.up(5, PeerParams { cluster_id: Some(bgp_wire::ClusterId(5)), ..client(5) });
+    lab.drain_all();
+    assert_eq!(communities(&lab, knows, HERE), Some(vec![Community::LLGR_STALE]));
+    assert_eq!(communities(&lab, knows, THERE), Some(vec![]));
+    later(&mut lab, 121);
+    assert_eq!(communities(&lab, knows, THERE), Some(vec![Community::LLGR_STALE]));
+}

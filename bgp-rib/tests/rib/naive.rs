@@ -24,6 +24,21 @@ pub(crate) struct Naive {
     pub(crate) import: Policy,
     /// How often its session ended, or began anew to tell, since it was told.
     pub(crate) stale: u32,
+    /// The session that told it, counted from the peer's first.
+    pub(crate) session: u32,
+    /// It is long-lived stale.
+    pub(crate) long_lived: bool,
+}
+
+impl Naive {
+    /// As it is told.
+    pub(crate) fn new(attributes: PathAttributes, next_hop: Option<NextHop>, import: Policy) -> Self {
+        Self { attributes, next_hop, import, stale: 0, session: 0, long_lived: false }
+    }
+
+    fn asns(&self) -> Vec<Asn> {
+        self.attributes.as_path.segments.iter().flat_map(|s| s.asns.clone()).collect()
+    }
 }
 
 /// Everything that was told, and by whom.
@@ -33,6 +48,8 @@ pub(crate) struct Facts {
     /// Parameters of the last session of each peer; whether it is up.
     pub(crate) sessions: BTreeMap<PeerId, (PeerParams, bool)>,
     pub(crate) metrics: BTreeMap<IpAddr, Reachability>,
+    /// Paths that a bound keeps out of the decision; which ones depends on the order of what came.
+    pub(crate) over: BTreeSet<(IpNet, Teller, u32)>,
     /// Equal ways may lead through other AS.
     pub(crate) relax: bool,
     /// By prefix and owner: whether it is always told, whether it suppresses, and all but what.
@@ -51,7 +68,10 @@ fn keep(left: &mut Vec<Runner>, key: impl Fn(&Runner) -> i64) {
 impl Facts {
     /// A path behind its import policy, if it takes part in the decision, and the interior cost.
     fn usable(&self, prefix: IpNet, from: &Teller, told: &Naive) -> Option<(Naive, u32)> {
-        let (attributes, next_hop) = apply(&told.import, prefix, &told.attributes)?;
+        let (mut attributes, next_hop) = apply(&told.import, prefix, &told.attributes)?;
+        if told.long_lived {
+            attributes.communities.push(Community::LLGR_STALE);
+        }
         let path = Naive { attributes, next_hop: next_hop.or(told.next_hop), ..told.clone() };
         let metric = path.next_hop.map_or(Some(0), |hop| match self.metrics.get(&hop.address()) {
             Some(Reachability::Unreachable) => (*from == Teller::Local).then_some(0),
@@ -71,12 +91,18 @@ impl Facts {
         if path.next_hop.is_some_and(|hop| own(hop.address())) {
             return None;
         }
-        let asns: Vec<Asn> = told.attributes.as_path.segments.iter().flat_map(|s| s.asns.clone()).collect();
-        let clusters = [ClusterId(router_id(254).0)];
-        let looped = asns.contains(&LOCAL_AS)
-            || path.attributes.originator_id == Some(router_id(254))
-            || path.attributes.cluster_list.iter().any(|cluster| clusters.contains(cluster));
-        (!looped).then_some((path, metric))
+        (!Self::is_looped(told)).then_some((path, metric))
+    }
+
+    fn is_looped(told: &Naive) -> bool {
+        told.asns().contains(&LOCAL_AS)
+            || told.attributes.originator_id == Some(router_id(254))
+            || told.attributes.cluster_list.contains(&ClusterId(router_id(254).0))
+    }
+
+    /// Whether import lets a path of a peer pass, as far as no bound keeps it out.
+    pub(crate) fn passes(prefix: IpNet, told: &Naive) -> bool {
+        apply(&told.import, prefix, &told.attributes).is_some() && !Self::is_looped(told)
     }
 
     /// What each aggregate is told with, from the longest on: a shorter one may stand for it.
@@ -101,7 +127,7 @@ impl Facts {
                 attributes.atomic_aggregate = true;
                 attributes.aggregator = Some(Aggregator { asn: LOCAL_AS, router_id: router_id(254) });
             }
-            let naive = Naive { attributes, next_hop: None, import: Policy::accept_all(), stale: 0 };
+            let naive = Naive::new(attributes, None, Policy::accept_all());
             self.told.insert((prefix, Teller::Local, owner), naive);
         }
     }
@@ -122,7 +148,8 @@ impl Facts {
         let paths = self.told.range((prefix, Teller::Local, 0)..);
         let paths = paths.take_while(|((p, ..), _)| *p == prefix);
         let usable = paths.filter_map(|((_, from, id), path)| {
-            let (path, metric) = self.usable(prefix, from, path)?;
+            let over = self.over.contains(&(prefix, from.clone(), *id));
+            let (path, metric) = self.usable(prefix, from, path).filter(|_| !over)?;
             Some(Runner(from.clone(), *id, path, metric))
         });
         usable.collect()
@@ -202,6 +229,7 @@ impl Facts {
         };
         let asns =
             |p: &Naive| p.attributes.as_path.segments.iter().flat_map(|s| s.asns.clone()).collect::<Vec<_>>();
+        keep(&mut left, |c| i64::from(c.2.attributes.communities.contains(&Community::LLGR_STALE)));
         keep(&mut left, |c| i64::from(c.0 != Teller::Local));
         keep(&mut left, |c| -i64::from(c.2.attributes.local_pref.unwrap_or(100)));
         keep(&mut left, |c| c.2.attributes.aigp().map_or(i64::MAX, |aigp| aigp as i64 + i64::from(c.3)));
@@ -227,6 +255,16 @@ impl Facts {
         });
         keep(&mut left, |c| i64::from(c.1));
         (left.into_iter().next(), equal)
+    }
+
+    /// The next hops that a follower has of a prefix: that of the best path, then those of the paths that are as good.
+    pub(crate) fn ways(&self, prefix: IpNet, most: usize) -> Vec<NextHop> {
+        let (best, equal) = self.climb(self.runners(prefix));
+        let Some(best) = best else { return Vec::new() };
+        let beside = equal.iter().filter(|c| self.goes_along(c, &best)).filter_map(|c| c.2.next_hop);
+        let own = best.2.next_hop;
+        let beside: BTreeSet<NextHop> = beside.filter(|hop| most > 1 && Some(*hop) != own).collect();
+        own.into_iter().chain(beside).take(most).collect()
     }
 
     /// What a peer should hold of a prefix.
@@ -257,6 +295,12 @@ impl Facts {
             IpNet::V4(_) => Some(next_hop(254)),
             IpNet::V6(_) => target.local_ipv6.map(NextHop::V6),
         };
+        let stale = communities.contains(&Community::LLGR_STALE);
+        let knows = target.long_lived.is_some();
+        let as_last = stale && !knows && !external && target.long_lived_partial;
+        if stale && !knows && !as_last {
+            return None;
+        }
         let (mut attributes, set) = apply(&target.export, prefix, &path.attributes)?;
         let usual = if external { own_next_hop } else { path.next_hop.or(own_next_hop) };
         let next_hop = set.or(usual)?;
@@ -283,6 +327,10 @@ impl Facts {
             attributes.as_path = crate::support::attributes(&asns).as_path;
         } else {
             attributes.local_pref = Some(attributes.local_pref.unwrap_or(100));
+        }
+        if as_last {
+            attributes.local_pref = Some(0);
+            attributes.communities.push(Community::NO_EXPORT);
         }
         if let Some(source) = from_internal.filter(|_| !external) {
             if source.role == PeerRole::Plain && target.role == PeerRole::Plain {

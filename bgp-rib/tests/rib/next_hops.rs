@@ -5,6 +5,8 @@ use bgp_rib::{
     RibConfig, Rung,
 };
 
+use bgp_wire::{Family, NextHop, OpaqueNextHop};
+
 use crate::support::*;
 
 #[test]
@@ -118,4 +120,22 @@ fn a_tracking_caller_hears_which_next_hops_come_into_use_and_go() {
     assert_eq!(gone, [NextHopUse::Ends(address(21)), NextHopUse::Ends(address(22))]);
     lab.announce(one, &prefixes[..1], next_hop(21), &attributes(&[]));
     assert_eq!(told(&mut lab), [NextHopUse::Begins(address(21))]);
+}
+
+#[test]
+fn a_next_hop_behind_a_distinguisher_is_looked_up_by_its_address() {
+    let mut lab = Lab::with(RibConfig { track_next_hops: true, ..RibConfig::new(LOCAL_AS, router_id(254)) });
+    let family = Family::IPV4_VPN;
+    let (one, two) =
+        (lab.up(1, of_families(client(1), &[family])), lab.up(2, of_families(client(2), &[family])));
+    let field = [0, 0, 0xfd, 0xe8, 0, 0, 0, 1, 10, 0, 0, 21];
+    let odd = NextHop::Opaque(OpaqueNextHop::new(&field).unwrap());
+    let route = nlri(family, "70 000101 0000fde800000001 c00002");
+    lab.announce_nlri(one, 0, &[route], odd, &attributes(&[]));
+    assert_eq!(lab.rib.poll_next_hop(), Some(NextHopUse::Begins(address(21))));
+    lab.drain_all();
+    assert_eq!(lab.further(two, family).len(), 1);
+    lab.input(Input::NextHop(address(21), Reachability::Unreachable));
+    lab.drain_all();
+    assert!(lab.further(two, family).is_empty());
 }

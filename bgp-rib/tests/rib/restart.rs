@@ -419,3 +419,85 @@ fn end_of_rib_that_was_held_back_comes_behind_all_that_was_told_meanwhile() {
     }
     assert_eq!(lab.view(two).len(), 103);
 }
+
+/// Every read is met by as much that is new as it took: reading is never done.
+fn churns(lab: &mut Lab, from: bgp_rib::PeerId, round: u32) {
+    let moved = many(400);
+    let first = (round as usize * 20) % 400;
+    lab.announce(from, &moved[first..first + 20], next_hop(1), &attributes(&[64512 + round]));
+}
+
+#[test]
+fn end_of_rib_comes_in_bounded_time_while_the_table_changes_faster_than_it_is_read() {
+    let mut lab = Lab::with(RibConfig { batch_prefixes: 20, ..RibConfig::new(LOCAL_AS, router_id(254)) });
+    let one = lab.up(1, client(1));
+    lab.announce(one, &many(400), next_hop(1), &attributes(&[]));
+    let two = lab.up(2, client(2));
+    let mut reads = 0;
+    while !lab.remotes[&two].end_of_rib.contains(&V4) {
+        churns(&mut lab, one, reads);
+        assert!(lab.read_once(two, 1));
+        reads += 1;
+        assert!(reads <= 2 * 400 / 20 + 2, "twice the table is enough");
+    }
+    assert_eq!(lab.view(two).len(), 400, "all that stood at the start, in what state soever");
+}
+
+#[test]
+fn the_end_of_a_refresh_comes_in_bounded_time_while_the_table_changes_faster_than_it_is_read() {
+    let mut lab = Lab::with(RibConfig { batch_prefixes: 20, ..RibConfig::new(LOCAL_AS, router_id(254)) });
+    let (one, two) = (lab.up(1, client(1)), lab.up(2, enhanced(2)));
+    lab.announce(one, &many(400), next_hop(1), &attributes(&[]));
+    lab.drain_all();
+    lab.refresh(two, V4, RefreshKind::REQUEST);
+    let mut reads = 0;
+    while lab.remotes[&two].markers.len() < 2 {
+        churns(&mut lab, one, reads);
+        assert!(lab.read_once(two, 1));
+        reads += 1;
+        assert!(reads <= 2 * 400 / 20 + 4, "twice the table is enough");
+    }
+    assert_eq!(lab.remotes[&two].markers, [RefreshKind::BEGIN, RefreshKind::END]);
+}
+
+#[test]
+fn end_of_rib_of_a_family_without_routes_comes_at_once() {
+    let mut lab = Lab::new();
+    let one = lab.up(1, client(1));
+    assert!(lab.read_once(one, 64));
+    assert_eq!(lab.remotes[&one].end_of_rib, [V4, V6].into());
+}
+
+#[test]
+fn own_routes_are_told_before_end_of_rib_of_a_speaker_that_restarts() {
+    let mut lab = Lab::new();
+    lab.input(Input::DeferEndOfRib(true));
+    let two = lab.up(2, client(2));
+    lab.originate(0, &[bgp_rib::Origination::new(net("10.9.0.0/24"))]);
+    lab.drain(two);
+    assert!(lab.view(two).contains_key(&net("10.9.0.0/24")) && lab.remotes[&two].end_of_rib.is_empty());
+    lab.input(Input::DeferEndOfRib(false));
+    lab.drain(two);
+    assert_eq!(lab.remotes[&two].end_of_rib, [V4, V6].into());
+}
+
+#[test]
+fn restarts_one_after_the_other_keep_what_the_last_session_told_and_nothing_older() {
+    let mut lab = Lab::new();
+    let (one, two) = (lab.up(1, client(1)), lab.up(2, client(2)));
+    lab.announce(one, &many(5), next_hop(1), &attributes(&[]));
+    for left in (1..5_u32).rev() {
+        lab.down(one, Retain::Stale);
+        lab.up(1, client(1));
+        lab.announce(one, &many(left), next_hop(1), &attributes(&[]));
+        lab.drain_all();
+        assert_eq!(
+            lab.view(two).len() as u32,
+            left + 1,
+            "what the session before told stays until End-of-RIB"
+        );
+    }
+    lab.end_of_rib(one, V4);
+    lab.drain_all();
+    assert_eq!(lab.view(two).keys().copied().collect::<Vec<_>>(), many(1));
+}

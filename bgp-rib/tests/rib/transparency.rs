@@ -130,3 +130,20 @@ fn a_third_party_on_the_shared_network_stays_the_next_hop() {
     assert_eq!(lab.view(to)[&net(HERE)].next_hop, next_hop(9));
     assert_eq!(lab.view(to)[&net("10.2.0.0/24")].next_hop, next_hop(254));
 }
+
+#[test]
+fn confederation_segments_do_not_leave_by_way_of_a_route_server() {
+    let mut lab = Lab::new();
+    let from = lab.up(1, client(1));
+    let to = lab.up(2, PeerParams { route_server_client: true, ..external(2, 65002) });
+    let (mut as_path, inside) = (path(&[3000]), lab.up(3, client(3)));
+    lab.announce(from, &[net(HERE)], next_hop(1), &attributes(&[3000]));
+    lab.drain_all();
+    let confederation = PathSegment { kind: SegmentKind::ConfedSequence, asns: vec![Asn(64512)] };
+    as_path.segments.insert(0, confederation);
+    let attributes = PathAttributes { as_path: as_path.clone(), ..attributes(&[]) };
+    lab.announce(from, &[net(HERE)], next_hop(1), &attributes);
+    lab.drain_all();
+    assert_eq!(lab.view(to)[&net(HERE)].attributes.as_path, path(&[3000]));
+    assert_eq!(lab.view(inside)[&net(HERE)].attributes.as_path, as_path);
+}

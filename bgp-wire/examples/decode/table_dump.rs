@@ -56,7 +56,7 @@ impl Peers {
             match update(&table, &entry, nlri) {
                 Some(frame) => emit(Record::message(&source, &frame, &codec)),
                 None => {
-                    emit(Record::error(&source, "its attributes are cut short or too long for a message"))
+                    emit(Record::error(&source, "its attributes are cut short or too long for a message"));
                 }
             }
         }

@@ -11,11 +11,19 @@ const AIGP_TLV: u8 = 1;
 
 #[inline(always)]
 pub(crate) fn check(value: &[u8], _: Context) -> Result<(), FaultKind> {
+    judge(value)
+}
+
+/// A metric of the greatest value counts as malformed (RFC 7311 §3).
+#[cold]
+fn judge(value: &[u8]) -> Result<(), FaultKind> {
     let good = |kind, metric: &[u8]| kind != AIGP_TLV || metric.len() == 8;
-    if !value.is_empty() && tlv::all(value, tlv::counted_tlv8, good) {
-        Ok(())
-    } else {
+    if value.is_empty() || !tlv::all(value, tlv::counted_tlv8, good) {
         Err(FaultKind::Length)
+    } else if metric(value) == Some(u64::MAX) {
+        Err(FaultKind::Value)
+    } else {
+        Ok(())
     }
 }
 

@@ -27,6 +27,12 @@ pub(crate) fn check(value: &[u8], cx: Context) -> Result<(), FaultKind> {
     check_segments::<2>(value, most)
 }
 
+/// Whether it is a path of numbers of two octets.
+#[cold]
+pub(crate) fn is_two_octet_path(value: &[u8]) -> bool {
+    check_segments::<2>(value, 4).is_ok()
+}
+
 /// Whole, non-empty segments of known types without AS 0. Hand-written: it runs for each received message.
 #[inline(always)]
 pub(super) fn check_segments<const WIDTH: usize>(mut b: &[u8], most: u8) -> Result<(), FaultKind> {

@@ -73,6 +73,12 @@ impl ExtendedCommunity {
         matches!(self.0, [0x00..=0x02, 0x02, ..])
     }
 
+    /// Whether it names the encapsulation of a tunnel, which stays within an AS (RFC 9012 §4.1, §11).
+    #[must_use]
+    pub const fn is_encapsulation(self) -> bool {
+        matches!(self.0, [0x03, 0x0c, ..])
+    }
+
     /// Octets per second of a link bandwidth, transitive or not (draft-ietf-idr-link-bandwidth).
     #[must_use]
     pub const fn bandwidth(self) -> Option<f32> {

@@ -45,9 +45,10 @@ pub use origin::Origin;
 pub use raw::{AttributeFlags, RawAttribute};
 
 pub(crate) use aigp::{add as add_aigp, metric as aigp_metric, value as aigp_value};
-pub(crate) use as_path::{SegmentWriter, merge_as4_path};
+pub(crate) use as_path::{SegmentWriter, is_two_octet_path, merge_as4_path};
 pub(crate) use raw::RawAttributes;
 pub(crate) use row::{
     Context, Row, Source, canonical_flags, exactly, examine, lasting_flags, multiple, wire_flags,
 };
+pub(crate) use tunnel_encapsulation::is_sr_policy;
 pub(crate) use write::{patched_attribute, push_attribute, push_header, push_values, push_word};

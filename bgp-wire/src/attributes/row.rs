@@ -15,12 +15,14 @@ pub(crate) struct Context {
     pub(crate) peer: PeerKind,
     pub(crate) four_octet_as: bool,
     pub(crate) external_aigp: bool,
+    pub(crate) same_domain: bool,
 }
 
 impl From<&Codec> for Context {
     fn from(codec: &Codec) -> Self {
         let Codec { peer, four_octet_as, external_aigp, .. } = *codec;
-        Self { peer, four_octet_as, external_aigp }
+        let same_domain = codec.same_domain || matches!(peer, PeerKind::Internal);
+        Self { peer, four_octet_as, external_aigp, same_domain }
     }
 }
 
@@ -30,6 +32,8 @@ pub(crate) enum Source {
     Anyone,
     InternalPeers,
     AigpPeers,
+    /// Internal peers, and external ones of the same administration.
+    SameDomain,
     TwoOctetPeers,
 }
 
@@ -78,6 +82,7 @@ impl Row {
             Source::Anyone => true,
             Source::InternalPeers => matches!(cx.peer, PeerKind::Internal),
             Source::AigpPeers => matches!(cx.peer, PeerKind::Internal) || cx.external_aigp,
+            Source::SameDomain => cx.same_domain,
             Source::TwoOctetPeers => !cx.four_octet_as,
         };
         if !expected {
@@ -88,6 +93,7 @@ impl Row {
         }
         match check() {
             Ok(()) => None,
+            Err(FaultKind::Service) => Some((FaultKind::Service, Reaction::TreatAsWithdraw)),
             Err(kind) => Some((kind, self.error)),
         }
     }

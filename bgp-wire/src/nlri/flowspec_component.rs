@@ -35,6 +35,15 @@ impl FlowComponentType {
     /// Flow label, IPv6 alone (RFC 8956 §3.7).
     pub const FLOW_LABEL: Self = Self(13);
 
+    /// The most octets that a value must not pass; others merely should be short (RFC 8955 §4.2.2).
+    const fn most_octets(self) -> usize {
+        match self {
+            Self::DSCP | Self::FRAGMENT => 1,
+            Self::TCP_FLAGS => 2,
+            _ => 8,
+        }
+    }
+
     const fn is_bitmask(self) -> bool {
         matches!(self, Self::TCP_FLAGS | Self::FRAGMENT)
     }
@@ -76,8 +85,8 @@ impl<'a> FlowComponent<'a> {
         let kind = FlowComponentType(*kind);
         let len = match kind.0 {
             1 | 2 => FlowPrefix::split(rest, ipv6)?.1,
-            3..=12 => operators_len(rest)?,
-            13 if ipv6 => operators_len(rest)?,
+            3..=12 => operators_len(kind, rest)?,
+            13 if ipv6 => operators_len(kind, rest)?,
             _ => return None,
         };
         let (value, rest) = rest.split_at_checked(len)?;
@@ -183,12 +192,16 @@ const fn value_len(operator: u8) -> usize {
     1 << ((operator >> 4) & 3)
 }
 
-/// Octets up to the pair that says it is the last.
-fn operators_len(octets: &[u8]) -> Option<usize> {
+/// Octets up to the pair that says it is the last; `None` where one is longer than its type allows.
+fn operators_len(kind: FlowComponentType, octets: &[u8]) -> Option<usize> {
     let mut at = 0usize;
     loop {
         let operator = *octets.get(at)?;
-        at = at.checked_add(value_len(operator))?.checked_add(1)?;
+        let len = value_len(operator);
+        if len > kind.most_octets() {
+            return None;
+        }
+        at = at.checked_add(len)?.checked_add(1)?;
         if operator & END != 0 {
             return (at <= octets.len()).then_some(at);
         }

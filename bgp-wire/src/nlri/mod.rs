@@ -7,6 +7,7 @@ mod ip;
 mod label;
 mod labeled;
 mod link_state;
+mod mup;
 mod opaque;
 mod route_distinguisher;
 mod route_target;

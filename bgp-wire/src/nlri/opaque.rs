@@ -63,8 +63,10 @@ impl<'a> OpaqueNlri<'a> {
 }
 
 impl WriteNlri for OpaqueNlri<'_> {
+    /// Octets that are not exactly one NLRI are of none, whoever was trusted with them.
     fn is_of(&self, family: Family) -> bool {
-        self.family == family
+        let whole = |shape: Shape| shape.split(self.octets).is_some_and(|(_, rest)| rest.is_empty());
+        self.family == family && Shape::of(family).is_some_and(whole)
     }
 
     /// One that is malformed inside can be withdrawn, but not announced.

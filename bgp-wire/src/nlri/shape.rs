@@ -1,6 +1,6 @@
 //! The table of families beyond plain prefixes: how an NLRI is delimited, what is checked of it, which octets are its key.
 use super::opaque::NlriKey;
-use super::{flowspec, link_state};
+use super::{flowspec, link_state, mup};
 use crate::Family;
 use crate::parse::front16;
 
@@ -42,6 +42,8 @@ enum Inside {
     Exactly(u8),
     /// That the TLVs, behind so many octets, are whole (RFC 9552).
     LinkState(usize),
+    /// The lengths (draft-ietf-bess-mup-safi §3.1).
+    Mup { ipv6: bool },
 }
 
 /// Which octets of an opaque NLRI are its key.
@@ -52,6 +54,8 @@ enum Key {
     Evpn,
     Car,
     Mup,
+    /// What is behind the length, which has two forms (RFC 8955 §4.1).
+    FlowSpec,
 }
 
 /// What is wrong with an NLRI whose end is known.
@@ -77,7 +81,7 @@ const fn keyed(shape: Shape, key: Key) -> Shape {
 }
 
 const fn flow(inside: Inside) -> Shape {
-    Shape { end: End::FlowSpec, inside, key: Key::Whole }
+    Shape { end: End::FlowSpec, inside, key: Key::FlowSpec }
 }
 
 /// A type of two octets and a length of two (RFC 9552 §5.2).
@@ -109,7 +113,9 @@ impl Shape {
             (2, 73) => bits(Inside::Exactly(192)),
             (1 | 2, 83 | 84) => Self { end: End::Car, inside: Inside::Opaque, key: Key::Car },
             // Architecture, type of two octets, length (draft-ietf-bess-mup-safi §3.1).
-            (1 | 2, 85) => keyed(length(3, 1), Key::Mup),
+            (1 | 2, 85) => {
+                Self { inside: Inside::Mup { ipv6: family.afi.0 == 2 }, ..keyed(length(3, 1), Key::Mup) }
+            }
             (1 | 2, 133) => flow(Inside::FlowSpec { before: 0, ipv6: family.afi.0 == 2 }),
             (1 | 2, 134) => flow(Inside::FlowSpec { before: 8, ipv6: family.afi.0 == 2 }),
             (25, 134) => flow(Inside::Opaque),
@@ -153,6 +159,7 @@ impl Shape {
             }
             // Its end is known, so it can be withdrawn (RFC 9830 §5).
             Inside::Exactly(bits) => (one.first() != Some(&bits)).then_some(Flaw::Withdraw),
+            Inside::Mup { ipv6 } => (!mup::is_whole(one, ipv6)).then_some(Flaw::Withdraw),
             Inside::LinkState(before) => (!link_state::is_whole(one, before)).then_some(Flaw::Discard),
             _ => None,
         }
@@ -165,7 +172,10 @@ impl Shape {
             Key::Vpls => vpls_key(one),
             Key::Evpn => evpn_key(one),
             Key::Car => car_key(one),
-            Key::Mup => mup_key(one),
+            Key::Mup => mup::key(one),
+            Key::FlowSpec => {
+                flowspec::length(one).and_then(|(header, _)| Some(NlriKey::of(&[one.get(header..)?])))
+            }
         };
         parts.unwrap_or_else(|| NlriKey::of(&[one]))
     }
@@ -215,16 +225,4 @@ fn car_length(octets: &[u8]) -> Option<usize> {
 fn car_key(one: &[u8]) -> Option<NlriKey<'_>> {
     let len = usize::from(*one.get(1)?);
     Some(NlriKey::of(&[one.get(2..)?.get(..len.checked_add(1)?)?]))
-}
-
-/// Of a first type of session-transformed route, distinguisher and prefix (draft-ietf-bess-mup-safi §3.1.3).
-fn mup_key(one: &[u8]) -> Option<NlriKey<'_>> {
-    const FIRST_SESSION_TRANSFORMED: [u8; 3] = [1, 0, 3];
-    let kind = one.get(..3)?;
-    let value = one.get(4..)?;
-    if kind != FIRST_SESSION_TRANSFORMED {
-        return Some(NlriKey::of(&[kind, value]));
-    }
-    let prefix = usize::from(value.get(8)?.div_ceil(8));
-    Some(NlriKey::of(&[kind, value.get(..9usize.checked_add(prefix)?)?]))
 }

@@ -2,17 +2,19 @@
 use super::UpdateView;
 use crate::Asn;
 use crate::attributes::{
-    Aggregator, AsPathView, AttributeCode, AttributeFlags, LargeCommunities, RawAttribute, RawAttributes,
-    SegmentWriter, canonical_flags, lasting_flags, merge_as4_path, patched_attribute, push_attribute,
-    wire_flags,
+    Aggregator, AsPathView, AttributeCode, AttributeFlags, ExtendedCommunities, ExtendedCommunity,
+    LargeCommunities, RawAttribute, RawAttributes, SegmentWriter, canonical_flags, lasting_flags,
+    merge_as4_path, patched_attribute, push_attribute, wire_flags,
 };
+use crate::rewrite::push_filtered;
 
 impl UpdateView<'_> {
     /// Appends the canonical block: what is worth interning, and what [`AttributeBlock`](crate::AttributeBlock) reads.
     ///
     /// Codes ascend, each at most once; NEXT_HOP and the MP attributes are left out; AS numbers have four octets,
     /// AS4_PATH and AS4_AGGREGATOR merged in (RFC 6793 §4.2.3); lengths are in their shortest form; unknown optional
-    /// transitive attributes have Partial set, unknown non-transitive ones are gone (RFC 4271 §5); Partial is nowhere that
+    /// transitive attributes have Partial set, unknown non-transitive ones are gone (RFC 4271 §5), and so are extended communities that name an encapsulation, from a peer of
+    /// another domain (RFC 9012 §11); Partial is nowhere that
     /// it must not be (RFC 4271 §4.3); of equal large communities one is left (RFC 8092 §3).
     pub fn canonical_attributes(&self, out: &mut Vec<u8>) {
         if self.index().ascending { self.canonical_runs(out) } else { self.canonical_sorted(out) }
@@ -49,9 +51,17 @@ impl UpdateView<'_> {
             AttributeCode::AS_PATH | AttributeCode::AGGREGATOR => self.index().four_octet_as,
             AttributeCode::AS4_PATH | AttributeCode::AS4_AGGREGATOR => false,
             AttributeCode::LARGE_COMMUNITIES => !LargeCommunities::new(value).has_duplicates(),
+            AttributeCode::EXTENDED_COMMUNITIES => !self.is_filtered(value),
             _ => wire_flags(*code).is_some(),
         };
         known && canonical_flags(flags.0, *code, value.len()) == flags.0 && self.index().shows_or_high(*code)
+    }
+
+    /// Whether extended communities name encapsulations and come from outside (RFC 9012 §11).
+    #[inline]
+    pub(super) fn is_filtered(&self, communities: &[u8]) -> bool {
+        self.index().foreign
+            && ExtendedCommunities::new(communities).iter().any(ExtendedCommunity::is_encapsulation)
     }
 
     /// The same for attributes that came out of order: 256 codes are few enough for a table.
@@ -84,6 +94,11 @@ impl UpdateView<'_> {
             AttributeCode::LARGE_COMMUNITIES => {
                 let flags = lasting_flags(flags.0, code);
                 patched_attribute(out, flags, code, |out| LargeCommunities::new(value).append_unique(out));
+                return;
+            }
+            AttributeCode::EXTENDED_COMMUNITIES if self.is_filtered(value) => {
+                let goes = |c: &[u8; 8]| !ExtendedCommunity(*c).is_encapsulation();
+                push_filtered(out, lasting_flags(flags.0, code), code, value, goes);
                 return;
             }
             // A malformed value inside is no reason to keep the unused bits.

@@ -1,6 +1,6 @@
 //! What one pass over an UPDATE finds out: where things are, and the verdict.
 use crate::NlriBlock;
-use crate::attributes::{AttributeCode, AttributeFlags, wire_flags};
+use crate::attributes::{AttributeCode, AttributeFlags, Context, wire_flags};
 use crate::nlri::NlriForm;
 use crate::reaction::{Faults, Reaction};
 use crate::{Family, FamilySet};
@@ -96,6 +96,8 @@ pub(super) struct UpdateIndex {
     /// Codes strictly ascend, but for those of the MP attributes, which are read apart.
     pub(super) ascending: bool,
     pub(super) four_octet_as: bool,
+    /// The peer is of another domain: its word on encapsulation is not heard (RFC 9012 §11).
+    pub(super) foreign: bool,
     /// The announced routes count as withdrawn.
     pub(super) withdraw: bool,
     pub(super) disabled: FamilySet,
@@ -106,7 +108,7 @@ pub(super) struct UpdateIndex {
 impl UpdateIndex {
     /// Of a message whose attributes have not been looked at.
     #[inline]
-    pub(super) const fn new(attributes: Span, classic: Option<NlriForm>, four_octet_as: bool) -> Self {
+    pub(super) const fn new(attributes: Span, classic: Option<NlriForm>, cx: Context) -> Self {
         Self {
             attributes,
             classic,
@@ -121,7 +123,8 @@ impl UpdateIndex {
             high: false,
             repeated: false,
             ascending: true,
-            four_octet_as,
+            four_octet_as: cx.four_octet_as,
+            foreign: !cx.same_domain,
             withdraw: false,
             disabled: FamilySet::empty(),
             end_of_rib: None,

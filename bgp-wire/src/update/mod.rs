@@ -4,6 +4,7 @@ mod canonical;
 mod index;
 mod owned;
 mod reflect;
+mod sr_policy;
 mod validate;
 mod view;
 

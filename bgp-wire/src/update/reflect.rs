@@ -9,7 +9,7 @@ use crate::attributes::{
     AttributeCode, AttributeFlags, LargeCommunities, RawAttribute, RawAttributes, lasting_flags, wire_flags,
 };
 use crate::message::{HEADER_LEN, MessageType};
-use crate::{Afi, ClusterId, Codec, Family, NextHop, PeerKind, Reaction, RouterId};
+use crate::{Afi, ClusterId, Codec, Family, PeerKind, Reaction, RouterId};
 
 /// What a reflector says of a route that it passes on (RFC 4456 §8).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -33,7 +33,8 @@ pub enum NotReflected {
     Unknown,
     /// An attribute has flag bits that must be 0 when sent (RFC 4271 §4.3).
     Flags,
-    /// The receiver reads something in another form: AS numbers, path identifiers, labels, next hops; or not at all.
+    /// The receiver reads something in another form, AS numbers, path identifiers, labels, next hops, or not at all; or it
+    /// stands in a form that must not be sent: routes in several fields, MP attributes behind others (RFC 7606 §5.1).
     Form,
     /// It is an End-of-RIB marker or carries no route, which is no business of others.
     NoRoutes,
@@ -138,9 +139,28 @@ impl UpdateView<'_> {
         let index = self.index();
         to.peer == PeerKind::Internal
             && to.four_octet_as == index.four_octet_as
+            && self.is_in_form()
+            && !(index.foreign && self.is_filtered(self.extended_communities().as_bytes()))
             && (self.has_no_classic() || self.reads_classic(to))
             && index.mp_reach.is_none_or(|block| self.reads_reach(&block, to))
             && index.mp_unreach.is_none_or(|block| reads_block(&block, to))
+    }
+
+    /// Whether it stands as a speaker must write it: one field with routes, MP attributes first (RFC 7606 §5.1).
+    #[inline]
+    fn is_in_form(&self) -> bool {
+        let (index, body) = (self.index(), self.body());
+        let mp = index.mp_reach.is_some() || index.mp_unreach.is_some();
+        if !mp {
+            return index.attributes.start == 4 || index.attributes.end() == body.len();
+        }
+        let first = index.attributes.of(body).get(1);
+        let is_mp = |code: &u8| {
+            matches!(AttributeCode(*code), AttributeCode::MP_REACH_NLRI | AttributeCode::MP_UNREACH_NLRI)
+        };
+        self.has_no_classic()
+            && (index.mp_reach.is_none() || index.mp_unreach.is_none())
+            && first.is_some_and(is_mp)
     }
 
     /// Whether there are no octets in the classic fields.
@@ -161,12 +181,9 @@ impl UpdateView<'_> {
     fn reads_reach(&self, block: &Block, to: &Codec) -> bool {
         let family = block.family;
         let labels = !family.has_labels() || to.multiple_labels.contains(family) == block.form.stacks;
-        let next_hop = match self.mp_next_hop() {
-            Some(NextHop::V6(_) | NextHop::V6WithLinkLocal(..)) => {
-                family.afi != Afi::IPV4 || to.extended_next_hop.contains(family)
-            }
-            _ => true,
-        };
+        let next_hop = family.afi != Afi::IPV4
+            || to.extended_next_hop.contains(family)
+            || self.mp_next_hop().is_none_or(|next_hop| !next_hop.needs_extended(family));
         labels && next_hop && reads_block(block, to)
     }
 }

@@ -1,13 +1,13 @@
 //! The one pass over an UPDATE: sections, attributes, NLRI, and the verdict of RFC 7606.
-use super::UpdateView;
 use super::index::{Block, MP, Span, UpdateIndex};
+use super::{UpdateView, sr_policy};
 use crate::attributes::mp::Reached;
 use crate::attributes::{AttributeCode, AttributeFlags, Context, RawAttribute, RawAttributes, examine, mp};
 use crate::nlri::{self, Flaw, NlriForm};
 use crate::notification::subcode::update as sub;
 use crate::parse::front16;
 use crate::reaction::{Fault, FaultKind, Reaction};
-use crate::{Afi, Codec, Family, NextHop, Notification};
+use crate::{Afi, Codec, Family, NextHop, Notification, Safi};
 
 /// Validates a message body (all behind the header). The error ends the session.
 // Not inlined, so that what calls it is.
@@ -18,6 +18,10 @@ pub(crate) fn validate<'a>(body: &'a [u8], codec: &Codec) -> Result<UpdateView<'
     };
     let mut pass = Pass::new(codec, sections, classic(codec, &sections)?);
     pass.attributes()?;
+    if pass.index.classic.is_none() && !(pass.sections.withdrawn.is_empty() && pass.sections.nlri.is_empty())
+    {
+        pass.unspoken_classic()?;
+    }
     if pass.index.reaction() != Reaction::Accept || pass.reaches() {
         pass.conclude()?;
     }
@@ -102,12 +106,13 @@ impl<'a> Pass<'a> {
     #[inline]
     fn new(codec: &'a Codec, sections: Sections<'a>, classic: Option<NlriForm>) -> Self {
         let attributes = Sections::span(sections.base(), sections.attributes.len());
+        let cx = Context::from(codec);
         Self {
             codec,
-            cx: Context::from(codec),
+            cx,
             announces: classic.is_some() && !sections.nlri.is_empty(),
             sections,
-            index: UpdateIndex::new(attributes, classic, codec.four_octet_as),
+            index: UpdateIndex::new(attributes, classic, cx),
             mp_seen: 0,
             mp_reaches: false,
             overrun: false,
@@ -357,6 +362,13 @@ impl<'a> Pass<'a> {
         Block { family, form, nlri: Sections::span(end.wrapping_sub(octets), octets) }
     }
 
+    /// IPv4 routes in the classic fields where IPv4 unicast was not negotiated: passed over, as in an MP attribute.
+    #[cold]
+    fn unspoken_classic(&mut self) -> Result<(), Notification> {
+        let left = self.sections.attributes.len();
+        self.note(AttributeCode(0), FaultKind::Family, Reaction::AttributeDiscard, left)
+    }
+
     /// Whether there are routes to announce.
     #[inline]
     fn reaches(&self) -> bool {
@@ -374,6 +386,9 @@ impl<'a> Pass<'a> {
         }
         if !self.codec.four_octet_as {
             self.halves_fit()?;
+        }
+        if self.index.mp_reach.is_some_and(|b| b.family.safi == Safi::SR_POLICY && b.nlri.len != 0) {
+            self.sr_policy()?;
         }
         if self.index.reaction() > Reaction::AttributeDiscard {
             self.without_reachable_nlri()?;
@@ -448,6 +463,15 @@ impl<'a> Pass<'a> {
                 return Some((left, attribute));
             }
         }
+    }
+
+    #[cold]
+    fn sr_policy(&mut self) -> Result<(), Notification> {
+        let Some((code, kind)) = sr_policy::flaw(|code| self.find(code).map(|(_, a)| a.value)) else {
+            return Ok(());
+        };
+        let left = self.find(code).map_or(self.sections.attributes.len(), |(left, _)| left);
+        self.fault(code, kind, Reaction::TreatAsWithdraw, left)
     }
 
     /// Whether there is nothing but MP_UNREACH_NLRI.

@@ -4,7 +4,7 @@ use std::net::IpAddr;
 use bgp_wire::{
     Asn, Codec, ExtendedCommunity, Family, FamilySet, Label, LabelStack, LabeledPrefix, NextHop, Nlri,
     NlriBlock, OpaqueNextHop, OpaqueNlri, PathAttributes, PathId, PeerKind, Reaction, RouteDistinguisher,
-    RouteTargetMembership, VpnPrefix, WriteNlri, announce, withdraw,
+    RouteTargetMembership, Safi, VpnPrefix, WriteNlri, announce, withdraw,
 };
 use bytes::BytesMut;
 
@@ -25,7 +25,12 @@ fn mp(family: Family, next_hop: &[u8], nlri: &[u8]) -> Vec<u8> {
     let [a1, a0] = family.afi.0.to_be_bytes();
     let len = u8::try_from(next_hop.len()).unwrap();
     let value = [&[a1, a0, family.safi.0, len][..], next_hop, &[0], nlri].concat();
-    update(&[], &[attribute(0x80, 14, &value), origin(), as_path(&[65001])], &[])
+    let mut attributes = vec![attribute(0x80, 14, &value), origin(), as_path(&[65001])];
+    if family.safi == Safi::SR_POLICY {
+        // What it cannot do without (RFC 9830 §4.2.1).
+        attributes.extend([attribute(0xc0, 8, &hex("ffffff02")), attribute(0xc0, 23, &hex("000f 0000"))]);
+    }
+    update(&[], &attributes, &[])
 }
 
 fn withdrawal(family: Family, nlri: &[u8]) -> Vec<u8> {
@@ -238,8 +243,8 @@ const OPAQUE: &[(Family, &str, &str)] = &[
     (Family::IPV4_SR_POLICY, "60 00000001 00000064 0a000001", "6000000001000000640a000001"),
     (Family::IPV4_CAR, "0c 08 01 18 0a0000 00000064 0500", "01180a000000000064"),
     (Family::IPV6_VPN_CAR, "05 01 01 18 0500", "0118"),
-    (Family::IPV4_MUP, "01 0001 02 0102", "0100010102"),
-    (Family::L2VPN_FLOWSPEC, "02 0e01", "020e01"),
+    (Family::IPV4_MUP, "01 0001 09 0000fde900000001 00", "0100010000fde90000000100"),
+    (Family::L2VPN_FLOWSPEC, "02 0e01", "0e01"),
 ];
 
 #[test]

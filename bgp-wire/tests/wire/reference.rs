@@ -63,6 +63,42 @@ fn are_tlvs(mut value: &[u8], kind: usize, counts_itself: bool, good: impl Fn(&[
     true
 }
 
+/// Sub-TLVs of a tunnel, to its end (RFC 9012 §13).
+fn are_sub_tlvs(mut value: &[u8]) -> bool {
+    while !value.is_empty() {
+        let header = if value[0] < 128 { 2 } else { 3 };
+        if value.len() < header {
+            return false;
+        }
+        let len = value[1..header].iter().fold(0, |len, octet| len << 8 | usize::from(*octet));
+        if value.len() < header + len {
+            return false;
+        }
+        value = &value[header + len..];
+    }
+    true
+}
+
+/// Whether some SRv6 service is malformed (RFC 9252 §7).
+fn has_broken_service(mut value: &[u8]) -> bool {
+    let whole = |value: &[u8], good: &dyn Fn(&[u8], &[u8]) -> bool| {
+        value.is_empty() || are_tlvs(value, 1, false, good)
+    };
+    let information = |kind: &[u8], inside: &[u8]| {
+        kind != [1] || (inside.len() >= 21 && whole(&inside[21..], &|_, _| true))
+    };
+    while let Some(kind) = value.first() {
+        let len = value.get(1..3).map_or(usize::MAX, |l| usize::from(u16::from_be_bytes([l[0], l[1]])));
+        let inside = value.get(3..).and_then(|rest| rest.get(..len));
+        let Some(inside) = inside else { return matches!(kind, 5 | 6) };
+        if matches!(kind, 5 | 6) && (inside.is_empty() || !whole(&inside[1..], &information)) {
+            return true;
+        }
+        value = &value[3 + len..];
+    }
+    false
+}
+
 /// One attribute that is no MP attribute, on a session of four-octet AS numbers.
 fn judged(flags: u8, code: u8, value: &[u8], external: bool) -> Option<Verdict> {
     const WELL_KNOWN: u8 = 0x40;
@@ -90,16 +126,27 @@ fn judged(flags: u8, code: u8, value: &[u8], external: bool) -> Option<Verdict> 
         // Between four-octet speakers (RFC 6793 §4.1).
         17 | 18 => return Some(DISCARD),
         22 => (TRANSITIVE, true, len >= 5, WITHDRAW, WITHDRAW),
-        23 => (TRANSITIVE, false, are_tlvs(value, 2, false, |_, _| true), WITHDRAW, WITHDRAW),
+        23 => (
+            TRANSITIVE,
+            false,
+            are_tlvs(value, 2, false, |_, inside| are_sub_tlvs(inside)),
+            WITHDRAW,
+            WITHDRAW,
+        ),
         25 => (TRANSITIVE, true, is_many(value, 20), WITHDRAW, WITHDRAW),
         26 => {
             let metric = |kind: &[u8], inside: &[u8]| kind != [1] || inside.len() == 8;
-            (OPTIONAL, false, are_tlvs(value, 1, true, metric), DISCARD, DISCARD)
+            // The first, if it is the first TLV, is of the greatest metric.
+            let infinite = value.starts_with(&[&[1, 0, 11][..], &[0xff; 8]].concat());
+            (OPTIONAL, false, are_tlvs(value, 1, true, metric) && !infinite, DISCARD, DISCARD)
         }
         29 => (OPTIONAL, true, are_tlvs(value, 2, false, |_, _| true), WITHDRAW, DISCARD),
         32 => (TRANSITIVE, true, is_many(value, 12), WITHDRAW, WITHDRAW),
         35 => (TRANSITIVE, true, len == 4, WITHDRAW, WITHDRAW),
-        40 => (TRANSITIVE, false, are_tlvs(value, 1, false, srgb), WITHDRAW, DISCARD),
+        40 => {
+            let bad_value = if has_broken_service(value) { WITHDRAW } else { DISCARD };
+            (TRANSITIVE, false, are_tlvs(value, 1, false, srgb) && bad_value == DISCARD, WITHDRAW, bad_value)
+        }
         128 => {
             let whole = len >= 4 && split(&value[4..]).1.is_empty();
             (TRANSITIVE, true, whole, WITHDRAW, WITHDRAW)
@@ -248,7 +295,8 @@ fn attribute() -> impl Strategy<Value = Vec<u8>> {
         4 => prop::sample::select(vec![
             vec![0], vec![2, 1, 0, 0, 0, 9], vec![10, 0, 0, 1], vec![0; 4], vec![], vec![1; 8], vec![7; 12], vec![1; 20],
             vec![2, 0], vec![3, 1, 0, 0, 0, 7], vec![2, 1, 0, 0, 0, 0], vec![1, 0, 11, 0, 0, 0, 0, 0, 0, 0, 9],
-            vec![1, 0, 7, 0, 0, 0, 0, 0, 0, 9], vec![0, 8, 0, 1, 1], vec![0, 0, 0, 9, 0x40, 1, 1, 0], vec![3],
+            vec![1, 0, 7, 0, 0, 0, 0, 0, 0, 9], vec![0, 8, 0, 1, 1], vec![0, 8, 0, 3, 4, 1, 1],
+            vec![5, 0, 1, 0], vec![5, 0, 0], vec![5, 0, 4, 0, 1, 0, 0], vec![0, 0, 0, 9, 0x40, 1, 1, 0], vec![3],
         ]),
         2 => Just([&[0, 2, 1][..], &NEXT_HOP6, &NET6].concat()),
         1 => Just([&[0, 2, 1][..], &NEXT_HOP6].concat()),

@@ -27,9 +27,9 @@ fn reflected(from: &Codec, to: &Codec, frame: &[u8]) -> Result<Vec<u8>, NotRefle
 fn originator_and_cluster_are_put_in_their_place() {
     let with = |more: &[Vec<u8>]| [&mandatory()[..], &[attribute(0x40, 5, &[0, 0, 0, 100])], more].concat();
     let large = attribute(0xc0, 32, &[1; 12]);
-    let received = update(&[8, 10], &with(std::slice::from_ref(&large)), &NET);
+    let received = update(&[], &with(std::slice::from_ref(&large)), &NET);
     let (id, clusters) = (attribute(0x80, 9, &[10, 0, 0, 9]), attribute(0x80, 10, &[10, 0, 0, 1]));
-    let expected = update(&[8, 10], &with(&[id, clusters, large.clone()]), &NET);
+    let expected = update(&[], &with(&[id, clusters, large.clone()]), &NET);
     assert_eq!(reflected(&internal(), &internal(), &received), Ok(expected));
     // What is there stays: the originator as it is, the list behind the new cluster.
     let (id, clusters) = (attribute(0x80, 9, &[7; 4]), attribute(0x80, 10, &[6; 8]));
@@ -127,8 +127,45 @@ fn routes_of_a_family_that_was_not_negotiated_do_not_go_on() {
         reflected(&from, &internal(), &frame)
     };
     assert!(reflected(&[], &[]).is_ok());
-    assert_eq!(reflected(&[], &NET), Err(NotReflected::Form));
-    assert_eq!(reflected(&NET, &[]), Err(NotReflected::Form));
+    assert_eq!(reflected(&[], &NET), Err(NotReflected::Faulty));
+    assert_eq!(reflected(&NET, &[]), Err(NotReflected::Faulty));
+}
+
+/// RFC 7606 §5.1: such messages are read, but must not be sent.
+#[test]
+fn routes_in_several_fields_and_mp_attributes_behind_others_are_not_copied() {
+    let codec = internal();
+    let (reach, unreach) = (mp_reach(0x80, &NET6), mp_unreach(&[32, 0x20, 0x01, 0x0d, 0xb9]));
+    let front = [origin(), as_path(&[65001])];
+    let with = |mp: &[Vec<u8>]| [mp, &front[..]].concat();
+    let why = |frame: &[u8]| reflected(&codec, &codec, frame).map(|_| ());
+    assert_eq!(why(&update(&[], &with(std::slice::from_ref(&reach)), &[])), Ok(()));
+    assert_eq!(why(&update(&[], std::slice::from_ref(&unreach), &[])), Ok(()));
+    for frame in [
+        update(&[8, 10], &mandatory(), &NET),
+        update(&[], &[std::slice::from_ref(&reach), &mandatory()[..]].concat(), &NET),
+        update(&NET, &with(std::slice::from_ref(&reach)), &[]),
+        update(&NET, std::slice::from_ref(&unreach), &[]),
+        update(&[], &with(&[reach.clone(), unreach.clone()]), &[]),
+        update(&[], &[&front[..], std::slice::from_ref(&reach)].concat(), &[]),
+        update(&[], &[origin(), unreach], &[]),
+    ] {
+        assert_eq!(why(&frame), Err(NotReflected::Form));
+    }
+}
+
+/// A next hop behind a distinguisher that is not zero goes by its octets, and is read as one of IPv6 all the same.
+#[test]
+fn an_ipv6_next_hop_behind_a_distinguisher_is_for_those_who_read_it() {
+    let family = Family::IPV4_VPN;
+    let codec = Codec { families: FamilySet::of(&[family]), ..internal() };
+    let extended = Codec { extended_next_hop: FamilySet::of(&[family]), ..codec };
+    let value = crate::build::hex(
+        "0001 80 18 0000fde900000009 20010db8000000000000000000000001 00 70 000101 0000fde900000001 c00002",
+    );
+    let frame = update(&[], &[attribute(0x80, 14, &value), origin(), as_path(&[65001])], &[]);
+    assert_eq!(reflected(&extended, &codec, &frame), Err(NotReflected::Form));
+    assert!(reflected(&extended, &extended, &frame).is_ok());
 }
 
 #[test]

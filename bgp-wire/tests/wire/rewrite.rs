@@ -84,6 +84,30 @@ fn an_external_peer_gets_our_as_and_no_internal_attributes() {
 }
 
 #[test]
+fn confederation_segments_stay_inside_with_or_without_an_as_in_front() {
+    let path = |segments: &[(SegmentKind, u32)]| {
+        let segments = segments.iter().map(|(kind, asn)| PathSegment { kind: *kind, asns: vec![Asn(*asn)] });
+        AsPath { segments: segments.collect() }
+    };
+    use SegmentKind::{ConfedSequence, ConfedSet, Sequence};
+    let from = PathAttributes {
+        as_path: path(&[(ConfedSequence, 65010), (ConfedSet, 65011), (Sequence, 65001)]),
+        ..PathAttributes::default()
+    };
+    let told = |how: Rewrite| rewritten(&from, &how).as_path;
+    assert_eq!(told(Rewrite::default()), from.as_path);
+    // As a route server tells it.
+    let out = Rewrite { leaves_as: true, ..Rewrite::default() };
+    assert_eq!(told(out), path(&[(Sequence, 65001)]));
+    let own = Rewrite { prepend: Some((Asn(65000), 1)), ..out };
+    let joined = PathSegment { kind: Sequence, asns: vec![Asn(65000), Asn(65001)] };
+    assert_eq!(told(own), AsPath { segments: vec![joined] });
+    // A path without them is copied.
+    let plain = PathAttributes { as_path: path(&[(Sequence, 65001)]), ..PathAttributes::default() };
+    assert_eq!(rewritten(&plain, &out), plain);
+}
+
+#[test]
 fn what_belongs_to_an_as_stays_in_it() {
     let other = |flags, code, value: &[u8]| OwnedAttribute {
         flags: AttributeFlags(flags),
@@ -98,7 +122,7 @@ fn what_belongs_to_an_as_stays_in_it() {
     let mut from = PathAttributes {
         extended_communities: vec![bandwidth, target, bandwidth],
         other: vec![
-            other(0xc0, AttributeCode::TUNNEL_ENCAPSULATION, &[0, 8, 0, 1, 1]),
+            other(0xc0, AttributeCode::TUNNEL_ENCAPSULATION, &[0, 8, 0, 3, 4, 1, 1]),
             other(0xc0, ipv6_communities, &[ipv6(0x40), ipv6(0x00)].concat()),
             other(0x80, aigp, &[1, 0, 11, 0, 0, 0, 0, 0, 0, 0, 9]),
             other(0xc0, sid, &[1, 0, 7, 0, 0, 0, 0, 0, 0, 9]),
@@ -125,7 +149,7 @@ fn what_belongs_to_an_as_stays_in_it() {
     };
     let with = |metric: u64| [&two[..7], &metric.to_be_bytes(), &two[15..]].concat();
     assert_eq!(grown(AigpEdit::Add(5), how), Some(with(14)));
-    assert_eq!(grown(AigpEdit::Add(u64::MAX), Rewrite::default()), Some(with(u64::MAX)));
+    assert_eq!(grown(AigpEdit::Add(u64::MAX), Rewrite::default()), None);
     assert_eq!(grown(AigpEdit::Keep, Rewrite::default()), Some(with(9)));
     assert_eq!(grown(AigpEdit::Remove, Rewrite::default()), None);
     // An attribute of which nothing is left is not there.

@@ -21,7 +21,7 @@ fn rich() -> Vec<u8> {
         attribute(0xc0, 16, &[0; 8]),
         attribute(0xc0, 17, &[2, 1, 0, 0, 0, 9]),
         attribute(0xc0, 18, &[0, 0, 0, 9, 1, 2, 3, 4]),
-        attribute(0xc0, 23, &[0, 8, 0, 1, 1]),
+        attribute(0xc0, 23, &[0, 8, 0, 3, 4, 1, 1]),
         attribute(0x80, 26, &[1, 0, 11, 0, 0, 0, 0, 0, 0, 0, 9]),
         attribute(0xc0, 32, &[1; 24]),
         attribute(0xc0, 35, &[0, 0, 0, 1]),

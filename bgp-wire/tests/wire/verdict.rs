@@ -87,11 +87,13 @@ fn rows() -> Vec<Row> {
         both("AS4_PATH between four-octet speakers", a(0xc0, 17, &[2, 1, 0, 0, 0, 1]), DISCARD),
         both("AS4_AGGREGATOR between four-octet speakers", a(0xc0, 18, &[0; 8]), DISCARD),
         both("PMSI_TUNNEL, length", a(0xc0, 22, &[0; 4]), WITHDRAW),
-        ("TUNNEL_ENCAPSULATION", a(0xc0, 23, &[0, 8, 0, 1, 1]), DISCARD, ACCEPT),
+        ("TUNNEL_ENCAPSULATION", a(0xc0, 23, &[0, 8, 0, 3, 4, 1, 1]), DISCARD, ACCEPT),
+        ("TUNNEL_ENCAPSULATION, no sub-TLV to the end", a(0xc0, 23, &[0, 8, 0, 1, 1]), DISCARD, WITHDRAW),
         ("TUNNEL_ENCAPSULATION, cut short", a(0xc0, 23, &[0, 8, 0, 5, 1]), DISCARD, WITHDRAW),
         ("TUNNEL_ENCAPSULATION, empty", a(0xc0, 23, &[]), DISCARD, WITHDRAW),
         both("IPv6 extended communities, length", a(0xc0, 25, &[0; 21]), WITHDRAW),
         ("AIGP", a(0x80, 26, &[1, 0, 11, 0, 0, 0, 0, 0, 0, 0, 9]), DISCARD, ACCEPT),
+        both("AIGP, the greatest metric", a(0x80, 26, &[&[1, 0, 11][..], &[0xff; 8]].concat()), DISCARD),
         both("AIGP, empty", a(0x80, 26, &[]), DISCARD),
         ("AIGP, another TLV only", a(0x80, 26, &[9, 0, 3]), DISCARD, ACCEPT),
         both("AIGP, length", a(0x80, 26, &[1, 0, 10, 0, 0, 0, 0, 0, 0, 9]), DISCARD),
@@ -118,6 +120,8 @@ fn rows() -> Vec<Row> {
         ("PREFIX_SID, SRGB without a range", a(0xc0, 40, &[3, 0, 2, 0, 0]), DISCARD, DISCARD),
         ("PREFIX_SID, unknown TLV", a(0xc0, 40, &[77, 0, 1, 5]), DISCARD, ACCEPT),
         both("PREFIX_SID, cut short", a(0xc0, 40, &[1, 0, 7, 0]), DISCARD),
+        ("PREFIX_SID, SRv6 service", a(0xc0, 40, &[5, 0, 1, 0]), DISCARD, ACCEPT),
+        ("PREFIX_SID, empty SRv6 service", a(0xc0, 40, &[5, 0, 0]), DISCARD, WITHDRAW),
         both("ATTR_SET, origin AS alone", a(0xc0, 128, &[0, 0, 0, 1]), ACCEPT),
         both("ATTR_SET, origin AS cut short", a(0xc0, 128, &[0, 0, 0]), WITHDRAW),
         both("ATTR_SET, attribute cut short", a(0xc0, 128, &[0, 0, 0, 1, 0x40, 1, 2, 0]), WITHDRAW),
@@ -432,6 +436,20 @@ fn what_the_standard_passes_over_is_not_malformed() {
     assert!(malformed(&external(), &late));
     assert!(malformed(&external(), &[local_pref.clone(), local_pref]));
     assert!(malformed(&external(), &[attribute(0xc0, 7, &[1])]));
+}
+
+#[test]
+fn classic_routes_of_a_family_that_was_not_negotiated_are_passed_over_and_told() {
+    let six = Codec { families: FamilySet::of(&[Family::IPV6_UNICAST]), ..external() };
+    for (withdrawn, nlri) in [(&NET[..], &[][..]), (&[], &NET), (&NET, &NET)] {
+        let frame = update(withdrawn, &mandatory(), nlri);
+        let view = six.decode_update(&frame).unwrap();
+        assert_eq!(routes(&view), (vec![], vec![]));
+        let faults: Vec<_> = view.faults().map(|f| (f.attribute.0, f.kind, f.reaction)).collect();
+        assert_eq!(faults, [(0, FaultKind::Family, Reaction::AttributeDiscard)]);
+        assert!(!view.is_malformed());
+    }
+    assert_eq!(verdict(&six, &update(&[], &mandatory(), &[])), ACCEPT);
 }
 
 #[test]

@@ -3,13 +3,12 @@
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
-use bgp_rib::{OwnerId, PathVerdict, PeerId, PeerParams, RouteFilter, Source};
-use bgp_wire::NextHop;
+use bgp_rib::{HeldBack, Ineligible, OwnerId, PathVerdict, PeerId, PeerParams, RouteFilter, Source};
 use ipnet::IpNet;
 
 use super::scene::prefixes;
 use super::world::World;
-use crate::naive::Teller;
+use crate::naive::{Facts, Teller};
 use crate::naive_policy::{POLICIES, policy};
 use crate::support::*;
 
@@ -21,6 +20,7 @@ impl World {
     /// Every peer that is idle holds exactly what the rules say, and the counters and explanations agree.
     pub(super) fn check(&mut self) {
         self.lab.settle();
+        self.see_who_is_over();
         self.facts.aggregate();
         for prefix in all_prefixes() {
             self.check_loc_rib(prefix);
@@ -28,16 +28,22 @@ impl World {
         let up: Vec<PeerId> =
             self.facts.sessions.iter().filter(|(_, (_, up))| *up).map(|(id, _)| *id).collect();
         for peer in up {
-            let remote = &self.lab.remotes[&peer];
+            let limits = self.facts.sessions[&peer].0.limits.clone();
+            let remote = self.lab.remotes.get_mut(&peer).unwrap();
             if !remote.idle {
                 continue;
             }
+            remote.params.limits = limits;
+            let remote = &self.lab.remotes[&peer];
             let several = !remote.params.add_path_send.is_empty();
             for prefix in all_prefixes().into_iter().filter(|_| several) {
                 self.check_paths(peer, prefix);
             }
             for prefix in all_prefixes().into_iter().filter(|_| !several) {
-                let expected = self.facts.expected(peer, prefix);
+                let mut expected = self.facts.expected(peer, prefix);
+                if expected.is_some() && self.waits(peer, prefix) {
+                    expected = None;
+                }
                 assert_eq!(remote.view.get(&prefix), expected.as_ref(), "{peer} {prefix}");
                 let explained = self.lab.rib.explain(prefix);
                 let explained = explained.as_ref().and_then(|e| e.peers.iter().find(|p| p.peer == peer));
@@ -51,6 +57,49 @@ impl World {
             assert!(self.defers || remote.end_of_rib.len() == 2, "{peer} was drained without End-of-RIB");
             self.check_counters(peer);
         }
+    }
+
+    /// Which paths a bound keeps out of the decision depends on the order of what came. That there are as many in it as may
+    /// be, and no more, does not.
+    fn see_who_is_over(&mut self) {
+        self.facts.over.clear();
+        for prefix in all_prefixes() {
+            for path in self.lab.rib.explain(prefix).iter().flat_map(|explained| &explained.paths) {
+                let over = path.verdict == PathVerdict::Ineligible(Ineligible::OverLimit);
+                if let Source::Peer { id, .. } = path.source
+                    && over
+                {
+                    self.facts.over.insert((prefix, Teller::Peer(id), path.path_id.0));
+                }
+            }
+        }
+        for (peer, (params, _)) in &self.facts.sessions {
+            for family in [V4, V6] {
+                let passes = self.facts.told.iter().filter(|((prefix, from, _), path)| {
+                    *from == Teller::Peer(*peer)
+                        && family_of(prefix) == family
+                        && Facts::passes(*prefix, path)
+                });
+                let (over, within): (Vec<_>, Vec<_>) =
+                    passes.partition(|(key, _)| self.facts.over.contains(key));
+                let Some(limit) = params.limits.of(family).accepted else {
+                    assert!(over.is_empty(), "{peer} {family}");
+                    continue;
+                };
+                assert!(within.len() as u64 <= limit.max, "{peer} {family}");
+                assert!(
+                    over.is_empty() || within.len() as u64 == limit.max,
+                    "{peer} {family}: there is room"
+                );
+            }
+        }
+    }
+
+    /// Whether a route waits for room at a peer that may be told so many.
+    fn waits(&self, peer: PeerId, prefix: IpNet) -> bool {
+        let explained = self.lab.rib.explain(prefix);
+        let told = explained.as_ref().and_then(|e| e.peers.iter().find(|told| told.peer == peer));
+        told.is_some_and(|told| told.verdict == Err(HeldBack::OverLimit))
     }
 
     /// A peer that is told several paths holds exactly those that it should, each under the name that is its own.
@@ -70,7 +119,10 @@ impl World {
         let mut expected = BTreeMap::new();
         for (from, id, path) in self.facts.chosen(peer, prefix) {
             let told = name(&from, id);
-            let route = self.facts.route_of(peer, prefix, &from, &path);
+            let mut route = self.facts.route_of(peer, prefix, &from, &path);
+            if told.verdict == Err(HeldBack::OverLimit) {
+                assert!(route.take().is_some(), "{peer} {prefix} could be told");
+            }
             assert_eq!(
                 told.verdict.ok(),
                 route.as_ref().map(|route| route.next_hop),
@@ -121,7 +173,14 @@ impl World {
             } else {
                 remote.paths.keys().filter(|(prefix, _)| family_of(prefix) == family).count()
             };
-            if !self.next_hop_is_a_peer() {
+            let limit = remote.params.limits.of(family).advertised;
+            if let Some(limit) = limit {
+                assert!(view as u64 <= limit.max, "{peer} {family}");
+                assert!(counters.withheld == 0 || view as u64 == limit.max, "{peer} {family}: there is room");
+            } else {
+                assert_eq!(counters.withheld, 0);
+            }
+            if limit.is_some() || !self.next_hop_is_a_peer() {
                 assert_eq!(counters.advertised as usize, view, "{peer} {family} advertised");
             }
         }
@@ -141,37 +200,30 @@ impl World {
                 .any(|path| path.next_hop.is_some_and(|hop| addresses.contains(&hop.address())))
     }
 
+    /// A follower reads so much; whether there was anything.
+    pub(super) fn follow(&mut self, most: usize) -> bool {
+        let Some(batch) = self.lab.rib.poll_reader(self.reader, most) else { return false };
+        for change in batch.changes {
+            let seen = change.best.map(|best| (best.attributes.next_hop, best.next_hops));
+            match seen {
+                Some(seen) => self.follower.insert(change.prefix, seen),
+                None => self.follower.remove(&change.prefix),
+            };
+        }
+        true
+    }
+
     /// The follower's table is the Loc-RIB.
     pub(super) fn check_follower(&mut self) {
         self.lab.settle();
+        self.see_who_is_over();
         self.facts.aggregate();
-        while let Some(batch) = self.lab.rib.poll_reader(self.reader, 3) {
-            for change in batch.changes {
-                match change.best {
-                    Some(best) => {
-                        let seen = (best.attributes.next_hop, best.next_hops);
-                        self.follower.insert(change.prefix, seen);
-                    }
-                    None => {
-                        self.follower.remove(&change.prefix);
-                    }
-                }
-            }
-        }
+        while self.follow(3) {}
         for prefix in all_prefixes() {
             let best = self.facts.best(prefix).map(|(_, path)| path.next_hop);
             let got = self.follower.get(&prefix);
             assert_eq!(got.map(|(next_hop, _)| *next_hop), best, "{prefix}");
-            let Some(explained) = self.lab.rib.explain(prefix) else { continue };
-            let mut hops: Vec<NextHop> = Vec::new();
-            for path in explained.paths {
-                let within = matches!(path.verdict, PathVerdict::Best | PathVerdict::Multipath(_));
-                hops.extend(path.attributes.next_hop.filter(|hop| within && !hops.contains(hop)));
-            }
-            if let [_, others @ ..] = &mut hops[..] {
-                others.sort_unstable();
-            }
-            hops.truncate(self.lab.rib.config().max_paths);
+            let hops = self.facts.ways(prefix, self.lab.rib.config().max_paths);
             assert_eq!(got.map(|(_, hops)| hops.clone()).unwrap_or_default(), hops, "{prefix}");
         }
     }

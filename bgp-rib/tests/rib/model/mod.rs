@@ -1,7 +1,21 @@
 //! Random steps against a naive recomputation. After each step every peer that has been drained must hold, made of the
 //! bytes that it was sent, exactly what the rules say.
+//!
+//! | what happens | steps |
+//! |---|---|
+//! | routes come and go | `Announce`, `Withdraw`, with ADD-PATH both ways; `Originate`, `Aggregate`, `Unoriginate` |
+//! | sessions | `Up` in two variants (another identity, role, families kept), `Down` with its routes kept or not |
+//! | restart | `EndOfRib`, `Later` (restart time, long-lived time, the bound on a first table), `Defer` |
+//! | refresh, both ways | `RefreshFromPeer`, `Begin`, `End` |
+//! | policy | `SetPolicy`; `Swaps`, one within the walk of the other, where every message must be news to its peer |
+//! | another configuration | `Change` of role and cluster, `NextHop` |
+//! | limits | on what is received and accepted (by peer), `Bound` on what is told, which holds with every single message |
+//! | readers | `Read` a little, `Drain`, `Follow`; whoever reads slowly has the past behind it |
+//!
+//! `interleaving` has the same updates in two orders.
 
 mod check;
+mod interleaving;
 mod routes;
 mod scene;
 mod sessions;

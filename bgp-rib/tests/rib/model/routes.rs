@@ -2,8 +2,12 @@
 
 use std::sync::Arc;
 
-use bgp_rib::{Aggregation, Input, Origination, OwnerId, PeerId, Policy, Reachability};
-use bgp_wire::{ClusterId, PeerKind};
+use bgp_rib::{
+    Aggregation, FamilyLimits, Input, Limit, LimitAction, Limits, Origination, OwnerId, PeerId, PeerParams,
+    Policy, Reachability,
+};
+use bgp_wire::{ClusterId, Family, PeerKind};
+use ipnet::IpNet;
 
 use super::scene::{hop, prefixes, set};
 use super::world::World;
@@ -20,13 +24,31 @@ impl World {
         let params = self.facts.sessions[&peer].0.clone();
         let path = if params.codec.add_path_rx.is_empty() { 0 } else { u32::from(path) };
         let attributes = set(attributes, Some(&params));
+        if !params.limits.is_empty() {
+            // What is about to be swept can still be told in its place.
+            self.lab.settle();
+        }
         for prefix in prefixes(bits) {
             let hop = hop(next_hop, &prefix);
             self.lab.announce_path(peer, path, &[prefix], hop, &attributes);
             let import = params.import.clone();
-            let naive = Naive { attributes: attributes.clone(), next_hop: Some(hop), import, stale: 0 };
+            let session = self.count[&peer];
+            let naive = Naive { session, ..Naive::new(attributes.clone(), Some(hop), import) };
+            if self.is_refused(peer, &params, (prefix, path)) {
+                continue;
+            }
             self.facts.told.insert((prefix, Teller::Peer(peer), path), naive);
         }
+    }
+
+    /// Whether a path is one too many of those that a session told.
+    fn is_refused(&self, peer: PeerId, params: &PeerParams, (prefix, path): (IpNet, u32)) -> bool {
+        let family = family_of(&prefix);
+        let Some(limit) = params.limits.of(family).received else { return false };
+        let told = self.facts.told.iter().filter(|((prefix, from, _), path)| {
+            *from == Teller::Peer(peer) && family_of(prefix) == family && path.session == self.count[&peer]
+        });
+        told.count() as u64 >= limit.max && !self.facts.told.contains_key(&(prefix, Teller::Peer(peer), path))
     }
 
     pub(super) fn withdraw(&mut self, peer: u8, path: u8, bits: u8) {
@@ -52,7 +74,7 @@ impl World {
             let route = Origination { next_hop, attributes: shown, ..Origination::new(prefix) };
             self.lab.originate(u32::from(owner), &[route]);
             let import = Policy::accept_all();
-            let naive = Naive { attributes: attributes.clone(), next_hop, import, stale: 0 };
+            let naive = Naive::new(attributes.clone(), next_hop, import);
             self.facts.told.insert((prefix, Teller::Local, u32::from(owner)), naive);
         }
     }
@@ -134,6 +156,22 @@ impl World {
         for remote in self.lab.remotes.values_mut() {
             remote.strict = false;
         }
+    }
+
+    /// Another bound on what a peer is told, or none.
+    pub(super) fn bound(&mut self, peer: u8, family: Family, most: Option<u8>) {
+        let peer = PeerId(u32::from(peer));
+        if !self.is_up(peer) {
+            return;
+        }
+        let params = &mut self.facts.sessions.get_mut(&peer).unwrap().0;
+        let advertised = most.map(|most| Limit::new(u64::from(most), LimitAction::Drop));
+        let limits = FamilyLimits { advertised, ..params.limits.of(family) };
+        params.limits = params.limits.clone().family(family, limits);
+        // Until it has been told what the new bound makes of it.
+        self.lab.remotes.get_mut(&peer).unwrap().params.limits = Limits::default();
+        let params = params.clone();
+        self.lab.input(Input::PeerChange(peer, Box::new(params)));
     }
 
     pub(super) fn change(&mut self, peer: u8, client: bool, cluster: bool) {

@@ -1,7 +1,9 @@
 //! Who takes part, and what can be told.
 
-use bgp_rib::{AddPathSend, PeerParams, Policy};
-use bgp_wire::{ClusterId, Community, FamilySet, NextHop, PathAttributes, PeerKind, RouterId};
+use bgp_rib::{AddPathSend, FamilyLimits, Limit, LimitAction, Limits, PeerParams, Policy};
+use bgp_wire::{
+    ClusterId, Community, FamilySet, LongLivedFamily, NextHop, PathAttributes, PeerKind, RouterId,
+};
 use ipnet::IpNet;
 
 use crate::support::*;
@@ -57,7 +59,35 @@ pub(super) fn params(peer: u8, variant: u8) -> PeerParams {
     params.best_per_client = matches!(peer, 3 | 5 | 6) || (peer == 1 && variant == 1);
     params.retained = if peer == 3 { FamilySet::of(&[V6]) } else { params.retained };
     params.graceful_restart = peer == 4 && variant == 1;
+    if peer == 2 && variant == 1 {
+        params.keep_stale = FamilySet::of(&[V6]);
+    }
+    params.long_lived = long_lived(peer, variant);
+    params.long_lived_partial = peer == 8;
+    params.limits = limits(peer);
     params
+}
+
+/// Long-lived graceful restart: some peers agree on it, for some time by family, one without having kept forwarding.
+fn long_lived(peer: u8, variant: u8) -> Option<Vec<LongLivedFamily>> {
+    let row = |family, stale_time, forwarding| LongLivedFamily { family, forwarding, stale_time };
+    match peer {
+        1 => Some(vec![row(V4, 300, true), row(V6, 200, variant == 0)]),
+        3 => Some(vec![row(V4, 100, true)]),
+        4 | 5 | 9 => Some(Vec::new()),
+        6 => Some(vec![row(V6, 1000, true)]),
+        _ => None,
+    }
+}
+
+/// What some peers may tell.
+fn limits(peer: u8) -> Limits {
+    let most = |max| Some(Limit::new(max, LimitAction::Drop));
+    match peer {
+        2 => Limits::default().family(V4, FamilyLimits { received: most(3), ..FamilyLimits::default() }),
+        4 => Limits::default().family(V4, FamilyLimits { accepted: most(2), ..FamilyLimits::default() }),
+        _ => Limits::default(),
+    }
 }
 
 pub(super) fn prefixes(bits: u8) -> Vec<IpNet> {
@@ -93,6 +123,7 @@ pub(super) fn set(which: u8, peer: Option<&PeerParams>) -> PathAttributes {
         7 => attributes = crate::support::attributes(&path(&[LOCAL_AS.0])),
         8 => attributes.originator_id = Some(router_id(254)),
         9 => attributes.cluster_list = vec![ClusterId(router_id(254).0)],
+        12 => attributes.communities = vec![Community::NO_LLGR],
         10 => (attributes.originator_id, attributes.cluster_list) = (Some(router_id(99)), vec![ClusterId(5)]),
         11 => attributes.origin = bgp_wire::Origin::Incomplete,
         _ => attributes.set_aigp(Some(1)),

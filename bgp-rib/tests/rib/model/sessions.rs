@@ -3,7 +3,7 @@
 use core::time::Duration;
 
 use bgp_rib::{Input, PeerId, PeerParams, Retain};
-use bgp_wire::{Family, PeerKind, RefreshKind};
+use bgp_wire::{Community, Family, PeerKind, RefreshKind};
 
 use super::scene::params;
 use super::world::World;
@@ -24,15 +24,26 @@ impl World {
         let inside = |params: &PeerParams| params.kind == PeerKind::Internal;
         let role = |params: &PeerParams| inside(params).then_some((params.role, params.cluster_id));
         let is = |params: &PeerParams| (params.peer_router_id, role(params));
-        if self.facts.sessions.get(&id).is_some_and(|(former, _)| is(former) != is(&params)) {
-            self.forget_stale(id, 0);
-        }
-        if self.facts.told.keys().any(|(_, from, _)| *from == Teller::Peer(id)) {
-            self.deadlines.insert(id, self.lab.now + Duration::from_secs(360));
-        }
+        let is_another = self.facts.sessions.get(&id).is_some_and(|(former, _)| is(former) != is(&params));
+        *self.count.entry(id).or_insert(0) += 1;
         for family in [V4, V6] {
-            if params.graceful_restart || self.has_routes(id, family) {
+            let mut rows = params.long_lived.iter().flatten();
+            let stays = match self.long_lived.contains_key(&(id, family)) {
+                true => rows.any(|row| row.family == family && row.forwarding),
+                false => params.keep_stale.contains(family),
+            };
+            if is_another || !stays {
+                self.told_everything(id, family);
+            }
+            let keeps = self.has_routes(id, family);
+            if !keeps {
+                self.long_lived.remove(&(id, family));
+            }
+            if params.graceful_restart || keeps {
                 self.initial.insert((id, family));
+            }
+            if keeps {
+                self.deadlines.insert(id, self.lab.now + Duration::from_secs(360));
             }
         }
         self.judge(id, &params.import);
@@ -52,13 +63,52 @@ impl World {
             let refreshing = self.refreshing.remove(&(peer, family));
             self.age(peer, family, if refreshing { 1 } else { u32::MAX });
         }
-        self.forget_stale(peer, if stale { 1 } else { 0 });
-        let retained = self.facts.sessions[&peer].0.retained;
-        self.forget_stale_of(peer, 0, |prefix| !retained.contains(family_of(prefix)));
         self.deadlines.remove(&peer);
-        if stale {
-            self.deadlines.insert(peer, self.lab.now + self.facts.sessions[&peer].0.stale_time);
+        let params = self.facts.sessions[&peer].0.clone();
+        self.restart_until.insert(peer, self.lab.now + params.stale_time);
+        for family in [V4, V6] {
+            if !stale {
+                self.told_everything(peer, family);
+            } else if !self.long_lived.contains_key(&(peer, family)) {
+                self.forget_stale_of(peer, 1, |prefix| family_of(prefix) == family);
+            }
+            if stale && !params.retained.contains(family) {
+                self.outlast(peer, family);
+            }
         }
+        if stale {
+            self.wait_for(peer);
+        }
+    }
+
+    /// The next time at which something of a peer that is down goes.
+    fn wait_for(&mut self, peer: PeerId) {
+        let ends = self.long_lived.iter().filter(|((of, _), _)| *of == peer).map(|(_, end)| *end);
+        let restart = self.restart_until.get(&peer).copied().filter(|at| *at > self.lab.now);
+        self.deadlines.remove(&peer);
+        self.deadlines.extend(ends.chain(restart).min().map(|at| (peer, at)));
+    }
+
+    /// The restart time is over: what may stay long is marked, or goes in the end.
+    fn outlast(&mut self, peer: PeerId, family: Family) {
+        let rows = self.facts.sessions[&peer].0.long_lived.clone();
+        let row = rows.iter().flatten().find(|row| row.family == family);
+        let time = Duration::from_secs(row.map_or(0, |row| u64::from(row.stale_time)));
+        let end = *self.long_lived.entry((peer, family)).or_insert(self.lab.now + time);
+        if end <= self.lab.now {
+            return self.told_everything(peer, family);
+        }
+        self.facts.told.retain(|(prefix, from, _), path| {
+            let concerns = *from == Teller::Peer(peer) && family_of(prefix) == family;
+            path.long_lived |= concerns;
+            !concerns || !path.attributes.communities.contains(&Community::NO_LLGR)
+        });
+    }
+
+    /// What is stale of a peer goes.
+    fn told_everything(&mut self, peer: PeerId, family: Family) {
+        self.long_lived.remove(&(peer, family));
+        self.forget_stale_of(peer, 0, |prefix| family_of(prefix) == family);
     }
 
     pub(super) fn end_of_rib(&mut self, peer: u8, family: Family) {
@@ -72,7 +122,7 @@ impl World {
             self.deadlines.remove(&peer);
         }
         if !self.refreshing.contains(&(peer, family)) {
-            self.forget_stale_of(peer, 0, |prefix| family_of(prefix) == family);
+            self.told_everything(peer, family);
         }
     }
 
@@ -99,7 +149,7 @@ impl World {
         if self.is_up(peer) && self.facts.sessions[&peer].0.enhanced_refresh {
             self.lab.refresh(peer, family, RefreshKind::END);
             if self.refreshing.remove(&(peer, family)) {
-                self.forget_stale_of(peer, 0, |prefix| family_of(prefix) == family);
+                self.told_everything(peer, family);
             }
         }
     }
@@ -107,15 +157,26 @@ impl World {
     pub(super) fn later(&mut self, seconds: u16) {
         self.lab.now += Duration::from_secs(u64::from(seconds));
         self.lab.input(Input::Tick);
-        let due: Vec<PeerId> =
-            self.deadlines.iter().filter(|(_, at)| **at <= self.lab.now).map(|(peer, _)| *peer).collect();
-        for peer in due {
+        while let Some((&peer, _)) = self.deadlines.iter().find(|(_, at)| **at <= self.lab.now) {
             self.deadlines.remove(&peer);
+            let (up, now) = (self.is_up(peer), self.lab.now);
+            let restarted = self.restart_until.get(&peer).is_none_or(|at| *at <= now);
             for family in [V4, V6] {
+                let ended = self.long_lived.get(&(peer, family)).is_some_and(|end| *end <= now);
                 // What a refresh made stale is not bounded by this time.
-                if self.initial.remove(&(peer, family)) || !self.is_up(peer) {
-                    self.forget_stale_of(peer, 0, |prefix| family_of(prefix) == family);
+                if up && self.initial.remove(&(peer, family)) {
+                    self.told_everything(peer, family);
+                } else if !up && restarted {
+                    self.outlast(peer, family);
+                } else if !up && ended {
+                    self.long_lived.remove(&(peer, family));
+                    self.facts.told.retain(|(prefix, from, _), path| {
+                        *from != Teller::Peer(peer) || family_of(prefix) != family || !path.long_lived
+                    });
                 }
+            }
+            if !up {
+                self.wait_for(peer);
             }
         }
     }

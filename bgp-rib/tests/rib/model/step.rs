@@ -23,6 +23,8 @@ pub(super) enum Step {
     SetPolicy { peer: u8, import: Option<u8>, export: Option<u8> },
     Swaps { peer: u8, exports: [u8; 3], reads: [u8; 2] },
     Change { peer: u8, client: bool, cluster: bool },
+    Bound { peer: u8, v6: bool, most: Option<u8> },
+    Follow { most: u8 },
     Read { peer: u8 },
     Drain { peer: u8 },
     Tick,
@@ -56,10 +58,13 @@ pub(super) fn step() -> impl Strategy<Value = Step> {
             .prop_map(|(peer, exports, reads)| Step::Swaps { peer, exports, reads }),
         2 => (peer.clone(), any::<bool>(), any::<bool>())
             .prop_map(|(peer, client, cluster)| Step::Change { peer, client, cluster }),
+        2 => (peer.clone(), any::<bool>(), proptest::option::of(0..5u8))
+            .prop_map(|(peer, v6, most)| Step::Bound { peer, v6, most }),
+        1 => (1..4u8).prop_map(|most| Step::Follow { most }),
         8 => peer.clone().prop_map(|peer| Step::Read { peer }),
         8 => peer.prop_map(|peer| Step::Drain { peer }),
         2 => Just(Step::Tick),
-        1 => prop_oneof![Just(70), Just(400)].prop_map(|seconds| Step::Later { seconds }),
+        2 => prop_oneof![Just(30), Just(70), Just(400)].prop_map(|seconds| Step::Later { seconds }),
         1 => any::<bool>().prop_map(|on| Step::Defer { on }),
         3 => Just(Step::Settle),
     ]

@@ -19,6 +19,10 @@ pub(super) struct World {
     /// Whose End-of-RIB has to come before a refresh; who said BoRR and not yet EoRR.
     pub(super) initial: BTreeSet<(PeerId, Family)>,
     pub(super) refreshing: BTreeSet<(PeerId, Family)>,
+    /// How many sessions each has had; until when its routes stay; until when they stay as long-lived stale ones.
+    pub(super) count: BTreeMap<PeerId, u32>,
+    pub(super) restart_until: BTreeMap<PeerId, Duration>,
+    pub(super) long_lived: BTreeMap<(PeerId, Family), Duration>,
     /// End-of-RIB is held back; who has read nothing since its session came up but while that was so.
     pub(super) defers: bool,
     pub(super) unread: BTreeSet<PeerId>,
@@ -47,6 +51,9 @@ impl World {
             deadlines: BTreeMap::new(),
             initial: BTreeSet::new(),
             refreshing: BTreeSet::new(),
+            count: BTreeMap::new(),
+            restart_until: BTreeMap::new(),
+            long_lived: BTreeMap::new(),
             defers: false,
             unread: BTreeSet::new(),
             follower: BTreeMap::new(),
@@ -89,6 +96,10 @@ impl World {
             Step::SetPolicy { peer, import, export } => self.set_policy(peer, import, export),
             Step::Swaps { peer, exports, reads } => self.swaps(peer, exports, reads),
             Step::Change { peer, client, cluster } => self.change(peer, client, cluster),
+            Step::Bound { peer, v6, most } => self.bound(peer, family(v6), most),
+            Step::Follow { most } => {
+                self.follow(usize::from(most));
+            }
             Step::Read { peer } => {
                 let peer = PeerId(u32::from(peer));
                 if self.is_up(peer) {
