@@ -113,6 +113,9 @@ families! {
     IPV6_VPN_CAR, 2, 84, "ipv6-vpn-car", "Color-aware routing, VPNv6 (RFC 9871).";
     IPV4_MUP, 1, 85, "ipv4-mup", "Mobile user plane, IPv4 (draft-ietf-bess-mup-safi).";
     IPV6_MUP, 2, 85, "ipv6-mup", "Mobile user plane, IPv6 (draft-ietf-bess-mup-safi).";
+    L2_FLOWSPEC, 6, 133, "l2-flowspec", "Flow specifications of Ethernet (draft-ietf-idr-flowspec-l2vpn).";
+    IPV4_MCAST_TREE, 1, 78, "ipv4-mcast-tree", "Multicast trees, IPv4 (draft-ietf-bess-bgp-multicast).";
+    IPV6_MCAST_TREE, 2, 78, "ipv6-mcast-tree", "Multicast trees, IPv6 (draft-ietf-bess-bgp-multicast).";
 }
 
 impl Family {

@@ -68,7 +68,8 @@
 //!   its effect is already in what the [`UpdateView`] shows: discarded attributes are not there, routes that are treated
 //!   as withdrawn stand under [`UpdateView::unreach`]. The [`Fault`]s are listed beside it. After that pass nothing fails.
 //! - **What is written can be read.** The encoder refuses, and reports, what a decoder would refuse, and never passes the
-//!   negotiated size.
+//!   negotiated size. It relies on blocks for the attributes of a route ([`AttributeBlock::parse`] looks at foreign ones),
+//!   and writes an OPEN as its fields are, so that a wrong one can be tried on others: [`Open::check`] tells.
 //!
 //! # Choices where the RFCs leave one
 //!
@@ -82,13 +83,19 @@
 //!   says so.
 //! - What the standard itself says to pass over is an attribute discard as well, but [`Fault::is_malformed`] tells it from
 //!   what the sender did wrong: an operator need not hear of it.
-//! - TUNNEL_ENCAPSULATION and PREFIX_SID stay within an AS (RFC 9012 §11, RFC 8669 §5), in both directions.
+//! - TUNNEL_ENCAPSULATION with the extended community of that name and PREFIX_SID stay within an AS (RFC 9012 §11, RFC 8669
+//!   §5), in both directions, but for external peers of [`Codec::same_domain`]. A tunnel whose endpoint is malformed is
+//!   passed on with the others, though RFC 9012 §13 has it taken out: what is inside is its reader's matter.
+//! - A malformed service of SRv6 in PREFIX_SID withdraws (RFC 9252 §7), whatever else is wrong with the attribute.
 //! - NEXT_HOP in 0.0.0.0/8, multicast or broadcast is no host's; 127.0.0.0/8 and 240.0.0.0/4 are let through.
 //! - An UPDATE from an internal peer without LOCAL_PREF is accepted.
 //! - A flow specification that has its end but is malformed inside (RFC 8955 §4.2), an unknown component included, is
 //!   treated as withdrawn, and so is a segment routing policy of a wrong length (RFC 9830 §5); a BGP-LS NLRI like that is
 //!   left out alone (RFC 9552 §8.2.2).
-//! - Unknown types of EVPN and other typed NLRI are shown by their octets, for a reflector to pass on (RFC 7606 §5.4).
+//! - Unknown types of EVPN and other typed NLRI are shown by their octets, and so passed on by a reflector. RFC 7606 §5.4 would
+//!   have them left out where their family does not say otherwise, as BGP-LS does (RFC 9552 §5.2); but here no type is
+//!   interpreted, and a new one should not have to wait for its reflectors.
+//! - A mobile user plane route is read up to its prefix or endpoint: what is behind changed from draft to draft.
 //!
 //! # RFCs and where they are
 //!
@@ -121,8 +128,10 @@
 //! | 4684 | route target constraint | `nlri/route_target.rs` |
 //! | 7432, 9136, 9251 | EVPN: routes of types 1 to 5, keys of types 1 to 8 | `nlri/evpn.rs`, `nlri/shape.rs` |
 //! | 8955, 8956 | flow specifications | `nlri/flowspec.rs`, `nlri/flowspec_component.rs` |
+//! | 9830 §4.2.1, §5 | what a segment routing policy cannot do without | `update/sr_policy.rs` |
+//! | 9252 §7 | services of SRv6 | `attributes/prefix_sid.rs` |
 //! | 9552, 9815 | BGP-LS NLRI | `nlri/link_state.rs`, `nlri/shape.rs` |
-//! | 4761, 5512, 6037, 6514, 7117, 7267, 9015, 9830, 9871; MUP draft | families carried by their octets | `nlri/shape.rs` (the table), `nlri/opaque.rs` |
+//! | 4761, 5512, 6037, 6514, 7117, 7267, 9015, 9830, 9871; MUP draft | families carried by their octets | `nlri/shape.rs` (the table), `nlri/mup.rs`, `nlri/opaque.rs` |
 //! | 4724 §2 | End-of-RIB | `update/validate.rs`, `pack.rs` |
 //! | 4271 §4.5; 4486, 6608, 8538, 9003, 9384, 9687 | NOTIFICATION: codes, texts, hard reset | `notification.rs` |
 //! | 2918, 7313; 5291 passed over | ROUTE-REFRESH | `refresh.rs` |

@@ -62,12 +62,12 @@ impl Open {
             return Err(Notification::open_error(subcode::open::UNSUPPORTED_VERSION, &[0, VERSION]));
         }
         open.capabilities = optional_parameters(parameters)?;
-        open.check()?;
+        open.fields()?;
         Ok(open)
     }
 
     /// RFC 4271 §6.2, RFC 7607 §2, RFC 6286 §2.1.
-    fn check(&self) -> Result<(), Notification> {
+    fn fields(&self) -> Result<(), Notification> {
         if self.my_as == 0 || self.asn() == Asn::RESERVED {
             return Err(Notification::bad_peer_as());
         }
@@ -80,7 +80,15 @@ impl Open {
         Ok(())
     }
 
-    /// Appends the whole message. Capabilities beyond 4,096 octets are left out: an OPEN is never longer (RFC 8654 §4).
+    /// What its receiver answers: the NOTIFICATION, where fields or capabilities are none that it takes (RFC 4271 §6.2).
+    /// [`encode`](Self::encode) writes such an OPEN all the same, for those who try others with it.
+    pub fn check(&self) -> Result<(), Notification> {
+        let mut out = BytesMut::new();
+        self.encode(&mut out);
+        Self::decode(&out).map(|_| ())
+    }
+
+    /// Appends the whole message, whatever is in its fields: see [`check`](Self::check). Capabilities beyond 4,096 octets are left out: an OPEN is never longer (RFC 8654 §4).
     pub fn encode(&self, out: &mut BytesMut) {
         let mut list = BytesMut::new();
         for capability in &self.capabilities {

@@ -97,8 +97,8 @@ impl Shape {
             // Classful transport has the encoding of a VPN (RFC 9832 §7.1).
             (1 | 2, 76 | 128 | 129) => bits(Inside::Vpn),
             (1, 132) => bits(Inside::RouteTarget),
-            // MCAST-VPN and MCAST-VPLS: type, length (RFC 6514 §4, RFC 7117 §3).
-            (1 | 2, 5) | (25, 8) => length(1, 1),
+            // MCAST-VPN, MCAST-VPLS, MCAST-TREE: type, length (RFC 6514 §4, RFC 7117 §3, draft-ietf-bess-bgp-multicast §3.1).
+            (1 | 2, 5 | 78) | (25, 8) => length(1, 1),
             // Prefixes of endpoint addresses, and of attachment identifiers (RFC 7267 §3.2, RFC 5512 §3).
             (25, 6) | (1 | 2, 7) => bits(Inside::Opaque),
             // Service functions: type of two octets, length of two (RFC 9015 §3.1).
@@ -118,7 +118,8 @@ impl Shape {
             }
             (1 | 2, 133) => flow(Inside::FlowSpec { before: 0, ipv6: family.afi.0 == 2 }),
             (1 | 2, 134) => flow(Inside::FlowSpec { before: 8, ipv6: family.afi.0 == 2 }),
-            (25, 134) => flow(Inside::Opaque),
+            // Of components of their own (draft-ietf-idr-flowspec-l2vpn).
+            (6, 133) | (25, 134) => flow(Inside::Opaque),
             _ => return None,
         })
     }

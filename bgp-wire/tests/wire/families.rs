@@ -244,6 +244,8 @@ const OPAQUE: &[(Family, &str, &str)] = &[
     (Family::IPV4_CAR, "0c 08 01 18 0a0000 00000064 0500", "01180a000000000064"),
     (Family::IPV6_VPN_CAR, "05 01 01 18 0500", "0118"),
     (Family::IPV4_MUP, "01 0001 09 0000fde900000001 00", "0100010000fde90000000100"),
+    (Family::L2_FLOWSPEC, "02 0e01", "0e01"),
+    (Family::IPV6_MCAST_TREE, "03 02 0102", "03020102"),
     (Family::L2VPN_FLOWSPEC, "02 0e01", "0e01"),
 ];
 

@@ -160,3 +160,24 @@ fn as_many_capabilities_as_one_octet_counts_go_out_in_the_old_format() {
     assert_eq!(with(253), (255, 2));
     assert_eq!(with(254), (255, 255));
 }
+
+#[test]
+fn what_a_receiver_makes_of_an_open_is_known_before_it_is_sent() {
+    let good = Open::new(Asn(65001), 90, RouterId(1));
+    assert_eq!(good.check(), Ok(()));
+    let damaged =
+        Capability::Unknown { code: CapabilityCode::FOUR_OCTET_AS, value: Bytes::from_static(&[1]) };
+    for bad in [
+        Open { version: 3, ..good.clone() },
+        Open { my_as: 0, ..good.clone() },
+        Open { hold_time: 1, ..good.clone() },
+        Open { router_id: RouterId(0), ..good.clone() },
+        Open { capabilities: vec![Capability::FourOctetAs(Asn(0))], ..good.clone() },
+        Open { capabilities: vec![damaged], ..good.clone() },
+    ] {
+        let mut out = BytesMut::new();
+        bad.encode(&mut out);
+        let answer = Codec::before_open().decode(&out.freeze()).unwrap_err();
+        assert_eq!(bad.check(), Err(answer));
+    }
+}

@@ -2,8 +2,9 @@
 use std::net::{Ipv4Addr, Ipv6Addr};
 
 use bgp_wire::{
-    Codec, Family, FamilySet, NextHop, Packed, PathAttributes, PathId, Reaction, announce, end_of_rib,
-    withdraw,
+    AsPath, Asn, AttributeBlock, AttributeCode, AttributeFlags, Codec, Family, FamilySet, NextHop, NlriBlock,
+    OpaqueNextHop, OwnedAttribute, Packed, PathAttributes, PathId, Reaction, Rewrite, announce, end_of_rib,
+    rewrite, withdraw,
 };
 use bytes::{Bytes, BytesMut};
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
@@ -177,4 +178,72 @@ fn attributes_that_no_peer_takes_are_refused() {
     let path = hex("40 01 01 00  40 02 0c 02 01 0000fde9 03 01 0000fde8");
     assert_eq!(refused(&external(), &path), 2);
     assert_eq!(refused(&crate::build::internal(), &path), 0);
+}
+
+#[test]
+fn a_path_of_the_wrong_width_is_refused() {
+    let two = Codec { four_octet_as: false, ..external() };
+    let mut block = vec![];
+    let path = AsPath::sequence([Asn(65001), Asn(65002)]);
+    PathAttributes { as_path: path, ..PathAttributes::default() }.encode_block(&mut block).unwrap();
+    let mut out = BytesMut::new();
+    let told = announce(&mut out, &two, Family::IPV4_UNICAST, &V4, &block, nets(3));
+    assert_eq!((told.routes, told.refused, out.len()), (0, 3, 0));
+    let how = Rewrite { two_octet_as: true, ..Rewrite::default() };
+    let mut narrow = vec![];
+    rewrite(AttributeBlock::parse(&block).unwrap(), &how, &mut narrow).unwrap();
+    assert_eq!(announce(&mut out, &two, Family::IPV4_UNICAST, &V4, &narrow, nets(3)).routes, 3);
+}
+
+#[test]
+fn a_next_hop_behind_a_distinguisher_is_for_those_who_read_its_kind() {
+    let family = Family::IPV4_VPN;
+    let plain = Codec { families: FamilySet::of(&[family]), ..external() };
+    let extended = Codec { extended_next_hop: FamilySet::of(&[family]), ..plain };
+    let octets = hex("70 000101 0000fde900000001 c00002");
+    let told = |codec: &Codec, field: &str| {
+        let hop = NextHop::Opaque(OpaqueNextHop::new(&hex(field)).unwrap());
+        let nlri = NlriBlock::parse(family, false, &octets).unwrap();
+        let mut out = BytesMut::new();
+        let told = announce(&mut out, codec, family, &hop, &block(), nlri);
+        assert!(out.is_empty() || codec.decode_update(&out).unwrap().outcome() == Reaction::Accept);
+        (told.routes, hop.address().to_string())
+    };
+    let (rd, v6) = ("0000fde900000009", "20010db8000000000000000000000001");
+    assert_eq!(told(&plain, &format!("{rd} 0a000001")), (1, "10.0.0.1".to_owned()));
+    assert_eq!(told(&plain, &format!("{rd} {v6}")), (0, "2001:db8::1".to_owned()));
+    assert_eq!(told(&extended, &format!("{rd} {v6}")), (1, "2001:db8::1".to_owned()));
+    assert_eq!(told(&plain, &format!("{rd} {v6} {rd} {v6}")).0, 0);
+}
+
+/// RFC 9552 §5.3: the route matters more than what is said of it.
+#[test]
+fn a_link_state_route_that_does_not_fit_goes_without_its_attribute() {
+    let family = Family::LINK_STATE;
+    let codec = Codec { families: FamilySet::of(&[family]), ..external() };
+    let value = [&[4, 1, 0x0e, 0xd8][..], &[0; 3800]].concat();
+    let link_state = OwnedAttribute { flags: AttributeFlags(0x80), code: AttributeCode::LINK_STATE, value };
+    let mut block = vec![];
+    PathAttributes { other: vec![link_state], local_pref: None, ..PathAttributes::default() }
+        .encode_block(&mut block)
+        .unwrap();
+    let node = |octets: usize| {
+        let name = "00".repeat(octets);
+        hex(&format!("0001 {:04x} 02 0000000000000000 0109 {octets:04x} {name}", octets + 13))
+    };
+    let all = [node(1), node(400), node(2), node(5000)].concat();
+    let mut out = BytesMut::new();
+    let nlri = NlriBlock::parse(family, false, &all).unwrap();
+    let told = announce(&mut out, &codec, family, &V4, &block, nlri);
+    assert_eq!((told.routes, told.too_large, told.refused), (3, 1, 0));
+    let (mut rest, mut read) = (out.freeze(), vec![]);
+    while let Some(frame) = codec.frame(&rest).unwrap() {
+        let one = rest.split_to(frame.len);
+        let view = codec.decode_update(&one).unwrap();
+        let has = view.attributes().any(|a| a.code == AttributeCode::LINK_STATE);
+        read.extend(
+            view.reach().flat_map(|r| r.nlri.iter()).map(|(_, n)| (n.to_string().len() / 2 - 17, has)),
+        );
+    }
+    assert_eq!(read, [(1, true), (2, true), (400, false)]);
 }

@@ -110,7 +110,7 @@ fn a_segment_routing_policy_needs_one_tunnel_and_somebody_it_is_for() {
         (attribute(0xc0, 8, &hex("ffffff01")), attribute(0xc0, 16, &hex("0003 fde9 00000001")));
     assert_eq!(told(&[exported, other, good.clone()]), bad(16, FaultKind::Missing));
     assert_eq!(told(&[good]), bad(16, FaultKind::Missing));
-    assert_eq!(told(&[target.clone()]), bad(23, FaultKind::Missing));
+    assert_eq!(told(std::slice::from_ref(&target)), bad(23, FaultKind::Missing));
     for value in ["0008 0000", "000f 0000 000f 0000", "000f 0000 0008 0000", "0008 0000 000f 0000"] {
         assert_eq!(told(&[target.clone(), tunnel(value)]), bad(23, FaultKind::Value), "{value}");
     }
