@@ -41,6 +41,9 @@ pub struct RibConfig {
     pub batch_prefixes: usize,
     /// A prefix with more paths than this has them indexed and kept in order.
     pub many_paths: usize,
+    /// Withdrawn prefixes that are kept in a table for a follower that does not read; beyond, it starts anew. One that reads,
+    /// and does not keep up, may hold sixteen times as many.
+    pub follower_tombstones: usize,
     /// Prefixes that one turn of background work (sweeps, next hops that changed, tombstones) looks at.
     pub turn: u32,
 }
@@ -66,6 +69,8 @@ impl RibConfig {
             batch_prefixes: 4096,
             // Up to here a walk over the paths is cheaper than an index, and smaller.
             many_paths: 16,
+            // Some ten MiB: more than any table of a node has, and far less than what a forgotten follower would come to.
+            follower_tombstones: 1 << 16,
             // A millisecond or two: sessions are served in between.
             turn: 2048,
         }

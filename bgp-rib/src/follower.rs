@@ -31,6 +31,17 @@ impl<K: Key> Table<K> {
         self.multipath.as_ref().unwrap_or(&self.log)
     }
 
+    /// Withdrawn prefixes in the log that followers read.
+    pub(crate) fn followed_tombstones(&self) -> usize {
+        self.followed().len() - self.best
+    }
+
+    /// Whether nobody who reads that log stands behind this follower, and something is kept for it.
+    pub(crate) fn waits_for(&self, place: Place) -> bool {
+        let log = self.followed();
+        place.hold() < log.head() && place.hold() <= log.read_by_all()
+    }
+
     fn followed_mut(&mut self) -> &mut Log {
         self.multipath.as_mut().unwrap_or(&mut self.log)
     }

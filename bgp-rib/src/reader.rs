@@ -38,6 +38,9 @@ pub struct ReaderBatch {
     pub changes: Vec<RouteChange>,
     /// Grows with every batch that brings changes.
     pub revision: u64,
+    /// The follower was too far behind, and the tombstones that were kept for it have gone: nothing that it was told before
+    /// holds any more. This batch is the first of another snapshot.
+    pub anew: bool,
     /// Everything that stood when the reader was opened has been read: the snapshot is whole.
     pub synced: bool,
 }

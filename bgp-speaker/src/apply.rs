@@ -3,7 +3,7 @@
 //! | what differs | takes effect | class |
 //! |---|---|---|
 //! | port, passive, waits between attempts, range limit, class name | with the next connection, or in `status` | none |
-//! | AS rule, source address | not at all where the session that is up satisfies the new one | none |
+//! | AS rule, source address (also where it follows from our addresses) | not at all where the session that is up satisfies the new one | none |
 //! | keepalive interval | with the next keepalive | soft |
 //! | TCP user timeout | at once | soft |
 //! | open-hold and send-hold time | when the timer starts next | none |
@@ -19,7 +19,7 @@
 //! back where graceful restart with the N bit was agreed on (RFC 8538).
 
 use std::collections::BTreeMap;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use bgp_fsm::SessionConfig;
@@ -40,6 +40,7 @@ use crate::update::MeshBook;
 #[derive(Debug)]
 pub(crate) struct Wanted {
     pub(crate) us: Us,
+    pub(crate) listen: Vec<SocketAddr>,
     pub(crate) peers: BTreeMap<IpAddr, Arc<PeerConfig>>,
     pub(crate) ranges: BTreeMap<IpNet, RangeConfig>,
     pub(crate) mesh: BTreeMap<IpAddr, Arc<PeerConfig>>,
@@ -53,20 +54,22 @@ impl Wanted {
     pub(crate) fn of(desired: &Desired, shared: &Shared) -> Result<(Self, MeshBook), SpeakerError> {
         let us = shared.us_as(desired)?;
         let (peers, ranges, mesh) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
-        let mut wanted = Self { us, peers, ranges, mesh };
+        let listen = shared.listen_as(desired).to_vec();
+        let mut wanted = Self { us, listen, peers, ranges, mesh };
         for peer in &desired.peers {
-            peer.check(us.asn, &shared.own_addresses)?;
+            peer.check(wanted.us.asn, &wanted.us.addresses)?;
             if let Some(there) = wanted.peers.insert(peer.address, Arc::new(peer.clone())) {
                 return Err(peer.duplicate(&there));
             }
         }
         for range in &desired.ranges {
-            range.check(us.asn)?;
+            range.check(wanted.us.asn)?;
             if wanted.ranges.insert(range.prefix, range.clone()).is_some() {
                 return Err(SpeakerError::DuplicateRange(range.prefix));
             }
         }
-        let (book, mesh) = shared.mesh_of(&desired.mesh, desired.mesh_options.as_ref(), us.asn)?;
+        let options = desired.mesh_options.as_ref();
+        let (book, mesh) = shared.mesh_of(&desired.mesh, options, desired.mesh_dialer, &wanted.us)?;
         wanted.mesh = mesh;
         Ok((wanted, book))
     }
@@ -94,19 +97,19 @@ pub(crate) struct Step {
 /// What leads from one configuration to another of the same address, with the session that is up.
 pub(crate) fn step(
     shared: &Shared,
-    former: Us,
+    former: &Us,
     old: &PeerConfig,
     new: &PeerConfig,
     live: Option<Live>,
 ) -> Step {
-    let us = shared.us();
+    let us = &shared.us();
     if let Some(why) = is_another((former.asn, us.asn), old, new, live) {
         return Step { class: ChangeClass::Hard, depth: None, why: Some(format!("changed: {why}")) };
     }
     let mut reasons = Reasons::default();
     reasons.compare(ChangeClass::None, "class", &old.class, &new.class);
     let told_only = reasons.words.len();
-    compare_way(&mut reasons, shared, old, new, live);
+    compare_way(&mut reasons, (former, us), old, new, live);
     let session = |us, config| session::config(shared, us, config, false);
     compare_session(&mut reasons, &session(former, old), &session(us, new), live);
     compare_rules(&mut reasons, old, new, live);
@@ -156,13 +159,13 @@ impl Reasons {
 /// How the peer is reached.
 fn compare_way(
     reasons: &mut Reasons,
-    shared: &Shared,
+    (former, us): (&Us, &Us),
     old: &PeerConfig,
     new: &PeerConfig,
     live: Option<Live>,
 ) {
     reasons.compare(ChangeClass::None, "port", &old.port, &new.port);
-    let (was, is) = (shared.source(old), shared.source(new));
+    let (was, is) = (former.source(old), us.source(new));
     if was != is {
         // A session whose connection begins where it is wanted to, or that may begin anywhere, is what is wanted.
         let suits = is.is_none_or(|is| live.is_some_and(|live| live.local == is));
@@ -173,7 +176,7 @@ fn compare_way(
     reasons.compare(ChangeClass::Soft, "TCP user timeout", &user_timeout(old), &user_timeout(new));
     reasons.compare(ChangeClass::Soft, "password", &old.options.password, &new.options.password);
     reasons.compare(ChangeClass::Soft, "TCP-AO keys", &old.options.tcp_ao, &new.options.tcp_ao);
-    let ttl = |config: &PeerConfig| config.options.ttl_for(&config.peer_as, config.class, shared.us().asn);
+    let ttl = |config: &PeerConfig| config.options.ttl_for(&config.peer_as, config.class, us.asn);
     reasons.compare(ChangeClass::Hard, "TTL", &ttl(old), &ttl(new));
 }
 

@@ -2,14 +2,16 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::net::IpAddr;
+use std::io;
+use std::net::{IpAddr, SocketAddr};
 
 use bgp_rib::OwnerId;
 use bgp_wire::{Asn, ClusterId, RouterId};
 use ipnet::IpNet;
 
 use crate::config::{PeerConfig, RangeConfig, SessionOptions};
-use crate::mesh::MeshNode;
+use crate::kernel::KernelConfig;
+use crate::mesh::{MeshDialer, MeshNode};
 use crate::route::Route;
 
 /// Everything that a speaker is asked to do; see [`Speaker::apply`](crate::Speaker::apply). What is not in it is not done.
@@ -20,6 +22,11 @@ pub struct Desired {
     /// The cluster of this route reflector (RFC 4456 §7); `None`: that of [`Builder::cluster_id`](crate::Builder::cluster_id).
     /// It changes while sessions go on.
     pub cluster_id: Option<ClusterId>,
+    /// Where to accept connections; `None`: where [`Builder::listen`](crate::Builder::listen) said. A new socket is opened before
+    /// an old one is closed, and sessions that came through that one go on. Port 0 takes any free port, once.
+    pub listen: Option<Vec<SocketAddr>>,
+    /// Further addresses of this node; `None`: those of [`Builder::local_address`](crate::Builder::local_address).
+    pub local_addresses: Option<Vec<IpAddr>>,
     /// Configured peers. One takes precedence over a mesh node and over a range at its address.
     pub peers: Vec<PeerConfig>,
     /// Addresses from which peers may come.
@@ -28,8 +35,23 @@ pub struct Desired {
     pub mesh: Vec<MeshNode>,
     /// Options of all mesh sessions; `None`: those of [`Builder::mesh_options`](crate::Builder::mesh_options).
     pub mesh_options: Option<SessionOptions>,
+    /// Which node of a mesh pair dials; `None`: as [`Builder::mesh_dialer`](crate::Builder::mesh_dialer) said.
+    pub mesh_dialer: Option<MeshDialer>,
+    /// Whether and how routes are written into the kernel; `None`: as [`Builder::kernel`](crate::Builder::kernel) or
+    /// [`Builder::fib`](crate::Builder::fib) said. Routes that stay where they are are not touched, those that move are written
+    /// in their new place before they go from the old one.
+    pub kernel: Option<KernelExport>,
     /// What each owner originates. Of one prefix that an owner names twice, the last counts.
     pub routes: BTreeMap<OwnerId, Vec<Route>>,
+}
+
+/// Whether and how routes are written into the kernel.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum KernelExport {
+    /// Not at all; what was written is removed.
+    Off,
+    /// With these settings.
+    On(KernelConfig),
 }
 
 /// Who a speaker is.
@@ -44,9 +66,42 @@ pub struct Identity {
 /// What applying a [`Desired`] changed, each thing once; empty when everything was so already.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ApplyReport {
-    /// The changes: the speaker itself, then peers, ranges and routes.
+    /// The changes: the speaker itself, then listeners, peers, ranges and routes.
     pub changes: Vec<Change>,
+    /// What the system did not let us do. All else was done, and applying the same again tries it again.
+    pub not_done: Vec<NotDone>,
 }
+
+/// Something that was asked for and is not so.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum NotDone {
+    /// A listening socket could not be opened. It is tried again every few seconds.
+    Listen {
+        /// The address that was asked for.
+        address: SocketAddr,
+        /// What kind of obstacle it is.
+        kind: io::ErrorKind,
+        /// What the system said, and the mend.
+        why: String,
+    },
+    /// The kernel export could not become what is asked for: it is as it was.
+    Kernel {
+        /// What stood against it, and the mend.
+        why: String,
+    },
+}
+
+impl fmt::Display for NotDone {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Listen { address, why, .. } => write!(f, "cannot listen on {address}: {why}"),
+            Self::Kernel { why } => write!(f, "kernel export: {why}"),
+        }
+    }
+}
+
+impl std::error::Error for NotDone {}
 
 impl ApplyReport {
     /// The strongest class among the changes; `None` for none.
@@ -77,6 +132,10 @@ pub struct Change {
 pub enum Subject {
     /// The speaker itself; what follows for its peers is told of each.
     Speaker,
+    /// A listening socket, by the address that was asked for.
+    Listener(SocketAddr),
+    /// The kernel export.
+    Kernel,
     /// The peer at this address, wherever it comes from.
     Peer(IpAddr),
     /// A listen range.
@@ -101,6 +160,8 @@ impl fmt::Display for Subject {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Speaker => f.write_str("speaker"),
+            Self::Listener(address) => write!(f, "listener {address}"),
+            Self::Kernel => f.write_str("kernel export"),
             Self::Peer(address) => write!(f, "peer {address}"),
             Self::Range(prefix) => write!(f, "listen range {prefix}"),
             Self::Route(owner, prefix) => write!(f, "route {prefix} of owner {}", owner.0),

@@ -28,6 +28,16 @@ pub(crate) struct Door {
     hushed: AtomicBool,
 }
 
+/// Closes the door when it goes: a start that is given up in the middle leaves no task at it.
+#[derive(Debug)]
+pub(crate) struct Closing(pub(crate) Arc<Door>);
+
+impl Drop for Closing {
+    fn drop(&mut self) {
+        self.0.close();
+    }
+}
+
 #[derive(Debug, Default)]
 struct Queue {
     work: VecDeque<Work>,

@@ -9,7 +9,7 @@ use bgp_wire::Family;
 use ipnet::IpNet;
 
 use crate::config::{MAX_ORIGINATED_PER_CALL, MIN_HOLD_TIME};
-use crate::kernel::FibError;
+use crate::kernel::{ConfigError, FibError};
 
 /// Why a call on a [`Speaker`](crate::Speaker) was refused. Nothing was changed when one of these comes back.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -88,6 +88,8 @@ pub enum SpeakerError {
     },
     /// A link-local address says nothing without its interface.
     NoInterface(IpAddr),
+    /// The settings of the kernel export cannot work.
+    Kernel(ConfigError),
     /// A peer without an address family exchanges no routes.
     NoFamilies(IpAddr),
     /// Long-lived graceful restart builds on graceful restart (RFC 9494 §3.1).
@@ -188,6 +190,7 @@ impl fmt::Display for SpeakerError {
                 f,
                 "{peer} is a link-local address: name the interface that the peer is behind (PeerConfig::interface)"
             ),
+            Self::Kernel(error) => write!(f, "kernel export: {error}"),
             Self::NoFamilies(peer) => {
                 write!(f, "peer {peer} has no address family: leave the list out or name one")
             }
@@ -257,7 +260,7 @@ impl fmt::Display for StartError {
     }
 }
 
-fn listen_mend(address: SocketAddr, source: &io::Error) -> String {
+pub(crate) fn listen_mend(address: SocketAddr, source: &io::Error) -> String {
     match source.kind() {
         io::ErrorKind::PermissionDenied if address.port() < 1024 => {
             "run as root, give the program CAP_NET_BIND_SERVICE, or use a port above 1023".into()

@@ -1,21 +1,30 @@
 //! Feeds the kernel follower: a reader of the best routes like any other, at the pace that the kernel takes them.
+//!
+//! Other settings come to a follower as another follower that takes over from it: its table stays open and its routes stay
+//! where they are, what it finds there and is wanted is adopted without a write, what is wanted elsewhere is written there
+//! first, and what nobody wants is removed once all that there is has been read again.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use bgp_rib::policy::Discard;
-use bgp_rib::{Best, ReaderBatch, RouteChange, Source};
+use bgp_rib::policy::{Discard, KernelTag, RouteSource, RouteView, Verdict};
+use bgp_rib::{Best, OwnerId, Policy, ReaderBatch, RouteChange, Source};
+use bgp_wire::{AttributeBlock, PeerKind};
 use ipnet::IpNet;
 use tokio::sync::{mpsc, oneshot};
-use tokio::time::{Instant, MissedTickBehavior, interval};
+use tokio::time::{Instant, Interval, MissedTickBehavior, interval};
 
 use crate::config::is_link_local;
+use crate::desired::{Change, ChangeClass, NotDone, Subject};
 use crate::event::Event;
 use crate::kernel::{
-    Device, FibAction, FibChange, FibNextHop, FibNotice, FibRoute, FollowerGone, FollowerHandle,
+    Device, Fib, FibAction, FibChange, FibError, FibNextHop, FibNotice, FibRoute, FollowerGone,
+    FollowerHandle, KernelConfig, Netlink, RouteState,
 };
-use crate::shared::Shared;
-use crate::subscription::Subscription;
+use crate::next_hops::Ways;
+use crate::rib_task::{Query, RibClient};
+use crate::shared::{Shared, Us};
+use crate::subscription::{RouteNews, Subscription};
 
 /// How often it is looked whether every peer has told its table, while routes of a former process may still be swept.
 const LOOK: Duration = Duration::from_millis(250);
@@ -24,77 +33,397 @@ const LAST_RESORT: u32 = u32::MAX;
 /// What `rtnh_hops` can express.
 const MAX_WEIGHT: u32 = 256;
 
-pub(crate) struct KernelFeed {
-    pub(crate) shared: Arc<Shared>,
-    pub(crate) follower: FollowerHandle,
-    pub(crate) notices: mpsc::Receiver<FibNotice>,
-    pub(crate) routes: Subscription,
-    pub(crate) sweep_after: Duration,
+/// What the export is to become, `None` for none; whoever asks is told the change.
+pub(crate) type Order = (Option<Box<KernelConfig>>, oneshot::Sender<Result<Option<Change>, NotDone>>);
+
+/// The task of the kernel export, if there is to be one or not.
+pub(crate) struct KernelTask {
+    shared: Arc<Shared>,
+    rib: RibClient,
+    orders: mpsc::Receiver<Order>,
     /// Ends when the speaker does.
-    pub(crate) stop: oneshot::Receiver<()>,
+    stop: oneshot::Receiver<()>,
+    sweep_after: Duration,
+    /// The caller's own table while nothing is exported to it.
+    lent: Lent,
+    export: Option<Export>,
+    look: Interval,
 }
 
-impl KernelFeed {
-    /// Works until the tables end; the kernel's routes stay.
-    pub(crate) async fn run(mut self) {
-        let cap = Instant::now() + self.sweep_after;
+/// Where routes go if not to the kernel.
+pub(crate) enum Lent {
+    /// To the kernel.
+    Nothing,
+    /// To a table of the caller's, which is in use.
+    Away,
+    /// To a table of the caller's.
+    Here(Box<dyn Fib>),
+}
+
+/// An export that goes on.
+struct Export {
+    /// As it was asked for.
+    config: KernelConfig,
+    /// As it goes on, with tables that were ours before.
+    settings: KernelConfig,
+    follower: FollowerHandle,
+    notices: mpsc::Receiver<FibNotice>,
+    routes: Subscription,
+    /// When leftovers may go at the latest.
+    cap: Instant,
+    /// They may go.
+    synced: bool,
+    /// It has taken over from one whose leftovers had gone.
+    resumed: bool,
+    /// All that there is has been read once.
+    whole: bool,
+    /// It still looks after tables, or a protocol, that were ours before.
+    retires: bool,
+}
+
+/// Why the task has something to do.
+enum Wake {
+    Stop,
+    Look,
+    Order(Order),
+    News(Option<RouteNews>),
+    Rehook,
+    Notice(FibNotice),
+}
+
+/// Opens the table and starts a follower of it.
+pub(crate) fn open(config: &KernelConfig, lent: &mut Lent) -> Result<FollowerHandle, FibError> {
+    config.check()?;
+    let fib = match std::mem::replace(lent, Lent::Nothing) {
+        Lent::Nothing => Box::new(Netlink::open(config)?),
+        Lent::Away => {
+            return Err(FibError::Unsupported("the caller's forwarding table was lost with its follower"));
+        }
+        Lent::Here(mut fib) => {
+            *lent = Lent::Away;
+            fib.reconfigure(config)?;
+            fib
+        }
+    };
+    FollowerHandle::spawn(config.clone(), fib)
+}
+
+/// Where the tables learn the ways to next hops from, if they are to.
+pub(crate) fn ways(config: &KernelConfig, follower: &mut FollowerHandle) -> Option<Ways> {
+    config.track_next_hops.then(|| Ways {
+        watch: follower.next_hops(),
+        probe: follower.take_probe(),
+        via_default: config.resolve_via_default,
+    })
+}
+
+impl KernelTask {
+    /// With the follower that was opened for the start, if any.
+    pub(crate) fn new(
+        (shared, rib): (Arc<Shared>, RibClient),
+        (orders, stop): (mpsc::Receiver<Order>, oneshot::Receiver<()>),
+        sweep_after: Duration,
+        lent: Lent,
+        first: Option<(KernelConfig, FollowerHandle)>,
+    ) -> Self {
         let mut look = interval(LOOK);
         look.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let mut synced = false;
+        let mut task = Self { shared, rib, orders, stop, sweep_after, lent, export: None, look };
+        if let Some((config, follower)) = first {
+            task.follow(config, follower);
+        }
+        task
+    }
+
+    /// Feeds this follower from now on.
+    fn follow(&mut self, config: KernelConfig, mut follower: FollowerHandle) -> &mut Export {
+        self.shared.set_kernel(Some(follower.watch()));
+        self.shared.set_routes_stay(config.keep_routes_at_exit);
+        let notices = follower.take_notices().unwrap_or_else(|| mpsc::channel(1).1);
+        let routes = self.rib.subscribe();
+        let cap = Instant::now() + self.sweep_after;
+        let (synced, resumed, whole, retires) = (false, false, false, false);
+        let settings = config.clone();
+        self.export.insert(Export {
+            config,
+            settings,
+            follower,
+            notices,
+            routes,
+            cap,
+            synced,
+            resumed,
+            whole,
+            retires,
+        })
+    }
+
+    /// Works until the tables end; the kernel's routes stay.
+    pub(crate) async fn run(mut self) {
         loop {
-            tokio::select! {
-                // First of all: what is withdrawn because the speaker ends stays in the kernel.
-                biased;
-                _ = &mut self.stop => break,
-                // Then what is due at a time: routes that come without end must not keep it away.
-                _ = look.tick(), if !synced => {
-                    synced = self.is_complete(cap);
-                    if synced {
-                        if self.follower.synced().await.is_err() {
-                            break;
-                        }
-                        self.shared.emit(Event::KernelSynced);
-                    }
+            let gone = match self.wait().await {
+                Wake::Stop | Wake::News(None) => break,
+                Wake::Look => self.look().await,
+                Wake::Order((wanted, reply)) => {
+                    // Who asked may have gone meanwhile.
+                    let _ = reply.send(self.make(wanted.map(|wanted| *wanted)).await);
+                    Ok(())
                 }
-                batch = self.routes.next() => {
-                    let Some(batch) = batch else { break };
-                    if self.write(batch).await.is_err() {
-                        break;
-                    }
+                Wake::News(Some(RouteNews::Batch(batch))) => self.write(batch).await,
+                Wake::News(Some(RouteNews::StartAnew)) => {
+                    self.begin_again(false).await;
+                    Ok(())
                 }
-                () = self.shared.other_next_hops.notified() => {
-                    if self.follower.rehook().await.is_err() {
-                        break;
-                    }
+                Wake::Rehook => match &self.export {
+                    Some(export) => export.follower.rehook().await,
+                    None => Ok(()),
+                },
+                Wake::Notice(notice) => {
+                    self.shared.emit(Event::Kernel(notice));
+                    Ok(())
                 }
-                Some(notice) = self.notices.recv() => self.shared.emit(Event::Kernel(notice)),
+            };
+            if gone == Err(FollowerGone) {
+                tracing::error!(
+                    "the kernel follower ended by a bug: nothing is written to the kernel any more"
+                );
+                self.export = None;
             }
         }
-        self.follower.stop().await;
+        if let Some(export) = self.export {
+            export.follower.stop().await;
+        }
     }
 
-    /// Whether what a former process left in the kernel may go: every peer has told its table and all of it has been passed
-    /// on, or they had their time. The order of the two questions matters: the table's task passes routes on, or takes note
-    /// that it has not yet, before it says that a peer has told everything.
-    fn is_complete(&self, cap: Instant) -> bool {
-        (self.shared.all_told() && self.routes.is_drained()) || Instant::now() >= cap
+    async fn wait(&mut self) -> Wake {
+        let unsettled = self.export.as_ref().is_some_and(|export| !export.is_settled());
+        let (routes, notices) = match &mut self.export {
+            Some(export) => (Some(&mut export.routes), Some(&mut export.notices)),
+            None => (None, None),
+        };
+        tokio::select! {
+            // First of all: what is withdrawn because the speaker ends stays in the kernel.
+            biased;
+            _ = &mut self.stop => Wake::Stop,
+            // Then what is due at a time: routes that come without end must not keep it away.
+            _ = self.look.tick(), if unsettled => Wake::Look,
+            Some(order) = self.orders.recv() => Wake::Order(order),
+            news = next(routes) => Wake::News(news),
+            () = self.shared.other_next_hops.notified() => Wake::Rehook,
+            Some(notice) = notice(notices) => Wake::Notice(notice),
+        }
     }
 
-    fn change(&self, change: &RouteChange) -> FibChange {
-        let route = change.best.as_ref().and_then(|best| route(&self.shared, change.prefix, best));
-        route.map_or(FibChange::Remove(change.prefix), FibChange::Set)
+    /// Whether leftovers may go, and whether those of former settings have gone.
+    async fn look(&mut self) -> Result<(), FollowerGone> {
+        let Some(export) = &mut self.export else { return Ok(()) };
+        if !export.synced {
+            if !export.is_complete(&self.shared) {
+                return Ok(());
+            }
+            export.synced = true;
+            export.follower.synced().await?;
+            if !export.resumed {
+                self.shared.emit(Event::KernelSynced);
+            }
+        } else if export.has_moved() {
+            self.begin_again(true).await;
+        }
+        Ok(())
     }
 
-    async fn write(&self, batch: ReaderBatch) -> Result<(), FollowerGone> {
-        let changes: Vec<FibChange> = batch.changes.iter().map(|change| self.change(change)).collect();
-        if changes.is_empty() { Ok(()) } else { self.follower.update(changes).await }
+    /// A follower takes over that begins anew: what it does not hear of by the end of the table goes. `narrow`: it looks after
+    /// no more tables than it was asked to.
+    async fn begin_again(&mut self, narrow: bool) {
+        let Some(export) = self.export.take() else { return };
+        let config = export.config.clone();
+        let settings = if narrow { config.clone() } else { export.settings.clone() };
+        if let Err(error) = self.take_over(export, config, settings, narrow).await {
+            tracing::warn!("{error}");
+        }
     }
+
+    /// Makes the export what is wanted; what has changed for it.
+    async fn make(&mut self, wanted: Option<KernelConfig>) -> Result<Option<Change>, NotDone> {
+        let why = match (self.export.take(), wanted) {
+            (None, None) => return Ok(None),
+            (Some(export), Some(config)) if export.config == config => {
+                self.export = Some(export);
+                return Ok(None);
+            }
+            (Some(export), Some(config)) => {
+                let why = differences(&export.config, &config);
+                let mut both = config.clone();
+                // What stands elsewhere stays ours until it has gone from there.
+                let elsewhere = |table: &u32| config.own_tables().all(|own| own != *table);
+                both.tables.extend(export.settings.own_tables().filter(elsewhere));
+                self.take_over(export, config, both, false).await?;
+                why
+            }
+            (None, Some(config)) => {
+                let mut follower = open(&config, &mut self.lent).map_err(|error| not_done(&error))?;
+                let ways = ways(&config, &mut follower);
+                self.follow(config, follower);
+                self.tell_ways(ways).await;
+                "begun".to_owned()
+            }
+            (Some(export), None) => {
+                self.tell_ways(None).await;
+                self.shared.set_kernel(None);
+                let fib = export.follower.withdraw().await;
+                if let (Lent::Away, Some(fib)) = (&self.lent, fib) {
+                    self.lent = Lent::Here(fib);
+                }
+                "ended: our routes are removed".to_owned()
+            }
+        };
+        self.shared.note_reconfigured();
+        Ok(Some(Change { subject: Subject::Kernel, class: ChangeClass::Soft, why }))
+    }
+
+    /// Puts a follower with other settings in the place of one; `config` is what they come to in the end.
+    async fn take_over(
+        &mut self,
+        export: Export,
+        config: KernelConfig,
+        settings: KernelConfig,
+        narrow: bool,
+    ) -> Result<(), NotDone> {
+        let Export { follower, config: former, settings: looked_after, cap, synced, retires, .. } = export;
+        let gone = "its thread has ended by a bug: end the export and begin it again";
+        let Some(mut fib) = follower.hand_over().await else {
+            return Err(NotDone::Kernel { why: gone.to_owned() });
+        };
+        let outcome = fib.reconfigure(&settings);
+        let (config, settings) = match &outcome {
+            Ok(()) => (config, settings),
+            Err(_) => (former.clone(), looked_after),
+        };
+        let retires = !narrow && (retires || settings != config || config.protocol != former.protocol);
+        let mut follower = FollowerHandle::spawn(settings.clone(), fib).map_err(|error| not_done(&error))?;
+        let ways = ways(&config, &mut follower);
+        let export = self.follow(config, follower);
+        // The time of those that were waited for goes on.
+        (export.settings, export.cap, export.resumed, export.retires) = (settings, cap, synced, retires);
+        self.tell_ways(ways).await;
+        outcome.map_err(|error| not_done(&error))
+    }
+
+    async fn tell_ways(&mut self, ways: Option<Ways>) {
+        // Without tables nobody wants to know.
+        let _ = self.rib.ask(|reply| Query::Ways(ways, reply)).await;
+    }
+
+    async fn write(&mut self, batch: ReaderBatch) -> Result<(), FollowerGone> {
+        let Some(export) = &mut self.export else { return Ok(()) };
+        let (policy, us) = (export.config.policy.as_ref(), self.shared.us());
+        let change = |change: &RouteChange| {
+            let best = change.best.as_ref();
+            let route = best.and_then(|best| {
+                route(&self.shared, change.prefix, best, tag(policy, &us, change.prefix, best)?)
+            });
+            route.map_or(FibChange::Remove(change.prefix), FibChange::Set)
+        };
+        let changes: Vec<FibChange> = batch.changes.iter().map(change).collect();
+        if !changes.is_empty() {
+            export.follower.update(changes).await?;
+        }
+        // After what it brings: what is not there by then is not wanted.
+        export.whole |= batch.synced;
+        Ok(())
+    }
+}
+
+impl Export {
+    /// Nothing has to be looked at any more.
+    fn is_settled(&self) -> bool {
+        self.synced && !self.retires
+    }
+
+    /// Whether what a former process, or a former follower, left may go: every peer has told its table and all of it has been
+    /// passed on, or they had their time. The order of the two questions matters: the table's task passes routes on, or takes
+    /// note that it has not yet, before it says that a peer has told everything.
+    fn is_complete(&self, shared: &Shared) -> bool {
+        let told = || shared.all_told() && self.routes.is_drained();
+        self.whole && (self.resumed || told() || Instant::now() >= self.cap)
+    }
+
+    /// Whether all that stood under former settings stands under the new ones.
+    fn has_moved(&self) -> bool {
+        let status = self.follower.status();
+        let at_rest = [RouteState::Installed, RouteState::Skipped, RouteState::Unresolved];
+        let resting: usize = at_rest.iter().map(|state| status.routes.get(*state)).sum();
+        self.retires && status.synced && resting == status.routes.total()
+    }
+}
+
+async fn next(routes: Option<&mut Subscription>) -> Option<RouteNews> {
+    match routes {
+        Some(routes) => routes.next().await,
+        None => std::future::pending().await,
+    }
+}
+
+async fn notice(notices: Option<&mut mpsc::Receiver<FibNotice>>) -> Option<FibNotice> {
+    match notices {
+        Some(notices) => notices.recv().await,
+        None => None,
+    }
+}
+
+fn not_done(error: &FibError) -> NotDone {
+    NotDone::Kernel { why: error.to_string() }
+}
+
+/// The settings that differ, in words.
+fn differences(was: &KernelConfig, is: &KernelConfig) -> String {
+    let rows = [
+        ("table", was.table != is.table || was.tables != is.tables),
+        ("protocol", was.protocol != is.protocol),
+        ("metric", was.metric != is.metric),
+        ("nexthop objects", was.nexthop_objects != is.nexthop_objects),
+        ("what happens at exit", was.keep_routes_at_exit != is.keep_routes_at_exit),
+        ("next-hop hook", was.next_hop != is.next_hop),
+        ("use of the default route", was.resolve_via_default != is.resolve_via_default),
+        ("use of next hops", was.track_next_hops != is.track_next_hops),
+        ("policy", was.policy != is.policy),
+        ("times", was.debounce != is.debounce || was.verify_interval != is.verify_interval),
+    ];
+    let words: Vec<&str> = rows.iter().filter(|(_, differs)| *differs).map(|(what, _)| *what).collect();
+    format!("changed: {}", words.join(", "))
+}
+
+/// What the kernel is to know of a route; `None` if policy does not let it there.
+fn tag(policy: Option<&Policy>, us: &Us, prefix: IpNet, best: &Best) -> Option<KernelTag> {
+    let known = best.attributes.kernel;
+    let Some(policy) = policy else { return Some(known) };
+    let owner = if let Source::Local(owner) = best.source { owner } else { OwnerId(0) };
+    let mut view = RouteView::new(prefix, AttributeBlock::trusted(&best.attributes.block), owner);
+    if let Source::Peer { address, asn, .. } = best.source {
+        let kind = if asn == us.asn { PeerKind::Internal } else { PeerKind::External };
+        view.source = RouteSource::Peer { kind, client: false, address };
+    }
+    view.peer = PeerKind::External;
+    view.local_as = us.asn;
+    view.next_hop.clone_from(&best.attributes.next_hop);
+    view.metric = known.metric;
+    view.tag = known.tag.unwrap_or(0);
+    let outcome = policy.evaluate(&view);
+    if outcome.verdict != Verdict::Accept {
+        return None;
+    }
+    let edits = outcome.edits.map(|edits| edits.kernel).unwrap_or_default();
+    Some(KernelTag {
+        metric: edits.metric.or(known.metric),
+        table: edits.table.or(known.table),
+        discard: edits.discard.or(known.discard),
+        ..known
+    })
 }
 
 /// The kernel's form of a route. What this node originates is its own business, and the kernel has it already, unless the
 /// originator says what the kernel shall do with it.
-fn route(shared: &Shared, prefix: IpNet, best: &Best) -> Option<FibRoute> {
-    let tag = &best.attributes.kernel;
+fn route(shared: &Shared, prefix: IpNet, best: &Best, tag: KernelTag) -> Option<FibRoute> {
     let local = matches!(best.source, Source::Local(_));
     let action = match tag.discard {
         Some(Discard::Blackhole) => FibAction::Blackhole,

@@ -93,6 +93,7 @@ pub mod kernel;
 mod kernel_feed;
 mod lateness;
 mod learn_feed;
+mod listening;
 mod mesh;
 #[cfg(feature = "metrics")]
 pub mod metrics;
@@ -128,7 +129,7 @@ pub use config::{
     AddPath, BGP_PORT, MAX_ORIGINATED_PER_CALL, MIN_HOLD_TIME, PeerClass, PeerConfig, RangeConfig,
     RouteRules, SessionOptions, Timers,
 };
-pub use desired::{ApplyReport, Change, ChangeClass, Desired, Identity, Subject};
+pub use desired::{ApplyReport, Change, ChangeClass, Desired, Identity, KernelExport, NotDone, Subject};
 pub use error::{SpeakerError, StartError};
 pub use event::{Event, Events};
 pub use lateness::KeepaliveLateness;
@@ -139,6 +140,6 @@ pub use status::{
     Backlog, LimitStatus, MessageCounters, NegotiatedStatus, NotificationStatus, PeerStatus, PrefixCounters,
     RangeStatus, SessionCount, SignatureFailures, Status, TableStatus,
 };
-pub use subscription::Subscription;
+pub use subscription::{RouteNews, Subscription};
 pub use tcp::{AoAlgorithm, AoKey, Password, PasswordError, Secret};
 pub use update::Batch;

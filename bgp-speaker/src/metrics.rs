@@ -8,7 +8,7 @@
 //! # #[tokio::main] async fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! let speaker = Speaker::builder(Asn(64512), RouterId(1)).start().await?;
 //! let mut registry = prometheus_client::registry::Registry::default();
-//! registry.register_collector(Box::new(SpeakerMetrics::new(speaker)));
+//! registry.register_collector(Box::new(SpeakerMetrics::new(&speaker)));
 //! let mut text = String::new();
 //! prometheus_client::encoding::text::encode(&mut text, &registry)?;
 //! assert!(text.contains("bgp_rib_prefixes 0"));
@@ -37,6 +37,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bgp_fsm::{PeerAs, State};
@@ -47,6 +48,7 @@ use prometheus_client::metrics::counter::ConstCounter;
 use prometheus_client::metrics::gauge::ConstGauge;
 
 use crate::kernel::{FollowerStatus, RouteState};
+use crate::shared::Shared;
 use crate::speaker::Speaker;
 use crate::status::{MessageCounters, PeerStatus, PrefixCounters, Status};
 
@@ -56,14 +58,14 @@ type Counted = Vec<(Vec<Label>, u64)>;
 /// What a registry collects of one speaker.
 #[derive(Debug)]
 pub struct SpeakerMetrics {
-    speaker: Speaker,
+    shared: Arc<Shared>,
     per_peer: bool,
 }
 
 impl SpeakerMetrics {
-    /// With series for each peer. The collector holds a handle: drop the registry before the speaker is to end by itself.
-    pub fn new(speaker: Speaker) -> Self {
-        Self { speaker, per_peer: true }
+    /// With series for each peer. The collector does not keep the speaker.
+    pub fn new(speaker: &Speaker) -> Self {
+        Self { shared: speaker.shared(), per_peer: true }
     }
 
     /// Series for each class of peers only: the nodes of a full mesh would have as many series as there are pairs of them.
@@ -76,7 +78,7 @@ impl SpeakerMetrics {
 
 impl Collector for SpeakerMetrics {
     fn encode(&self, encoder: DescriptorEncoder<'_>) -> fmt::Result {
-        let status = self.speaker.status();
+        let status = self.shared.status();
         let mut out = Writer { encoder };
         out.gauges("bgp_peers", "Peers by class and state", peers(&status))?;
         if self.per_peer {

@@ -14,23 +14,45 @@ use foldhash::quality::RandomState;
 use crate::config::is_link_local;
 use crate::kernel::{Lookup, NextHopWatch, NextHopWay, Probe};
 
+/// Who tells the ways.
+pub(crate) struct Ways {
+    pub(crate) watch: NextHopWatch,
+    pub(crate) probe: Option<Box<dyn Probe>>,
+    pub(crate) via_default: bool,
+}
+
 /// What the tables were told of the next hops in use.
 pub(crate) struct NextHops {
-    watch: NextHopWatch,
-    probe: Option<Box<dyn Probe>>,
-    via_default: bool,
+    ways: Option<Ways>,
     told: HashMap<IpAddr, Reachability, RandomState>,
     /// Told before the tables were seen to use them.
     early: Vec<IpAddr>,
 }
 
 impl NextHops {
-    pub(crate) fn new(watch: NextHopWatch, probe: Option<Box<dyn Probe>>, via_default: bool) -> Self {
-        Self { watch, probe, via_default, told: HashMap::default(), early: Vec::new() }
+    pub(crate) fn new(ways: Option<Ways>) -> Self {
+        Self { ways, told: HashMap::default(), early: Vec::new() }
+    }
+
+    /// Somebody else tells the ways from now on, or nobody: then there is one to everywhere.
+    pub(crate) fn follow(&mut self, rib: &mut Rib, now: Duration, ways: Option<Ways>) {
+        self.ways = ways;
+        match &self.ways {
+            Some(ways) => self.told.keys().for_each(|at| ways.watch.watch(at.to_canonical())),
+            None => {
+                for (at, told) in self.told.iter_mut().filter(|(_, told)| **told != Reachability::Metric(0)) {
+                    *told = Reachability::Metric(0);
+                    rib.handle(now, Input::NextHop(*at, *told));
+                }
+            }
+        }
     }
 
     /// The way to what an update names is told first, so that nothing is chosen, passed on and taken back.
     pub(crate) fn before(&mut self, rib: &mut Rib, now: Duration, update: &Update) {
+        if self.ways.is_none() {
+            return;
+        }
         for reach in update.view().reach() {
             let at = reach.next_hop.address();
             if !self.told.contains_key(&at) && !at.is_unspecified() && self.look_up(rib, now, at) {
@@ -50,13 +72,17 @@ impl NextHops {
                     if !self.told.contains_key(&at) && !self.look_up(rib, now, at) {
                         self.told.insert(at, Reachability::Metric(0));
                     }
-                    self.watch.watch(at.to_canonical());
+                    if let Some(ways) = &self.ways {
+                        ways.watch.watch(at.to_canonical());
+                    }
                 }
                 NextHopUse::Ends(at) => {
                     self.early.retain(|early| *early != at);
                     self.forget(rib, now, at);
-                    if !forms(at.to_canonical()).any(|form| self.told.contains_key(&form)) {
-                        self.watch.unwatch(at.to_canonical());
+                    if let Some(ways) = &self.ways
+                        && !forms(at.to_canonical()).any(|form| self.told.contains_key(&form))
+                    {
+                        ways.watch.unwatch(at.to_canonical());
                     }
                 }
             }
@@ -69,7 +95,7 @@ impl NextHops {
     /// Tells the tables what has changed since.
     pub(crate) fn take_answers(&mut self, rib: &mut Rib, now: Duration) -> bool {
         let mut any = false;
-        for (at, way) in self.watch.take() {
+        for (at, way) in self.ways.iter().flat_map(|ways| ways.watch.take()) {
             let way = reachability(&way);
             for at in forms(at) {
                 if let Some(told) = self.told.get_mut(&at).filter(|told| **told != way) {
@@ -84,8 +110,8 @@ impl NextHops {
     }
 
     /// The door at which news arrive.
-    pub(crate) fn watch(&self) -> NextHopWatch {
-        self.watch.clone()
+    pub(crate) fn watch(&self) -> Option<NextHopWatch> {
+        self.ways.as_ref().map(|ways| ways.watch.clone())
     }
 
     /// Asks the kernel and tells the tables; false when it did not say.
@@ -94,11 +120,12 @@ impl NextHops {
             return false;
         }
         let canonical = at.to_canonical();
-        let Some(Ok(lookup)) = self.probe.as_mut().map(|probe| probe.lookup(canonical)) else { return false };
+        let Some(Ways { probe: Some(probe), via_default, .. }) = &mut self.ways else { return false };
+        let Ok(lookup) = probe.lookup(canonical) else { return false };
         let way = match lookup {
             // Whether a route of ours is a way only the follower knows, which answers a moment later.
             Lookup::Route { ours: true, .. } => Reachability::Unreachable,
-            lookup => reachability(&NextHopWay::of(canonical, lookup, self.via_default)),
+            lookup => reachability(&NextHopWay::of(canonical, lookup, *via_default)),
         };
         self.told.insert(at, way);
         if way != Reachability::Metric(0) {

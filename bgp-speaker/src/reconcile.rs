@@ -11,7 +11,7 @@ use tokio::time::Instant;
 
 use crate::apply::{self, Wanted};
 use crate::config::{PeerConfig, RangeConfig};
-use crate::desired::{Change, ChangeClass, Subject};
+use crate::desired::{ApplyReport, Change, ChangeClass, Subject};
 use crate::shared::Us;
 use crate::supervisor::{Origin, Range, Supervisor};
 use crate::update::Steps;
@@ -36,7 +36,7 @@ pub(crate) struct Migration {
 
 impl Supervisor {
     /// Makes the peers and ranges those that are wanted; what has changed for it.
-    pub(crate) fn apply(&mut self, wanted: Wanted) -> Vec<Change> {
+    pub(crate) fn apply(&mut self, wanted: Wanted) -> ApplyReport {
         let mut touched = differing(&self.configured, &wanted.peers);
         touched.extend(differing(&self.mesh, &wanted.mesh));
         // A peer whose task has ended by a bug is there again afterwards.
@@ -45,7 +45,8 @@ impl Supervisor {
         let migrates = self.mesh.is_empty() != wanted.mesh.is_empty();
         self.configured = wanted.peers;
         self.mesh = wanted.mesh;
-        let mut changes: Vec<Change> = self.become_us(wanted.us).into_iter().collect();
+        let mut changes: Vec<Change> = self.become_us(&wanted.us).into_iter().collect();
+        changes.extend(self.listen_on(&wanted.listen));
         if self.former != wanted.us {
             touched.extend(self.peers.keys());
         }
@@ -55,23 +56,28 @@ impl Supervisor {
         }
         changes.extend(self.reconcile(touched, migrates, ranges));
         self.former = wanted.us;
-        changes
+        ApplyReport { changes, not_done: self.not_listening.clone() }
     }
 
     /// Takes other names; sessions follow when their peers are settled.
-    fn become_us(&mut self, us: Us) -> Option<Change> {
-        let (was, subject) = (self.former, Subject::Speaker);
+    fn become_us(&mut self, us: &Us) -> Option<Change> {
+        let (was, subject) = (&self.former, Subject::Speaker);
         if was == us {
             return None;
         }
-        self.shared.set_us(us);
+        self.shared.set_us(us.clone());
         self.shared.note_reconfigured();
         let hard = [(was.asn != us.asn, "AS"), (was.router_id != us.router_id, "BGP identifier")];
         let soft = [(was.cluster_id != us.cluster_id, "cluster")];
-        let words: Vec<&str> =
-            hard.iter().chain(&soft).filter(|(differs, _)| *differs).map(|(_, what)| *what).collect();
-        let class =
-            if hard.iter().any(|(differs, _)| *differs) { ChangeClass::Hard } else { ChangeClass::Soft };
+        let none = [(was.addresses != us.addresses, "own addresses")];
+        let differs = |rows: &[(bool, &str)]| rows.iter().any(|(differs, _)| *differs);
+        let class = match (differs(&hard), differs(&soft)) {
+            (true, _) => ChangeClass::Hard,
+            (false, true) => ChangeClass::Soft,
+            (false, false) => ChangeClass::None,
+        };
+        let all = hard.iter().chain(&soft).chain(&none);
+        let words: Vec<&str> = all.filter(|(differs, _)| *differs).map(|(_, what)| *what).collect();
         Some(Change { subject, class, why: format!("changed: {}", words.join(", ")) })
     }
 
@@ -251,13 +257,12 @@ impl Supervisor {
         }
         let entry = self.peers.get(&address)?;
         let range = self.range_for(address)?;
-        let prefix = range.config.prefix;
-        let origin = Origin::Range(prefix);
+        let origin = Origin::Range(range.config.prefix);
         let may_stay = match entry.origin {
             Origin::Range(_) => true,
             Origin::Configured | Origin::Mesh => entry.cell.live().is_some(),
         };
-        let has_room = entry.origin == origin || self.has_room(prefix);
+        let has_room = entry.origin == origin || range.has_room();
         (may_stay && has_room).then(|| (Arc::new(range.config.peer(address)), origin))
     }
 
@@ -272,7 +277,7 @@ impl Supervisor {
         } else if old == config && self.former == self.shared.us() {
             return None;
         }
-        let step = apply::step(&self.shared, self.former, &old, &config, cell.live());
+        let step = apply::step(&self.shared, &self.former, &old, &config, cell.live());
         match step.depth {
             Some(depth) => {
                 cell.set_config(config, matches!(origin, Origin::Range(_)));
@@ -281,12 +286,9 @@ impl Supervisor {
             }
             None => {
                 self.remove(address);
-                // One of a range comes back through it, if it does.
-                if !matches!(origin, Origin::Range(_)) {
-                    let mailbox = self.add(config, origin);
-                    if let Some(state) = cell.bfd() {
-                        mailbox.tell_bfd(state);
-                    }
+                let mailbox = self.add(config, origin);
+                if let Some(state) = cell.bfd() {
+                    mailbox.tell_bfd(state);
                 }
             }
         }

@@ -14,7 +14,7 @@ const MAX_RESTART_TIME: Duration = Duration::from_secs(4095);
 const MAX_STALE_TIME: Duration = Duration::from_secs(0x00ff_ffff);
 
 /// `restarting` is for the next OPEN; where forwarding state is kept, every OPEN says so.
-pub(crate) fn config(shared: &Shared, us: Us, peer: &PeerConfig, restarting: bool) -> SessionConfig {
+pub(crate) fn config(shared: &Shared, us: &Us, peer: &PeerConfig, restarting: bool) -> SessionConfig {
     let options = &peer.options;
     let local_as = options.local_as.unwrap_or(us.asn);
     let mut config = SessionConfig::new(local_as, us.router_id, peer.peer_as.clone());

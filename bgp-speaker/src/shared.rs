@@ -13,11 +13,12 @@ use tokio::sync::{Notify, broadcast, watch};
 use tokio::time::Instant;
 
 use crate::config::{PeerConfig, SessionOptions, is_link_local};
-use crate::desired::Desired;
+use crate::desired::{Desired, KernelExport};
 use crate::error::SpeakerError;
 use crate::event::{Event, Events};
-use crate::kernel::FollowerStatus;
+use crate::kernel::{FollowerStatus, KernelConfig};
 use crate::lateness::Lateness;
+use crate::listening::own_addresses;
 use crate::mesh::{MeshDialer, MeshNode, Roster, Ways};
 use crate::peer::PeerCell;
 use crate::status::{RangeStatus, SignatureFailures, Status, TableStatus};
@@ -37,8 +38,13 @@ pub(crate) struct Shared {
     us: Mutex<Us>,
     /// Who we were built as.
     built: Us,
-    pub(crate) own_addresses: Vec<IpAddr>,
-    pub(crate) listen: Vec<SocketAddr>,
+    /// Where we listen and what else is ours, as we were built.
+    built_listen: Vec<SocketAddr>,
+    built_addresses: Vec<IpAddr>,
+    built_kernel: Option<KernelConfig>,
+    listen: Mutex<Vec<SocketAddr>>,
+    /// Where we are to listen and do not, and why.
+    not_listening: Mutex<Vec<(SocketAddr, String)>>,
     pub(crate) forwarding_preserved: bool,
     /// This process takes over from a former one, until then.
     restarting_until: Mutex<Option<Duration>>,
@@ -57,6 +63,8 @@ pub(crate) struct Shared {
     signatures: Mutex<Option<SignatureFailures>>,
     /// The whole speaker is about to go.
     leaving: AtomicBool,
+    /// Routes in the kernel outlive the speaker.
+    routes_stay: AtomicBool,
     /// Peers may come that are not configured one by one.
     open_to_strangers: AtomicBool,
     table: Mutex<TableStatus>,
@@ -65,20 +73,40 @@ pub(crate) struct Shared {
     pub(crate) other_next_hops: Notify,
 }
 
-/// The names of this speaker.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// The names and addresses of this speaker.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Us {
     pub(crate) asn: Asn,
     pub(crate) router_id: RouterId,
     pub(crate) cluster_id: Option<ClusterId>,
+    /// The addresses of this node: those that it listens on, and those that it was told of.
+    pub(crate) addresses: Arc<[IpAddr]>,
+}
+
+impl Us {
+    /// What is known of us outside this node.
+    pub(crate) fn names(&self) -> (Asn, RouterId, Option<ClusterId>) {
+        (self.asn, self.router_id, self.cluster_id)
+    }
+
+    /// The source address for a peer; where it names none, ours of its family if there is just one.
+    pub(crate) fn source(&self, peer: &PeerConfig) -> Option<IpAddr> {
+        peer.options.source.or_else(|| {
+            let mut own = self.addresses.iter().filter(|a| a.is_ipv4() == peer.address.is_ipv4());
+            let own = own.next().copied().filter(|_| own.next().is_none());
+            // A link-local peer is reached from a link-local address, which the kernel finds best.
+            own.filter(|own| is_link_local(*own) || !is_link_local(peer.address))
+        })
+    }
 }
 
 /// What [`Shared`] is made of.
 pub(crate) struct Makings {
     pub(crate) version: String,
     pub(crate) us: Us,
-    pub(crate) own_addresses: Vec<IpAddr>,
     pub(crate) listen: Vec<SocketAddr>,
+    pub(crate) local_addresses: Vec<IpAddr>,
+    pub(crate) kernel: Option<KernelConfig>,
     pub(crate) mesh_dialer: MeshDialer,
     pub(crate) mesh_options: SessionOptions,
     pub(crate) forwarding_preserved: bool,
@@ -114,10 +142,13 @@ impl Ids {
 impl Shared {
     pub(crate) fn new(identity: Makings) -> Self {
         Self {
-            us: Mutex::new(identity.us),
+            us: Mutex::new(identity.us.clone()),
             built: identity.us,
-            own_addresses: identity.own_addresses,
-            listen: identity.listen,
+            built_listen: identity.listen,
+            built_addresses: identity.local_addresses,
+            built_kernel: identity.kernel,
+            listen: Mutex::default(),
+            not_listening: Mutex::default(),
             forwarding_preserved: identity.forwarding_preserved,
             restarting_until: Mutex::default(),
             ids: Ids::default(),
@@ -134,6 +165,7 @@ impl Shared {
             lateness: Lateness::default(),
             signatures: Mutex::default(),
             leaving: AtomicBool::new(false),
+            routes_stay: AtomicBool::new(true),
             open_to_strangers: AtomicBool::new(false),
             table: Mutex::default(),
             kernel: Mutex::default(),
@@ -143,7 +175,7 @@ impl Shared {
 
     /// Who we are.
     pub(crate) fn us(&self) -> Us {
-        *lock(&self.us)
+        lock(&self.us).clone()
     }
 
     pub(crate) fn set_us(&self, us: Us) {
@@ -155,16 +187,29 @@ impl Shared {
     /// # Errors
     /// Nobody can be that.
     pub(crate) fn us_as(&self, desired: &Desired) -> Result<Us, SpeakerError> {
-        let mut us = self.built;
+        let mut us = self.built.clone();
         if let Some(identity) = desired.identity {
             (us.asn, us.router_id) = (identity.asn, identity.router_id);
         }
         us.cluster_id = desired.cluster_id.or(us.cluster_id);
+        let named = desired.local_addresses.as_ref().unwrap_or(&self.built_addresses);
+        us.addresses = own_addresses(self.listen_as(desired), named);
         match us {
             Us { asn: asn @ (Asn(0) | Asn::TRANS), .. } => Err(SpeakerError::ReservedAsn(asn.0)),
             Us { router_id: RouterId(0), .. } => Err(SpeakerError::ZeroRouterId),
             us => Ok(us),
         }
+    }
+
+    /// Where we are to listen.
+    pub(crate) fn listen_as<'a>(&'a self, desired: &'a Desired) -> &'a [SocketAddr] {
+        desired.listen.as_ref().unwrap_or(&self.built_listen)
+    }
+
+    /// Where we listen now, and where we are to and do not.
+    pub(crate) fn set_listen(&self, listen: Vec<SocketAddr>, missing: Vec<(SocketAddr, String)>) {
+        *lock(&self.listen) = listen;
+        *lock(&self.not_listening) = missing;
     }
 
     /// The time that sessions and tables are given.
@@ -260,14 +305,32 @@ impl Shared {
         *lock(&self.table) = table;
     }
 
-    /// Where the kernel follower tells how it stands.
-    pub(crate) fn set_kernel(&self, status: watch::Receiver<Arc<FollowerStatus>>) {
-        *lock(&self.kernel) = Some(status);
+    /// What is to be exported, if anything.
+    pub(crate) fn kernel_as(&self, desired: &Desired) -> Option<KernelConfig> {
+        match &desired.kernel {
+            Some(KernelExport::On(config)) => Some(config.clone()),
+            Some(KernelExport::Off) => None,
+            None => self.built_kernel.clone(),
+        }
+    }
+
+    /// Where the kernel follower tells how it stands, if there is one.
+    pub(crate) fn set_kernel(&self, status: Option<watch::Receiver<Arc<FollowerStatus>>>) {
+        *lock(&self.kernel) = status;
     }
 
     /// How the kernel follower stands, if there is one.
     pub(crate) fn kernel(&self) -> Option<watch::Receiver<Arc<FollowerStatus>>> {
         lock(&self.kernel).clone()
+    }
+
+    /// Whether routes in the kernel are to outlive the speaker.
+    pub(crate) fn set_routes_stay(&self, stay: bool) {
+        self.routes_stay.store(stay, Ordering::Relaxed);
+    }
+
+    pub(crate) fn routes_stay(&self) -> bool {
+        self.routes_stay.load(Ordering::Relaxed)
     }
 
     /// The whole speaker is about to go: every peer is to be told so.
@@ -303,12 +366,13 @@ impl Shared {
         &self,
         nodes: &[MeshNode],
         options: Option<&SessionOptions>,
-        local_as: Asn,
+        dialer: Option<MeshDialer>,
+        us: &Us,
     ) -> Result<(MeshBook, BTreeMap<IpAddr, Arc<PeerConfig>>), SpeakerError> {
-        let roster = Roster::of(nodes, &self.own_addresses)?;
+        let roster = Roster::of(nodes, &us.addresses)?;
         let built_with = lock(&self.mesh_options);
-        let peers = roster.peers(self.ways(options.unwrap_or(&built_with), local_as))?;
-        Ok((MeshBook { roster, options: options.cloned() }, peers))
+        let peers = roster.peers(self.ways(options.unwrap_or(&built_with), dialer, us))?;
+        Ok((MeshBook { roster, options: options.cloned(), dialer }, peers))
     }
 
     /// What becomes of the mesh sessions when nodes leave and join.
@@ -320,26 +384,17 @@ impl Shared {
     ) -> Result<BTreeMap<IpAddr, Option<Arc<PeerConfig>>>, SpeakerError> {
         let built_with = lock(&self.mesh_options);
         let options = book.options.as_ref().unwrap_or(&built_with);
-        book.roster.step(left, joined, self.ways(options, self.us().asn))
+        book.roster.step(left, joined, self.ways(options, book.dialer, &self.us()))
     }
 
-    fn ways<'a>(&'a self, options: &'a SessionOptions, local_as: Asn) -> Ways<'a> {
-        Ways { own: &self.own_addresses, local_as, dialer: self.mesh_dialer, options }
+    fn ways<'a>(&self, options: &'a SessionOptions, dialer: Option<MeshDialer>, us: &'a Us) -> Ways<'a> {
+        let dialer = dialer.unwrap_or(self.mesh_dialer);
+        Ways { own: &us.addresses, local_as: us.asn, dialer, options }
     }
 
     /// The password of mesh sessions from now on, where they are not given other options.
     pub(crate) fn set_mesh_password(&self, secret: Option<Secret>) {
         lock(&self.mesh_options).password = secret;
-    }
-
-    /// The source address for a peer; where it names none, ours of its family if there is just one.
-    pub(crate) fn source(&self, peer: &PeerConfig) -> Option<IpAddr> {
-        peer.options.source.or_else(|| {
-            let mut own = self.own_addresses.iter().filter(|a| a.is_ipv4() == peer.address.is_ipv4());
-            let own = own.next().copied().filter(|_| own.next().is_none());
-            // A link-local peer is reached from a link-local address, which the kernel finds best.
-            own.filter(|own| is_link_local(*own) || !is_link_local(peer.address))
-        })
     }
 
     pub(crate) fn status(&self) -> Status {
@@ -353,7 +408,8 @@ impl Shared {
             started: self.started,
             uptime: now,
             reconfigured: *lock(&self.reconfigured),
-            listen: self.listen.clone(),
+            listen: lock(&self.listen).clone(),
+            not_listening: lock(&self.not_listening).clone(),
             peers: cells.iter().map(|c| c.status(now)).collect(),
             ranges: lock(&self.ranges).values().cloned().collect(),
             strangers: self.strangers.load(Ordering::Relaxed),

@@ -1,7 +1,8 @@
 //! Sockets as BGP wants them: listening, dialling, and what is set on every connection.
 
 use std::io;
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Shutdown, SocketAddr};
+use std::os::fd::AsFd;
 use std::time::Duration;
 
 use socket2::{Domain, Protocol, SockRef, Socket, Type};
@@ -28,8 +29,9 @@ pub(crate) struct Way {
     pub(crate) guard: Guard,
 }
 
-/// Opens a listening socket. IPv4 and IPv6 are separate sockets, so that both wildcards can be listened on.
-pub(crate) fn listen(address: SocketAddr) -> io::Result<TcpListener> {
+/// Binds a socket that is to listen, beside another on its port if need be. IPv4 and IPv6 are separate sockets, so that both
+/// wildcards can be listened on.
+pub(crate) fn bind(address: SocketAddr, beside: bool) -> io::Result<Socket> {
     let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
     socket.set_reuse_address(true)?;
     if address.is_ipv6() {
@@ -37,9 +39,25 @@ pub(crate) fn listen(address: SocketAddr) -> io::Result<TcpListener> {
     }
     socket.set_nonblocking(true)?;
     answer_from_afar(&socket, address)?;
+    share_port(&socket, beside)?;
     socket.bind(&address.into())?;
+    Ok(socket)
+}
+
+/// Begins to listen.
+pub(crate) fn begin(socket: Socket) -> io::Result<TcpListener> {
     socket.listen(BACKLOG)?;
     TcpListener::from_std(socket.into())
+}
+
+/// Ends listening while somebody may still hold the socket; connections that it has brought stay.
+pub(crate) fn end(socket: &TcpListener) -> io::Result<()> {
+    SockRef::from(socket).shutdown(Shutdown::Read)
+}
+
+/// Lets sockets of the same user be bound to addresses that overlap, if all of them are let (SO_REUSEPORT).
+pub(crate) fn share_port(socket: &impl AsFd, share: bool) -> io::Result<()> {
+    SockRef::from(socket).set_reuse_port(share)
 }
 
 /// The kernel answers a SYN before we know of the connection: a peer that demands TTL 255 (RFC 5082) would not hear less, and

@@ -13,9 +13,11 @@ use tokio::sync::{Mutex, mpsc, oneshot};
 use crate::apply::{Wanted, check_routes};
 use crate::builder::Builder;
 use crate::config::{MAX_ORIGINATED_PER_CALL, PeerConfig, RangeConfig};
-use crate::desired::{ApplyReport, Desired};
+use crate::desired::{ApplyReport, Change, Desired, NotDone};
 use crate::error::{SpeakerError, StartError};
 use crate::event::Events;
+use crate::kernel::KernelConfig;
+use crate::kernel_feed;
 use crate::mesh::MeshNode;
 use crate::peer::Drain;
 use crate::rib_task::{FilterPeers, Query, RibClient};
@@ -51,6 +53,7 @@ pub struct Speaker {
     shared: Arc<Shared>,
     commands: mpsc::Sender<Command>,
     rib: RibClient,
+    kernel: mpsc::Sender<kernel_feed::Order>,
     /// Held by calls that change peers, ranges and the mesh as a whole: what comes of two at a time would be neither.
     book: Arc<Mutex<MeshBook>>,
 }
@@ -62,8 +65,8 @@ impl Speaker {
     }
 
     pub(crate) async fn start(builder: Builder) -> Result<Self, StartError> {
-        let start::Started { shared, commands, rib, book } = start::start(builder).await?;
-        Ok(Self { shared, commands, rib, book: Arc::new(Mutex::new(book)) })
+        let start::Started { shared, commands, rib, kernel, book } = start::start(builder).await?;
+        Ok(Self { shared, commands, rib, kernel, book: Arc::new(Mutex::new(book)) })
     }
 
     /// Makes the speaker do all that is asked for and nothing else, and tells what that changed. What is so already is not
@@ -77,18 +80,43 @@ impl Speaker {
     /// Something is out of range, there twice, or ours; then nothing is changed.
     pub async fn apply(&self, desired: Desired) -> Result<ApplyReport, SpeakerError> {
         check_routes(&desired)?;
+        let export = self.shared.kernel_as(&desired);
+        export.as_ref().map_or(Ok(()), KernelConfig::check).map_err(SpeakerError::Kernel)?;
         let mut book = self.book.lock().await;
         let (wanted, becomes) = Wanted::of(&desired, &self.shared)?;
         // Routes first: a peer that is new is told them with its first table.
         let routes = self.rib.originate_all(desired.routes).await?;
-        if wanted.us != self.shared.us() {
-            self.rib.ask(|reply| Query::Rename(wanted.us, reply)).await?;
+        if wanted.us.names() != self.shared.us().names() {
+            let us = wanted.us.clone();
+            self.rib.ask(|reply| Query::Rename(us, reply)).await?;
         }
+        let kernel = self.export(export).await?;
         let way = self.way().await?;
         *book = becomes;
-        let mut changes = answered(send(way, |reply| Command::Apply(Box::new(wanted), reply))).await?;
-        changes.extend(routes);
-        Ok(ApplyReport { changes })
+        let mut report = answered(send(way, |reply| Command::Apply(Box::new(wanted), reply))).await?;
+        match kernel {
+            Ok(change) => report.changes.extend(change),
+            Err(why) => report.not_done.push(why),
+        }
+        report.changes.extend(routes);
+        Ok(report)
+    }
+
+    /// What `status` reads, without a handle.
+    #[cfg(feature = "metrics")]
+    pub(crate) fn shared(&self) -> Arc<Shared> {
+        self.shared.clone()
+    }
+
+    /// Makes the kernel export this.
+    async fn export(
+        &self,
+        export: Option<KernelConfig>,
+    ) -> Result<Result<Option<Change>, NotDone>, SpeakerError> {
+        let (reply, answer) = oneshot::channel();
+        let order = (export.map(Box::new), reply);
+        self.kernel.send(order).await.map_err(|_| SpeakerError::Stopped)?;
+        answered(answer).await
     }
 
     /// Makes the changes of a batch, in work that is that of the changes: a node that joins a mesh of five thousand is one
@@ -108,7 +136,7 @@ impl Speaker {
         answered(told).await?;
         let mut changes = answered(settled).await?;
         changes.extend(routes);
-        Ok(ApplyReport { changes })
+        Ok(ApplyReport { changes, not_done: Vec::new() })
     }
 
     /// Adds a peer and, unless it is passive, begins to dial it.
@@ -116,7 +144,8 @@ impl Speaker {
     /// # Errors
     /// The configuration is out of range, or the address is ours or taken.
     pub async fn add_peer(&self, peer: PeerConfig) -> Result<(), SpeakerError> {
-        peer.check(self.shared.us().asn, &self.shared.own_addresses)?;
+        let us = self.shared.us();
+        peer.check(us.asn, &us.addresses)?;
         self.call(|reply| Command::AddPeer(Box::new(peer), reply)).await?
     }
 
@@ -171,7 +200,7 @@ impl Speaker {
     /// This node is not in the list, or two nodes have one address; then nothing is changed.
     pub async fn mesh(&self, nodes: &[MeshNode]) -> Result<(), SpeakerError> {
         let mut book = self.book.lock().await;
-        let (becomes, peers) = self.shared.mesh_of(nodes, None, self.shared.us().asn)?;
+        let (becomes, peers) = self.shared.mesh_of(nodes, None, None, &self.shared.us())?;
         let way = self.way().await?;
         *book = becomes;
         answered(send(way, |reply| Command::Mesh(peers, reply))).await
@@ -274,8 +303,7 @@ impl Speaker {
     /// Takes one peer out of use without losing a packet: everything that it has been told gets GRACEFUL_SHUTDOWN and, for an
     /// internal peer, LOCAL_PREF 0 (RFC 8326); it has `wait` to find other ways, then its session ends with Cease /
     /// Administrative Shutdown and there is no other before [`Speaker::resume_peer`]. That also calls a drain off which is
-    /// under way. A peer that came through a listen range stays away in the same way, and leaves its place in the range to
-    /// another.
+    /// under way. A peer that came through a listen range may come again.
     ///
     /// # Errors
     /// There is no such peer, or no longer.

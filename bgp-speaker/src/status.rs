@@ -33,6 +33,8 @@ pub struct Status {
     pub reconfigured: SystemTime,
     /// Where it listens, with the real ports.
     pub listen: Vec<SocketAddr>,
+    /// Where it is to listen and cannot, and why; it is tried again every few seconds.
+    pub not_listening: Vec<(SocketAddr, String)>,
     /// Its peers, ordered by address.
     pub peers: Vec<PeerStatus>,
     /// Its listen ranges, ordered by prefix.

@@ -11,6 +11,18 @@ use futures::task::AtomicWaker;
 use crate::door::{Door, Work};
 use crate::shared::lock;
 
+/// What a subscriber hears.
+#[derive(Debug, Clone)]
+pub enum RouteNews {
+    /// The next changes, in order.
+    Batch(ReaderBatch),
+    /// Nothing that was told before holds any more: the table follows as if the subscription began now, and what is not in
+    /// it by the first batch that is [`synced`](ReaderBatch::synced) is gone. It comes to a subscriber that does not read
+    /// while more than 65,536 prefixes are withdrawn, or reads and falls behind by sixteen times as many: nothing more is kept
+    /// for it.
+    StartAnew,
+}
+
 /// The best routes as they were, then as they change; see [`Speaker::subscribe`](crate::Speaker::subscribe). Ends with the
 /// speaker.
 #[derive(Debug)]
@@ -54,8 +66,8 @@ impl Subscription {
         this
     }
 
-    /// The next batch; `None` once the speaker has ended.
-    pub async fn next(&mut self) -> Option<ReaderBatch> {
+    /// The next of it; `None` once the speaker has ended.
+    pub async fn next(&mut self) -> Option<RouteNews> {
         std::future::poll_fn(|cx| self.poll_batch(cx)).await
     }
 
@@ -64,11 +76,16 @@ impl Subscription {
         lock(&self.slot.state).drained
     }
 
-    fn poll_batch(&mut self, cx: &mut Context<'_>) -> Poll<Option<ReaderBatch>> {
+    fn poll_batch(&mut self, cx: &mut Context<'_>) -> Poll<Option<RouteNews>> {
         self.slot.waker.register(cx.waker());
         let mut state = lock(&self.slot.state);
+        if let Some(batch) = &mut state.batch
+            && std::mem::take(&mut batch.anew)
+        {
+            return Poll::Ready(Some(RouteNews::StartAnew));
+        }
         if let Some(batch) = state.batch.take() {
-            return Poll::Ready(Some(batch));
+            return Poll::Ready(Some(RouteNews::Batch(batch)));
         }
         if state.ended {
             return Poll::Ready(None);
@@ -93,9 +110,9 @@ impl Subscription {
 }
 
 impl Stream for Subscription {
-    type Item = ReaderBatch;
+    type Item = RouteNews;
 
-    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<ReaderBatch>> {
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<RouteNews>> {
         self.poll_batch(cx)
     }
 }

@@ -1,5 +1,6 @@
 //! The supervisor: it owns the peers and the listeners, brings accepted sockets to their peer, and ends everything.
 
+mod listeners;
 mod secrets;
 
 use std::collections::{BTreeMap, HashMap};
@@ -17,11 +18,12 @@ use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
 
 use crate::apply::Wanted;
 use crate::config::{PeerConfig, RangeConfig};
-use crate::desired::Change;
-use crate::door::Door;
+use crate::desired::{ApplyReport, Change, NotDone};
+use crate::door::{Closing, Door};
 use crate::error::SpeakerError;
 use crate::event::Event;
-use crate::peer::{Depth, Drain, Mailbox, Order, PeerCell, PeerTask, Unaccepted};
+use crate::listening::{Accepted, Listening};
+use crate::peer::{Depth, Drain, Mailbox, Order, PeerCell, PeerTask};
 use crate::reconcile::Migration;
 use crate::shared::{Shared, Us};
 use crate::speaker::ShutdownMode;
@@ -32,10 +34,6 @@ use crate::update::Steps;
 
 /// How long peers may take to hear our last words when the speaker ends; longer than a lingering connection lives.
 const FAREWELL: Duration = Duration::from_secs(3);
-
-/// Between two looks how many peers of a full range are held down: a look goes through all peers, and strangers may knock a
-/// thousand times a second.
-const COUNT: Duration = Duration::from_millis(100);
 
 /// What handles ask of the supervisor.
 #[derive(Debug)]
@@ -52,7 +50,7 @@ pub(crate) enum Command {
     Bfd(IpAddr, Bfd, oneshot::Sender<Result<(), SpeakerError>>),
     Drain(IpAddr, Drain, oneshot::Sender<Result<(), SpeakerError>>),
     Leave(oneshot::Sender<()>),
-    Apply(Box<Wanted>, oneshot::Sender<Vec<Change>>),
+    Apply(Box<Wanted>, oneshot::Sender<ApplyReport>),
     Update(Box<Steps>, oneshot::Sender<Vec<Change>>),
     Shutdown(ShutdownMode, oneshot::Sender<()>),
 }
@@ -80,9 +78,6 @@ pub(crate) struct Entry {
 pub(crate) struct Range {
     pub(crate) config: RangeConfig,
     pub(crate) members: usize,
-    /// How many of them were held down when that was last counted.
-    held: usize,
-    counted: Option<Instant>,
     /// The key in use.
     key: Option<Key>,
     /// Why the key that is wanted is not in use.
@@ -95,13 +90,15 @@ pub(crate) struct Range {
 
 /// Everything that has to end with the speaker, besides the peers.
 pub(crate) struct Household {
-    pub(crate) listeners: JoinSet<()>,
+    pub(crate) listening: Listening,
     /// The tables' task, as long as it runs.
     pub(crate) rib: Option<JoinHandle<()>>,
-    /// The kernel's follower, which goes on while the sender lives.
+    /// The task of the kernel export, which goes on while the sender lives.
     pub(crate) kernel: Option<(oneshot::Sender<()>, JoinHandle<()>)>,
     /// Kernel routes of others are learned while the sender lives.
     pub(crate) learning: Option<oneshot::Sender<()>>,
+    /// The tables' task ends with it.
+    pub(crate) closing: Closing,
 }
 
 pub(crate) struct Supervisor {
@@ -109,7 +106,7 @@ pub(crate) struct Supervisor {
     door: Arc<Door>,
     seed: u64,
     commands: mpsc::Receiver<Command>,
-    accepted: mpsc::Receiver<(TcpStream, SocketAddr)>,
+    accepted: mpsc::Receiver<Accepted>,
     household: Household,
     /// The peers that are there, and those that are to be there.
     pub(crate) peers: BTreeMap<IpAddr, Entry>,
@@ -124,6 +121,8 @@ pub(crate) struct Supervisor {
     running: HashMap<Id, Arc<PeerCell>>,
     strangers: Strangers,
     pub(crate) listeners: Listeners,
+    /// What is to be listened on and is not, and why.
+    pub(crate) not_listening: Vec<NotDone>,
     /// Somebody has or had a key.
     secrets: bool,
 }
@@ -134,7 +133,7 @@ impl Supervisor {
         door: Arc<Door>,
         seed: u64,
         commands: mpsc::Receiver<Command>,
-        accepted: mpsc::Receiver<(TcpStream, SocketAddr)>,
+        accepted: mpsc::Receiver<Accepted>,
         household: Household,
         listeners: Listeners,
     ) -> Self {
@@ -155,6 +154,7 @@ impl Supervisor {
             tasks: JoinSet::new(),
             running: HashMap::new(),
             listeners,
+            not_listening: Vec::new(),
             secrets: false,
         }
     }
@@ -187,7 +187,10 @@ impl Supervisor {
                 }
                 () = tokio::time::sleep_until(report_due) => self.strangers.report(),
                 () = tokio::time::sleep_until(look_due), if migrates => self.look_at_migration(),
-                _ = review.tick(), if self.secrets => self.review(),
+                _ = review.tick(), if self.secrets || !self.not_listening.is_empty() => {
+                    self.review();
+                    self.listen_again();
+                }
             }
         };
         self.end(&mode).await;
@@ -360,58 +363,27 @@ impl Supervisor {
         }
         // Another peer may have taken the address since.
         if self.peers.get(&address).is_some_and(|e| Arc::ptr_eq(&e.cell, &cell)) {
-            self.gone(address);
-            // One that came through a range may have been configured while its task ended.
-            if !panicked {
-                self.settle(address);
-            }
-        }
-    }
-
-    /// Takes out a peer whose task has ended.
-    fn gone(&mut self, address: IpAddr) {
-        if let Some(entry) = self.take(address) {
-            self.shared.remove_peer(&entry.cell);
+            self.take(address);
+            self.shared.remove_peer(&cell);
             self.shared.emit(Event::PeerRemoved { peer: address });
         }
     }
 
     fn accepted(&mut self, stream: TcpStream, remote: SocketAddr) {
         let address = remote.ip();
-        if let Some(stream) = self.accepted_by_peer(stream, address) {
-            self.accepted_by_range(stream, address);
-        }
-    }
-
-    /// Hands a connection to the peer of this address; back if there is none.
-    fn accepted_by_peer(&mut self, stream: TcpStream, address: IpAddr) -> Option<TcpStream> {
-        let Some(entry) = self.peers.get(&address) else { return Some(stream) };
-        if !self.came_by_key(entry) {
-            tracing::debug!(peer = %address, "connection refused: its key could not be checked");
-            return None;
-        }
-        match entry.mailbox.accepted(stream) {
-            Ok(()) => None,
-            Err(Unaccepted::Full) => {
+        if let Some(entry) = self.peers.get(&address) {
+            if !self.came_by_key(entry) {
+                tracing::debug!(peer = %address, "connection refused: its key could not be checked");
+            } else if entry.mailbox.accepted(stream).is_err() {
                 tracing::debug!(peer = %address, "connection refused: those before it are still being looked at");
-                None
             }
-            // A peer of a range that comes back at once, before the end of its task has been noticed.
-            Err(Unaccepted::Retired(stream)) => {
-                let dynamic = matches!(entry.origin, Origin::Range(_));
-                dynamic.then(|| self.gone(address)).map(|()| stream)
-            }
+            return;
         }
-    }
-
-    fn accepted_by_range(&mut self, stream: TcpStream, address: IpAddr) {
         let Some(range) = self.range_for(address) else {
             self.strangers.count(address);
             return;
         };
         let prefix = range.config.prefix;
-        self.count_held(prefix);
-        let Some(range) = self.ranges.get(&prefix) else { return };
         let obstacle = match (range.has_room(), self.takes_peers(range)) {
             (false, _) => "it is full",
             (_, false) => "its password or keys are not in use",
@@ -431,24 +403,6 @@ impl Supervisor {
     pub(crate) fn range_for(&self, address: IpAddr) -> Option<&Range> {
         let of_address = self.ranges.values().filter(|r| r.config.prefix.contains(&address));
         of_address.max_by_key(|r| r.config.prefix.prefix_len())
-    }
-
-    /// Whether a range takes one more peer.
-    pub(crate) fn has_room(&self, prefix: IpNet) -> bool {
-        self.ranges.get(&prefix).is_some_and(Range::has_room)
-    }
-
-    /// Looks how many peers of a range that seems full are held down.
-    fn count_held(&mut self, prefix: IpNet) {
-        let Some(range) = self.ranges.get_mut(&prefix) else { return };
-        let recent = range.counted.is_some_and(|counted| counted.elapsed() < COUNT);
-        if range.members < range.config.limit || recent {
-            return;
-        }
-        range.counted = Some(Instant::now());
-        range.held = (self.peers.values())
-            .filter(|entry| entry.origin == Origin::Range(prefix) && entry.cell.is_held())
-            .count();
     }
 
     /// Counts a connection that a range does not take, and tells of it now and then.
@@ -501,14 +455,14 @@ impl Supervisor {
         self.commands.close();
         // Before anything leaves the tables: learned routes, and those of sessions that end.
         self.door.hush();
-        self.household.listeners.shutdown().await;
+        self.household.listening.shutdown().await;
         self.listeners.close();
         drop(self.household.learning.take());
-        // Before the sessions: the routes that go with them stay in the kernel.
-        if let Some((alive, follower)) = self.household.kernel.take() {
-            drop(alive);
-            // A task that panicked has ended too.
-            let _ = follower.await;
+        // Routes that stay in the kernel must not go with the sessions. Those that go must not go first: peers would send into
+        // the void until they hear that we leave.
+        let stay = self.shared.routes_stay();
+        if stay {
+            self.household.end_kernel().await;
         }
         for entry in self.peers.values() {
             entry.mailbox.order(Order::Stop(farewell(mode)));
@@ -521,7 +475,10 @@ impl Supervisor {
         for entry in self.peers.values() {
             self.shared.remove_peer(&entry.cell);
         }
-        self.door.close();
+        if !stay {
+            self.household.end_kernel().await;
+        }
+        drop(self.household.closing);
         if self.household.rib.is_some() {
             ended(&mut self.household.rib).await;
         }
@@ -529,16 +486,24 @@ impl Supervisor {
     }
 }
 
+impl Household {
+    async fn end_kernel(&mut self) {
+        if let Some((alive, task)) = self.kernel.take() {
+            drop(alive);
+            // A task that panicked has ended too.
+            let _ = task.await;
+        }
+    }
+}
+
 impl Range {
     pub(crate) fn new(config: RangeConfig) -> Self {
-        Self { config, members: 0, held: 0, counted: None, key: None, trouble: None, refused: 0, told: None }
+        Self { config, members: 0, key: None, trouble: None, refused: 0, told: None }
     }
 
-    /// Whether it takes one more peer. One that is held down has no session and keeps no other peer out; as many may be
-    /// remembered as there may be sessions.
-    fn has_room(&self) -> bool {
-        let limit = self.config.limit;
-        self.members.saturating_sub(self.held) < limit && self.members < limit.saturating_mul(2)
+    /// Whether it takes one more peer.
+    pub(crate) fn has_room(&self) -> bool {
+        self.members < self.config.limit
     }
 
     fn status(&self) -> RangeStatus {

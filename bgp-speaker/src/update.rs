@@ -9,7 +9,7 @@ use ipnet::IpNet;
 
 use crate::config::{MAX_ORIGINATED_PER_CALL, PeerConfig, RangeConfig, SessionOptions};
 use crate::error::SpeakerError;
-use crate::mesh::{MeshNode, Roster};
+use crate::mesh::{MeshDialer, MeshNode, Roster};
 use crate::route::Route;
 use crate::shared::Shared;
 
@@ -42,6 +42,8 @@ pub(crate) struct MeshBook {
     pub(crate) roster: Roster,
     /// Options of its sessions; `None`: those that the speaker was built with.
     pub(crate) options: Option<SessionOptions>,
+    /// Who dials; `None`: as the speaker was built.
+    pub(crate) dialer: Option<MeshDialer>,
 }
 
 /// What the supervisor is to have from now on: checked; gone where there is none.
@@ -60,16 +62,17 @@ impl Steps {
     pub(crate) fn of(batch: &Batch, shared: &Shared, book: &mut MeshBook) -> Result<Self, SpeakerError> {
         check_routes(batch)?;
         let mut steps = Self::default();
+        let us = shared.us();
         steps.peers.extend(batch.peers_gone.iter().map(|address| (*address, None)));
         for peer in &batch.peers {
-            peer.check(shared.us().asn, &shared.own_addresses)?;
+            peer.check(us.asn, &us.addresses)?;
             if let Some(Some(there)) = steps.peers.insert(peer.address, Some(Arc::new(peer.clone()))) {
                 return Err(peer.duplicate(&there));
             }
         }
         steps.ranges.extend(batch.ranges_gone.iter().map(|prefix| (prefix.trunc(), None)));
         for range in &batch.ranges {
-            range.check(shared.us().asn)?;
+            range.check(us.asn)?;
             if let Some(Some(_)) = steps.ranges.insert(range.prefix, Some(range.clone())) {
                 return Err(SpeakerError::DuplicateRange(range.prefix));
             }

@@ -1,8 +1,11 @@
 //! Followers of the Loc-RIB that are no peers.
 
+use core::time::Duration;
+
 use bgp_rib::policy::{Action, PolicyConfig, Rule, Verdict};
 use bgp_rib::{
-    Event, Input, PeerParams, Policy, Reachability, Retain, RibConfig, RouteFilter, Rung, Source, Why,
+    Event, Input, PeerId, PeerParams, Policy, Reachability, ReaderId, Retain, RibConfig, RouteFilter, Rung,
+    Source, Why,
 };
 use bgp_wire::{NextHop, PathAttributes};
 
@@ -67,6 +70,52 @@ fn a_closed_follower_holds_nothing_back() {
     lab.settle();
     assert_eq!(lab.rib.table_counters(V4).tombstones, 0);
     assert!(lab.rib.poll_reader(reader, 10).is_none());
+}
+
+/// A follower has read two prefixes; then it reads no more, and other prefixes come and go.
+fn left_behind(bound: usize, wait: u64, gone: u8) -> (Lab, ReaderId) {
+    let mut lab =
+        Lab::with(RibConfig { follower_tombstones: bound, ..RibConfig::new(LOCAL_AS, router_id(254)) });
+    let one = lab.up(1, client(1));
+    let stays = [net("192.0.2.0/26"), net("192.0.2.64/26")];
+    lab.announce(one, &stays, next_hop(1), &attributes(&[]));
+    let reader = lab.rib.open_reader();
+    while lab.rib.poll_reader(reader, 10).is_some() {}
+    lab.withdraw(one, &stays[..1]);
+    lab.now += Duration::from_secs(wait);
+    for third in 0..gone {
+        let prefix = net(&format!("10.0.{third}.0/24"));
+        lab.announce(one, &[prefix], next_hop(1), &attributes(&[]));
+        lab.withdraw(one, &[prefix]);
+        lab.drain_all();
+    }
+    lab.settle();
+    (lab, reader)
+}
+
+#[test]
+fn a_follower_that_does_not_read_starts_anew_beyond_a_bound_of_tombstones() {
+    let (mut lab, reader) = left_behind(8, 10, 8);
+    assert!(lab.rib.table_counters(V4).tombstones <= 8, "they are not kept for ever");
+    let batch = lab.rib.poll_reader(reader, 100).unwrap();
+    assert!(batch.anew && batch.synced);
+    let there: Vec<_> = batch.changes.iter().map(|change| (change.prefix, change.best.is_some())).collect();
+    assert_eq!(there, [(net("192.0.2.64/26"), true)], "what is not there is gone");
+    let one = PeerId(1);
+    lab.withdraw(one, &[net("192.0.2.64/26")]);
+    let gone = lab.rib.poll_reader(reader, 100).unwrap();
+    assert!(!gone.anew && gone.changes[0].best.is_none() && gone.revision > batch.revision);
+}
+
+#[test]
+fn a_follower_that_reads_may_be_further_behind() {
+    let (mut lab, reader) = left_behind(8, 0, 100);
+    let batch = lab.rib.poll_reader(reader, 1000).unwrap();
+    assert!(!batch.anew);
+    assert_eq!(batch.changes.iter().filter(|change| change.best.is_none()).count(), 101);
+    let (mut lab, reader) = left_behind(8, 0, 200);
+    assert!(lab.rib.poll_reader(reader, 1000).unwrap().anew, "but not without end");
+    assert!(lab.rib.table_counters(V4).tombstones <= 8 * 16);
 }
 
 #[test]

@@ -34,7 +34,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use bgp_speaker::kernel::{FibNotice, KernelConfig, NextHopHook};
-use bgp_speaker::{Event, RouteBatch, ShutdownMode, Speaker};
+use bgp_speaker::{Event, RouteBatch, RouteNews, ShutdownMode, Speaker};
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::cluster::{Cluster, Node};
@@ -184,8 +184,10 @@ impl Agent {
                     Some(event) => tell(&event),
                     None => return failed("the speaker ended by itself", 1),
                 },
-                batch = routes.next() => match batch {
-                    Some(batch) => tell_routes(&batch),
+                news = routes.next() => match news {
+                    Some(RouteNews::Batch(batch)) => tell_routes(&batch),
+                    // Who keeps a table of its own forgets it here.
+                    Some(RouteNews::StartAnew) => println!("routes: everything follows anew"),
                     None => return failed("the tables ended by themselves", 1),
                 },
                 read = self.source.changed() => self.changed(read).await,

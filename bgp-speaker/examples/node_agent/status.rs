@@ -122,7 +122,7 @@ fn kernel(kernel: &FollowerStatus) -> Value {
 fn metrics(speaker: &Speaker) -> String {
     let mut registry = Registry::default();
     // In a mesh each node has all others as peers: their series together would be the square of the nodes.
-    registry.register_collector(Box::new(SpeakerMetrics::new(speaker.clone()).by_class()));
+    registry.register_collector(Box::new(SpeakerMetrics::new(speaker).by_class()));
     let mut text = String::new();
     // Writing to a string does not fail.
     let _ = encode(&mut text, &registry);

@@ -118,6 +118,9 @@ impl Daemon {
                 for change in &report.changes {
                     info!(class = %change.class, "{}: {}", change.subject, change.why);
                 }
+                for missing in &report.not_done {
+                    error!("{missing}; the rest of the configuration is reloaded");
+                }
                 info!(changes = report.changes.len(), "configuration reloaded");
             }
             Err(refused) => error!(%refused, "the configuration is not reloaded"),

@@ -354,6 +354,30 @@ fn a_reload_changes_what_differs_and_a_bad_file_changes_nothing() {
 }
 
 #[test]
+fn a_reload_moves_the_listener_and_tells_what_it_could_not_do() {
+    let directory = Directory::new("listen");
+    let socket = directory.path("s");
+    let taken = TcpListener::bind("127.0.0.1:0").expect("loopback has free ports");
+    let [first, second] = [free_port(), free_port()].map(|port| format!("127.0.0.1:{port}"));
+    let file = directory.write("rr.toml", &config(&first, &socket, ""));
+    let daemon = Daemon::start(&file, &socket);
+    let refused = format!("127.0.0.1:{}", taken.local_addr().expect("it is bound").port());
+    let both = config(&second, &socket, "[[route]]\nprefix = \"10.1.0.0/26\"\n");
+    directory
+        .write("rr.toml", &both.replace(&format!("\"{second}\""), &format!("[\"{second}\", \"{refused}\"]")));
+    daemon.signal(Signal::HUP);
+    daemon.eventually("reloads", |status| status["prefixes"] == 1);
+    daemon.eventually("listens elsewhere", |status| status["listen"] == serde_json::json!([second]));
+    TcpStream::connect(&second).expect("it listens there");
+    TcpStream::connect(&first).expect_err("and there no more");
+    daemon.signal(Signal::TERM);
+    let (code, log) = daemon.end();
+    assert_eq!(code, Some(0));
+    assert!(log.contains(&format!("cannot listen on {refused}")), "{log}");
+    assert!(log.contains("another BGP speaker holds this port"), "{log}");
+}
+
+#[test]
 fn a_listing_of_many_pages_has_every_route_once() {
     let directory = Directory::new("pages");
     let socket = directory.path("s");

@@ -5,13 +5,14 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use bgp_rib::Policy;
 use ipnet::IpNet;
 
 use super::error::ConfigError;
 use super::route::Device;
 
 /// Settings of the kernel export.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct KernelConfig {
     /// Routing table; default 254 (main).
     pub table: u32,
@@ -24,13 +25,14 @@ pub struct KernelConfig {
     /// Metric of routes that bring none; default 186. NLM_F_REPLACE does not look at the protocol, so the default
     /// keeps clear of FRR's 20, BIRD's 32 and IPv6's 1024.
     pub metric: u32,
-    /// Whether routes share nexthop objects where the kernel has them (Linux 5.3) and they win; default yes. They win for
-    /// next hops on several links (a lost link is out of all routes at once) and for thousands of routes over the same next
-    /// hops (written in two thirds of the time). Other routes carry their next hops: the kernel keeps those, and not those
-    /// over an object, while the carrier of their link is lost.
+    /// Whether routes share nexthop objects where the kernel has them (Linux 5.3); default yes: they are written in two
+    /// thirds of the time, and multipath routes in less.
     pub nexthop_objects: bool,
     /// Whether routes stay in the kernel when the follower ends; default yes (forwarding survives a restart).
     pub keep_routes_at_exit: bool,
+    /// Which best routes are exported, and with which metric and table; default none: all that peers told, as their import
+    /// policy says. It sees no interface and no origin validation, and of an internal peer not whether it is a client.
+    pub policy: Option<Policy>,
     /// Decides per next hop how it is reached; default none: every next hop is [`NextHopAction::Direct`].
     pub next_hop: Option<NextHopHook>,
     /// Whether a next hop may be reached through the default route; default yes (a node behind its top-of-rack switch).
@@ -53,6 +55,7 @@ impl Default for KernelConfig {
             metric: 186,
             nexthop_objects: true,
             keep_routes_at_exit: true,
+            policy: None,
             next_hop: None,
             resolve_via_default: true,
             track_next_hops: true,
@@ -76,7 +79,7 @@ impl KernelConfig {
     }
 
     /// Every table in which routes of ours may stand; `table` first.
-    pub(super) fn own_tables(&self) -> impl Iterator<Item = u32> + '_ {
+    pub(crate) fn own_tables(&self) -> impl Iterator<Item = u32> + '_ {
         std::iter::once(self.table).chain(self.tables.iter().copied().filter(|table| *table != self.table))
     }
 }
@@ -138,6 +141,15 @@ impl NextHopHook {
         (self.0)(query)
     }
 }
+
+/// The same function, not one that answers the same.
+impl PartialEq for NextHopHook {
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+}
+
+impl Eq for NextHopHook {}
 
 impl fmt::Debug for NextHopHook {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 
+use super::config::KernelConfig;
 use super::error::{FibError, RouteError};
 use super::route::{KernelAction, KernelHop, RouteKey};
 
@@ -26,11 +27,6 @@ pub trait Fib: Send {
     /// Reports the routes of our table; a route may be reported twice when the table changes meanwhile.
     fn dump(&mut self, scope: DumpScope, found: &mut dyn FnMut(Found)) -> Result<(), FibError>;
 
-    /// Removes some of what the last dump showed that no route needs, bounded in time; true = there is more.
-    fn tidy(&mut self) -> Result<bool, FibError> {
-        Ok(false)
-    }
-
     /// How packets to `gateway` leave this host.
     fn lookup(&mut self, gateway: IpAddr) -> Result<Lookup, FibError>;
 
@@ -48,6 +44,11 @@ pub trait Fib: Send {
 
     /// Blocks until an event may be there, the waker was called, or the time is over.
     fn wait(&mut self, timeout: Option<Duration>) -> Result<(), FibError>;
+
+    /// Acts for the tables and the protocol of these settings from now on. Routes under the protocol of before are still ours:
+    /// they are reported as ours with [`KernelAction::Other`], so that they are written anew, and deleted under the protocol
+    /// that they have.
+    fn reconfigure(&mut self, config: &KernelConfig) -> Result<(), FibError>;
 
     /// Ends a [`Fib::wait`] from another thread, the present one or the next.
     fn waker(&self) -> Waker;
@@ -143,8 +144,6 @@ pub enum FibEvent {
         index: u32,
         /// Its name, when the kernel says it.
         name: Option<String>,
-        /// Whether it is there and has a carrier.
-        up: bool,
     },
     /// An address was added to or removed from an interface.
     Address {
@@ -247,6 +246,10 @@ impl Fib for NoFib {
 
     fn device_index(&mut self, _: &str) -> Result<Option<u32>, FibError> {
         Ok(Some(0))
+    }
+
+    fn reconfigure(&mut self, _: &KernelConfig) -> Result<(), FibError> {
+        Ok(())
     }
 
     fn poll_event(&mut self) -> Result<Option<FibEvent>, FibError> {

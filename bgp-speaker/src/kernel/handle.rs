@@ -3,7 +3,7 @@
 use std::fmt;
 use std::io;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicU8, Ordering};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -64,9 +64,19 @@ pub struct FollowerHandle {
     notices: Option<mpsc::Receiver<FibNotice>>,
     probe: Option<Box<dyn Probe>>,
     next_hops: NextHopWatch,
-    stop: Arc<AtomicBool>,
+    ending: Arc<AtomicU8>,
+    fib: Option<oneshot::Receiver<Box<dyn Fib>>>,
     thread: Option<JoinHandle<()>>,
 }
+
+/// How a follower ends, as a number: not yet, ...
+const GOES_ON: u8 = 0;
+/// ... as its settings say, ...
+const AS_CONFIGURED: u8 = 1;
+/// ... leaving every route where it is, ...
+const KEEPING: u8 = 2;
+/// ... or removing all of them.
+const WITHDRAWING: u8 = 3;
 
 /// Feeds a follower from another task; clones feed the same one.
 #[derive(Clone)]
@@ -140,21 +150,26 @@ impl FollowerHandle {
         let (commands, inbox) = mpsc::channel(COMMANDS);
         let (notify, notices) = mpsc::channel(NOTICES);
         let (publish, status) = watch::channel(Arc::default());
-        let stop = Arc::new(AtomicBool::new(false));
+        let ending = Arc::new(AtomicU8::new(GOES_ON));
+        let (give_back, given_back) = oneshot::channel();
         let waker = fib.waker();
         let keep = config.keep_routes_at_exit;
         let probe = fib.probe();
         let board = Arc::<Board>::default();
         let next_hops = NextHopWatch::new(board.clone(), waker.clone());
         let follower = Follower::new(config, fib, notify, board);
-        let run = Run { follower, inbox, publish, stop: stop.clone(), keep, start: Instant::now() };
+        let run = Run { follower, inbox, publish, ending: ending.clone(), keep, start: Instant::now() };
         let thread = std::thread::Builder::new()
             .name("kernel-routes".into())
-            .spawn(move || run.run())
+            .spawn(move || {
+                // Who does not want it lets it go.
+                let _ = give_back.send(run.run());
+            })
             .map_err(|error: io::Error| FibError::Io("starting the kernel follower's thread", error))?;
         let commands = FollowerSender { commands, waker };
         let notices = Some(notices);
-        Ok(Self { commands, status, notices, probe, next_hops, stop, thread: Some(thread) })
+        let fib = Some(given_back);
+        Ok(Self { commands, status, notices, probe, next_hops, ending, fib, thread: Some(thread) })
     }
 
     /// A sender for another task.
@@ -189,20 +204,37 @@ impl FollowerHandle {
 
     /// Ends the follower without blocking the caller's thread.
     pub async fn stop(mut self) {
-        self.request_stop();
+        self.request_stop(AS_CONFIGURED);
         // The thread drops its end of the channel as the last thing it does.
         while self.status.changed().await.is_ok() {}
     }
 
-    fn request_stop(&self) {
-        self.stop.store(true, Ordering::Release);
+    /// Ends the follower and gives its table back, every route where it is.
+    pub(crate) async fn hand_over(self) -> Option<Box<dyn Fib>> {
+        self.give_back(KEEPING).await
+    }
+
+    /// Ends the follower, removes its routes and gives its table back.
+    pub(crate) async fn withdraw(self) -> Option<Box<dyn Fib>> {
+        self.give_back(WITHDRAWING).await
+    }
+
+    async fn give_back(mut self, ending: u8) -> Option<Box<dyn Fib>> {
+        self.request_stop(ending);
+        // A thread that panicked has none.
+        self.fib.take()?.await.ok()
+    }
+
+    fn request_stop(&self, ending: u8) {
+        // What was said first holds.
+        let _ = self.ending.compare_exchange(GOES_ON, ending, Ordering::AcqRel, Ordering::Acquire);
         self.commands.waker.wake();
     }
 }
 
 impl Drop for FollowerHandle {
     fn drop(&mut self) {
-        self.request_stop();
+        self.request_stop(AS_CONFIGURED);
         if let Some(thread) = self.thread.take()
             && thread.join().is_err()
         {
@@ -227,15 +259,15 @@ struct Run {
     follower: Follower,
     inbox: mpsc::Receiver<Command>,
     publish: watch::Sender<Arc<FollowerStatus>>,
-    stop: Arc<AtomicBool>,
+    ending: Arc<AtomicU8>,
     keep: bool,
     start: Instant,
 }
 
 impl Run {
-    fn run(mut self) {
+    fn run(mut self) -> Box<dyn Fib> {
         let mut published = Instant::now();
-        while !self.stop.load(Ordering::Acquire) {
+        while self.ending.load(Ordering::Acquire) == GOES_ON {
             let more = self.commands();
             let turn = self.follower.turn(self.start.elapsed());
             if more || turn == Turn::Busy {
@@ -255,10 +287,16 @@ impl Run {
                 std::thread::sleep(STATUS_SPACING);
             }
         }
-        if !self.keep {
+        let keep = match self.ending.load(Ordering::Acquire) {
+            KEEPING => true,
+            WITHDRAWING => false,
+            _ => self.keep,
+        };
+        if !keep {
             self.withdraw();
         }
         self.publish_status();
+        self.follower.into_fib()
     }
 
     fn publish_status(&self) {
@@ -308,12 +346,7 @@ impl Run {
             }
         }
         // A look at the table removes what the routes shared.
-        let fib = self.follower.fib();
-        let mut tidied = fib.dump(DumpScope::Own, &mut |_| {}).map(|()| true);
-        while matches!(tidied, Ok(true)) && Instant::now() < end {
-            tidied = fib.tidy();
-        }
-        if let Err(error) = tidied {
+        if let Err(error) = self.follower.fib().dump(DumpScope::Own, &mut |_| {}) {
             tracing::warn!("kernel routes: at the end: {error}");
         }
     }

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 
+use super::config::KernelConfig;
 use super::error::{FibError, RouteError, errno};
 use super::fib::{DumpScope, Fib, FibEvent, FibOp, Found, Lookup, Probe, Signal, Waker};
 use super::route::{KernelAction, KernelHop, RouteKey};
@@ -15,6 +16,8 @@ use super::route::{KernelAction, KernelHop, RouteKey};
 #[derive(Clone, Debug)]
 pub struct MemoryFib {
     protocol: u8,
+    /// Protocols that its owner had before.
+    former: Vec<u8>,
     state: Arc<Mutex<State>>,
     signal: Signal,
 }
@@ -30,22 +33,10 @@ struct State {
     log: Vec<FibOp>,
 }
 
-impl State {
-    fn lose(&mut self, device: u32) {
-        self.routes.retain(|_, held| {
-            held.retain(|(_, action)| match action {
-                KernelAction::Unicast(legs) => !legs.iter().all(|leg| leg.device == device),
-                _ => true,
-            });
-            !held.is_empty()
-        });
-    }
-}
-
 impl MemoryFib {
     /// An empty table whose owner has this protocol number.
     pub fn new(protocol: u8) -> Self {
-        Self { protocol, state: Arc::default(), signal: Signal::default() }
+        Self { protocol, former: Vec::new(), state: Arc::default(), signal: Signal::default() }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -72,25 +63,22 @@ impl MemoryFib {
     pub fn disconnect(&self, network: IpNet) {
         let mut state = self.state();
         let Some((_, gone)) = state.next_hops.remove(&network) else { return };
-        state.lose(gone.device);
+        state.routes.retain(|_, held| {
+            held.retain(|(_, action)| match action {
+                KernelAction::Unicast(legs) => !legs.iter().all(|leg| leg.device == gone.device),
+                _ => true,
+            });
+            !held.is_empty()
+        });
         drop(state);
-        self.tell(FibEvent::Link { index: gone.device, name: None, up: false });
+        self.tell(FibEvent::Link { index: gone.device, name: None });
         self.tell_route(network, true);
-    }
-
-    /// A link loses its carrier or has it again. What leaves through it is lost without a word, as routes over nexthop
-    /// objects are in Linux; the networks on it stay.
-    pub fn carrier(&self, device: u32, up: bool) {
-        if !up {
-            self.state().lose(device);
-        }
-        self.tell(FibEvent::Link { index: device, name: None, up });
     }
 
     /// Gives an interface name an index.
     pub fn name_link(&self, name: &str, index: u32) {
         self.state().links.insert(name.into(), index);
-        self.tell(FibEvent::Link { index, name: Some(name.into()), up: true });
+        self.tell(FibEvent::Link { index, name: Some(name.into()) });
     }
 
     /// Another program's `ip route replace`: it takes the key whoever holds it.
@@ -183,7 +171,7 @@ impl State {
         }
     }
 
-    fn apply(&mut self, protocol: u8, operation: &FibOp) -> Result<(), RouteError> {
+    fn apply(&mut self, protocol: u8, former: &[u8], operation: &FibOp) -> Result<(), RouteError> {
         if let Some(error) = self.refusals.get(&operation.key().prefix) {
             return Err(error.clone());
         }
@@ -203,7 +191,7 @@ impl State {
             }
             FibOp::Delete(key) | FibOp::DeleteLegs(key, _) => {
                 if let Some(held) = self.routes.get_mut(key) {
-                    held.retain(|(owner, _)| *owner != protocol);
+                    held.retain(|(owner, _)| *owner != protocol && !former.contains(owner));
                 }
             }
         }
@@ -229,7 +217,7 @@ impl Fib for MemoryFib {
         let mut state = self.state();
         let lost_after = state.fail_write_after.take();
         for (done, operation) in operations.iter().enumerate() {
-            let result = state.apply(self.protocol, operation);
+            let result = state.apply(self.protocol, &self.former, operation);
             state.log.push(operation.clone());
             if lost_after.is_none_or(|after| done < after) {
                 results.push(result);
@@ -240,7 +228,9 @@ impl Fib for MemoryFib {
 
     fn dump(&mut self, scope: DumpScope, found: &mut dyn FnMut(Found)) -> Result<(), FibError> {
         for (key, protocol, action) in self.routes() {
-            if scope == DumpScope::All || protocol == self.protocol {
+            if self.former.contains(&protocol) {
+                found(Found { key, protocol: self.protocol, action: KernelAction::Other });
+            } else if scope == DumpScope::All || protocol == self.protocol {
                 found(Found { key, protocol, action });
             }
         }
@@ -262,6 +252,13 @@ impl Fib for MemoryFib {
 
     fn device_index(&mut self, name: &str) -> Result<Option<u32>, FibError> {
         Ok(self.state().links.get(name).copied())
+    }
+
+    fn reconfigure(&mut self, config: &KernelConfig) -> Result<(), FibError> {
+        let before = std::mem::replace(&mut self.protocol, config.protocol);
+        self.former.push(before);
+        self.former.retain(|former| *former != config.protocol);
+        Ok(())
     }
 
     fn poll_event(&mut self) -> Result<Option<FibEvent>, FibError> {

@@ -37,6 +37,10 @@ impl Fib for Netlink {
         match self.0 {}
     }
 
+    fn reconfigure(&mut self, _: &KernelConfig) -> Result<(), FibError> {
+        match self.0 {}
+    }
+
     fn poll_event(&mut self) -> Result<Option<FibEvent>, FibError> {
         match self.0 {}
     }

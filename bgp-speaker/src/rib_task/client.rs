@@ -10,6 +10,7 @@ use tokio::sync::{Mutex, MutexGuard, mpsc, oneshot};
 use crate::desired::Change;
 use crate::door::Door;
 use crate::error::SpeakerError;
+use crate::next_hops::Ways;
 use crate::originations::{Difference, Originations};
 use crate::route::{Explanation, Route, RouteCursor, RouteFilter, RoutePage};
 use crate::shared::Us;
@@ -22,6 +23,7 @@ pub(crate) enum Query {
     Differ(BTreeMap<OwnerId, Difference>, oneshot::Sender<()>),
     Ready(OwnerId, oneshot::Sender<()>),
     Rename(Us, oneshot::Sender<()>),
+    Ways(Option<Ways>, oneshot::Sender<()>),
     Routes {
         filter: RouteFilter,
         /// The ids of the peers that the filter names.

@@ -72,7 +72,7 @@ pub(crate) struct RibTask {
     barrier: Barrier,
     recovery: Recovery,
     /// Where the kernel's tables tell the ways to next hops.
-    next_hops: Option<NextHops>,
+    next_hops: NextHops,
 }
 
 /// What a restart means for our End-of-RIB: peers forward by our former routes until they hear it (RFC 4724 §4.1).
@@ -119,7 +119,7 @@ impl RibTask {
         shared: Arc<Shared>,
         door: Arc<Door>,
         barrier: Barrier,
-        next_hops: Option<NextHops>,
+        next_hops: NextHops,
     ) -> (Self, RibClient) {
         let (sender, queries) = mpsc::channel(WAITING);
         let mut rib = rib;
@@ -156,7 +156,7 @@ impl RibTask {
             }
             let until = self.shared.instant(self.next_timeout());
             let door = self.door.clone();
-            let ways = self.next_hops.as_ref().map(NextHops::watch);
+            let ways = self.next_hops.watch();
             tokio::select! {
                 () = door.ring() => {}
                 () = news(ways.as_ref()) => {}
@@ -201,10 +201,8 @@ impl RibTask {
     }
 
     fn look_after_next_hops(&mut self, now: Duration) {
-        if let Some(next_hops) = &mut self.next_hops {
-            next_hops.after(&mut self.rib, now);
-            self.table_changed |= next_hops.take_answers(&mut self.rib, now);
-        }
+        self.next_hops.after(&mut self.rib, now);
+        self.table_changed |= self.next_hops.take_answers(&mut self.rib, now);
     }
 
     fn next_timeout(&self) -> Duration {

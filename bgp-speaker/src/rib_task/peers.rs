@@ -23,13 +23,11 @@ impl RibTask {
         for (session, input) in visit.inputs {
             self.note(peer, session, &input);
             let now = self.shared.now();
-            if let (Some(next_hops), ToRib::Update(update)) = (&mut self.next_hops, &input) {
-                next_hops.before(&mut self.rib, now, update);
+            if let ToRib::Update(update) = &input {
+                self.next_hops.before(&mut self.rib, now, update);
             }
             input.apply(&mut self.rib, now, peer);
-            if let Some(next_hops) = &mut self.next_hops {
-                next_hops.after(&mut self.rib, now);
-            }
+            self.next_hops.after(&mut self.rib, now);
         }
         self.table_changed = true;
         self.counters_changed(peer);

@@ -11,7 +11,6 @@ use tokio::sync::oneshot;
 use super::{FilterPeers, Job, ORIGINATED, PAGE, Query, Reply, RibTask};
 use crate::originations::Difference;
 use crate::route::{Explanation, Route, RouteCursor, RouteFilter, RoutePage};
-use crate::shared::Us;
 
 impl RibTask {
     pub(super) fn query(&mut self, query: Query) {
@@ -30,8 +29,12 @@ impl RibTask {
             Query::Ready(owner, reply) => self.jobs.push_back(Job::Ready(owner, reply)),
             // Who asked may have gone meanwhile.
             Query::Rename(us, reply) => {
-                let Us { asn: local_as, router_id, cluster_id } = us;
+                let (local_as, router_id, cluster_id) = us.names();
                 self.rib.handle(self.shared.now(), Input::Rename { local_as, router_id, cluster_id });
+                let _ = reply.send(());
+            }
+            Query::Ways(ways, reply) => {
+                self.next_hops.follow(&mut self.rib, self.shared.now(), ways);
                 let _ = reply.send(());
             }
             Query::Routes { filter, peers, from, limit, reply } => {

@@ -138,6 +138,22 @@ impl Keyring {
         result
     }
 
+    /// Puts what the others have on one more socket. What that has no room for is taken off all of them.
+    pub(super) fn join(&mut self, sockets: &[impl AsFd], late: &impl AsFd) {
+        let mut failed = Vec::new();
+        for (peers, key) in &self.installed {
+            if let Err(error) = put(late, *peers, key, None, false) {
+                let error = key_refused(key, &error, Some(self.installed.len() - failed.len()));
+                tracing::warn!(%peers, %error, "connections are not accepted");
+                failed.push((*peers, key.clone()));
+            }
+        }
+        for (peers, key) in failed {
+            take_off(late, peers, &key);
+            self.uninstall(sockets, peers);
+        }
+    }
+
     /// Wants no key for these peers.
     pub(super) fn remove(&mut self, sockets: &[impl AsFd], peers: IpNet) {
         if self.wanted.remove(&peers).is_none() {

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
+use std::os::fd::AsFd;
 use std::sync::Arc;
 
 use ipnet::IpNet;
@@ -32,15 +33,30 @@ struct Family {
 }
 
 impl Listeners {
-    /// Sockets without keys; an IPv6 socket takes IPv6 alone.
-    pub(crate) fn new(sockets: &[Arc<TcpListener>]) -> Self {
-        let mut listeners = Self::default();
-        for socket in sockets {
-            let ipv4 = socket.local_addr().is_ok_and(|address| address.is_ipv4());
-            let family = if ipv4 { &mut listeners.ipv4 } else { &mut listeners.ipv6 };
-            family.sockets.push(socket.clone());
+    /// Protects a socket that does not listen yet as those of its family are; it is added when it does. What it has no room
+    /// for is taken off the others too, so that [`Listeners::guards`] says no.
+    pub(crate) fn protect(&mut self, socket: &impl AsFd, ipv4: bool) {
+        let family = if ipv4 { &mut self.ipv4 } else { &mut self.ipv6 };
+        family.keys.join(&family.sockets, socket);
+        if family.least_ttl > 0 {
+            // Each connection is checked as well, and refused where that cannot be done.
+            let _ = option::set_min_ttl(socket, ipv4, family.least_ttl);
         }
-        listeners
+    }
+
+    /// One more socket, which has the keys of the others; an IPv6 socket takes IPv6 alone.
+    pub(crate) fn add(&mut self, socket: &Arc<TcpListener>) {
+        self.family_of(socket).sockets.push(socket.clone());
+    }
+
+    /// One socket less.
+    pub(crate) fn remove(&mut self, socket: &Arc<TcpListener>) {
+        self.family_of(socket).sockets.retain(|other| !Arc::ptr_eq(other, socket));
+    }
+
+    fn family_of(&mut self, socket: &TcpListener) -> &mut Family {
+        let ipv4 = socket.local_addr().is_ok_and(|address| address.is_ipv4());
+        if ipv4 { &mut self.ipv4 } else { &mut self.ipv6 }
     }
 
     /// Lets connections from these addresses in only if they are signed with this key.
@@ -119,12 +135,16 @@ mod tests {
     use super::*;
     use crate::tcp::Password;
 
+    async fn socket(address: &str) -> Arc<TcpListener> {
+        Arc::new(TcpListener::bind(address).await.unwrap())
+    }
+
     async fn listeners() -> Listeners {
-        let mut sockets = Vec::new();
+        let mut listeners = Listeners::default();
         for address in ["127.0.0.1:0", "127.0.0.2:0", "[::1]:0"] {
-            sockets.push(Arc::new(TcpListener::bind(address).await.unwrap()));
+            listeners.add(&socket(address).await);
         }
-        Listeners::new(&sockets)
+        listeners
     }
 
     fn net(text: &str) -> IpNet {
@@ -175,6 +195,25 @@ mod tests {
         listeners.remove_key(range);
         assert_eq!(installed(&listeners), ["10.0.0.2/32", "10.0.0.3/32"]);
         assert!(listeners.guards(peer) && listeners.guards(other) && !listeners.guards(range));
+    }
+
+    #[tokio::test]
+    async fn a_socket_that_comes_later_has_the_keys_of_the_others() {
+        let mut listeners = listeners().await;
+        let (peer, range) = (net("10.0.0.2/32"), net("10.1.0.0/16"));
+        listeners.set_key(peer, &key("own")).unwrap();
+        listeners.set_key(range, &key("shared")).unwrap();
+        let late = socket("127.0.0.3:0").await;
+        listeners.protect(&late, true);
+        listeners.add(&late);
+        // The kernel knows what is to be taken off, and nothing else.
+        for net in [peer, range] {
+            option::set_md5_key(&*late, net, &[]).unwrap();
+            assert!(option::set_md5_key(&*late, net, &[]).is_err(), "{net}");
+            assert!(listeners.guards(net));
+        }
+        listeners.remove(&late);
+        assert_eq!(listeners.ipv4.sockets.len(), 2);
     }
 
     #[tokio::test]

@@ -218,6 +218,7 @@ fn a_route_that_loses_one_of_several_under_its_key_is_never_withdrawn() {
         namespace.ip("route append blackhole 10.65.0.1/32 proto 80");
         let quiet = std::time::Duration::from_millis(600);
         while let Ok(Some(batch)) = tokio::time::timeout(quiet, told.next()).await {
+            let bgp_speaker::RouteNews::Batch(batch) = batch else { panic!("it keeps up") };
             for change in batch.changes {
                 assert!(change.best.is_some(), "{change:?}");
             }

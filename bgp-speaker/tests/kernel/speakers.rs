@@ -180,6 +180,7 @@ fn a_route_without_a_way_is_neither_written_nor_passed_on() {
         assert!(!namespace.ours().iter().any(|route| route.contains("192.0.2.0/24")));
         let mut heard = Vec::new();
         while let Ok(Some(batch)) = tokio::time::timeout(Duration::from_millis(200), deltas.next()).await {
+            let bgp_speaker::RouteNews::Batch(batch) = batch else { panic!("it keeps up") };
             heard.extend(batch.changes.into_iter().map(|change| change.prefix));
         }
         assert_eq!(heard, [net("198.51.100.0/24")], "the other one was never told, not even for a moment");

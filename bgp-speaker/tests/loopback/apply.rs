@@ -12,8 +12,8 @@ use tokio::net::TcpListener;
 
 use crate::scripted::Scripted;
 use crate::support::{
-    ASN, OWNER, announce, builder, established, eventually, has_exactly, ip, listening, net, nodes, peer,
-    peer_of, quick, speaker, waiting_for,
+    ASN, OWNER, announce, builder, established, eventually, has_exactly, ip, listening, net, next_batch,
+    nodes, peer, peer_of, quick, speaker, waiting_for,
 };
 
 fn routes(prefixes: &[&str]) -> BTreeMap<OwnerId, Vec<Route>> {
@@ -212,7 +212,7 @@ async fn a_hold_time_above_the_peers_changes_nothing_on_the_wire_and_one_below_d
 async fn a_session_that_begins_anew_for_a_change_loses_no_route() {
     let (a, b, mut desired) = applied_pair(107).await;
     let mut changes = b.subscribe();
-    while !changes.next().await.expect("the speaker runs").synced {}
+    while !next_batch(&mut changes).await.synced {}
     desired.peers[0].options.families = Some(FamilySet::of(&[Family::IPV4_UNICAST]));
     let change = only_change(&a, &desired).await;
     assert_eq!((change.class, change.why.as_str()), (ChangeClass::Hard, "changed: families"));
@@ -221,7 +221,7 @@ async fn a_session_that_begins_anew_for_a_change_loses_no_route() {
     })
     .await;
     assert!(peer(&b, ip(107, 1)).last_error.is_none());
-    while let Ok(Some(batch)) = tokio::time::timeout(Duration::from_millis(200), changes.next()).await {
+    while let Ok(batch) = tokio::time::timeout(Duration::from_millis(200), next_batch(&mut changes)).await {
         assert!(batch.changes.iter().all(|c| c.best.is_some()), "a route was gone for a moment: {batch:?}");
     }
 }
@@ -320,7 +320,7 @@ async fn nodes_that_move_from_a_mesh_to_a_reflector_lose_no_route() {
     has_exactly(&speakers[0], &blocks).await;
     has_exactly(&speakers[1], &blocks).await;
     let mut changes = speakers[0].subscribe();
-    while !changes.next().await.expect("the speaker runs").synced {}
+    while !next_batch(&mut changes).await.synced {}
     for (speaker, block) in speakers.iter().zip(blocks) {
         let report =
             speaker.apply(Desired { peers: vec![peer_of(&reflector)], ..desired(block) }).await.unwrap();
@@ -332,7 +332,7 @@ async fn nodes_that_move_from_a_mesh_to_a_reflector_lose_no_route() {
     })
     .await;
     has_exactly(&speakers[0], &blocks).await;
-    while let Ok(Some(batch)) = tokio::time::timeout(Duration::from_millis(200), changes.next()).await {
+    while let Ok(batch) = tokio::time::timeout(Duration::from_millis(200), next_batch(&mut changes)).await {
         assert!(batch.changes.iter().all(|c| c.best.is_some()), "a route was gone for a moment: {batch:?}");
     }
 }
@@ -371,7 +371,7 @@ async fn another_cluster_is_told_over_the_sessions_that_stand() {
 async fn another_identifier_begins_every_session_anew_and_loses_no_route() {
     let (a, b, mut desired) = applied_pair(195).await;
     let mut changes = b.subscribe();
-    while !changes.next().await.expect("the speaker runs").synced {}
+    while !next_batch(&mut changes).await.synced {}
     let router_id = bgp_speaker::RouterId(0x0a00_0009);
     desired.identity = Some(Identity { asn: ASN, router_id });
     let report = a.apply(desired.clone()).await.unwrap();
@@ -386,7 +386,7 @@ async fn another_identifier_begins_every_session_anew_and_loses_no_route() {
     })
     .await;
     assert!(a.apply(desired).await.unwrap().changes.is_empty());
-    while let Ok(Some(batch)) = tokio::time::timeout(Duration::from_millis(200), changes.next()).await {
+    while let Ok(batch) = tokio::time::timeout(Duration::from_millis(200), next_batch(&mut changes)).await {
         assert!(batch.changes.iter().all(|c| c.best.is_some()), "a route was gone for a moment: {batch:?}");
     }
 }

@@ -4,12 +4,12 @@
 
 mod apply;
 mod bfd;
-mod last_words;
+mod kernel_export;
 mod lifecycle;
 mod limits;
+mod listeners;
 mod mesh;
 mod misbehaviour;
-mod ranges;
 mod reconnect;
 mod reflector;
 mod restart;

@@ -9,8 +9,8 @@ use bgp_speaker::{
 };
 
 use crate::support::{
-    ASN, OWNER, announce, builder, established, eventually, has_exactly, ip, net, peer_of, prefixes, quick,
-    speaker, waiting_for,
+    ASN, OWNER, announce, builder, established, eventually, has_exactly, ip, net, next_batch, peer_of,
+    prefixes, quick, speaker, waiting_for,
 };
 
 /// A reflector that takes the whole test's addresses as clients, and that many clients with a block each.
@@ -214,14 +214,14 @@ async fn the_clients_of_two_reflectors_of_one_cluster_do_not_notice_when_one_goe
         eventually("both tell everything", async || client.status().table.paths == 5).await;
     }
     let mut changes = clients[0].subscribe();
-    while !changes.next().await.expect("the speaker runs").synced {}
+    while !next_batch(&mut changes).await.synced {}
     reflectors.pop().unwrap().shutdown(ShutdownMode::HardReset).await;
     for client in &clients {
         established(client, 1).await;
         eventually("the paths of the other are gone", async || client.status().table.paths == 3).await;
         has_exactly(client, &all).await;
     }
-    while let Ok(Some(batch)) = tokio::time::timeout(Duration::from_millis(100), changes.next()).await {
+    while let Ok(batch) = tokio::time::timeout(Duration::from_millis(100), next_batch(&mut changes)).await {
         assert!(batch.changes.iter().all(|c| c.best.is_some()), "a route was gone for a moment: {batch:?}");
     }
 }

@@ -3,11 +3,11 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use bgp_speaker::{Best, Route, RouteBatch, Source, Subscription};
+use bgp_speaker::{Best, Route, RouteBatch, RouteNews, Source, Subscription};
 use futures::StreamExt;
 use ipnet::IpNet;
 
-use crate::support::{OWNER, announce, eventually, has_exactly, ip, net, pair, speaker, within};
+use crate::support::{OWNER, announce, eventually, has_exactly, ip, net, next_batch, pair, speaker, within};
 
 fn apply(view: &mut BTreeMap<IpNet, Best>, batch: &RouteBatch) {
     for change in &batch.changes {
@@ -23,7 +23,7 @@ async fn snapshot(subscription: &mut Subscription) -> BTreeMap<IpNet, Best> {
     let mut view = BTreeMap::new();
     within("the snapshot", async {
         loop {
-            let batch = subscription.next().await.expect("the speaker runs");
+            let batch = next_batch(subscription).await;
             apply(&mut view, &batch);
             if batch.synced {
                 break;
@@ -48,7 +48,7 @@ async fn a_subscriber_gets_the_table_and_then_what_changes() {
     a.withdraw(OWNER, [net("10.1.0.0/16")]).await.unwrap();
     within("the changes", async {
         while view.len() != 2 || view.contains_key(&net("10.1.0.0/16")) {
-            apply(&mut view, &subscription.next().await.expect("the speaker runs"));
+            apply(&mut view, &next_batch(&mut subscription).await);
         }
     })
     .await;
@@ -72,7 +72,7 @@ async fn a_subscriber_that_sleeps_finds_the_newest_state_once() {
     let mut seen = Vec::new();
     within("the newest state", async {
         loop {
-            let batch = subscription.next().await.expect("the speaker runs");
+            let batch = next_batch(&mut subscription).await;
             for change in batch.changes {
                 let best = change.best.expect("it is announced");
                 let block = bgp_wire::AttributeBlock::parse(&best.attributes.block).unwrap();
@@ -93,9 +93,49 @@ async fn a_stream_ends_with_the_speaker() {
     let subscription = a.subscribe();
     let mut events = a.events();
     drop(a);
-    let batches: Vec<RouteBatch> = within("the stream ends", subscription.collect()).await;
-    assert!(batches.iter().all(|b| b.changes.is_empty()));
+    let told: Vec<RouteNews> = within("the stream ends", subscription.collect()).await;
+    let empty = |news: &RouteNews| matches!(news, RouteNews::Batch(batch) if batch.changes.is_empty());
+    assert!(told.iter().all(empty), "{told:?}");
     within("the events end", async { while events.next().await.is_some() {} }).await;
+}
+
+#[tokio::test]
+async fn a_subscriber_for_which_nothing_more_is_kept_starts_anew_and_misses_no_withdrawal() {
+    let a = speaker(ip(85, 1)).await;
+    let stays = net("10.0.0.0/8");
+    a.announce(OWNER, [Route::new(stays)]).await.unwrap();
+    let all =
+        || (0..70_000).map(|n: u32| IpNet::from(std::net::IpAddr::from((0xc000_0000 + n).to_be_bytes())));
+    a.announce(OWNER, all().map(Route::new)).await.unwrap();
+    let mut subscription = a.subscribe();
+    let mut view = BTreeMap::new();
+    while view.len() < 70_001 {
+        apply(&mut view, &next_batch(&mut subscription).await);
+    }
+    // One that has not read for ten seconds is not reading.
+    tokio::time::sleep(Duration::from_millis(10_100)).await;
+    a.withdraw(OWNER, all()).await.unwrap();
+    let (mut anew, mut revision) = (0, 0);
+    within("the table as it is", async {
+        loop {
+            match subscription.next().await.expect("the speaker runs") {
+                RouteNews::StartAnew => {
+                    anew += 1;
+                    view.clear();
+                }
+                RouteNews::Batch(batch) => {
+                    assert!(batch.revision > revision);
+                    revision = batch.revision;
+                    apply(&mut view, &batch);
+                    if anew > 0 && batch.synced {
+                        break;
+                    }
+                }
+            }
+        }
+    })
+    .await;
+    assert_eq!((anew, view.into_keys().collect::<Vec<_>>()), (1, vec![stays]));
 }
 
 #[tokio::test]

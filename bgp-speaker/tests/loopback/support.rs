@@ -6,8 +6,8 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use bgp_speaker::{
-    Asn, Builder, MeshNode, OwnerId, PeerConfig, PeerStatus, Route, RouteFilter, RouterId, SessionOptions,
-    Speaker, Timers,
+    Asn, Builder, MeshNode, OwnerId, PeerConfig, PeerStatus, Route, RouteBatch, RouteFilter, RouteNews,
+    RouterId, SessionOptions, Speaker, Subscription, Timers,
 };
 use ipnet::IpNet;
 
@@ -125,6 +125,14 @@ pub async fn established(speaker: &Speaker, sessions: usize) {
 
 pub fn peer(speaker: &Speaker, address: IpAddr) -> PeerStatus {
     speaker.status().peer(address).expect("the peer is configured").clone()
+}
+
+/// The next batch of a subscription that keeps up.
+pub async fn next_batch(subscription: &mut Subscription) -> RouteBatch {
+    match subscription.next().await.expect("the speaker runs") {
+        RouteNews::Batch(batch) => batch,
+        RouteNews::StartAnew => panic!("it is not slow"),
+    }
 }
 
 pub async fn announce(speaker: &Speaker, prefixes: &[&str]) {

@@ -10,8 +10,8 @@ use bgp_speaker::{
 };
 
 use crate::support::{
-    ASN, OWNER, builder, connect, established, has_exactly, ip, net, nodes, peer, peer_of, speaker,
-    waiting_for,
+    ASN, OWNER, builder, connect, established, has_exactly, ip, net, next_batch, nodes, peer, peer_of,
+    speaker, waiting_for,
 };
 
 fn words(changes: &[Change]) -> Vec<String> {
@@ -140,7 +140,7 @@ async fn a_mesh_gives_way_to_a_reflector_step_by_step_and_no_route_is_lost() {
     }
     has_exactly(&speakers[0], &blocks).await;
     let mut changes = speakers[0].subscribe();
-    while !changes.next().await.expect("the speaker runs").synced {}
+    while !next_batch(&mut changes).await.synced {}
     for speaker in &speakers {
         let batch = Batch {
             nodes_gone: vec![ip(183, 2), ip(183, 3)],
@@ -156,7 +156,7 @@ async fn a_mesh_gives_way_to_a_reflector_step_by_step_and_no_route_is_lost() {
         })
         .await;
     }
-    while let Ok(Some(batch)) = tokio::time::timeout(Duration::from_millis(200), changes.next()).await {
+    while let Ok(batch) = tokio::time::timeout(Duration::from_millis(200), next_batch(&mut changes)).await {
         assert!(batch.changes.iter().all(|c| c.best.is_some()), "a route was gone for a moment: {batch:?}");
     }
 }

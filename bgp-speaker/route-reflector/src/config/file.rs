@@ -82,6 +82,7 @@ impl Config {
             .chain(mesh.map(|mesh| (mesh.import.as_ref(), mesh.export.as_ref())))
             .flat_map(|(import, export)| import.into_iter().chain(export))
             .chain(self.aggregate.iter().filter_map(|aggregate| aggregate.except.as_ref()))
+            .chain(self.kernel.iter().filter_map(|kernel| kernel.get_ref().policy.as_ref()))
     }
 }
 
@@ -95,6 +96,8 @@ pub(crate) struct Kernel {
     pub(crate) protocol: Option<Spanned<u8>>,
     /// Metric of our routes.
     pub(crate) metric: Option<Spanned<u32>>,
+    /// What is exported, and with which metric and table: a policy's name, `accept` or `reject`; everything when missing.
+    pub(crate) policy: Option<Spanned<String>>,
     /// Further tables that policies may name.
     pub(crate) tables: Option<Spanned<Vec<u32>>>,
     /// Whether routes share nexthop objects; yes when missing.

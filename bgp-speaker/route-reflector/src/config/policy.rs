@@ -228,6 +228,14 @@ fn networks(list: &[Prefix]) -> bgp_speaker::policy::PrefixSet {
     list.iter().map(|prefix| bgp_speaker::policy::PrefixRange::or_longer(prefix.0)).collect()
 }
 
+/// A list of a file as an edit of communities of its kind.
+fn edit<T: Copy + Into<V>, V, C, P>(
+    list: &Option<Vec<T>>,
+    edit: fn(Vec<V>) -> CommunityEdit<C, P>,
+) -> Option<CommunityEdit<C, P>> {
+    list.as_ref().map(|list| edit(list.iter().map(|value| (*value).into()).collect()))
+}
+
 impl SetTable {
     /// The actions.
     pub(super) fn actions(&self) -> Vec<Action> {
@@ -240,34 +248,15 @@ impl SetTable {
         add(number(&self.med, Action::Med));
         add((self.remove_med == Some(true)).then_some(Action::RemoveMed));
         add(self.origin.map(|origin| Action::Origin(origin.into())));
-        add(self.communities.as_ref().map(|list| {
-            Action::Communities(CommunityEdit::Replace(list.iter().map(|value| value.0).collect()))
-        }));
-        add(self.remove_communities.as_ref().map(|list| {
-            Action::Communities(CommunityEdit::Remove(list.iter().map(|pattern| pattern.0).collect()))
-        }));
-        add(self
-            .add_communities
-            .as_ref()
-            .map(|list| Action::Communities(CommunityEdit::Add(list.iter().map(|value| value.0).collect()))));
-        add(self.large_communities.as_ref().map(|list| {
-            Action::LargeCommunities(CommunityEdit::Replace(list.iter().map(|value| value.0).collect()))
-        }));
-        add(self.remove_large_communities.as_ref().map(|list| {
-            Action::LargeCommunities(CommunityEdit::Remove(list.iter().map(|pattern| pattern.0).collect()))
-        }));
-        add(self.add_large_communities.as_ref().map(|list| {
-            Action::LargeCommunities(CommunityEdit::Add(list.iter().map(|value| value.0).collect()))
-        }));
-        add(self.extended_communities.as_ref().map(|list| {
-            Action::ExtendedCommunities(CommunityEdit::Replace(list.iter().map(|value| value.0).collect()))
-        }));
-        add(self.remove_extended_communities.as_ref().map(|list| {
-            Action::ExtendedCommunities(CommunityEdit::Remove(list.iter().map(|pattern| pattern.0).collect()))
-        }));
-        add(self.add_extended_communities.as_ref().map(|list| {
-            Action::ExtendedCommunities(CommunityEdit::Add(list.iter().map(|value| value.0).collect()))
-        }));
+        add(edit(&self.communities, CommunityEdit::Replace).map(Action::Communities));
+        add(edit(&self.remove_communities, CommunityEdit::Remove).map(Action::Communities));
+        add(edit(&self.add_communities, CommunityEdit::Add).map(Action::Communities));
+        add(edit(&self.large_communities, CommunityEdit::Replace).map(Action::LargeCommunities));
+        add(edit(&self.remove_large_communities, CommunityEdit::Remove).map(Action::LargeCommunities));
+        add(edit(&self.add_large_communities, CommunityEdit::Add).map(Action::LargeCommunities));
+        add(edit(&self.extended_communities, CommunityEdit::Replace).map(Action::ExtendedCommunities));
+        add(edit(&self.remove_extended_communities, CommunityEdit::Remove).map(Action::ExtendedCommunities));
+        add(edit(&self.add_extended_communities, CommunityEdit::Add).map(Action::ExtendedCommunities));
         add(self
             .prepend
             .as_ref()

@@ -32,6 +32,12 @@ macro_rules! quoted {
         #[derive(Debug, Clone, PartialEq, Eq)]
         pub(crate) struct $name(pub(crate) $inner);
 
+        impl From<$name> for $inner {
+            fn from(value: $name) -> Self {
+                value.0
+            }
+        }
+
         impl<'de> Deserialize<'de> for $name {
             fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
                 struct Text;

@@ -35,7 +35,7 @@ pub(crate) struct Source {
 impl Source {
     /// With measurements of each peer, or of each class of peers only.
     pub(crate) fn new(speaker: Speaker, descriptions: HashMap<IpAddr, String>, per_peer: bool) -> Self {
-        let collector = SpeakerMetrics::new(speaker.clone());
+        let collector = SpeakerMetrics::new(&speaker);
         let collector = if per_peer { collector } else { collector.by_class() };
         let mut metrics = Registry::default();
         metrics.register_collector(Box::new(collector));

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Instant;
 
-use bgp_speaker::{NextHop, Subscription};
+use bgp_speaker::{NextHop, RouteNews, Subscription};
 use ipnet::IpNet;
 
 /// The best routes of one node, as it has told them so far.
@@ -28,7 +28,13 @@ impl View {
     /// Follows the node until it holds just what is expected: when that was, or `None` if the node ends before.
     pub(super) async fn until(&mut self, expected: &BTreeMap<IpNet, NextHop>) -> Option<Instant> {
         while self.routes != *expected {
-            let batch = self.subscription.next().await?;
+            let batch = match self.subscription.next().await? {
+                RouteNews::Batch(batch) => batch,
+                RouteNews::StartAnew => {
+                    self.routes.clear();
+                    continue;
+                }
+            };
             for change in batch.changes {
                 match change.best {
                     Some(best) => {

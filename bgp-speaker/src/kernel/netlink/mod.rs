@@ -6,7 +6,7 @@ mod listener;
 mod objects;
 mod socket;
 
-use std::collections::{HashSet, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -57,6 +57,10 @@ pub struct Netlink {
     objects: Objects,
     /// Whether routes are written over objects.
     sharing: bool,
+    /// Whether the kernel has them.
+    has_objects: bool,
+    /// Routes of ours that stand under a former protocol, as last seen.
+    elders: HashMap<RouteKey, u8>,
 }
 
 /// What makes a route ours.
@@ -64,22 +68,36 @@ pub struct Netlink {
 struct Own {
     tables: Arc<[u32]>,
     protocol: u8,
+    /// Protocols under which routes of ours may still stand.
+    former: Vec<u8>,
 }
 
 impl Own {
     /// A dumped route, if the dump was to tell it (an old kernel may filter less than asked for).
     fn seen(&self, payload: &[u8], scope: DumpScope, objects: &Objects) -> Option<Found> {
         let outline = decode::outline(payload)?;
-        let ours = outline.protocol == self.protocol;
+        let elder = self.former.contains(&outline.protocol);
+        let ours = outline.protocol == self.protocol || elder;
         if !self.tables.contains(&outline.key.table) || !outline.plain || (scope == DumpScope::Own && !ours) {
             return None;
         }
         let action = match decode::object(payload) {
-            _ if !ours => KernelAction::Other,
+            _ if !ours || elder => KernelAction::Other,
             Some(id) => objects.legs(id).cloned().map_or(KernelAction::Other, KernelAction::Unicast),
             None => decode::action(payload),
         };
-        Some(Found { key: outline.key, protocol: outline.protocol, action })
+        let protocol = if elder { self.protocol } else { outline.protocol };
+        Some(Found { key: outline.key, protocol, action })
+    }
+
+    /// The protocol under which a route of ours stands, if that is a former one.
+    fn elder(&self, payload: &[u8]) -> Option<u8> {
+        let protocol = decode::outline(payload).filter(|_| !self.former.is_empty())?.protocol;
+        self.former.contains(&protocol).then_some(protocol)
+    }
+
+    fn is_ours(&self, protocol: u8) -> bool {
+        protocol == self.protocol || self.former.contains(&protocol)
     }
 
     /// What the kernel's route to a next hop says.
@@ -102,7 +120,7 @@ impl Own {
                 legs,
                 prefix,
                 metric: outline.key.metric,
-                ours: outline.protocol == self.protocol && self.tables.contains(&outline.key.table),
+                ours: self.is_ours(outline.protocol) && self.tables.contains(&outline.key.table),
             },
             None => unreachable(format!(
                 "the kernel's route to next hop {gateway} ({prefix}) has an encapsulation or a nexthop object"
@@ -118,7 +136,7 @@ impl Netlink {
         let requests = Channel::requests(RECEIVE_BUFFER)?;
         let events = Channel::events(&GROUPS, requests.port, RECEIVE_BUFFER)?;
         let mut netlink = Self {
-            own: Own { tables: config.own_tables().collect(), protocol: config.protocol },
+            own: Own { tables: config.own_tables().collect(), protocol: config.protocol, former: Vec::new() },
             requests,
             events,
             wake: Arc::new(new_eventfd()?),
@@ -127,10 +145,13 @@ impl Netlink {
             out: Vec::new(),
             objects: Objects::new(config.protocol),
             sharing: false,
+            has_objects: false,
+            elders: HashMap::new(),
         };
         netlink.try_out(config)?;
         // Without objects in the kernel their group cannot be joined either.
-        netlink.sharing = netlink.look_at_objects()? && config.nexthop_objects;
+        netlink.has_objects = netlink.look_at_objects()?;
+        netlink.sharing = netlink.has_objects && config.nexthop_objects;
         netlink.events.join(NEXTHOP_GROUP);
         Ok(netlink)
     }
@@ -224,8 +245,8 @@ impl Netlink {
         Ok(result)
     }
 
-    /// Finds the objects of ours that no route names.
-    fn look_for_unused(&mut self, mut used: HashSet<u32>) -> Result<(), FibError> {
+    /// Removes objects of ours that no route names.
+    fn tidy(&mut self, mut used: HashSet<u32>) -> Result<(), FibError> {
         if self.objects.unused(&used).is_empty() {
             return Ok(());
         }
@@ -233,8 +254,14 @@ impl Netlink {
         for family in [AddressFamily::Inet, AddressFamily::Inet6] {
             self.dump_routes(family, 0, 0, &mut |payload, _| used.extend(decode::object(payload)))?;
         }
-        let unused = self.objects.unused(&used);
-        self.objects.doom(unused);
+        for id in self.objects.unused(&used) {
+            let sequence = self.next_sequence();
+            self.out.clear();
+            objects::remove(&mut self.out, id, sequence);
+            // One that is gone is as good as removed; another refusal shows again at the next look.
+            let _ = self.say(sequence)?;
+            self.objects.removed(id);
+        }
         Ok(())
     }
 
@@ -254,7 +281,9 @@ impl Netlink {
             let last = count == operations.len() || self.out.len() >= BATCH_BYTES;
             let object =
                 Objects::wanted(operation).filter(|_| self.sharing).and_then(|legs| self.objects.id(legs));
-            encode::write(&mut self.out, operation, object, self.own.protocol, sequence, last);
+            let elder = self.elders.get(&operation.key()).filter(|_| operation.is_removal());
+            let protocol = elder.copied().unwrap_or(self.own.protocol);
+            encode::write(&mut self.out, operation, object, protocol, sequence, last);
             if last {
                 break;
             }
@@ -271,6 +300,9 @@ impl Netlink {
             let gone = |error: &RouteError| matches!(error.errno, errno::ESRCH | errno::ENOENT);
             if operation.is_removal() && result.as_ref().is_err_and(gone) {
                 *result = Ok(());
+            }
+            if result.is_ok() && !self.elders.is_empty() {
+                self.elders.remove(&operation.key());
             }
         }
         collected
@@ -482,8 +514,8 @@ impl Fib for Netlink {
     fn dump(&mut self, scope: DumpScope, found: &mut dyn FnMut(Found)) -> Result<(), FibError> {
         self.look_at_objects()?;
         let own = self.own.clone();
-        let protocol = if scope == DumpScope::Own { own.protocol } else { 0 };
-        let mut used = HashSet::new();
+        let protocol = if scope == DumpScope::Own && own.former.is_empty() { own.protocol } else { 0 };
+        let (mut used, mut elders) = (HashSet::new(), HashMap::new());
         for &table in own.tables.iter() {
             for family in [AddressFamily::Inet, AddressFamily::Inet6] {
                 for _ in 0..DUMP_TRIES {
@@ -491,6 +523,7 @@ impl Fib for Netlink {
                         self.dump_routes(family, table, protocol, &mut |payload, objects| {
                             used.extend(decode::object(payload));
                             if let Some(seen) = own.seen(payload, scope, objects) {
+                                elders.extend(own.elder(payload).map(|elder| (seen.key, elder)));
                                 found(seen);
                             }
                         })?;
@@ -500,22 +533,8 @@ impl Fib for Netlink {
                 }
             }
         }
-        self.look_for_unused(used)
-    }
-
-    fn tidy(&mut self) -> Result<bool, FibError> {
-        let (condemned, more) = self.objects.condemned();
-        let Some(last) = condemned.len().checked_sub(1) else { return Ok(false) };
-        let first = self.sequence.wrapping_add(1);
-        self.out.clear();
-        for (at, id) in condemned.iter().enumerate() {
-            let sequence = self.next_sequence();
-            objects::remove(&mut self.out, *id, sequence, at == last);
-        }
-        self.requests.send(&self.out)?;
-        // One that is gone is as good as removed; another refusal shows again at the next look.
-        self.collect(first, self.sequence, &mut [])?;
-        Ok(more)
+        self.elders = elders;
+        self.tidy(used)
     }
 
     fn lookup(&mut self, gateway: IpAddr) -> Result<Lookup, FibError> {
@@ -530,7 +549,7 @@ impl Fib for Netlink {
             if beneath.iter().any(|one| one.gateway.is_ipv6() == ipv6) {
                 self.dump_routes(family, TABLE_MAIN, 0, &mut |payload, _| {
                     let Some(route) = decode::outline(payload) else { return };
-                    if route.plain && route.key.table == TABLE_MAIN && route.protocol != own.protocol {
+                    if route.plain && route.key.table == TABLE_MAIN && !own.is_ours(route.protocol) {
                         beneath.iter_mut().for_each(|one| one.see(&own, &route.key, payload));
                     }
                 })?;
@@ -551,6 +570,18 @@ impl Fib for Netlink {
             Err(rustix::io::Errno::NODEV) => Ok(None),
             Err(error) => Err(FibError::Io("looking up an interface name", error.into())),
         }
+    }
+
+    fn reconfigure(&mut self, config: &KernelConfig) -> Result<(), FibError> {
+        let former = std::mem::replace(&mut self.own.protocol, config.protocol);
+        if former != config.protocol {
+            self.own.former.push(former);
+            self.own.former.retain(|former| *former != config.protocol);
+        }
+        self.own.tables = config.own_tables().collect();
+        self.objects.reconfigure(self.own.protocol, &self.own.former);
+        self.sharing = self.has_objects && config.nexthop_objects;
+        Ok(())
     }
 
     fn poll_event(&mut self) -> Result<Option<FibEvent>, FibError> {

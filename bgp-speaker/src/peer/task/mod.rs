@@ -20,7 +20,7 @@ use std::time::Duration;
 
 use bgp_fsm::{Cause, ConnId, DownReason, Input, Negotiated, Output, Session, State, Stop};
 use bgp_wire::{Codec, MessageType, Notification};
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use tokio::net::TcpStream;
 use tokio::time::{Instant, Sleep, sleep_until};
 
@@ -86,7 +86,7 @@ impl PeerTask {
         let restarting = shared.is_restarting();
         Self {
             session: Session::new(
-                Arc::new(session::config(&shared, shared.us(), &cell.config(), restarting)),
+                Arc::new(session::config(&shared, &shared.us(), &cell.config(), restarting)),
                 seed,
             ),
             shared,
@@ -153,8 +153,9 @@ impl PeerTask {
             self.reclaim(conn);
         }
         if let Some(at) = self.connections.iter().position(|c| c.id == conn) {
-            let (stream, words) = self.connections.swap_remove(at).into_last_words();
-            self.lingering.add(stream, words, self.shared.now());
+            let mut connection = self.connections.swap_remove(at);
+            connection.flush_last_words();
+            self.lingering.add(connection.into_stream(), self.shared.now());
         }
     }
 
@@ -344,7 +345,7 @@ impl PeerTask {
         self.restarting = self.is_restarting();
         self.session.configure(Arc::new(session::config(
             &self.shared,
-            self.shared.us(),
+            &self.shared.us(),
             config,
             self.restarting,
         )));
@@ -384,11 +385,7 @@ impl PeerTask {
 
     fn take_accepted(&mut self) -> bool {
         let Some(stream) = self.mailbox.take_accepted() else { return false };
-        if self.stopping {
-            return true;
-        }
-        if self.held.is_some() {
-            self.reject(stream);
+        if self.stopping || self.held.is_some() {
             return true;
         }
         match socket::adopt(&stream, &self.way).and_then(|()| self.connection(stream)) {
@@ -399,13 +396,6 @@ impl PeerTask {
             }
         }
         true
-    }
-
-    /// A connection of a peer that is held down (RFC 4486 §4, subcode 5): it hears that there is no use in trying at once.
-    fn reject(&mut self, stream: TcpStream) {
-        let mut words = BytesMut::new();
-        Notification::cease_rejected().encode(&mut words);
-        self.lingering.add(Arc::new(stream), [words.freeze()].into(), self.shared.now());
     }
 
     fn connection(&mut self, stream: TcpStream) -> io::Result<ConnId> {
@@ -429,7 +419,7 @@ impl PeerTask {
         if !self.cell.is_dynamic() || !idle || self.next_connection == 0 || self.held.is_some() {
             return false;
         }
-        self.kept_until.is_none() && self.lingering.is_empty() && self.mailbox.retire_if_unused()
+        self.kept_until.is_none() && self.lingering.is_empty()
     }
 }
 
@@ -476,11 +466,11 @@ fn set_user_timeout(connection: &Connection, config: &PeerConfig, hold_time: Dur
 
 /// How a peer with this configuration is reached.
 fn way(shared: &Shared, config: &PeerConfig) -> Way {
-    let options = &config.options;
+    let (options, us) = (&config.options, shared.us());
     Way {
         remote: SocketAddr::new(config.address, config.port),
-        source: shared.source(config),
-        ttl: options.ttl_for(&config.peer_as, config.class, shared.us().asn),
+        source: us.source(config),
+        ttl: options.ttl_for(&config.peer_as, config.class, us.asn),
         guard: Guard { key: None, hops: options.ttl_security, interface: options.interface.clone() },
     }
 }

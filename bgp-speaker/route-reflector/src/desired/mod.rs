@@ -1,0 +1,138 @@
+//! From a configuration to what the speaker is asked to be.
+
+mod kernel;
+mod routes;
+mod session;
+
+use std::collections::{BTreeMap, HashMap};
+use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use bgp_speaker::{
+    ApplyReport, Asn, Builder, ClusterId, DecisionOptions, MeshDialer, OwnerId, RouterId, SessionOptions,
+    Speaker, SpeakerError, Timers,
+};
+use toml::Spanned;
+
+use crate::config::{Config, Dialer, LogFormat};
+
+/// The configuration file owns what it originates; nothing else does in this program.
+const OWNER: OwnerId = OwnerId(0);
+
+/// Everything that a configuration asks of this program.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Desired {
+    /// What a speaker is born with.
+    identity: Identity,
+    /// What it is asked to do.
+    speaker: bgp_speaker::Desired,
+    descriptions: HashMap<IpAddr, String>,
+}
+
+/// What cannot be changed while a speaker runs.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+struct Identity {
+    max_paths: u16,
+    decision: DecisionOptions,
+    control_socket: Option<PathBuf>,
+    metrics: (Option<SocketAddr>, Option<bool>),
+    log: (Option<String>, Option<LogFormat>),
+}
+
+impl Desired {
+    /// What `config` asks for.
+    pub(crate) fn of(config: &Config) -> Self {
+        let hold_time = config.hold_time.map(|hold| Duration::from_secs(hold.0.into()));
+        let mesh = config.mesh.as_ref().map(Spanned::get_ref);
+        Desired {
+            identity: Identity {
+                max_paths: config.max_paths.map_or(1, |paths| paths.0),
+                decision: DecisionOptions {
+                    always_compare_med: config.decision.always_compare_med,
+                    missing_med_as_worst: config.decision.missing_med_as_worst,
+                    prefer_oldest: config.decision.prefer_oldest,
+                },
+                metrics: metrics(config),
+                control_socket: config.control_socket.as_ref().map(|path| path.get_ref().clone()),
+                log: (config.log.filter.as_ref().map(|filter| filter.get_ref().clone()), config.log.format),
+            },
+            speaker: bgp_speaker::Desired {
+                identity: Some(bgp_speaker::Identity {
+                    asn: Asn(config.asn.0),
+                    router_id: RouterId(config.router_id.0.into()),
+                }),
+                cluster_id: config.cluster_id.map(|cluster| ClusterId(cluster.0.into())),
+                listen: Some(config.listen_addresses()),
+                local_addresses: Some(mesh.map(|mesh| mesh.local.get_ref().0).into_iter().collect()),
+                peers: config.neighbor.iter().map(|n| session::peer(config, n)).collect(),
+                ranges: config.neighbor_range.iter().map(|r| session::range(config, r)).collect(),
+                mesh: mesh.map(|mesh| session::nodes(config, mesh)).unwrap_or_default(),
+                mesh_options: mesh.map(|mesh| SessionOptions {
+                    timers: hold_time
+                        .map_or_else(Timers::default, |hold_time| Timers { hold_time, ..Timers::default() }),
+                    password: session::secret(mesh.password.as_ref(), mesh.password_file.as_ref()),
+                    import: mesh.import.as_ref().map(|name| config.policies.get(name.get_ref())),
+                    export: mesh.export.as_ref().map(|name| config.policies.get(name.get_ref())),
+                    ..SessionOptions::default()
+                }),
+                mesh_dialer: Some(match mesh.and_then(|mesh| mesh.dialer) {
+                    Some(Dialer::CalicoString) => MeshDialer::CalicoString,
+                    Some(Dialer::Numeric) | None => MeshDialer::Numeric,
+                }),
+                kernel: Some(kernel::export(config)),
+                routes: BTreeMap::from([(OWNER, routes::originated(config))]),
+            },
+            descriptions: config
+                .neighbor
+                .iter()
+                .filter_map(|n| Some((n.host(), n.description.clone()?)))
+                .collect(),
+        }
+    }
+
+    /// A speaker that does all this from its first moment.
+    pub(crate) fn builder(&self) -> Builder {
+        let identity = &self.identity;
+        // Names of the file are part of what is desired, and change with it.
+        let us = self.speaker.identity;
+        let (asn, router_id) = us.map_or((Asn(0), RouterId(0)), |us| (us.asn, us.router_id));
+        Speaker::builder(asn, router_id)
+            .version(concat!("route-reflector ", env!("CARGO_PKG_VERSION")))
+            .max_paths(identity.max_paths.into())
+            .decision(identity.decision)
+            .desired(self.speaker.clone())
+    }
+
+    /// What the configuration remarks on its neighbors.
+    pub(crate) fn descriptions(&self) -> HashMap<IpAddr, String> {
+        self.descriptions.clone()
+    }
+
+    /// The key that differs and that only a restart can change.
+    pub(crate) fn needs_restart(&self, next: &Desired) -> Option<&'static str> {
+        let (now, next) = (&self.identity, &next.identity);
+        let keys = [
+            ("max-paths", now.max_paths != next.max_paths),
+            ("[decision]", now.decision != next.decision),
+            ("control-socket", now.control_socket != next.control_socket),
+            ("[metrics]", now.metrics != next.metrics),
+            ("[log]", now.log != next.log),
+        ];
+        keys.iter().find(|(_, differs)| *differs).map(|(key, _)| *key)
+    }
+
+    /// Makes the speaker do what this asks for; what it does already is not touched.
+    pub(crate) async fn apply(&self, speaker: &Speaker) -> Result<ApplyReport, SpeakerError> {
+        speaker.apply(self.speaker.clone()).await
+    }
+}
+
+fn metrics(config: &Config) -> (Option<SocketAddr>, Option<bool>) {
+    let metrics = config.metrics.as_ref().map(Spanned::get_ref);
+    let listen = metrics.and_then(|metrics| metrics.listen.as_ref());
+    (listen.map(|listen| listen.get_ref().0), metrics.and_then(|metrics| metrics.per_peer))
+}
+
+#[cfg(test)]
+mod tests;

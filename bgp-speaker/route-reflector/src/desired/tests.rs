@@ -1,0 +1,290 @@
+//! Every key reaches what it is for.
+
+use bgp_speaker::policy::{RouteSource, RouteView};
+use bgp_speaker::{AddPath, AddPathSend, Community, Family};
+use bgp_wire::{AsPath, AttributeBlock, PathAttributes, PeerKind};
+
+use bgp_speaker::policy::Discard;
+use bgp_speaker::{
+    Aggregation, AoAlgorithm, AoKey, FamilySet, KernelExport, Limit, LimitAction, NextHopMode, PeerAs,
+    PeerClass, PeerConfig, Policy, Route, RouteRules, Secret,
+};
+
+use super::*;
+use crate::config;
+
+fn desired(rest: &str) -> Desired {
+    let head = "asn = 65000\nrouter-id = \"10.0.0.1\"\nlisten = \"10.0.0.1:179\"\nhold-time = 30\n";
+    Desired::of(&config::parse(&format!("{head}{rest}")).expect("valid"))
+}
+
+fn neighbor(host: u8, more: &str) -> String {
+    format!("[[neighbor]]\naddress = \"10.0.0.{host}\"\nasn = 65000\n{more}\n")
+}
+
+#[test]
+fn every_key_of_an_aggregate_reaches_its_route() {
+    let keys = "[[aggregate]]\nprefix = \"10.64.0.0/26\"\nalways = true\nsuppress = true\nexcept = \"accept\"\n\
+                discard = \"unreachable\"\nlocal-pref = 7\nmed = 8\ncommunities = [\"65000:7\"]\n";
+    let desired = desired(keys);
+    let aggregation = Aggregation { always: true, suppress: true, except: Policy::accept_all() };
+    let prefix: ipnet::IpNet = "10.64.0.0/26".parse().expect("a prefix");
+    let route = Route::new(prefix).local_pref(7).med(8).community(Community::new(65000, 7));
+    let route = route.discard(Discard::Unreachable).aggregation(aggregation);
+    assert_eq!(desired.speaker.routes[&OWNER], [route]);
+}
+
+#[test]
+fn every_key_of_a_session_reaches_its_peer() {
+    let keys = "port = 1179\npassive = true\nroute-reflector-client = true\nlocal-as = 65000\n\
+                local-address = \"10.0.0.7\"\nfamilies = [\"ipv4-unicast\", \"ipv6-unicast\"]\nkeepalive-interval = 4\n\
+                send-hold-time = 40\ntcp-user-timeout = 20\nconnect-retry = 7\nimport = \"reject\"\nexport = \"accept\"\nnext-hop = \"self\"\n\
+                next-hop-ipv6 = \"2001:db8::1\"\nttl = 3\npassword = \"s3cret\"\n\
+                interface = \"eth0\"\nallow-own-as = 2\nrestart-time = 60\nextended-message = false\nadd-path-receive = true\nadd-path-send = \"best 3\"";
+    let desired = desired(&neighbor(2, keys));
+    let peer = desired.speaker.peers.first().expect("one peer");
+    let expected = PeerConfig {
+        address: IpAddr::from([10, 0, 0, 2]),
+        port: 1179,
+        peer_as: PeerAs::Exact(Asn(65000)),
+        class: PeerClass::ReflectorClient,
+        options: SessionOptions {
+            local_as: Some(Asn(65000)),
+            source: Some(IpAddr::from([10, 0, 0, 7])),
+            passive: true,
+            route_reflector_client: true,
+            families: Some(FamilySet::of(&[Family::IPV4_UNICAST, Family::IPV6_UNICAST])),
+            timers: Timers {
+                hold_time: Duration::from_secs(30),
+                keepalive: Some(Duration::from_secs(4)),
+                connect_retry: Duration::from_secs(7),
+                send_hold: Some(Duration::from_secs(40)),
+                tcp_user_timeout: Some(Duration::from_secs(20)),
+                ..Timers::default()
+            },
+            import: Some(Policy::reject_all()),
+            export: Some(Policy::accept_all()),
+            next_hop: NextHopMode::SelfAlways,
+            next_hop_v6: Some("2001:db8::1".parse().expect("an address")),
+            ttl: Some(3),
+            password: Some(Secret::Value("s3cret".parse().expect("a password"))),
+            interface: Some("eth0".into()),
+            allow_own_as: 2,
+            add_path: AddPath { receive: true, send: Some(AddPathSend::Best(3)), send_in: Vec::new() },
+            graceful_restart: Some(Duration::from_secs(60)),
+            extended_message: false,
+            ..SessionOptions::default()
+        },
+    };
+    assert_eq!(peer, &expected);
+}
+
+/// A field that comes new does not compile here before somebody says which key it has, or why none.
+#[test]
+fn every_option_of_a_session_has_a_key_or_a_reason_not_to() {
+    let SessionOptions {
+        local_as: _,
+        source: _,
+        passive: _,
+        route_reflector_client: _,
+        families: _,
+        timers: _,
+        import: _,
+        export: _,
+        next_hop: _,
+        next_hop_v4: _,
+        next_hop_v6: _,
+        ttl: _,
+        ttl_security: _,
+        password: _,
+        tcp_ao: _,
+        interface: _,
+        add_path: _,
+        allow_own_as: _,
+        rules: _,
+        limits: _,
+        limit_restart: _,
+        graceful_restart: _,
+        extended_message: _,
+        long_lived: _,
+        // What a reflector demands of its clients is up to their configuration.
+        required: _,
+        role: _,
+        role_strict: _,
+        // Nothing tells this program what a BFD says.
+        bfd_strict: _,
+        collision_detect_established: _,
+    } = SessionOptions::default();
+    let Timers {
+        hold_time: _,
+        keepalive: _,
+        connect_retry: _,
+        // The pauses after failures and the wait for an OPEN are fine for a daemon as they are.
+        idle_hold_min: _,
+        idle_hold_max: _,
+        idle_hold_forgive: _,
+        open_hold: _,
+        delay_open: _,
+        send_hold: _,
+        tcp_user_timeout: _,
+    } = Timers::default();
+    let RouteRules {
+        enforce_first_as: _,
+        route_server_client: _,
+        best_per_client: _,
+        aigp: _,
+        honour_graceful_shutdown: _,
+        // Said of a session for a while, and not by a file.
+        leaving: _,
+        long_lived_partial: _,
+        private_as: _,
+        as_override: _,
+        // `local-as` stands alone; a next hop of a third party takes a network, which `unchanged` does without.
+        local_as: _,
+        shared_network: _,
+    } = RouteRules::default();
+    let keys = [
+        "local-as = 65003",
+        "local-address = \"10.0.0.7\"",
+        "passive = true",
+        "families = [\"ipv4-unicast\"]",
+        "hold-time = 31",
+        "keepalive-interval = 4",
+        "connect-retry = 7",
+        "delay-open = 2",
+        "send-hold-time = 40",
+        "tcp-user-timeout = 20",
+        "import = \"reject\"",
+        "export = \"accept\"",
+        "next-hop = \"self\"",
+        "next-hop-ipv6 = \"2001:db8::1\"",
+        "ttl = 3",
+        "ttl-security = 2",
+        "password = \"s3cret\"",
+        "tcp-ao = [{ send-id = 1, password = \"s3cret\" }]",
+        "interface = \"eth0\"",
+        "add-path-receive = true",
+        "add-path-send = \"all\"",
+        "allow-own-as = 1",
+        "max-prefixes = 10",
+        "max-prefixes = 10\nmax-prefixes-action = \"warn\"\nlimit-restart = 9",
+        "graceful-restart = false",
+        "restart-time = 7",
+        "extended-message = false",
+        "long-lived-time = 3600",
+        "role = \"customer\"",
+        "role-strict = true",
+        "collision-detect-established = true",
+        "enforce-first-as = false",
+        "route-server-client = true",
+        "aigp = true",
+        "best-per-client = true",
+        "honour-graceful-shutdown = false",
+        "long-lived-partial = true",
+        "private-as = \"remove\"",
+        "as-override = true",
+    ];
+    let options = |keys: &str| {
+        let neighbor = format!("[[neighbor]]\naddress = \"10.0.0.2\"\nasn = 65009\n{keys}\n");
+        desired(&neighbor).speaker.peers[0].options.clone()
+    };
+    let plain = options("");
+    for key in keys {
+        assert_ne!(options(key), plain, "{key} changes nothing");
+    }
+    let bounded = options(keys[23]);
+    assert_eq!(bounded.limit_restart, Some(Duration::from_secs(9)));
+    let bound = bounded.limits.of(Family::IPV4_UNICAST).received;
+    assert_eq!(bound, Some(Limit::new(10, LimitAction::Warn)));
+}
+
+#[test]
+fn every_key_of_the_kernel_export_reaches_it() {
+    let text = "kernel-export = true\nmax-paths = 4\n[kernel]\ntable = 100\nprotocol = 77\nmetric = 5\n\
+                tables = [101, 102]\nnexthop-objects = false\ntrack-next-hops = false\nresolve-via-default = false\npolicy = \"reject\"\n";
+    let desired = desired(text);
+    assert_eq!(desired.identity.max_paths, 4);
+    let Some(KernelExport::On(config)) = desired.speaker.kernel else { panic!("it is on") };
+    assert_eq!((config.table, config.protocol, config.metric), (100, 77, 5));
+    assert_eq!((config.tables, config.policy), (vec![101, 102], Some(Policy::reject_all())));
+    assert!(!config.nexthop_objects && !config.track_next_hops && !config.resolve_via_default);
+}
+
+#[test]
+fn what_protects_a_session_is_told_the_speaker() {
+    let keys = "ttl-security = 2\npassword-file = \"/run/secret\"";
+    let chain = "tcp-ao = [{ send-id = 1, recv-id = 2, algorithm = \"aes-128-cmac-96\", password = \"s3cret\" },\n\
+                 { send-id = 3, password-file = \"/run/secret\" }]";
+    let link_local = "[[neighbor]]\naddress = \"fe80::1%eth1\"\nasn = 65001\n";
+    let desired = desired(&[&neighbor(2, keys), link_local, &neighbor(3, chain)].concat());
+    let options: Vec<_> = desired.speaker.peers.iter().map(|peer| &peer.options).collect();
+    assert_eq!(options[0].ttl_security, Some(2));
+    assert_eq!(options[0].password, Some(Secret::File("/run/secret".into())));
+    assert_eq!(options[1].interface.as_deref(), Some("eth1"));
+    let secret = "s3cret".parse::<bgp_speaker::Password>().expect("a password").into();
+    let first = AoKey { send_id: 1, recv_id: 2, algorithm: AoAlgorithm::CmacAes128, secret };
+    assert_eq!(options[2].tcp_ao, [first, AoKey::new(3, Secret::File("/run/secret".into()))]);
+}
+
+#[test]
+fn what_a_process_is_born_with_needs_a_restart_and_nothing_else() {
+    let before = desired("");
+    assert_eq!(before.needs_restart(&desired("max-paths = 4\n")), Some("max-paths"));
+    for key in ["always-compare-med", "missing-med-as-worst", "prefer-oldest"] {
+        let decision = desired(&format!("[decision]\n{key} = true\n"));
+        assert_eq!(before.needs_restart(&decision), Some("[decision]"), "{key}");
+    }
+    assert_eq!(before.needs_restart(&desired("kernel-export = true\n")), None);
+    assert_eq!(before.needs_restart(&desired("cluster-id = \"10.0.0.9\"\n")), None);
+    assert_eq!(before.needs_restart(&desired("[log]\nformat = \"json\"\n")), Some("[log]"));
+}
+
+/// What a policy of the file makes of a route with these attributes.
+fn judged(policy: &Policy, prefix: &str, attributes: &PathAttributes) -> Option<PathAttributes> {
+    let mut block = Vec::new();
+    attributes.encode_block(&mut block).expect("they fit");
+    let block = AttributeBlock::parse(&block).expect("they were just written");
+    let route = RouteView {
+        source: RouteSource::Peer {
+            kind: PeerKind::External,
+            client: false,
+            address: "10.0.0.253".parse().expect("an address"),
+        },
+        peer: PeerKind::External,
+        ..RouteView::new(prefix.parse().expect("a prefix"), block, OwnerId(0))
+    };
+    let outcome = policy.evaluate(&route);
+    let mut edited = block.as_bytes().to_vec();
+    if let Some(edits) = &outcome.edits {
+        edited.clear();
+        edits.apply(block, &mut edited).expect("they fit");
+    }
+    let edited = AttributeBlock::parse(&edited).expect("edits keep attributes lawful");
+    outcome.is_accepted().then(|| PathAttributes::from_block(edited))
+}
+
+#[test]
+fn the_policies_of_the_example_judge_as_its_remarks_say() {
+    let config = config::parse(include_str!("../../example.toml")).expect("valid");
+    let desired = Desired::of(&config);
+    let peer = desired.speaker.peers.iter().find(|p| p.address.to_string() == "10.0.0.253").expect("there");
+    let (import, export) = (peer.options.import.clone(), peer.options.export.clone());
+    let (import, export) = (import.expect("named"), export.expect("named"));
+    let path = |asns: &[u32]| PathAttributes {
+        as_path: AsPath::sequence(asns.iter().copied().map(Asn)),
+        ..PathAttributes::default()
+    };
+    let taken = judged(&import, "10.9.0.0/24", &path(&[65100, 64512, 65009])).expect("it passes");
+    assert_eq!(taken.local_pref, Some(200));
+    assert_eq!(taken.large_communities.len(), 1);
+    assert_eq!(judged(&import, "10.9.0.0/24", &path(&[65100, 1, 65009])), None, "another path");
+    assert_eq!(judged(&import, "0.0.0.0/0", &path(&[65100, 65009])), None, "the default route");
+    assert_eq!(judged(&import, "10.9.0.1/32", &path(&[65100, 65009])), None, "a host route");
+    let marked = PathAttributes { communities: vec![Community::new(65100, 666)], ..path(&[65100, 65009]) };
+    assert_eq!(judged(&import, "10.9.0.0/24", &marked), None, "a community that it must not have");
+    assert!(judged(&export, "10.64.3.0/26", &path(&[65100])).is_some());
+    assert_eq!(judged(&export, "10.64.3.7/32", &path(&[65100])), None, "longer than the pools' blocks");
+    let line = import.rules().first().and_then(|rule| rule.line).expect("a line");
+    let text = include_str!("../../example.toml").lines().nth(line as usize - 1).expect("in the file");
+    assert!(text.starts_with("[[policy.rule]]"), "rules know their lines");
+}

@@ -1,0 +1,254 @@
+//! The kernel export while it changes: on, off, and from one table, metric or protocol to another.
+
+use std::collections::BTreeSet;
+use std::net::IpAddr;
+use std::time::Duration;
+
+use bgp_speaker::kernel::{FibOp, KernelConfig, MemoryFib, RouteKey};
+use bgp_speaker::policy::{Action, Condition, Number, Policy, PolicyConfig, PrefixRange, Rule, Verdict};
+use bgp_speaker::{
+    Change, ChangeClass, Desired, KernelExport, NotDone, ShutdownMode, Speaker, SpeakerError, Subject,
+};
+use ipnet::IpNet;
+
+use crate::support::{
+    ASN, announce, builder, connect, eventually, has_exactly, ip, net, peer, speaker, waiting_for,
+};
+
+const PREFIXES: [&str; 3] = ["10.1.0.0/26", "10.1.1.0/26", "10.1.2.0/26"];
+
+/// One that tells the prefixes, and one that exports them, with the desired state that led there.
+async fn exporting(test: u8, fib: &MemoryFib) -> (Speaker, Speaker, Desired) {
+    let (a, b) = (ip(test, 1), builder(ip(test, 2), ASN));
+    let a = speaker(a).await;
+    fib.connect(net("127.0.0.0/8"), 1);
+    let b = b.fib(KernelConfig::default(), fib.clone()).start().await.unwrap();
+    announce(&a, &PREFIXES).await;
+    connect(&b, &a).await;
+    eventually("all are written", async || fib.routes().len() == PREFIXES.len()).await;
+    eventually("leftovers may go", async || b.status().kernel.as_ref().is_some_and(|k| k.synced)).await;
+    let desired = Desired { peers: vec![waiting_for(ip(test, 1), ASN)], ..Desired::default() };
+    b.apply(desired.clone()).await.unwrap();
+    fib.take_log();
+    (a, b, desired)
+}
+
+fn with(edit: impl FnOnce(&mut KernelConfig)) -> Option<KernelExport> {
+    let mut config = KernelConfig::default();
+    edit(&mut config);
+    Some(KernelExport::On(config))
+}
+
+/// The change of the kernel export that a desired state makes.
+async fn change(speaker: &Speaker, desired: &Desired) -> Change {
+    let report = speaker.apply(desired.clone()).await.unwrap();
+    let [change] = &report.changes[..] else { panic!("not one change: {report:?}") };
+    assert_eq!(
+        (change.subject, change.class, &report.not_done[..]),
+        (Subject::Kernel, ChangeClass::Soft, &[][..])
+    );
+    change.clone()
+}
+
+/// Tables, metrics and protocols that there are routes with.
+fn places(fib: &MemoryFib) -> BTreeSet<(u32, u32, u8)> {
+    fib.routes().into_iter().map(|(key, protocol, _)| (key.table, key.metric, protocol)).collect()
+}
+
+async fn all_at(fib: &MemoryFib, table: u32, metric: u32, protocol: u8) {
+    let there = || fib.routes().len() == PREFIXES.len() && places(fib) == [(table, metric, protocol)].into();
+    eventually(&format!("all are at {:?}", (table, metric, protocol)), async || there()).await;
+}
+
+/// Whether no prefix was ever without a route in what was written.
+fn never_gone(log: &[FibOp], mut there: BTreeSet<RouteKey>) -> bool {
+    log.iter().all(|operation| {
+        match operation.is_removal() {
+            true => there.remove(&operation.key()),
+            false => there.insert(operation.key()),
+        };
+        let prefixes: BTreeSet<IpNet> = there.iter().map(|key| key.prefix).collect();
+        prefixes.len() == PREFIXES.len()
+    })
+}
+
+fn keys(fib: &MemoryFib) -> BTreeSet<RouteKey> {
+    fib.routes().into_iter().map(|(key, ..)| key).collect()
+}
+
+#[tokio::test]
+async fn another_table_and_metric_are_written_before_the_former_are_removed() {
+    let fib = MemoryFib::new(186);
+    let (_a, b, mut desired) = exporting(120, &fib).await;
+    for (table, metric) in [(100, 186), (100, 77), (254, 20)] {
+        let before = keys(&fib);
+        desired.kernel = with(|config| (config.table, config.metric) = (table, metric));
+        assert!(change(&b, &desired).await.why.starts_with("changed: "));
+        all_at(&fib, table, metric, 186).await;
+        let log = fib.take_log();
+        assert!(never_gone(&log, before), "{log:?}");
+        assert_eq!(log.len(), 2 * PREFIXES.len(), "each is written once and removed once: {log:?}");
+    }
+    assert_eq!(b.apply(desired).await.unwrap().changes, []);
+}
+
+#[tokio::test]
+async fn another_protocol_takes_the_place_of_the_former_route_by_route() {
+    let fib = MemoryFib::new(186);
+    let (a, b, mut desired) = exporting(121, &fib).await;
+    desired.kernel = with(|config| config.protocol = 99);
+    assert_eq!(change(&b, &desired).await.why, "changed: protocol");
+    all_at(&fib, 254, 186, 99).await;
+    let log = fib.take_log();
+    assert!(log.iter().all(|operation| matches!(operation, FibOp::Replace(..))), "{log:?}");
+    // The former one is nobody's of ours once that is done: a route of it is another's.
+    tokio::time::sleep(Duration::from_millis(700)).await;
+    let key = RouteKey { prefix: net("10.1.0.0/26"), table: 254, metric: 186 };
+    a.withdraw(crate::support::OWNER, [net("10.1.0.0/26")]).await.unwrap();
+    eventually("it goes", async || fib.routes().len() == 2).await;
+    fib.put_foreign(key, 186, bgp_speaker::kernel::KernelAction::Blackhole);
+    b.apply(Desired { kernel: with(|config| config.protocol = 98), ..desired }).await.unwrap();
+    eventually("the others move on", async || places(&fib) == [(254, 186, 98), (254, 186, 186)].into()).await;
+}
+
+#[tokio::test]
+async fn settings_that_move_no_route_touch_none() {
+    let fib = MemoryFib::new(186);
+    let (_a, b, mut desired) = exporting(122, &fib).await;
+    desired.kernel = with(|config| {
+        config.verify_interval = None;
+        config.resolve_via_default = false;
+        config.tables = vec![100];
+    });
+    change(&b, &desired).await;
+    eventually("they are adopted", async || {
+        b.status().kernel.as_ref().is_some_and(|k| k.synced && k.adopted == 3)
+    })
+    .await;
+    tokio::time::sleep(Duration::from_millis(600)).await;
+    assert_eq!(fib.take_log(), []);
+    assert_eq!(peer(&b, ip(122, 1)).established, 1);
+}
+
+#[tokio::test]
+async fn what_is_withdrawn_while_the_export_changes_goes() {
+    let fib = MemoryFib::new(186);
+    let (a, b, mut desired) = exporting(123, &fib).await;
+    desired.kernel = with(|config| config.table = 100);
+    let (applied, withdrawn) =
+        tokio::join!(b.apply(desired), a.withdraw(crate::support::OWNER, [net("10.1.1.0/26")]));
+    applied.unwrap();
+    withdrawn.unwrap();
+    has_exactly(&b, &["10.1.0.0/26", "10.1.2.0/26"]).await;
+    let wanted: BTreeSet<IpNet> = [net("10.1.0.0/26"), net("10.1.2.0/26")].into();
+    let there =
+        || keys(&fib).iter().filter(|key| key.table == 100).map(|key| key.prefix).collect::<BTreeSet<_>>();
+    eventually("the two are moved and nothing is left", async || {
+        there() == wanted && fib.routes().len() == 2
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn the_export_ends_and_begins_again() {
+    let fib = MemoryFib::new(186);
+    let (_a, b, mut desired) = exporting(124, &fib).await;
+    desired.kernel = Some(KernelExport::Off);
+    assert_eq!(change(&b, &desired).await.why, "ended: our routes are removed");
+    assert!(fib.routes().is_empty());
+    assert!(b.status().kernel.is_none());
+    has_exactly(&b, &PREFIXES).await;
+    desired.kernel = None;
+    assert_eq!(change(&b, &desired).await.why, "begun");
+    all_at(&fib, 254, 186, 186).await;
+}
+
+#[tokio::test]
+async fn next_hops_count_only_while_there_is_an_export_that_looks_after_them() {
+    let fib = MemoryFib::new(186);
+    let (_a, b, mut desired) = exporting(125, &fib).await;
+    fib.disconnect(net("127.0.0.0/8"));
+    has_exactly(&b, &[]).await;
+    desired.kernel = with(|config| config.track_next_hops = false);
+    change(&b, &desired).await;
+    has_exactly(&b, &PREFIXES).await;
+    desired.kernel = with(|_| {});
+    change(&b, &desired).await;
+    has_exactly(&b, &[]).await;
+    desired.kernel = Some(KernelExport::Off);
+    change(&b, &desired).await;
+    has_exactly(&b, &PREFIXES).await;
+}
+
+#[tokio::test]
+async fn a_policy_says_what_is_exported_and_with_which_metric() {
+    let fib = MemoryFib::new(186);
+    let (_a, b, mut desired) = exporting(126, &fib).await;
+    let within = |prefix| Condition::Prefix(PrefixRange::equal(net(prefix)).into());
+    let policy = PolicyConfig::new("kernel", Verdict::Accept)
+        .rule(Rule::reject("no").when(within("10.1.1.0/26")))
+        .rule(Rule::accept("far").when(within("10.1.2.0/26")).then(Action::Metric(Number::Set(7))));
+    let policy = Policy::compile(policy).unwrap();
+    desired.kernel = with(|config| config.policy = Some(policy));
+    assert_eq!(change(&b, &desired).await.why, "changed: policy");
+    let wanted: BTreeSet<(IpNet, u32)> = [(net("10.1.0.0/26"), 186), (net("10.1.2.0/26"), 7)].into();
+    let there = || keys(&fib).iter().map(|key| (key.prefix, key.metric)).collect::<BTreeSet<_>>();
+    eventually("one is not there, one has another metric", async || there() == wanted).await;
+}
+
+#[tokio::test]
+async fn settings_that_cannot_work_are_refused_and_nothing_is_changed() {
+    let fib = MemoryFib::new(186);
+    let (_a, b, mut desired) = exporting(127, &fib).await;
+    desired.kernel = with(|config| config.protocol = 3);
+    desired.peers.clear();
+    let refused = b.apply(desired).await;
+    assert!(matches!(refused, Err(SpeakerError::Kernel(_))), "{refused:?}");
+    assert_eq!(b.status().established(), 1);
+    assert_eq!(fib.take_log(), []);
+}
+
+#[tokio::test]
+async fn a_kernel_that_may_not_be_written_is_told_and_the_rest_is_done() {
+    if may_write_routes() {
+        return;
+    }
+    let b = speaker(ip(128, 2)).await;
+    let desired = Desired {
+        kernel: with(|_| {}),
+        peers: vec![waiting_for(IpAddr::from([127, 40, 128, 1]), ASN)],
+        ..Desired::default()
+    };
+    let report = b.apply(desired).await.unwrap();
+    assert!(matches!(&report.not_done[..], [NotDone::Kernel { .. }]), "{report:?}");
+    assert!(report.peer(ip(128, 1)).is_some());
+}
+
+/// Whether this process may write kernel routes: then nothing stands against the export here.
+fn may_write_routes() -> bool {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let mask = status.lines().find_map(|line| line.strip_prefix("CapEff:"));
+    let mask = mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).unwrap_or(u64::MAX);
+    mask & (1 << 12) != 0
+}
+
+#[tokio::test]
+async fn routes_that_do_not_stay_go_after_the_peers_have_heard_the_last_word() {
+    let fib = MemoryFib::new(186);
+    let (a, b, mut desired) = exporting(129, &fib).await;
+    desired.kernel = with(|config| config.keep_routes_at_exit = false);
+    change(&b, &desired).await;
+    eventually("they are adopted", async || b.status().kernel.as_ref().is_some_and(|k| k.synced)).await;
+    // The way to the kernel fails as often as it is tried: removing takes its time.
+    for prefix in PREFIXES {
+        let error = bgp_speaker::kernel::RouteError::new(12, "");
+        fib.refuse(net(prefix), Some(error));
+    }
+    let ending = tokio::spawn(async move { b.shutdown(ShutdownMode::HardReset).await });
+    eventually("the peer has heard it", async || a.status().established() == 0).await;
+    assert!(!ending.is_finished(), "the routes are still there");
+    for prefix in PREFIXES {
+        fib.refuse(net(prefix), None);
+    }
+    ending.await.unwrap();
+}
