@@ -122,6 +122,11 @@ pub struct SessionConfig {
     pub send_hold: Option<Duration>,
     /// Let collision resolution end an Established connection (CollisionDetectEstablishedState). Default: off.
     pub collision_detect_established: bool,
+    /// How long a peer whose BGP Identifier wins is awaited to choose between its connection and ours, before we are
+    /// Established on ours or close it; also for how long after Established a late connection of it is not answered. It is
+    /// to be long against a round trip. Zero: both ends decide by themselves (RFC 4271 §6.8), and may each close what
+    /// the other keeps. Default: 1 s.
+    pub collision_wait: Duration,
     /// Families we announce. Default: IPv4 unicast.
     pub families: FamilySet,
     /// What we need of the peer.
@@ -178,6 +183,7 @@ impl SessionConfig {
             delay_open: None,
             send_hold: None,
             collision_detect_established: false,
+            collision_wait: Duration::from_secs(1),
             families: FamilySet::of(&[Family::IPV4_UNICAST]),
             required: Required::default(),
             four_octet_as: true,

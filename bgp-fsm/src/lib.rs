@@ -78,7 +78,7 @@
 //!
 //! A session has up to two connections at once: both speakers may dial at the same moment. The driver numbers them
 //! ([`ConnId`]) and does not reuse a number. Each connection has its own codec: [`Codec::before_open`] until
-//! [`Event::Established`] names it, which comes before any UPDATE can be lawful. Which connection survives a collision
+//! the peer's OPEN has been handed in, then that of [`Session::agreed`]. Which connection survives a collision
 //! (RFC 4271 §6.8, RFC 6286) is decided such that two of these sessions never each close the one that the other keeps.
 //! A peer that speaks graceful restart and opens a new session while the old one still seems up replaces it
 //! (RFC 4724 §5).

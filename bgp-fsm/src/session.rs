@@ -1,6 +1,7 @@
 //! The door: one session, its inputs and outputs.
 
 mod bfd;
+mod colliding;
 mod connecting;
 mod ending;
 #[cfg(test)]
@@ -42,9 +43,10 @@ pub struct Session {
     outputs: VecDeque<Output>,
     last_error: Option<Box<DownReason>>,
     counters: Counters,
-    /// Stands for another implementation, which looks at connections in OpenConfirm only (RFC 4271 §6.8).
+    /// Stands for another implementation, which decides by itself whenever an OPEN comes, and looks at connections that
+    /// have come so far (RFC 4271 §6.8).
     #[cfg(test)]
-    by_the_letter: bool,
+    by_the_letter: Option<Progress>,
 }
 
 impl Session {
@@ -63,7 +65,7 @@ impl Session {
             last_error: None,
             counters: Counters::default(),
             #[cfg(test)]
-            by_the_letter: false,
+            by_the_letter: None,
         }
     }
 
@@ -130,6 +132,15 @@ impl Session {
     /// What was agreed on, while Established.
     pub fn negotiated(&self) -> Option<&Arc<Negotiated>> {
         self.up().map(|(_, negotiated)| negotiated)
+    }
+
+    /// What was agreed on over a connection, from the peer's OPEN on: how what comes over it is to be read.
+    pub fn agreed(&self, id: ConnId) -> Option<&Arc<Negotiated>> {
+        match &self.connections.get(id)?.phase {
+            Phase::DelayOpen(_) | Phase::OpenSent(_) => None,
+            Phase::OpenConfirm(state) => Some(&state.negotiated),
+            Phase::Established(state) => Some(&state.negotiated),
+        }
     }
 
     /// Why the session, or the last attempt at one, ended.

@@ -10,14 +10,14 @@ mod open_sent;
 
 use core::time::Duration;
 
-use bgp_wire::{Message, Notification, Open, RouteRefresh};
+use bgp_wire::{Message, Notification, NotificationCode, Open, RouteRefresh};
 
 pub(crate) use delay_open::DelayOpen;
 pub(crate) use established::Established;
 pub(crate) use open_confirm::OpenConfirm;
 pub(crate) use open_sent::OpenSent;
 
-use crate::collision::Progress;
+use crate::collision::{Opener, Progress};
 use crate::timer::Timer;
 use crate::{Cause, Negotiated, SessionConfig};
 
@@ -60,6 +60,8 @@ pub(crate) enum Step {
     HeardKeepalive,
     /// DelayOpenTimer has expired: send our OPEN.
     SendOpen,
+    /// CollisionTimer has expired: the peer has not chosen, so we do.
+    Choose,
     /// KeepaliveTimer has expired: send a KEEPALIVE.
     SendKeepalive,
     /// The peer's OPEN is good: on to OpenConfirm, unless the collision says otherwise.
@@ -79,6 +81,19 @@ pub(crate) enum Next {
     Idle,
     /// To Active: TCP failed, not the peer, and it may be about to connect to us.
     Active,
+}
+
+impl Received<'_> {
+    /// Nobody says this who is not Established.
+    pub(crate) fn is_of_established(&self) -> bool {
+        match self {
+            Self::Update | Self::RouteRefresh(_) => true,
+            Self::Undecodable(notification) => {
+                matches!(notification.code, NotificationCode::UPDATE | NotificationCode::ROUTE_REFRESH)
+            }
+            Self::Open(_) | Self::Notification(_) | Self::KeepAlive => false,
+        }
+    }
 }
 
 impl Step {
@@ -139,7 +154,17 @@ impl Phase {
             Timer::SendHold => {
                 Step::End(Cause::SendHoldTimerExpired(Notification::send_hold_timer_expired()), Next::Idle)
             }
+            Timer::Collision => Step::Choose,
             Timer::ConnectRetry | Timer::IdleHold => Step::Stay,
+        }
+    }
+
+    /// Whose connection is preferred, once the peer's OPEN has told.
+    pub(crate) fn preferred(&self) -> Option<Opener> {
+        match self {
+            Self::DelayOpen(_) | Self::OpenSent(_) => None,
+            Self::OpenConfirm(state) => Some(state.preferred),
+            Self::Established(state) => Some(state.preferred),
         }
     }
 

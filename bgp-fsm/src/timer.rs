@@ -17,11 +17,20 @@ pub(crate) enum Timer {
     Keepalive,
     /// SendHoldTimer (RFC 9687).
     SendHold,
+    /// How long the peer's choice between two connections is awaited: see `collision`.
+    Collision,
 }
 
 impl Timer {
-    pub(crate) const ALL: [Self; 6] =
-        [Self::ConnectRetry, Self::IdleHold, Self::DelayOpen, Self::Hold, Self::Keepalive, Self::SendHold];
+    pub(crate) const ALL: [Self; 7] = [
+        Self::ConnectRetry,
+        Self::IdleHold,
+        Self::DelayOpen,
+        Self::Hold,
+        Self::Keepalive,
+        Self::SendHold,
+        Self::Collision,
+    ];
 }
 
 /// Deadlines by timer. Starting, restarting and stopping are one store each.

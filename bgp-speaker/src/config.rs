@@ -74,6 +74,9 @@ pub struct Timers {
     pub open_hold: Duration,
     /// Wait this long for the peer's OPEN before sending ours (DelayOpen, RFC 4271 §8.1.1). Default: no wait.
     pub delay_open: Option<Duration>,
+    /// How long a peer whose BGP Identifier wins is awaited to choose between its connection and ours when both have called
+    /// at once (RFC 4271 §6.8); zero decides at once. Default 1 s.
+    pub collision_wait: Duration,
     /// How long a peer may take nothing of what we have for it (RFC 9687); zero turns it off. Default: 8 minutes, or twice
     /// the hold time if that is longer.
     pub send_hold: Option<Duration>,
@@ -95,6 +98,7 @@ impl Default for Timers {
             idle_hold_forgive: Duration::from_secs(60),
             open_hold: Duration::from_secs(240),
             delay_open: None,
+            collision_wait: Duration::from_secs(1),
             send_hold: None,
             tcp_user_timeout: None,
         }

@@ -30,6 +30,7 @@ pub(crate) fn config(shared: &Shared, us: &Us, peer: &PeerConfig, restarting: bo
     };
     config.open_hold_time = options.timers.open_hold;
     config.delay_open = options.timers.delay_open;
+    config.collision_wait = options.timers.collision_wait;
     config.send_hold = options.timers.send_hold;
     config.collision_detect_established = options.collision_detect_established;
     config.required = options.required.clone();

@@ -148,13 +148,16 @@ impl Session {
         let conn = Connection {
             id,
             opener,
-            phase: Phase::DelayOpen(DelayOpen),
+            phase: Phase::DelayOpen(DelayOpen::default()),
             timers: Timers::default(),
             keepalive_sent: now,
         };
         if !self.connections.add(conn) {
             self.refuse_connection(id);
             return;
+        }
+        if let Some(until) = self.unanswered_until(now, id) {
+            return self.start_timer(id, Timer::Collision, until);
         }
         match self.config.delay_open {
             Some(wait) => self.start_timer(id, Timer::DelayOpen, now.saturating_add(wait)),

@@ -5,11 +5,10 @@ use core::time::Duration;
 use bgp_wire::{Notification, NotificationCode, subcode};
 use bytes::BytesMut;
 
-use crate::collision::Progress;
 use crate::connection::Connection;
 use crate::reach::{Idle, Reach};
 use crate::session::Session;
-use crate::session::opening::Restarted;
+use crate::session::colliding::Restarted;
 use crate::states::{Next, Phase};
 use crate::timer::Timers;
 use crate::{Cause, ConnId, DownReason, Event, Negotiated, Output, Stop};
@@ -58,7 +57,7 @@ impl Session {
     pub(super) fn end(&mut self, now: Duration, id: ConnId, cause: Cause, next: Next) {
         let expected = self.finish(Some(now), id, cause);
         if !self.connections.is_empty() {
-            return;
+            return self.left_alone(now);
         }
         match (next, self.reach) {
             (Next::Active, Reach::Connect(_)) => {}
@@ -132,8 +131,8 @@ impl Session {
     }
 
     fn send_notification(&mut self, conn: &Connection, notification: &Notification) {
-        // Before our OPEN there is nobody to tell, unless the peer has spoken first and got it wrong.
-        let unspoken = conn.phase.progress() == Progress::DelayOpen;
+        // Before our OPEN there is nobody to tell, unless the peer has spoken first.
+        let unspoken = matches!(&conn.phase, Phase::DelayOpen(state) if state.heard.is_none());
         if unspoken && notification.code == NotificationCode::CEASE {
             return;
         }

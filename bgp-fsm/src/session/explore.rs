@@ -16,6 +16,7 @@ use bgp_wire::{Asn, Codec, Family, GracefulRestart, Message, Notification, Route
 use crate::collision::{Opener, Progress};
 use crate::reach::{Idle, Reach};
 use crate::session::Session;
+use crate::states::Phase;
 use crate::timer::{Timer, Timers};
 use crate::{ConnId, Event, Input, Output, PeerAs, SessionConfig, State};
 
@@ -41,8 +42,20 @@ struct Pair {
     sessions: [Session; 2],
     links: Vec<Link>,
     next_id: u32,
+    network: Network,
     /// How many more times something may fail.
     faults: u8,
+}
+
+/// How long messages may be on their way.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd)]
+enum Network {
+    /// Longer than any timer runs.
+    OfAnySpeed,
+    /// Not as long as a choice is awaited, as it is to be.
+    FasterThanChoices,
+    /// Nor as long as a speaker pauses before it dials again.
+    FasterThanRetries,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -75,7 +88,7 @@ struct Seen {
 impl Pair {
     fn new(configs: [SessionConfig; 2], faults: u8) -> Self {
         let sessions = configs.map(|config| Session::new(Arc::new(config), 7));
-        Self { sessions, links: Vec::new(), next_id: 0, faults }
+        Self { sessions, links: Vec::new(), next_id: 0, network: Network::FasterThanChoices, faults }
     }
 
     fn moves(&self) -> Vec<Move> {
@@ -99,7 +112,9 @@ impl Pair {
         }
         for timer in Timer::ALL {
             let dials = self.links.len() < MAX_LINKS;
-            if session.timers.deadline(timer).is_some() && dials {
+            let retries = timer == Timer::IdleHold || session.state() == State::Active;
+            let early = retries && self.network >= Network::FasterThanRetries && !self.is_quiet();
+            if session.timers.deadline(timer).is_some() && dials && !early {
                 moves.push(Move::SessionTimer(side, timer));
             }
             for conn in session.connections.iter().filter(|conn| conn.timers.deadline(timer).is_some()) {
@@ -113,6 +128,7 @@ impl Pair {
                     Timer::Hold => self.faults > 0,
                     // A queue of keepalives that nobody reads only repeats itself.
                     Timer::Keepalive => queued == 0,
+                    Timer::Collision => self.network == Network::OfAnySpeed || self.is_quiet(),
                     _ => true,
                 };
                 if allowed {
@@ -120,6 +136,15 @@ impl Pair {
                 }
             }
         }
+    }
+
+    /// Nothing is on its way.
+    fn is_quiet(&self) -> bool {
+        let mut moves = Vec::new();
+        for (at, link) in self.links.iter().enumerate() {
+            self.link_moves(at, link, &mut moves);
+        }
+        moves.is_empty()
     }
 
     fn link_moves(&self, at: usize, link: &Link, moves: &mut Vec<Move>) {
@@ -280,7 +305,13 @@ impl Pair {
             key.extend([session.reach.state() as u8, u8::from(open), damped, running(&session.timers)]);
             for conn in session.connections.iter() {
                 let opener = u8::from(conn.opener == Opener::Us);
+                let waits = match &conn.phase {
+                    Phase::DelayOpen(state) => state.heard.is_some(),
+                    Phase::OpenConfirm(state) => state.confirmed,
+                    Phase::OpenSent(_) | Phase::Established(_) => false,
+                };
                 key.extend([label(conn.id), opener, conn.phase.progress() as u8, running(&conn.timers)]);
+                key.push(u8::from(waits));
             }
             key.push(254);
         }
@@ -348,8 +379,8 @@ struct Graph {
     goals: Vec<u32>,
     /// For each state but the first, where the search came from and by which move.
     way: Vec<(u32, Option<Move>)>,
-    /// The first state in which an Established session had ended.
-    down: Option<u32>,
+    /// The moves that lead to the first end of an Established session.
+    down: Option<Vec<Move>>,
 }
 
 impl Graph {
@@ -413,7 +444,7 @@ fn explore(start: Pair) -> Graph {
                 }
             };
             if seen.downs > 0 {
-                graph.down.get_or_insert(number);
+                graph.down.get_or_insert([graph.story(from), vec![step]].concat());
             }
             if !fault {
                 graph.back[number as usize].push(from);
@@ -448,7 +479,7 @@ fn passive(router_id: u32) -> SessionConfig {
 /// Without faults: whatever the order of things, both come up, and what is up stays up.
 fn both_come_up_and_stay_up(configs: [SessionConfig; 2]) {
     let graph = explore(Pair::new(configs, 0));
-    assert_eq!(graph.down.map(|at| graph.story(at)), None, "went down without a fault");
+    assert_eq!(graph.down, None, "went down without a fault");
     assert_eq!(graph.lost().map(|at| graph.story(at)), None, "a deadlock");
 }
 
@@ -470,25 +501,53 @@ fn simultaneous_open_with_equal_identifiers_comes_up_in_every_order() {
     both_come_up_and_stay_up([of(65001), of(65002)]);
 }
 
-/// Session `letter` stands for an implementation that resolves collisions to the letter of RFC 4271.
-fn beside_the_letter(letter: usize) -> Graph {
+/// Session `letter` stands for an implementation that decides at each OPEN by itself, over what has come as far as `least`.
+fn beside_the_letter(letter: usize, least: Progress, network: Network) -> Graph {
     let mut start = Pair::new([config(1), config(2)], 0);
-    start.sessions[letter].by_the_letter = true;
+    start.sessions[letter].by_the_letter = Some(least);
+    start.network = network;
     let graph = explore(start);
     assert_eq!(graph.lost().map(|at| graph.story(at)), None, "a deadlock");
     graph
 }
 
-#[test]
-fn another_implementation_with_the_lower_identifier_comes_up_and_stays_up() {
-    let graph = beside_the_letter(0);
-    assert_eq!(graph.down.map(|at| graph.story(at)), None, "went down without a fault");
+fn stays_up_beside_the_letter(letter: usize, least: Progress) {
+    let graph = beside_the_letter(letter, least, Network::FasterThanRetries);
+    assert_eq!(graph.down, None, "went down without a fault");
 }
 
-/// It may close a connection on which it has already sent a KEEPALIVE, and then both have to try again.
+/// RFC 4271 §6.8 has connections in OpenConfirm looked at, and permits those in OpenSent.
 #[test]
-fn another_implementation_with_the_higher_identifier_comes_up_in_the_end() {
-    beside_the_letter(1);
+fn another_implementation_with_the_lower_identifier_comes_up_and_stays_up() {
+    stays_up_beside_the_letter(0, Progress::OpenConfirm);
+    stays_up_beside_the_letter(0, Progress::OpenSent);
+}
+
+#[test]
+fn another_implementation_with_the_higher_identifier_comes_up_and_stays_up() {
+    stays_up_beside_the_letter(1, Progress::OpenConfirm);
+    stays_up_beside_the_letter(1, Progress::OpenSent);
+}
+
+/// What the wait is for: without it each may close what the other keeps.
+#[test]
+fn another_implementation_with_the_higher_identifier_may_end_a_session_that_awaits_no_choice() {
+    let hasty = SessionConfig { collision_wait: Duration::ZERO, ..config(1) };
+    let mut start = Pair::new([hasty, config(2)], 0);
+    start.network = Network::FasterThanRetries;
+    start.sessions[1].by_the_letter = Some(Progress::OpenConfirm);
+    let graph = explore(start);
+    assert!(graph.down.is_some(), "the wait is not needed");
+    assert_eq!(graph.lost().map(|at| graph.story(at)), None, "a deadlock");
+}
+
+/// Over a network slower than the wait both may have to try again.
+#[test]
+fn another_implementation_behind_a_slow_network_comes_up_in_the_end() {
+    for letter in [0, 1] {
+        beside_the_letter(letter, Progress::OpenConfirm, Network::OfAnySpeed);
+        beside_the_letter(letter, Progress::OpenSent, Network::OfAnySpeed);
+    }
 }
 
 #[test]
@@ -553,6 +612,24 @@ fn a_passive_pair_of_graceful_restart_recovers_from_two_faults_at_any_moments() 
     let graceful = |id| SessionConfig { passive: true, ..restartable(id) };
     both_recover([graceful(1), restartable(2)], 2);
     both_recover([restartable(1), graceful(2)], 2);
+}
+
+#[test]
+fn a_pair_over_a_network_slower_than_any_wait_comes_up_and_recovers() {
+    for (configs, faults) in [([config(1), config(2)], 0), ([config(1), config(2)], 1)] {
+        let graph = explore(Pair { network: Network::OfAnySpeed, ..Pair::new(configs, faults) });
+        assert_eq!(graph.lost().map(|at| graph.story(at)), None, "a deadlock");
+        assert!(faults > 0 || graph.down.is_none(), "went down without a fault");
+    }
+}
+
+#[test]
+fn a_pair_that_awaits_no_choice_comes_up_and_recovers() {
+    let hasty = |id| SessionConfig { collision_wait: Duration::ZERO, ..config(id) };
+    both_come_up_and_stay_up([hasty(1), hasty(2)]);
+    both_come_up_and_stay_up([hasty(1), config(2)]);
+    both_come_up_and_stay_up([config(1), hasty(2)]);
+    both_recover([hasty(1), hasty(2)], 1);
 }
 
 #[test]

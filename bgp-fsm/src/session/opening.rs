@@ -3,23 +3,15 @@
 use core::time::Duration;
 use std::sync::Arc;
 
-use crate::collision::{Opener, Progress, Verdict, preferred, resolve};
+use crate::collision::{Opener, Progress, Verdict};
 use crate::session::Session;
 use crate::states::{Established, OpenConfirm, OpenSent, Phase, Received, Step};
 use crate::timer::Timer;
 use crate::{ConnId, Event, Negotiated, Output, open};
 
-/// What a new OPEN says about the Established session.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Restarted {
-    Yes,
-    /// The peer's next step on the new connection tells.
-    Perhaps,
-    No,
-}
-
 impl Session {
     pub(super) fn received(&mut self, now: Duration, id: ConnId, received: Received<'_>) {
+        self.settle(now, id, &received);
         let Some(conn) = self.connections.get(id) else { return };
         let counters = &mut self.counters;
         let count = match received {
@@ -35,6 +27,20 @@ impl Session {
         self.carry_out(now, id, step);
     }
 
+    /// What the peer says may itself say what was awaited.
+    fn settle(&mut self, now: Duration, id: ConnId, received: &Received<'_>) {
+        let Some(conn) = self.connections.get(id) else { return };
+        let settled = match &conn.phase {
+            // It does not wait for our answer.
+            Phase::DelayOpen(state) => state.heard.is_some() && !matches!(received, Received::Notification(_)),
+            Phase::OpenConfirm(state) => state.confirmed && received.is_of_established(),
+            Phase::OpenSent(_) | Phase::Established(_) => false,
+        };
+        if settled {
+            self.choose(now, id);
+        }
+    }
+
     pub(super) fn carry_out(&mut self, now: Duration, id: ConnId, step: Step) {
         match step {
             Step::Stay => {}
@@ -46,7 +52,8 @@ impl Session {
             Step::SendOpen => self.send_open(now, id),
             Step::SendKeepalive => self.send_keepalive(now, id),
             Step::Confirm(negotiated) => self.opened(now, id, *negotiated),
-            Step::Establish => self.establish(now, id),
+            Step::Establish => self.confirmed(now, id),
+            Step::Choose => self.collision_timer_expired(now, id),
             Step::Refresh(refresh) => {
                 // It shows that the peer lives as well as a KEEPALIVE does.
                 self.restart_hold(now, id);
@@ -67,7 +74,15 @@ impl Session {
     }
 
     /// A good OPEN has arrived (events 19 and 20): collision first, then OpenConfirm.
-    fn opened(&mut self, now: Duration, id: ConnId, negotiated: Negotiated) {
+    pub(super) fn opened(&mut self, now: Duration, id: ConnId, negotiated: Negotiated) {
+        let Some(conn) = self.connections.get_mut(id) else { return };
+        if let Phase::DelayOpen(state) = &mut conn.phase
+            && conn.timers.deadline(Timer::Collision).is_some()
+        {
+            state.heard = Some(Box::new(negotiated));
+            return;
+        }
+        let preferred = self.connections.get(id).map_or(Opener::Us, |conn| self.preferred(conn, &negotiated));
         match self.collision(now, id, &negotiated) {
             Verdict::CloseThis => return self.lose(now, id),
             Verdict::CloseOther => self.give_way(now, id),
@@ -79,67 +94,43 @@ impl Session {
             self.send_open(now, id);
         }
         let Some(conn) = self.connections.get_mut(id) else { return };
-        conn.phase = Phase::OpenConfirm(OpenConfirm { negotiated: Arc::new(negotiated) });
+        let negotiated = Arc::new(negotiated);
+        conn.phase = Phase::OpenConfirm(OpenConfirm { negotiated, preferred, confirmed: false });
         self.send_keepalive(now, id);
         self.restart_hold(now, id);
-    }
-
-    fn collision(&self, now: Duration, id: ConnId, negotiated: &Negotiated) -> Verdict {
-        let (Some(this), Some(other)) = (self.connections.get(id), self.connections.sibling(id)) else {
-            return Verdict::KeepBoth;
-        };
-        match self.restarted(now, id) {
-            Restarted::Yes => return Verdict::CloseOther,
-            Restarted::Perhaps => return Verdict::KeepBoth,
-            Restarted::No => {}
-        }
-        #[cfg(test)]
-        if self.by_the_letter && other.phase.progress() < Progress::OpenConfirm {
-            return Verdict::KeepBoth;
-        }
-        let spoken = this.phase.spoken(&self.config);
-        let local = (spoken.router_id, spoken.local_as);
-        let peer = (negotiated.peer_router_id, negotiated.peer_as);
-        resolve(
-            preferred(local, peer),
-            this.contender(),
-            other.contender(),
-            self.connections.is_newest(id),
-            self.config.collision_detect_established,
-        )
-    }
-
-    /// Whether the OPEN on `id` says that a peer of graceful restart has lost the Established session (RFC 4724 §5).
-    ///
-    /// A second connection of the peer's own does: a speaker that is up does not dial. Beside the one that we opened,
-    /// an attempt of the peer that is older than the session can surface late, out of the listener's backlog; it is a
-    /// collision and no restart. Attempts last no longer than ConnectRetryTime, and ours stands in for the peer's. Within
-    /// it both are kept until the peer shows which it means: by its KEEPALIVE on the new one, or by closing that.
-    pub(super) fn restarted(&self, now: Duration, id: ConnId) -> Restarted {
-        let Some(other) = self.connections.sibling(id) else { return Restarted::No };
-        let Phase::Established(state) = &other.phase else { return Restarted::No };
-        if state.negotiated.graceful_restart.is_none() {
-            return Restarted::No;
-        }
-        let lasted = now.saturating_sub(state.since);
-        if other.opener == Opener::Peer || lasted >= self.config.connect_retry {
-            Restarted::Yes
-        } else {
-            Restarted::Perhaps
+        if self.chosen_by_peer(id) {
+            self.await_choice(now, id);
         }
     }
 
-    /// The peer has confirmed (event 26 in OpenConfirm): to Established, alone.
-    fn establish(&mut self, now: Duration, id: ConnId) {
+    /// The peer has confirmed (event 26 in OpenConfirm): to Established, unless its choice between two connections is
+    /// awaited.
+    fn confirmed(&mut self, now: Duration, id: ConnId) {
+        if !self.awaits_choice(id) {
+            return self.establish(now, id);
+        }
+        self.await_choice(now, id);
+        self.restart_hold(now, id);
+        if let Some(conn) = self.connections.get_mut(id)
+            && let Phase::OpenConfirm(state) = &mut conn.phase
+        {
+            state.confirmed = true;
+        }
+    }
+
+    /// To Established, alone.
+    pub(super) fn establish(&mut self, now: Duration, id: ConnId) {
         match self.connections.sibling(id).map(|other| (other.id, other.phase.progress())) {
             Some((other, Progress::Established)) => self.supersede(now, other),
             Some((other, _)) => self.lose(now, other),
             None => {}
         }
         let Some(conn) = self.connections.get_mut(id) else { return };
-        let Phase::OpenConfirm(OpenConfirm { negotiated }) = &conn.phase else { return };
-        let negotiated = Arc::clone(negotiated);
-        conn.phase = Phase::Established(Established { negotiated: Arc::clone(&negotiated), since: now });
+        let Phase::OpenConfirm(OpenConfirm { negotiated, preferred, .. }) = &conn.phase else { return };
+        let (negotiated, preferred) = (Arc::clone(negotiated), *preferred);
+        conn.timers.stop(Timer::Collision);
+        conn.phase =
+            Phase::Established(Established { negotiated: Arc::clone(&negotiated), since: now, preferred });
         self.counters.established += 1;
         self.restart_hold(now, id);
         self.tell(Event::Established(id, negotiated));

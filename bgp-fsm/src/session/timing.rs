@@ -53,7 +53,7 @@ impl Session {
         match timer {
             Timer::ConnectRetry => self.connect_retry_expired(now),
             Timer::IdleHold => self.leave_idle(now),
-            Timer::DelayOpen | Timer::Hold | Timer::Keepalive | Timer::SendHold => {}
+            Timer::DelayOpen | Timer::Hold | Timer::Keepalive | Timer::SendHold | Timer::Collision => {}
         }
     }
 

@@ -1,13 +1,17 @@
 //! TCP stands and we leave the first word to the peer: Connect or Active with DelayOpenTimer running.
 
-use crate::SessionConfig;
+use crate::{Negotiated, SessionConfig};
 use crate::negotiate::negotiate;
 use crate::states::{Received, Step};
 use bgp_wire::{Notification, NotificationCode};
 
-/// Waiting for the peer's OPEN before sending ours (RFC 4271 §8.1.1, DelayOpen).
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct DelayOpen;
+/// Waiting for the peer's OPEN before sending ours (RFC 4271 §8.1.1, DelayOpen), or for the peer to be done with a
+/// collision.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct DelayOpen {
+    /// What the peer's OPEN comes to, while CollisionTimer puts off the answer.
+    pub(crate) heard: Option<Box<Negotiated>>,
+}
 
 impl DelayOpen {
     /// RFC 4271 §8.2.2, Connect and Active, with SendNOTIFICATIONwithoutOPEN allowed: the peer learns why.

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use bgp_wire::{Notification, NotificationCode, RefreshKind, RouteRefresh, subcode};
 
 use crate::Negotiated;
+use crate::collision::Opener;
 use crate::states::{Received, Step};
 
 /// The session is up (RFC 4271 §8.2.2, Established).
@@ -13,6 +14,8 @@ use crate::states::{Received, Step};
 pub(crate) struct Established {
     pub(crate) negotiated: Arc<Negotiated>,
     pub(crate) since: Duration,
+    /// Whose connection is preferred.
+    pub(crate) preferred: Opener,
 }
 
 impl Established {

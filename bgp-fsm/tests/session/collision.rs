@@ -1,8 +1,10 @@
 //! Two connections at once (RFC 4271 §6.8), seen from one side. Both sides together are explored inside the crate.
 
+use core::time::Duration;
+
 use crate::support::{Bench, HIGH_ID, IN, LOW_ID, OUT, config, peer_open, restarting_open, seconds};
 use bgp_fsm::{Cause, ConnId, Event, Input, PeerAs, SessionConfig, State};
-use bgp_wire::{Asn, Capability, Message, Notification, Open};
+use bgp_wire::{Asn, Capability, Family, Message, Notification, Open, RouteRefresh};
 
 /// OpenSent on both connections.
 fn crossed(config: SessionConfig) -> Bench {
@@ -30,18 +32,126 @@ fn with_the_lower_identifier_the_connection_of_the_peer_stays() {
     bench.open(OUT, peer_open(HIGH_ID));
     assert_eq!(bench.state(), State::OpenConfirm, "the peer decides, so both are kept");
     let done = bench.open(IN, peer_open(HIGH_ID));
-    assert_eq!(done.closed(), [OUT]);
+    assert_eq!((done.messages(), done.closed()), (vec![(IN, Message::KeepAlive)], vec![]));
+    let done = bench.keepalive(IN);
+    assert_eq!((done.code(), done.closed()), (Some((6, 7)), vec![OUT]));
+    assert_eq!(bench.session.established(), Some(IN));
+}
+
+/// Both OPENs of a peer whose identifier wins are here, and it has confirmed our connection, not its own.
+fn confirmed(config: SessionConfig) -> Bench {
+    let mut bench = crossed(config);
+    bench.open(OUT, peer_open(HIGH_ID));
+    let done = bench.keepalive(OUT);
+    assert_eq!((done.closed(), bench.state()), (vec![], State::OpenConfirm), "the peer has yet to choose");
+    bench
+}
+
+#[test]
+fn a_peer_that_decides_and_closes_our_connection_after_all_is_up_on_its_own_at_once() {
+    let mut bench = confirmed(config());
+    bench.open(IN, peer_open(HIGH_ID));
+    let done = bench.message(OUT, &Message::Notification(Notification::cease_collision()));
+    assert_eq!((done.closed(), done.down()), (vec![OUT], None), "nothing was up");
     bench.keepalive(IN);
     assert_eq!(bench.session.established(), Some(IN));
 }
 
 #[test]
-fn what_the_peer_confirms_first_stays_when_it_is_the_peer_that_decides() {
+fn a_peer_that_decides_and_closes_its_own_connection_is_up_on_ours_at_once() {
+    let mut bench = confirmed(config());
+    bench.feed(Input::Closed(IN, "Connection closed by the peer"));
+    assert_eq!(bench.session.established(), Some(OUT));
+}
+
+#[test]
+fn a_peer_that_decides_and_sends_routes_on_our_connection_is_up_on_it() {
+    let refresh = Message::RouteRefresh(RouteRefresh::request(Family::IPV4_UNICAST));
+    for routes in [true, false] {
+        let mut bench = confirmed(config());
+        let done = if routes { bench.feed(Input::Update(OUT)) } else { bench.message(OUT, &refresh) };
+        assert_eq!((done.code(), done.closed()), (Some((6, 7)), vec![IN]));
+        assert_eq!(bench.session.established(), Some(OUT));
+    }
+}
+
+#[test]
+fn a_peer_that_decides_and_says_nothing_more_is_not_awaited_for_long() {
+    let mut bench = confirmed(config());
+    let done = bench.pass(seconds(1));
+    assert_eq!((done.code(), done.closed()), (Some((6, 7)), vec![IN]));
+    assert_eq!(bench.session.established(), Some(OUT));
+}
+
+#[test]
+fn identifiers_decide_where_a_peer_whose_wins_leaves_it_to_us() {
     let mut bench = crossed(config());
     bench.open(OUT, peer_open(HIGH_ID));
-    let done = bench.keepalive(OUT);
-    assert_eq!(done.closed(), [IN]);
+    bench.open(IN, peer_open(HIGH_ID));
+    let done = bench.pass(seconds(1));
+    assert_eq!((done.code(), done.closed()), (Some((6, 7)), vec![OUT]));
+    bench.keepalive(IN);
+    assert_eq!(bench.session.established(), Some(IN));
+}
+
+#[test]
+fn without_a_wait_identifiers_decide_at_once() {
+    let mut bench = crossed(SessionConfig { collision_wait: Duration::ZERO, ..config() });
+    bench.open(OUT, peer_open(HIGH_ID));
+    let done = bench.open(IN, peer_open(HIGH_ID));
+    assert_eq!((done.code(), done.closed()), (Some((6, 7)), vec![OUT]));
+}
+
+#[test]
+fn a_connection_of_the_peer_that_comes_right_after_ours_is_up_is_answered_late_and_refused() {
+    let mut bench = Bench::established(config(), peer_open(HIGH_ID));
+    assert_eq!(bench.feed(Input::Accepted(IN)).messages(), [], "the peer cannot choose it");
+    assert_eq!(bench.open(IN, peer_open(HIGH_ID)).messages(), []);
+    let done = bench.pass(seconds(1));
+    assert!(matches!(done.messages()[..], [(IN, Message::Open(_)), (IN, Message::Notification(_))]));
+    assert_eq!((done.code(), done.closed(), done.down()), (Some((6, 7)), vec![IN], None));
     assert_eq!(bench.session.established(), Some(OUT));
+}
+
+#[test]
+fn a_connection_of_the_peer_that_comes_when_ours_has_been_up_for_long_is_answered_at_once() {
+    let mut bench = Bench::established(config(), peer_open(HIGH_ID));
+    bench.now += seconds(1);
+    assert_eq!(bench.feed(Input::Accepted(IN)).messages().len(), 1);
+}
+
+#[test]
+fn a_connection_of_the_peer_that_comes_when_it_may_be_up_on_ours_waits_for_that() {
+    let opening = || {
+        let mut bench = Bench::open_confirm(config(), peer_open(HIGH_ID));
+        assert_eq!(bench.feed(Input::Accepted(IN)).messages(), []);
+        assert_eq!(bench.open(IN, peer_open(HIGH_ID)).messages(), []);
+        bench
+    };
+    let mut bench = opening();
+    assert_eq!(bench.keepalive(OUT).closed(), [IN]);
+    assert_eq!(bench.session.established(), Some(OUT));
+
+    let mut bench = opening();
+    bench.message(OUT, &Message::Notification(Notification::cease_collision()));
+    assert_eq!(bench.state(), State::OpenConfirm, "nothing is left to wait for");
+    bench.keepalive(IN);
+    assert_eq!(bench.session.established(), Some(IN));
+
+    let mut bench = opening();
+    assert_eq!(bench.pass(seconds(1)).closed(), [OUT], "it never confirmed ours");
+    bench.keepalive(IN);
+    assert_eq!(bench.session.established(), Some(IN));
+}
+
+#[test]
+fn a_peer_that_confirms_its_connection_unanswered_is_answered() {
+    let mut bench = Bench::open_confirm(config(), peer_open(HIGH_ID));
+    bench.feed(Input::Accepted(IN));
+    bench.open(IN, peer_open(HIGH_ID));
+    let done = bench.keepalive(IN);
+    assert_eq!(done.closed(), [OUT]);
+    assert_eq!(bench.session.established(), Some(IN));
 }
 
 #[test]
@@ -55,6 +165,7 @@ fn equal_identifiers_are_decided_by_the_larger_as() {
         };
         let mut done = bench.open(OUT, open());
         done.0.extend(bench.open(IN, open()).0);
+        done.0.extend(bench.pass(seconds(1)).0);
         assert_eq!(done.closed(), [loser]);
     }
 }
@@ -73,8 +184,8 @@ fn an_attempt_that_runs_is_given_up_once_the_peer_has_opened() {
 #[test]
 fn established_keeps_against_a_new_connection() {
     let mut bench = Bench::established(config(), peer_open(HIGH_ID));
-    bench.feed(Input::Accepted(IN));
     bench.now += seconds(60);
+    bench.feed(Input::Accepted(IN));
     let done = bench.open(IN, peer_open(HIGH_ID));
     assert_eq!((done.code(), done.closed()), (Some((6, 7)), vec![IN]));
     assert_eq!(bench.session.established(), Some(OUT));

@@ -75,11 +75,42 @@ const ROWS: &[Row] = &[
         bench.open(OUT, peer_open(HIGH_ID));
         bench
     }),
+    ("OpenConfirm, confirmed, beside one of the peer that decides", || {
+        let mut bench = Bench::open_sent(config());
+        bench.feed(Input::Accepted(IN));
+        bench.open(OUT, peer_open(HIGH_ID));
+        bench.keepalive(OUT);
+        bench
+    }),
+    ("OpenConfirm on both, the peer decides", || {
+        let mut bench = Bench::open_sent(config());
+        bench.feed(Input::Accepted(IN));
+        bench.open(OUT, peer_open(HIGH_ID));
+        bench.open(IN, peer_open(HIGH_ID));
+        bench.on(IN)
+    }),
+    ("OpenConfirm, beside a late one of the peer that decides", || {
+        let mut bench = Bench::open_confirm(config(), peer_open(HIGH_ID));
+        bench.feed(Input::Accepted(IN));
+        bench.on(IN)
+    }),
+    ("OpenConfirm, beside an OPEN of the peer that decides, unanswered", || {
+        let mut bench = Bench::open_confirm(config(), peer_open(HIGH_ID));
+        bench.feed(Input::Accepted(IN));
+        bench.open(IN, peer_open(HIGH_ID));
+        bench.on(IN)
+    }),
     ("Established", || Bench::established(config(), peer_open(LOW_ID))),
     ("Established, beside a new one of the peer", || {
         let mut bench = Bench::established(config(), peer_open(LOW_ID));
         bench.feed(Input::Accepted(IN));
         bench
+    }),
+    ("Established just now, beside an OPEN of a peer that decides, unanswered", || {
+        let mut bench = Bench::established(config(), peer_open(HIGH_ID));
+        bench.feed(Input::Accepted(IN));
+        bench.open(IN, peer_open(HIGH_ID));
+        bench.on(IN)
     }),
     ("Established, graceful restart, beside an OPEN soon after", || {
         let open = || crate::support::restarting_open(LOW_ID, true);
@@ -115,7 +146,7 @@ const COLUMNS: &[Column] = &[
     ("ManualStop", |b| b.feed(Input::Stop(Stop::Notify(Notification::cease_shutdown("bye"))))),
     ("ManualStop, silent", |b| b.feed(Input::Stop(Stop::Silent))),
     ("AutomaticStop", |b| b.feed(Input::Reset(Notification::cease_config_change()))),
-    ("ConnectRetryTimer, IdleHoldTimer or DelayOpenTimer expires", |b| late_tick(b, seconds(5))),
+    ("ConnectRetry-, IdleHold-, DelayOpen- or CollisionTimer expires", |b| late_tick(b, seconds(5))),
     ("KeepaliveTimer expires", |b| late_tick(b, seconds(31))),
     ("HoldTimer expires", |b| late_tick(b, seconds(241))),
     ("Tcp_CR_Acked", |b| b.feed(Input::Connected(ConnId(3)))),
@@ -212,7 +243,7 @@ fn table() -> String {
             let after = bench.state();
             let to = if before == after { "-".to_string() } else { after.to_string() };
             let acts = if acts.is_empty() { String::new() } else { format!("  {}", acts.join(", ")) };
-            writeln!(out, "  {column:<59} {to:<11}{acts}").expect("a string takes all");
+            writeln!(out, "  {column:<62} {to:<11}{acts}").expect("a string takes all");
         }
         out.push('\n');
     }

@@ -92,8 +92,20 @@ impl PeerTask {
     fn message(&mut self, id: ConnId, codec: Codec, frame: &Bytes) {
         match codec.decode(frame) {
             Ok(Message::Update(update)) => self.update(id, update, frame.len()),
-            Ok(message) => self.handle(Input::Message(id, &message)),
+            Ok(message) => {
+                self.handle(Input::Message(id, &message));
+                self.read_as_agreed(id);
+            }
             Err(notification) => self.handle(Input::DecodeError(id, notification)),
+        }
+    }
+
+    /// What comes behind the peer's OPEN is read as the two OPENs agree.
+    fn read_as_agreed(&mut self, id: ConnId) {
+        if let Some(agreed) = self.session.agreed(id)
+            && let Some(connection) = self.connections.iter_mut().find(|c| c.id == id)
+        {
+            connection.codec = agreed.codec;
         }
     }
 
