@@ -24,6 +24,11 @@ use crate::states::{Phase, Received};
 use crate::timer::Timers;
 use crate::{Bfd, ConnId, Counters, DownReason, Event, Input, Negotiated, Output, SessionConfig, State};
 
+/// How long a connection that has won a collision waits for our KEEPALIVE: the peer closes the other one before it is up on
+/// this. Of one that finds OPEN and KEEPALIVE in one reading, FRR 8.4 has the close hit the winner. Some round trips, and
+/// not long enough to be felt.
+pub(crate) const CONFIRM_DELAY: Duration = Duration::from_millis(100);
+
 /// One BGP session with one peer.
 ///
 /// See the [crate's front page](crate) for how to drive it.
@@ -35,6 +40,8 @@ pub struct Session {
     timers: Timers,
     connections: Connections,
     damping: Damping,
+    /// When a connection last lost a collision.
+    collided: Option<Duration>,
     jitter: Jitter,
     /// What BFD said last, if there is BFD.
     bfd: Option<Bfd>,
@@ -58,6 +65,7 @@ impl Session {
             timers: Timers::default(),
             connections: Connections::default(),
             damping: Damping::default(),
+            collided: None,
             jitter: Jitter::new(seed),
             bfd: None,
             state: State::Idle,

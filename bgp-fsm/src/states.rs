@@ -159,6 +159,11 @@ impl Phase {
         }
     }
 
+    /// The peer's OPEN is good, and our KEEPALIVE waits.
+    pub(crate) fn is_silent(&self) -> bool {
+        matches!(self, Self::OpenConfirm(state) if state.silent)
+    }
+
     /// Whose connection is preferred, once the peer's OPEN has told.
     pub(crate) fn preferred(&self) -> Option<Opener> {
         match self {

@@ -19,7 +19,7 @@
 //! back where graceful restart with the N bit was agreed on (RFC 8538).
 
 use std::collections::BTreeMap;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use bgp_fsm::SessionConfig;
@@ -31,6 +31,7 @@ use crate::config::{MAX_ORIGINATED_PER_CALL, PeerConfig, RangeConfig};
 use crate::desired::{ChangeClass, Desired};
 use crate::error::SpeakerError;
 use crate::peer::{Depth, Live};
+use crate::peer_address::PeerAddress;
 use crate::route::Route;
 use crate::session;
 use crate::shared::{Shared, Us};
@@ -41,9 +42,9 @@ use crate::update::MeshBook;
 pub(crate) struct Wanted {
     pub(crate) us: Us,
     pub(crate) listen: Vec<SocketAddr>,
-    pub(crate) peers: BTreeMap<IpAddr, Arc<PeerConfig>>,
+    pub(crate) peers: BTreeMap<PeerAddress, Arc<PeerConfig>>,
     pub(crate) ranges: BTreeMap<IpNet, RangeConfig>,
-    pub(crate) mesh: BTreeMap<IpAddr, Arc<PeerConfig>>,
+    pub(crate) mesh: BTreeMap<PeerAddress, Arc<PeerConfig>>,
 }
 
 impl Wanted {
@@ -58,8 +59,8 @@ impl Wanted {
         let mut wanted = Self { us, listen, peers, ranges, mesh };
         for peer in &desired.peers {
             peer.check(wanted.us.asn, &wanted.us.addresses)?;
-            if let Some(there) = wanted.peers.insert(peer.address, Arc::new(peer.clone())) {
-                return Err(peer.duplicate(&there));
+            if wanted.peers.insert(peer.at(), Arc::new(peer.clone())).is_some() {
+                return Err(SpeakerError::DuplicatePeer(peer.at()));
             }
         }
         for range in &desired.ranges {
@@ -186,6 +187,7 @@ fn compare_session(reasons: &mut Reasons, old: &SessionConfig, new: &SessionConf
     reasons.compare(ChangeClass::None, "connect-retry time", &old.connect_retry, &new.connect_retry);
     reasons.compare(ChangeClass::None, "idle-hold time", &old.idle_hold, &new.idle_hold);
     reasons.compare(ChangeClass::None, "delay-open time", &old.delay_open, &new.delay_open);
+    reasons.compare(ChangeClass::None, "collision wait", &old.collision_wait, &new.collision_wait);
     reasons.compare(ChangeClass::None, "open-hold time", &old.open_hold_time, &new.open_hold_time);
     reasons.compare(ChangeClass::None, "send-hold time", &old.send_hold, &new.send_hold);
     reasons.compare(ChangeClass::None, "strict BFD", &old.bfd_strict, &new.bfd_strict);
@@ -212,6 +214,9 @@ fn compare_session(reasons: &mut Reasons, old: &SessionConfig, new: &SessionConf
     };
     let what = "long-lived graceful restart";
     reasons.compare(ChangeClass::Hard, what, &stale_time(old), &stale_time(new));
+    // Its families follow from those of the session as well.
+    let next_hop = |config: &SessionConfig| !config.extended_next_hop.is_empty();
+    reasons.compare(ChangeClass::Hard, "extended next hop", &next_hop(old), &next_hop(new));
     reasons.compare(ChangeClass::Hard, "required capabilities", &old.required, &new.required);
     reasons.compare(ChangeClass::Hard, "our BGP identifier", &old.router_id, &new.router_id);
     let role = |config: &SessionConfig| (config.role, config.role_strict);
@@ -220,11 +225,13 @@ fn compare_session(reasons: &mut Reasons, old: &SessionConfig, new: &SessionConf
     rest.peer_as = new.peer_as.clone();
     rest.passive = new.passive;
     rest.delay_open = new.delay_open;
+    rest.collision_wait = new.collision_wait;
     rest.open_hold_time = new.open_hold_time;
     rest.send_hold = new.send_hold;
     rest.bfd_strict = new.bfd_strict;
     rest.collision_detect_established = new.collision_detect_established;
     rest.long_lived.clone_from(&new.long_lived);
+    rest.extended_next_hop.clone_from(&new.extended_next_hop);
     rest.required = new.required.clone();
     rest.role = new.role;
     rest.role_strict = new.role_strict;
@@ -315,6 +322,7 @@ fn differs_elsewhere(old: &PeerConfig, new: &PeerConfig) -> bool {
     to.graceful_restart = from.graceful_restart;
     to.extended_message = from.extended_message;
     to.long_lived = from.long_lived;
+    to.extended_next_hop = from.extended_next_hop;
     to.required = from.required.clone();
     to.role = from.role;
     to.role_strict = from.role_strict;

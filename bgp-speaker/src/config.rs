@@ -9,6 +9,7 @@ use bgp_wire::{AddPathMode, Asn, Family, FamilySet, Role};
 use ipnet::IpNet;
 
 use crate::error::SpeakerError;
+use crate::peer_address::PeerAddress;
 use crate::tcp::{AoKey, Secret};
 
 /// The port that IANA gave to BGP.
@@ -244,6 +245,9 @@ pub struct SessionOptions {
     pub graceful_restart: Option<Duration>,
     /// Offer messages of up to 65535 octets (RFC 8654). Default `true`.
     pub extended_message: bool,
+    /// Offer IPv4 routes with IPv6 next hops (RFC 8950), which a session over IPv6 then needs no IPv4 address for. Default:
+    /// with link-local peers.
+    pub extended_next_hop: Option<bool>,
     /// Long-lived stale time that we advertise for every family (RFC 9494); zero only keeps what peers wish to have kept.
     /// It needs `graceful_restart`; at most 16777215 s. Default: off.
     pub long_lived: Option<Duration>,
@@ -288,6 +292,7 @@ impl Default for SessionOptions {
             limit_restart: None,
             graceful_restart: Some(Duration::from_secs(120)),
             extended_message: true,
+            extended_next_hop: None,
             long_lived: None,
             required: Required::default(),
             role: None,
@@ -301,7 +306,7 @@ impl Default for SessionOptions {
 /// One configured peer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PeerConfig {
-    /// Its address; a speaker has at most one session with an address.
+    /// Its address; a speaker has at most one session with an address, on each interface if it is link-local.
     pub address: IpAddr,
     /// The port it listens on. Default 179.
     pub port: u16,
@@ -383,15 +388,9 @@ impl PeerConfig {
         self
     }
 
-    /// Why this peer cannot be beside the one that has its address.
-    pub(crate) fn duplicate(&self, there: &Self) -> SpeakerError {
-        let peer = self.address;
-        match &there.options.interface {
-            Some(interface) if is_link_local(peer) && there.options.interface != self.options.interface => {
-                SpeakerError::SameLinkLocal { peer, interface: interface.clone() }
-            }
-            _ => SpeakerError::DuplicatePeer(peer),
-        }
+    /// What the peer is called everywhere else.
+    pub fn at(&self) -> PeerAddress {
+        PeerAddress::behind(self.address, self.options.interface.as_deref().unwrap_or_default())
     }
 
     pub(crate) fn check(&self, local_as: Asn, own: &[IpAddr]) -> Result<(), SpeakerError> {
@@ -451,9 +450,13 @@ impl RangeConfig {
     }
 
     /// The peer that a connection from `address` becomes.
-    pub(crate) fn peer(&self, address: IpAddr) -> PeerConfig {
+    pub(crate) fn peer(&self, at: PeerAddress) -> PeerConfig {
         let mut options = self.options.clone();
         options.passive = true;
+        let address = at.ip();
+        if let Some(interface) = at.interface() {
+            options.interface.get_or_insert_with(|| interface.to_owned());
+        }
         PeerConfig { address, port: BGP_PORT, peer_as: self.peer_as.clone(), class: self.class, options }
     }
 }

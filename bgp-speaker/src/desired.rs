@@ -12,6 +12,7 @@ use ipnet::IpNet;
 use crate::config::{PeerConfig, RangeConfig, SessionOptions};
 use crate::kernel::KernelConfig;
 use crate::mesh::{MeshDialer, MeshNode};
+use crate::peer_address::PeerAddress;
 use crate::route::Route;
 
 /// Everything that a speaker is asked to do; see [`Speaker::apply`](crate::Speaker::apply). What is not in it is not done.
@@ -110,8 +111,9 @@ impl ApplyReport {
     }
 
     /// What was done about this peer.
-    pub fn peer(&self, address: IpAddr) -> Option<&Change> {
-        self.changes.iter().find(|c| c.subject == Subject::Peer(address))
+    pub fn peer(&self, address: impl Into<PeerAddress>) -> Option<&Change> {
+        let address = address.into();
+        self.changes.iter().find(|c| matches!(c.subject, Subject::Peer(at) if address.names(at)))
     }
 }
 
@@ -137,7 +139,7 @@ pub enum Subject {
     /// The kernel export.
     Kernel,
     /// The peer at this address, wherever it comes from.
-    Peer(IpAddr),
+    Peer(PeerAddress),
     /// A listen range.
     Range(IpNet),
     /// An origination.

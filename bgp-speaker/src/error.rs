@@ -10,6 +10,7 @@ use ipnet::IpNet;
 
 use crate::config::{MAX_ORIGINATED_PER_CALL, MIN_HOLD_TIME};
 use crate::kernel::{ConfigError, FibError};
+use crate::peer_address::PeerAddress;
 
 /// Why a call on a [`Speaker`](crate::Speaker) was refused. Nothing was changed when one of these comes back.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -39,18 +40,11 @@ pub enum SpeakerError {
     /// AS 0 is reserved (RFC 7607).
     ZeroAsn(IpAddr),
     /// A peer with this address is already there.
-    DuplicatePeer(IpAddr),
-    /// A peer with this link-local address is already there, behind another interface. A peer is named by its address alone.
-    SameLinkLocal {
-        /// The address of both.
-        peer: IpAddr,
-        /// The interface of the one that is there.
-        interface: String,
-    },
+    DuplicatePeer(PeerAddress),
     /// A listen range with this prefix is already there.
     DuplicateRange(IpNet),
     /// No such peer.
-    UnknownPeer(IpAddr),
+    UnknownPeer(PeerAddress),
     /// No such listen range.
     UnknownRange(IpNet),
     /// A peer of another AS cannot be a route-reflector client (RFC 4456 §2).
@@ -147,11 +141,6 @@ impl fmt::Display for SpeakerError {
                 write!(f, "peer {peer} has AS 0, which is reserved: give its real AS number")
             }
             Self::DuplicatePeer(a) => write!(f, "peer {a} exists already: remove it first"),
-            Self::SameLinkLocal { peer, interface } => write!(
-                f,
-                "peer {peer} exists already, behind {interface}: link-local addresses of two peers have to differ; \
-                 give one of the routers another (`ip addr add fe80::2/64 dev ...`)"
-            ),
             Self::DuplicateRange(p) => write!(f, "listen range {p} exists already: remove it first"),
             Self::UnknownPeer(a) => write!(f, "there is no peer {a}: see status() for those that exist"),
             Self::UnknownRange(p) => write!(f, "there is no listen range {p}"),

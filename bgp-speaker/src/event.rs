@@ -7,6 +7,7 @@ use bgp_wire::Family;
 use tokio::sync::broadcast;
 
 use crate::kernel::FibNotice;
+use crate::peer_address::PeerAddress;
 use crate::status::LimitStatus;
 
 /// Something that happened in a speaker.
@@ -16,7 +17,7 @@ pub enum Event {
     /// The state of a session changed (RFC 4271 §8.2.2).
     PeerState {
         /// The peer.
-        peer: IpAddr,
+        peer: PeerAddress,
         /// Before.
         from: State,
         /// Now.
@@ -25,43 +26,43 @@ pub enum Event {
     /// A session is Established.
     PeerUp {
         /// The peer.
-        peer: IpAddr,
+        peer: PeerAddress,
     },
     /// A session ended or could not be set up.
     PeerDown {
         /// The peer.
-        peer: IpAddr,
+        peer: PeerAddress,
         /// Why, in words.
         reason: String,
     },
     /// A peer was added, by a call, by the mesh or through a listen range.
     PeerAdded {
         /// The peer.
-        peer: IpAddr,
+        peer: PeerAddress,
     },
     /// A peer was removed.
     PeerRemoved {
         /// The peer.
-        peer: IpAddr,
+        peer: PeerAddress,
     },
     /// A peer has told its whole table (RFC 4724 §2).
     EndOfRib {
         /// The peer.
-        peer: IpAddr,
+        peer: PeerAddress,
         /// Of this family.
         family: Family,
     },
     /// A peer sent a malformed UPDATE that did not end the session (RFC 7606).
     MalformedUpdate {
         /// The peer.
-        peer: IpAddr,
+        peer: PeerAddress,
         /// What was wrong and what was done, in words.
         faults: String,
     },
     /// A limit of a peer came to another level. Where its action is to stop, the session ends with the next message.
     Limit {
         /// The peer.
-        peer: IpAddr,
+        peer: PeerAddress,
         /// Which limit, and how far it is.
         limit: LimitStatus,
     },

@@ -439,14 +439,14 @@ fn route(shared: &Shared, prefix: IpNet, best: &Best, tag: KernelTag) -> Option<
 
 fn next_hops(shared: &Shared, best: &Best) -> Arc<[FibNextHop]> {
     let weights = best.weights.iter().copied().chain(std::iter::repeat(1));
-    let source = if let Source::Peer { address, .. } = best.source { Some(address) } else { None };
+    let source = if let Source::Peer { id, address, .. } = best.source { Some((id, address)) } else { None };
     let hops = best.next_hops.iter().zip(weights).map(|(next_hop, weight)| {
         // A global address leads there without naming an interface.
         let mut hop = FibNextHop::new(next_hop.address());
         hop.weight = u16::try_from(weight.clamp(1, MAX_WEIGHT)).unwrap_or(1);
         if is_link_local(hop.gateway) {
             // Its own address is what a neighbour on a link tells (RFC 2545 §3); if not, who told it is there.
-            let name = shared.interface_to(hop.gateway).or_else(|| shared.interface_to(source?));
+            let name = shared.interface_to(hop.gateway, source);
             hop.device = name.as_deref().map(Device::from);
         }
         hop

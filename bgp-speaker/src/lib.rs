@@ -100,6 +100,7 @@ pub mod metrics;
 mod next_hops;
 mod originations;
 mod peer;
+mod peer_address;
 mod reconcile;
 mod rib_task;
 mod route;
@@ -134,6 +135,7 @@ pub use error::{SpeakerError, StartError};
 pub use event::{Event, Events};
 pub use lateness::KeepaliveLateness;
 pub use mesh::{MeshDialer, MeshNode};
+pub use peer_address::PeerAddress;
 pub use route::{Explanation, Route, RouteCursor, RouteFilter, RoutePage};
 pub use speaker::{ShutdownMode, Speaker};
 pub use status::{

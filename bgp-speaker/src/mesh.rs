@@ -9,6 +9,7 @@ use bgp_wire::{Asn, Family, FamilySet};
 
 use crate::config::{BGP_PORT, PeerClass, PeerConfig, SessionOptions, check_address};
 use crate::error::SpeakerError;
+use crate::peer_address::PeerAddress;
 
 /// One node of a mesh. Every node is given the same list, itself included.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -118,7 +119,10 @@ impl Roster {
     ///
     /// # Errors
     /// Such a peer could not be.
-    pub(crate) fn peers(&self, ways: Ways<'_>) -> Result<BTreeMap<IpAddr, Arc<PeerConfig>>, SpeakerError> {
+    pub(crate) fn peers(
+        &self,
+        ways: Ways<'_>,
+    ) -> Result<BTreeMap<PeerAddress, Arc<PeerConfig>>, SpeakerError> {
         let mut peers = BTreeMap::new();
         for (address, node) in &self.others {
             if node.addresses.first() == Some(address) {
@@ -141,7 +145,7 @@ impl Roster {
         left: &[IpAddr],
         joined: &[MeshNode],
         ways: Ways<'_>,
-    ) -> Result<BTreeMap<IpAddr, Option<Arc<PeerConfig>>>, SpeakerError> {
+    ) -> Result<BTreeMap<PeerAddress, Option<Arc<PeerConfig>>>, SpeakerError> {
         let mut named = BTreeSet::new();
         for address in joined.iter().flat_map(|n| &n.addresses) {
             check_address(*address)?;
@@ -159,8 +163,11 @@ impl Roster {
             self.this = this;
             gone.iter().for_each(|node| self.insert_other(node));
         }
-        let mut all: BTreeMap<_, _> =
-            gone.iter().flat_map(|node| &node.addresses).map(|address| (*address, None)).collect();
+        let mut all: BTreeMap<_, _> = gone
+            .iter()
+            .flat_map(|node| &node.addresses)
+            .map(|address| (PeerAddress::from(*address), None))
+            .collect();
         all.extend(steps?);
         Ok(all)
     }
@@ -171,7 +178,7 @@ impl Roster {
         named: &BTreeSet<IpAddr>,
         all: bool,
         ways: Ways<'_>,
-    ) -> Result<BTreeMap<IpAddr, Option<Arc<PeerConfig>>>, SpeakerError> {
+    ) -> Result<BTreeMap<PeerAddress, Option<Arc<PeerConfig>>>, SpeakerError> {
         if self.this.is_none() && !self.others.is_empty() {
             return Err(SpeakerError::NotInMesh);
         }
@@ -181,7 +188,7 @@ impl Roster {
         for address in addresses {
             let Some(node) = self.others.get(address) else { continue };
             // One with which there is no session in this family, or no longer.
-            steps.entry(*address).or_insert(None);
+            steps.entry(PeerAddress::from(*address)).or_insert(None);
             if node.addresses.first() == Some(address) {
                 self.peers_of(node, ways, &mut |address, peer| {
                     steps.insert(address, Some(peer));
@@ -210,7 +217,7 @@ impl Roster {
         &self,
         node: &MeshNode,
         ways: Ways<'_>,
-        each: &mut impl FnMut(IpAddr, Arc<PeerConfig>),
+        each: &mut impl FnMut(PeerAddress, Arc<PeerConfig>),
     ) -> Result<(), SpeakerError> {
         let Some(this) = &self.this else { return Ok(()) };
         for (mine, theirs) in pairs(this, node) {
@@ -225,7 +232,7 @@ impl Roster {
             peer.options.import.get_or_insert(Policy::accept_all());
             peer.options.export.get_or_insert(Policy::accept_all());
             peer.check(ways.local_as, ways.own)?;
-            each(theirs, Arc::new(peer));
+            each(peer.at(), Arc::new(peer));
         }
         Ok(())
     }
@@ -260,7 +267,7 @@ mod tests {
         nodes: &[MeshNode],
         own: &[IpAddr],
         dialer: MeshDialer,
-    ) -> Result<BTreeMap<IpAddr, Arc<PeerConfig>>, SpeakerError> {
+    ) -> Result<BTreeMap<PeerAddress, Arc<PeerConfig>>, SpeakerError> {
         Roster::of(nodes, own)?.peers(ways(own, dialer))
     }
 
@@ -275,7 +282,7 @@ mod tests {
         let mut mesh = roster.peers(ways).unwrap();
         let mut play = |left: &[IpAddr], joined: &[MeshNode], nodes: &[MeshNode]| {
             let steps = roster.step(left, joined, ways).unwrap();
-            let touched: Vec<IpAddr> = steps.keys().copied().collect();
+            let touched: Vec<PeerAddress> = steps.keys().copied().collect();
             for (address, peer) in steps {
                 match peer {
                     Some(peer) => mesh.insert(address, peer),

@@ -2,7 +2,6 @@
 //! addresses for which something differs.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,6 +11,7 @@ use tokio::time::Instant;
 use crate::apply::{self, Wanted};
 use crate::config::{PeerConfig, RangeConfig};
 use crate::desired::{ApplyReport, Change, ChangeClass, Subject};
+use crate::peer_address::PeerAddress;
 use crate::shared::Us;
 use crate::supervisor::{Origin, Range, Supervisor};
 use crate::update::Steps;
@@ -26,8 +26,8 @@ const LOOK: Duration = Duration::from_millis(100);
 /// From a mesh to reflectors or back: make before break.
 #[derive(Debug)]
 pub(crate) struct Migration {
-    old: Vec<IpAddr>,
-    new: Vec<IpAddr>,
+    old: Vec<PeerAddress>,
+    new: Vec<PeerAddress>,
     look: Instant,
     until: Instant,
     /// Until when, once the new ones have told their tables.
@@ -84,11 +84,13 @@ impl Supervisor {
     /// Makes what a batch names what it is to be; what has changed for it.
     pub(crate) fn update(&mut self, steps: Steps) -> Vec<Change> {
         let was_meshed = !self.mesh.is_empty();
-        let mut touched: BTreeSet<IpAddr> = steps.peers.keys().chain(steps.mesh.keys()).copied().collect();
+        let mut touched: BTreeSet<PeerAddress> =
+            steps.peers.keys().chain(steps.mesh.keys()).copied().collect();
         take_steps(&mut self.configured, steps.peers);
         take_steps(&mut self.mesh, steps.mesh);
         for prefix in steps.ranges.keys() {
-            let inside = self.peers.range(prefix.network()..=prefix.broadcast());
+            let inside = self.peers.range(PeerAddress::from(prefix.network())..);
+            let inside = inside.take_while(|(at, _)| prefix.contains(&at.ip()));
             let of_range = inside.filter(|(_, entry)| matches!(entry.origin, Origin::Range(_)));
             touched.extend(of_range.map(|(address, _)| *address));
         }
@@ -105,7 +107,7 @@ impl Supervisor {
     /// Settles the peers at these addresses, those that go last where a mesh gives way to reflectors or the other way round.
     fn reconcile(
         &mut self,
-        mut touched: BTreeSet<IpAddr>,
+        mut touched: BTreeSet<PeerAddress>,
         migrates: bool,
         ranges: Vec<Change>,
     ) -> Vec<Change> {
@@ -116,17 +118,18 @@ impl Supervisor {
     }
 
     /// Between a mesh and reflectors the old ways stay until the new ones are known: they are taken out of what is touched.
-    fn migrate(&mut self, touched: &mut BTreeSet<IpAddr>) -> Vec<Change> {
+    fn migrate(&mut self, touched: &mut BTreeSet<PeerAddress>) -> Vec<Change> {
         touched.extend(self.migration.take().map(|migration| migration.old).unwrap_or_default());
-        let gone = |address: &IpAddr| self.peers.contains_key(address) && self.wanted_at(*address).is_none();
-        let old: Vec<IpAddr> = touched.iter().copied().filter(gone).collect();
-        let new: Vec<IpAddr> =
+        let gone =
+            |address: &PeerAddress| self.peers.contains_key(address) && self.wanted_at(*address).is_none();
+        let old: Vec<PeerAddress> = touched.iter().copied().filter(gone).collect();
+        let new: Vec<PeerAddress> =
             touched.iter().copied().filter(|address| !self.peers.contains_key(address)).collect();
         if new.is_empty() {
             return Vec::new();
         }
         touched.retain(|address| !old.contains(address));
-        let stays = |address: &IpAddr| Change {
+        let stays = |address: &PeerAddress| Change {
             subject: Subject::Peer(*address),
             class: ChangeClass::Hard,
             why: "removed, as soon as the new peers have told their tables".to_owned(),
@@ -151,7 +154,8 @@ impl Supervisor {
     pub(crate) fn look_at_migration(&mut self) {
         let Some(migration) = &mut self.migration else { return };
         migration.look = Instant::now() + LOOK;
-        let told = |address: &IpAddr| self.peers.get(address).is_none_or(|entry| entry.cell.has_told_all());
+        let told =
+            |address: &PeerAddress| self.peers.get(address).is_none_or(|entry| entry.cell.has_told_all());
         if migration.new.iter().all(told) {
             migration.until =
                 migration.until.min(*migration.told.get_or_insert_with(|| Instant::now() + SETTLE));
@@ -164,7 +168,7 @@ impl Supervisor {
         }
     }
 
-    pub(crate) fn apply_mesh(&mut self, wanted: BTreeMap<IpAddr, Arc<PeerConfig>>) {
+    pub(crate) fn apply_mesh(&mut self, wanted: BTreeMap<PeerAddress, Arc<PeerConfig>>) {
         let touched = differing(&self.mesh, &wanted);
         self.mesh = wanted;
         for address in touched {
@@ -216,13 +220,13 @@ impl Supervisor {
     }
 
     /// The peers that came through a range like this.
-    pub(crate) fn members_of(&self, is: impl Fn(IpNet) -> bool) -> Vec<IpAddr> {
+    pub(crate) fn members_of(&self, is: impl Fn(IpNet) -> bool) -> Vec<PeerAddress> {
         let of_range = self.peers.iter().filter(|(_, e)| matches!(e.origin, Origin::Range(p) if is(p)));
         of_range.map(|(address, _)| *address).collect()
     }
 
     /// Makes the peer at an address what it is wanted to be; what has changed for it.
-    pub(crate) fn settle(&mut self, address: IpAddr) -> Option<Change> {
+    pub(crate) fn settle(&mut self, address: PeerAddress) -> Option<Change> {
         let change = self.settle_peer(address);
         if change.is_some() {
             self.shared.note_reconfigured();
@@ -230,7 +234,7 @@ impl Supervisor {
         change
     }
 
-    fn settle_peer(&mut self, address: IpAddr) -> Option<Change> {
+    fn settle_peer(&mut self, address: PeerAddress) -> Option<Change> {
         let class = ChangeClass::Hard;
         let subject = Subject::Peer(address);
         match (self.peers.contains_key(&address), self.wanted_at(address)) {
@@ -248,7 +252,7 @@ impl Supervisor {
     }
 
     /// A configured peer comes before one of the mesh. One that is there or up may stay through a range.
-    fn wanted_at(&self, address: IpAddr) -> Option<(Arc<PeerConfig>, Origin)> {
+    fn wanted_at(&self, address: PeerAddress) -> Option<(Arc<PeerConfig>, Origin)> {
         if let Some(config) = self.configured.get(&address) {
             return Some((config.clone(), Origin::Configured));
         }
@@ -267,7 +271,7 @@ impl Supervisor {
     }
 
     /// Leads a peer that is there from its configuration to another.
-    fn change(&mut self, address: IpAddr, config: Arc<PeerConfig>, origin: Origin) -> Option<Change> {
+    fn change(&mut self, address: PeerAddress, config: Arc<PeerConfig>, origin: Origin) -> Option<Change> {
         let entry = self.peers.get_mut(&address)?;
         let former = std::mem::replace(&mut entry.origin, origin);
         let (old, cell, mailbox) = (entry.cell.config(), entry.cell.clone(), entry.mailbox.clone());
@@ -298,16 +302,19 @@ impl Supervisor {
 
 /// The addresses whose configuration is in one map alone, or differs.
 fn differing(
-    before: &BTreeMap<IpAddr, Arc<PeerConfig>>,
-    after: &BTreeMap<IpAddr, Arc<PeerConfig>>,
-) -> BTreeSet<IpAddr> {
+    before: &BTreeMap<PeerAddress, Arc<PeerConfig>>,
+    after: &BTreeMap<PeerAddress, Arc<PeerConfig>>,
+) -> BTreeSet<PeerAddress> {
     let changed = after.iter().filter(|(address, config)| before.get(address) != Some(*config));
     let gone = before.keys().filter(|address| !after.contains_key(address));
     changed.map(|(address, _)| address).chain(gone).copied().collect()
 }
 
 /// Puts in what is there and takes out what is gone.
-fn take_steps(all: &mut BTreeMap<IpAddr, Arc<PeerConfig>>, steps: BTreeMap<IpAddr, Option<Arc<PeerConfig>>>) {
+fn take_steps(
+    all: &mut BTreeMap<PeerAddress, Arc<PeerConfig>>,
+    steps: BTreeMap<PeerAddress, Option<Arc<PeerConfig>>>,
+) {
     for (address, step) in steps {
         match step {
             Some(config) => all.insert(address, config),

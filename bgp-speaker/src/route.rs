@@ -9,6 +9,7 @@ use bgp_wire::{Community, Family, NextHop};
 use ipnet::IpNet;
 
 use crate::error::SpeakerError;
+use crate::peer_address::PeerAddress;
 
 /// A route that this speaker originates.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -126,10 +127,10 @@ pub struct RouteFilter {
     /// With `prefix`: also everything inside it.
     pub longer: bool,
     /// Learned from this peer only.
-    pub peer: Option<IpAddr>,
+    pub peer: Option<PeerAddress>,
     /// What this peer is told, with the attributes and path identifiers that it is told (its Adj-RIB-Out), instead of what
     /// the tables hold.
-    pub advertised_to: Option<IpAddr>,
+    pub advertised_to: Option<PeerAddress>,
     /// Best paths only.
     pub best_only: bool,
 }
@@ -158,5 +159,5 @@ pub struct Explanation {
     /// Its paths, the best first, each with what became of it.
     pub paths: Vec<PathExplanation>,
     /// For each peer that is up: the next hop that it is told, or the rule that holds the route back.
-    pub peers: Vec<(IpAddr, Result<NextHop, HeldBack>)>,
+    pub peers: Vec<(PeerAddress, Result<NextHop, HeldBack>)>,
 }

@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use bgp_fsm::{IdleHold, SessionConfig};
-use bgp_wire::{GracefulRestart, LongLivedFamily};
+use bgp_wire::{Afi, GracefulRestart, LongLivedFamily, Safi};
 
-use crate::config::PeerConfig;
+use crate::config::{PeerConfig, is_link_local};
 use crate::shared::{Shared, Us};
 
 /// RFC 4724 §3 gives the restart time twelve bits.
@@ -41,6 +41,13 @@ pub(crate) fn config(shared: &Shared, us: &Us, peer: &PeerConfig, restarting: bo
     let modes = config.families.iter().filter_map(|family| Some((family, options.add_path.mode(family)?)));
     config.add_path = modes.collect();
     config.extended_message = options.extended_message;
+    if options.extended_next_hop.unwrap_or(is_link_local(peer.address)) {
+        let families = config.families.iter().filter(|family| family.afi == Afi::IPV4);
+        // Those whose next hops are addresses of a family (RFC 8950 §3).
+        let families =
+            families.filter(|f| f.is_ipv4_prefix() || f.is_labeled_unicast() || f.safi == Safi::VPN);
+        config.extended_next_hop = families.map(|family| (family, Afi::IPV6)).collect();
+    }
     config.graceful_restart = options.graceful_restart.map(|time| GracefulRestart {
         restarting,
         notification: true,

@@ -21,6 +21,7 @@ use crate::lateness::Lateness;
 use crate::listening::own_addresses;
 use crate::mesh::{MeshDialer, MeshNode, Roster, Ways};
 use crate::peer::PeerCell;
+use crate::peer_address::PeerAddress;
 use crate::status::{RangeStatus, SignatureFailures, Status, TableStatus};
 use crate::tcp::Secret;
 use crate::update::MeshBook;
@@ -55,7 +56,7 @@ pub(crate) struct Shared {
     started: SystemTime,
     version: String,
     reconfigured: Mutex<SystemTime>,
-    peers: Mutex<BTreeMap<IpAddr, Arc<PeerCell>>>,
+    peers: Mutex<BTreeMap<PeerAddress, Arc<PeerCell>>>,
     events: Mutex<Option<broadcast::Sender<Event>>>,
     ranges: Mutex<BTreeMap<IpNet, RangeStatus>>,
     strangers: AtomicU64,
@@ -273,14 +274,32 @@ impl Shared {
         }
     }
 
-    pub(crate) fn peer_id(&self, address: IpAddr) -> Option<PeerId> {
-        lock(&self.peers).get(&address).map(|c| c.id)
+    /// The one peer that is meant by this address.
+    pub(crate) fn named(&self, address: PeerAddress) -> Option<PeerAddress> {
+        only(&lock(&self.peers), address)
     }
 
-    /// The interface that the peer of this address is configured to be behind.
-    pub(crate) fn interface_to(&self, address: IpAddr) -> Option<String> {
-        let cell = lock(&self.peers).get(&address).cloned()?;
-        cell.config().options.interface.clone()
+    pub(crate) fn peer_id(&self, address: PeerAddress) -> Option<PeerId> {
+        let peers = lock(&self.peers);
+        peers.get(&only(&peers, address)?).map(|cell| cell.id)
+    }
+
+    /// The interface that leads to `gateway`, which the peer `source` at `told_by` has told: its own, if it is the gateway
+    /// itself or nobody else is; else that of the peer which is.
+    pub(crate) fn interface_to(&self, gateway: IpAddr, source: Option<(PeerId, IpAddr)>) -> Option<String> {
+        let peers = lock(&self.peers);
+        let at = |ip: IpAddr| {
+            let here = peers.range(PeerAddress::from(ip)..).take_while(move |(at, _)| at.ip() == ip);
+            here.map(|(_, cell)| cell)
+        };
+        let teller = source.and_then(|(id, ip)| at(ip).find(|cell| cell.id == id));
+        let cell = match teller {
+            Some(teller) if teller.address == gateway => Some(teller),
+            _ => at(gateway).next().or(teller),
+        };
+        let cell = cell.cloned();
+        drop(peers);
+        cell?.config().options.interface.clone()
     }
 
     pub(crate) fn count_stranger(&self) {
@@ -368,7 +387,7 @@ impl Shared {
         options: Option<&SessionOptions>,
         dialer: Option<MeshDialer>,
         us: &Us,
-    ) -> Result<(MeshBook, BTreeMap<IpAddr, Arc<PeerConfig>>), SpeakerError> {
+    ) -> Result<(MeshBook, BTreeMap<PeerAddress, Arc<PeerConfig>>), SpeakerError> {
         let roster = Roster::of(nodes, &us.addresses)?;
         let built_with = lock(&self.mesh_options);
         let peers = roster.peers(self.ways(options.unwrap_or(&built_with), dialer, us))?;
@@ -381,7 +400,7 @@ impl Shared {
         book: &mut MeshBook,
         left: &[IpAddr],
         joined: &[MeshNode],
-    ) -> Result<BTreeMap<IpAddr, Option<Arc<PeerConfig>>>, SpeakerError> {
+    ) -> Result<BTreeMap<PeerAddress, Option<Arc<PeerConfig>>>, SpeakerError> {
         let built_with = lock(&self.mesh_options);
         let options = book.options.as_ref().unwrap_or(&built_with);
         book.roster.step(left, joined, self.ways(options, book.dialer, &self.us()))
@@ -419,4 +438,13 @@ impl Shared {
             kernel: lock(&self.kernel).as_ref().map(|status| status.borrow().clone()),
         }
     }
+}
+
+/// The peer of this name; of a link-local address without interface, the only peer that has it.
+fn only<T>(peers: &BTreeMap<PeerAddress, T>, address: PeerAddress) -> Option<PeerAddress> {
+    if peers.contains_key(&address) {
+        return Some(address);
+    }
+    let mut named = peers.range(address..).map(|(at, _)| *at).take_while(|at| address.names(*at));
+    named.next().filter(|_| named.next().is_none())
 }

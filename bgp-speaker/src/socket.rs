@@ -8,6 +8,7 @@ use std::time::Duration;
 use socket2::{Domain, Protocol, SockRef, Socket, Type};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 
+use crate::peer_address::PeerAddress;
 use crate::tcp::Guard;
 
 /// Connections that may wait to be accepted: a thousand clients that come at once after a restart, and the kernel's own
@@ -81,6 +82,25 @@ pub(crate) async fn dial(way: Way) -> io::Result<TcpStream> {
 pub(crate) fn adopt(stream: &TcpStream, way: &Way) -> io::Result<()> {
     prepare(&SockRef::from(stream), way.remote, way.ttl)?;
     way.guard.admit(stream, way.remote.ip())
+}
+
+/// Which peer a connection comes from. A link-local address says so together with the interface that it came in on.
+pub(crate) fn peer_address(stream: &TcpStream, remote: SocketAddr) -> PeerAddress {
+    let interface = match remote {
+        SocketAddr::V6(v6) if v6.scope_id() != 0 => interface_name(stream, v6.scope_id()),
+        _ => None,
+    };
+    PeerAddress::behind(remote.ip(), interface.as_deref().unwrap_or_default())
+}
+
+#[cfg(target_os = "linux")]
+fn interface_name(stream: &TcpStream, index: u32) -> Option<String> {
+    rustix::net::netdevice::index_to_name(stream, index).ok()
+}
+
+#[cfg(not(target_os = "linux"))]
+fn interface_name(_: &TcpStream, _: u32) -> Option<String> {
+    None
 }
 
 fn prepare(socket: &SockRef<'_>, remote: SocketAddr, ttl: u8) -> io::Result<()> {

@@ -1,6 +1,5 @@
 //! The handle that a program holds: every call goes to the supervisor or to the table's task, none waits for a peer.
 
-use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -20,6 +19,7 @@ use crate::kernel::KernelConfig;
 use crate::kernel_feed;
 use crate::mesh::MeshNode;
 use crate::peer::Drain;
+use crate::peer_address::PeerAddress;
 use crate::rib_task::{FilterPeers, Query, RibClient};
 use crate::route::{Explanation, Route, RouteCursor, RouteFilter, RoutePage};
 use crate::shared::Shared;
@@ -153,7 +153,8 @@ impl Speaker {
     ///
     /// # Errors
     /// There is no such peer.
-    pub async fn remove_peer(&self, address: IpAddr) -> Result<(), SpeakerError> {
+    pub async fn remove_peer(&self, address: impl Into<PeerAddress>) -> Result<(), SpeakerError> {
+        let address = address.into();
         self.call(|reply| Command::RemovePeer(address, reply)).await?
     }
 
@@ -163,7 +164,8 @@ impl Speaker {
     ///
     /// # Errors
     /// There is no such peer.
-    pub async fn bfd(&self, peer: IpAddr, state: Bfd) -> Result<(), SpeakerError> {
+    pub async fn bfd(&self, peer: impl Into<PeerAddress>, state: Bfd) -> Result<(), SpeakerError> {
+        let peer = peer.into();
         self.call(|reply| Command::Bfd(peer, state, reply)).await?
     }
 
@@ -171,7 +173,8 @@ impl Speaker {
     ///
     /// # Errors
     /// There is no such peer.
-    pub async fn clear_limit(&self, address: IpAddr) -> Result<(), SpeakerError> {
+    pub async fn clear_limit(&self, address: impl Into<PeerAddress>) -> Result<(), SpeakerError> {
+        let address = address.into();
         self.call(|reply| Command::ClearLimit(address, reply)).await?
     }
 
@@ -214,9 +217,10 @@ impl Speaker {
     /// There is no such peer.
     pub async fn set_peer_password(
         &self,
-        address: IpAddr,
+        address: impl Into<PeerAddress>,
         password: Option<Secret>,
     ) -> Result<(), SpeakerError> {
+        let address = address.into();
         self.call(|reply| Command::PeerPassword(address, password, reply)).await?
     }
 
@@ -307,7 +311,12 @@ impl Speaker {
     ///
     /// # Errors
     /// There is no such peer, or no longer.
-    pub async fn drain_peer(&self, address: IpAddr, wait: Duration) -> Result<(), SpeakerError> {
+    pub async fn drain_peer(
+        &self,
+        address: impl Into<PeerAddress>,
+        wait: Duration,
+    ) -> Result<(), SpeakerError> {
+        let address = address.into();
         self.call(|reply| Command::Drain(address, Drain::Leaving, reply)).await??;
         tokio::time::sleep(wait).await;
         self.call(|reply| Command::Drain(address, Drain::Done, reply)).await?
@@ -317,7 +326,8 @@ impl Speaker {
     ///
     /// # Errors
     /// There is no such peer.
-    pub async fn resume_peer(&self, address: IpAddr) -> Result<(), SpeakerError> {
+    pub async fn resume_peer(&self, address: impl Into<PeerAddress>) -> Result<(), SpeakerError> {
+        let address = address.into();
         self.call(|reply| Command::Drain(address, Drain::No, reply)).await?
     }
 
@@ -354,7 +364,7 @@ impl Speaker {
         from: Option<RouteCursor>,
         limit: usize,
     ) -> Result<RoutePage, SpeakerError> {
-        let id = |address: Option<IpAddr>| match address {
+        let id = |address: Option<PeerAddress>| match address {
             Some(address) => match self.shared.peer_id(address) {
                 Some(id) => Ok(Some(id)),
                 None => Err(SpeakerError::UnknownPeer(address)),

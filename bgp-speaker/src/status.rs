@@ -13,6 +13,7 @@ use ipnet::IpNet;
 use crate::config::PeerClass;
 use crate::kernel::FollowerStatus;
 use crate::lateness::KeepaliveLateness;
+use crate::peer_address::PeerAddress;
 
 /// A speaker at one moment.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -104,6 +105,8 @@ pub struct TableStatus {
 pub struct PeerStatus {
     /// Its address.
     pub address: IpAddr,
+    /// The interface that it is behind, if the address is link-local.
+    pub interface: Option<String>,
     /// The port that we dial.
     pub port: u16,
     /// Where it comes from.
@@ -288,10 +291,18 @@ pub struct PrefixCounters {
     pub stale: u64,
 }
 
+impl PeerStatus {
+    /// What the peer is called everywhere else.
+    pub fn at(&self) -> PeerAddress {
+        PeerAddress::behind(self.address, self.interface.as_deref().unwrap_or_default())
+    }
+}
+
 impl Status {
     /// The peer at this address.
-    pub fn peer(&self, address: IpAddr) -> Option<&PeerStatus> {
-        self.peers.iter().find(|p| p.address == address)
+    pub fn peer(&self, address: impl Into<PeerAddress>) -> Option<&PeerStatus> {
+        let address = address.into();
+        self.peers.iter().find(|p| address.names(p.at()))
     }
 
     /// Sessions over IPv4, by whether they are Established; see [`Status::ipv6_sessions`] for the others.

@@ -24,8 +24,10 @@ use crate::error::SpeakerError;
 use crate::event::Event;
 use crate::listening::{Accepted, Listening};
 use crate::peer::{Depth, Drain, Mailbox, Order, PeerCell, PeerTask};
+use crate::peer_address::PeerAddress;
 use crate::reconcile::Migration;
 use crate::shared::{Shared, Us};
+use crate::socket;
 use crate::speaker::ShutdownMode;
 use crate::status::RangeStatus;
 use crate::strangers::{self, Strangers};
@@ -39,16 +41,16 @@ const FAREWELL: Duration = Duration::from_secs(3);
 #[derive(Debug)]
 pub(crate) enum Command {
     AddPeer(Box<PeerConfig>, oneshot::Sender<Result<(), SpeakerError>>),
-    RemovePeer(IpAddr, oneshot::Sender<Result<(), SpeakerError>>),
-    ClearLimit(IpAddr, oneshot::Sender<Result<(), SpeakerError>>),
+    RemovePeer(PeerAddress, oneshot::Sender<Result<(), SpeakerError>>),
+    ClearLimit(PeerAddress, oneshot::Sender<Result<(), SpeakerError>>),
     AddRange(Box<RangeConfig>, oneshot::Sender<Result<(), SpeakerError>>),
     RemoveRange(IpNet, oneshot::Sender<Result<(), SpeakerError>>),
-    Mesh(BTreeMap<IpAddr, Arc<PeerConfig>>, oneshot::Sender<()>),
-    PeerPassword(IpAddr, Option<Secret>, oneshot::Sender<Result<(), SpeakerError>>),
+    Mesh(BTreeMap<PeerAddress, Arc<PeerConfig>>, oneshot::Sender<()>),
+    PeerPassword(PeerAddress, Option<Secret>, oneshot::Sender<Result<(), SpeakerError>>),
     RangePassword(IpNet, Option<Secret>, oneshot::Sender<Result<(), SpeakerError>>),
     MeshPassword(Option<Secret>, oneshot::Sender<()>),
-    Bfd(IpAddr, Bfd, oneshot::Sender<Result<(), SpeakerError>>),
-    Drain(IpAddr, Drain, oneshot::Sender<Result<(), SpeakerError>>),
+    Bfd(PeerAddress, Bfd, oneshot::Sender<Result<(), SpeakerError>>),
+    Drain(PeerAddress, Drain, oneshot::Sender<Result<(), SpeakerError>>),
     Leave(oneshot::Sender<()>),
     Apply(Box<Wanted>, oneshot::Sender<ApplyReport>),
     Update(Box<Steps>, oneshot::Sender<Vec<Change>>),
@@ -109,9 +111,9 @@ pub(crate) struct Supervisor {
     accepted: mpsc::Receiver<Accepted>,
     household: Household,
     /// The peers that are there, and those that are to be there.
-    pub(crate) peers: BTreeMap<IpAddr, Entry>,
-    pub(crate) configured: BTreeMap<IpAddr, Arc<PeerConfig>>,
-    pub(crate) mesh: BTreeMap<IpAddr, Arc<PeerConfig>>,
+    pub(crate) peers: BTreeMap<PeerAddress, Entry>,
+    pub(crate) configured: BTreeMap<PeerAddress, Arc<PeerConfig>>,
+    pub(crate) mesh: BTreeMap<PeerAddress, Arc<PeerConfig>>,
     pub(crate) ranges: BTreeMap<IpNet, Range>,
     /// Who we were before what is being applied; else who we are.
     pub(crate) former: Us,
@@ -210,8 +212,7 @@ impl Supervisor {
                 let _ = reply.send(self.remove_configured(address));
             }
             Command::ClearLimit(address, reply) => {
-                let there = self.peers.get(&address).ok_or(SpeakerError::UnknownPeer(address));
-                let _ = reply.send(there.map(|entry| entry.mailbox.clear_limit()));
+                let _ = reply.send(self.named(address).map(|entry| entry.mailbox.clear_limit()));
             }
             Command::AddRange(range, reply) => {
                 let _ = reply.send(self.add_range(*range));
@@ -240,12 +241,10 @@ impl Supervisor {
                 let _ = reply.send(());
             }
             Command::Bfd(address, state, reply) => {
-                let told = self.peers.get(&address).map(|entry| entry.mailbox.tell_bfd(state));
-                let _ = reply.send(told.ok_or(SpeakerError::UnknownPeer(address)));
+                let _ = reply.send(self.named(address).map(|entry| entry.mailbox.tell_bfd(state)));
             }
             Command::Drain(address, drain, reply) => {
-                let there = self.peers.get(&address).ok_or(SpeakerError::UnknownPeer(address));
-                let _ = reply.send(there.map(|entry| entry.mailbox.drain(drain)));
+                let _ = reply.send(self.named(address).map(|entry| entry.mailbox.drain(drain)));
             }
             Command::Leave(reply) => {
                 self.shared.leave();
@@ -259,16 +258,23 @@ impl Supervisor {
     }
 
     fn add_configured(&mut self, config: PeerConfig) -> Result<(), SpeakerError> {
-        let address = config.address;
-        if let Some(there) = self.configured.get(&address) {
-            return Err(config.duplicate(there));
+        let address = config.at();
+        if self.configured.contains_key(&address) {
+            return Err(SpeakerError::DuplicatePeer(address));
         }
         self.configured.insert(address, Arc::new(config));
         self.settle(address);
         Ok(())
     }
 
-    fn remove_configured(&mut self, address: IpAddr) -> Result<(), SpeakerError> {
+    /// The one peer that a caller means.
+    fn named(&self, address: PeerAddress) -> Result<&Entry, SpeakerError> {
+        let named = self.shared.named(address).and_then(|address| self.peers.get(&address));
+        named.ok_or(SpeakerError::UnknownPeer(address))
+    }
+
+    fn remove_configured(&mut self, address: PeerAddress) -> Result<(), SpeakerError> {
+        let address = self.shared.named(address).unwrap_or(address);
         match self.peers.get(&address).map(|e| e.origin) {
             Some(Origin::Configured | Origin::Range(_)) => {
                 self.configured.remove(&address);
@@ -307,7 +313,7 @@ impl Supervisor {
 
     pub(crate) fn add(&mut self, config: Arc<PeerConfig>, origin: Origin) -> Arc<Mailbox> {
         let id = self.shared.ids.take();
-        let address = config.address;
+        let address = config.at();
         let local_as = config.options.local_as.unwrap_or(self.shared.us().asn);
         let dynamic = matches!(origin, Origin::Range(_));
         let cell = Arc::new(PeerCell::new(id, config, local_as, dynamic));
@@ -338,7 +344,7 @@ impl Supervisor {
     }
 
     /// Takes a peer out at once; its task says goodbye on its own.
-    pub(crate) fn remove(&mut self, address: IpAddr) {
+    pub(crate) fn remove(&mut self, address: PeerAddress) {
         if let Some(entry) = self.take(address) {
             entry.mailbox.order(Order::Stop(Stop::Notify(Notification::cease_deconfigured())));
             self.shared.remove_peer(&entry.cell);
@@ -346,11 +352,15 @@ impl Supervisor {
         }
     }
 
-    fn take(&mut self, address: IpAddr) -> Option<Entry> {
+    fn take(&mut self, address: PeerAddress) -> Option<Entry> {
         let entry = self.peers.remove(&address)?;
         self.discount_member(entry.origin);
         if !matches!(entry.origin, Origin::Range(_)) {
-            self.listeners.forget(IpNet::from(address));
+            self.listeners.forget(IpNet::from(address.ip()));
+            // What protects the sockets goes by the address alone, which others may have on other links.
+            for other in self.of_address(address.ip()) {
+                self.rearm(other);
+            }
         }
         Some(entry)
     }
@@ -370,7 +380,7 @@ impl Supervisor {
     }
 
     fn accepted(&mut self, stream: TcpStream, remote: SocketAddr) {
-        let address = remote.ip();
+        let address = socket::peer_address(&stream, remote);
         if let Some(entry) = self.peers.get(&address) {
             if !self.came_by_key(entry) {
                 tracing::debug!(peer = %address, "connection refused: its key could not be checked");
@@ -380,7 +390,7 @@ impl Supervisor {
             return;
         }
         let Some(range) = self.range_for(address) else {
-            self.strangers.count(address);
+            self.strangers.count(address.ip());
             return;
         };
         let prefix = range.config.prefix;
@@ -399,14 +409,20 @@ impl Supervisor {
         let _ = self.add(config, origin).accepted(stream);
     }
 
+    /// The peers of this address: several, on several links, if it is link-local.
+    pub(crate) fn of_address(&self, ip: IpAddr) -> Vec<PeerAddress> {
+        let here = self.peers.range(PeerAddress::from(ip)..).map(|(at, _)| *at);
+        here.take_while(|at| at.ip() == ip).collect()
+    }
+
     /// The longest range that has this address.
-    pub(crate) fn range_for(&self, address: IpAddr) -> Option<&Range> {
-        let of_address = self.ranges.values().filter(|r| r.config.prefix.contains(&address));
+    pub(crate) fn range_for(&self, address: PeerAddress) -> Option<&Range> {
+        let of_address = self.ranges.values().filter(|r| r.config.prefix.contains(&address.ip()));
         of_address.max_by_key(|r| r.config.prefix.prefix_len())
     }
 
     /// Counts a connection that a range does not take, and tells of it now and then.
-    fn refuse(&mut self, prefix: IpNet, address: IpAddr, why: &str) {
+    fn refuse(&mut self, prefix: IpNet, address: PeerAddress, why: &str) {
         let Some(range) = self.ranges.get_mut(&prefix) else { return };
         range.refused += 1;
         if range.told.is_none_or(|told| told.elapsed() >= strangers::INTERVAL) {

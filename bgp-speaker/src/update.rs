@@ -10,6 +10,7 @@ use ipnet::IpNet;
 use crate::config::{MAX_ORIGINATED_PER_CALL, PeerConfig, RangeConfig, SessionOptions};
 use crate::error::SpeakerError;
 use crate::mesh::{MeshDialer, MeshNode, Roster};
+use crate::peer_address::PeerAddress;
 use crate::route::Route;
 use crate::shared::Shared;
 
@@ -20,7 +21,7 @@ pub struct Batch {
     /// Configured peers that are new, or other than before.
     pub peers: Vec<PeerConfig>,
     /// Configured peers that go. One that is also among `peers` stays, as it is there.
-    pub peers_gone: Vec<IpAddr>,
+    pub peers_gone: Vec<PeerAddress>,
     /// Listen ranges that are new, or other than before.
     pub ranges: Vec<RangeConfig>,
     /// Listen ranges that go.
@@ -49,9 +50,9 @@ pub(crate) struct MeshBook {
 /// What the supervisor is to have from now on: checked; gone where there is none.
 #[derive(Debug, Default)]
 pub(crate) struct Steps {
-    pub(crate) peers: BTreeMap<IpAddr, Option<Arc<PeerConfig>>>,
+    pub(crate) peers: BTreeMap<PeerAddress, Option<Arc<PeerConfig>>>,
     pub(crate) ranges: BTreeMap<IpNet, Option<RangeConfig>>,
-    pub(crate) mesh: BTreeMap<IpAddr, Option<Arc<PeerConfig>>>,
+    pub(crate) mesh: BTreeMap<PeerAddress, Option<Arc<PeerConfig>>>,
 }
 
 impl Steps {
@@ -66,8 +67,8 @@ impl Steps {
         steps.peers.extend(batch.peers_gone.iter().map(|address| (*address, None)));
         for peer in &batch.peers {
             peer.check(us.asn, &us.addresses)?;
-            if let Some(Some(there)) = steps.peers.insert(peer.address, Some(Arc::new(peer.clone()))) {
-                return Err(peer.duplicate(&there));
+            if let Some(Some(_)) = steps.peers.insert(peer.at(), Some(Arc::new(peer.clone()))) {
+                return Err(SpeakerError::DuplicatePeer(peer.at()));
             }
         }
         steps.ranges.extend(batch.ranges_gone.iter().map(|prefix| (prefix.trunc(), None)));

@@ -141,10 +141,13 @@ impl Session {
 
     /// CollisionTimer has expired. A peer that has not confirmed our connection by now is not up on it.
     pub(super) fn collision_timer_expired(&mut self, now: Duration, id: ConnId) {
-        let opened = |conn: &Connection| matches!(&conn.phase, Phase::DelayOpen(state) if state.heard.is_some());
+        let opened =
+            |conn: &Connection| matches!(&conn.phase, Phase::DelayOpen(state) if state.heard.is_some());
         let unconfirmed =
             |conn: &Connection| matches!(&conn.phase, Phase::OpenConfirm(state) if !state.confirmed);
-        if self.connections.get(id).is_some_and(opened) && self.connections.sibling(id).is_some_and(unconfirmed) {
+        if self.connections.get(id).is_some_and(opened)
+            && self.connections.sibling(id).is_some_and(unconfirmed)
+        {
             self.lose_sibling(now, id);
         }
         self.choose(now, id);
@@ -162,6 +165,14 @@ impl Session {
                     self.opened(now, id, *negotiated);
                 }
             }
+            Phase::OpenConfirm(state) if state.silent => {
+                state.silent = false;
+                let confirmed = state.confirmed;
+                self.send_keepalive(now, id);
+                if confirmed {
+                    self.establish(now, id);
+                }
+            }
             Phase::OpenConfirm(state) if state.confirmed => self.establish(now, id),
             // The peer's identifier wins (RFC 4271 §6.8).
             Phase::OpenConfirm(_) => self.lose_sibling(now, id),
@@ -175,6 +186,12 @@ impl Session {
         if let Some(id) = waiting.map(|conn| conn.id) {
             self.choose(now, id);
         }
+    }
+
+    /// The peer may still be closing what has lost.
+    pub(super) fn has_collided(&self, now: Duration) -> bool {
+        let over = |at: Duration| at.saturating_add(self.config.collision_wait) <= now;
+        self.awaits_choices() && self.collided.is_some_and(|at| !over(at))
     }
 
     fn lose_sibling(&mut self, now: Duration, id: ConnId) {

@@ -99,6 +99,9 @@ impl Session {
     /// Whether the peer is expected back, because its routes are kept.
     fn finish(&mut self, now: Option<Duration>, id: ConnId, cause: Cause) -> bool {
         let Some(conn) = self.connections.remove(id) else { return false };
+        if is_collision(&cause) {
+            self.collided = now;
+        }
         let reason = DownReason { retain: retain(&conn, &cause), cause };
         let expected = reason.retain;
         if let Some(notification) = reason.sent() {
@@ -119,12 +122,11 @@ impl Session {
 
     /// Whether a connection that was never up ended in a way that is no failure: a collision, or the operator's stop.
     fn is_expected(&self, reason: &DownReason) -> bool {
-        let collision = |n: &Notification| *n == Notification::cease_collision();
         let beside_another = !self.connections.is_empty();
         match &reason.cause {
             Cause::Stopped => true,
-            Cause::NotificationSent(n) => collision(n),
-            Cause::NotificationReceived(n) => collision(n) && beside_another,
+            cause @ Cause::NotificationSent(_) => is_collision(cause),
+            cause @ Cause::NotificationReceived(_) => is_collision(cause) && beside_another,
             Cause::Closed(_) => beside_another,
             _ => false,
         }
@@ -151,6 +153,14 @@ pub(super) fn for_good(conn: &Connection, notification: &Notification) -> Notifi
         Notification::cease_hard_reset(notification)
     } else {
         notification.clone()
+    }
+}
+
+/// A connection that ends so has lost a collision.
+fn is_collision(cause: &Cause) -> bool {
+    match cause {
+        Cause::NotificationSent(n) | Cause::NotificationReceived(n) => *n == Notification::cease_collision(),
+        _ => false,
     }
 }
 

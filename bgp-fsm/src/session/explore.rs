@@ -303,15 +303,16 @@ impl Pair {
             let open = matches!(session.reach, Reach::Idle(Idle { open: true, .. }));
             let damped = u8::from(session.damping.oscillates(&session.config.idle_hold));
             key.extend([session.reach.state() as u8, u8::from(open), damped, running(&session.timers)]);
+            key.push(u8::from(session.collided.is_some()));
             for conn in session.connections.iter() {
                 let opener = u8::from(conn.opener == Opener::Us);
-                let waits = match &conn.phase {
-                    Phase::DelayOpen(state) => state.heard.is_some(),
-                    Phase::OpenConfirm(state) => state.confirmed,
-                    Phase::OpenSent(_) | Phase::Established(_) => false,
+                let (waits, silent) = match &conn.phase {
+                    Phase::DelayOpen(state) => (state.heard.is_some(), false),
+                    Phase::OpenConfirm(state) => (state.confirmed, state.silent),
+                    Phase::OpenSent(_) | Phase::Established(_) => (false, false),
                 };
                 key.extend([label(conn.id), opener, conn.phase.progress() as u8, running(&conn.timers)]);
-                key.push(u8::from(waits));
+                key.extend([u8::from(waits), u8::from(silent)]);
             }
             key.push(254);
         }

@@ -4,7 +4,7 @@ use core::time::Duration;
 use std::sync::Arc;
 
 use crate::collision::{Opener, Progress, Verdict};
-use crate::session::Session;
+use crate::session::{CONFIRM_DELAY, Session};
 use crate::states::{Established, OpenConfirm, OpenSent, Phase, Received, Step};
 use crate::timer::Timer;
 use crate::{ConnId, Event, Negotiated, Output, open};
@@ -32,7 +32,9 @@ impl Session {
         let Some(conn) = self.connections.get(id) else { return };
         let settled = match &conn.phase {
             // It does not wait for our answer.
-            Phase::DelayOpen(state) => state.heard.is_some() && !matches!(received, Received::Notification(_)),
+            Phase::DelayOpen(state) => {
+                state.heard.is_some() && !matches!(received, Received::Notification(_))
+            }
             Phase::OpenConfirm(state) => state.confirmed && received.is_of_established(),
             Phase::OpenSent(_) | Phase::Established(_) => false,
         };
@@ -94,10 +96,16 @@ impl Session {
             self.send_open(now, id);
         }
         let Some(conn) = self.connections.get_mut(id) else { return };
+        let silent = preferred == Opener::Us && conn.opener == Opener::Us && self.has_collided(now);
+        let Some(conn) = self.connections.get_mut(id) else { return };
         let negotiated = Arc::new(negotiated);
-        conn.phase = Phase::OpenConfirm(OpenConfirm { negotiated, preferred, confirmed: false });
-        self.send_keepalive(now, id);
+        conn.phase = Phase::OpenConfirm(OpenConfirm { negotiated, preferred, confirmed: false, silent });
         self.restart_hold(now, id);
+        if silent {
+            self.start_timer(id, Timer::Collision, now.saturating_add(CONFIRM_DELAY));
+            return;
+        }
+        self.send_keepalive(now, id);
         if self.chosen_by_peer(id) {
             self.await_choice(now, id);
         }
@@ -106,7 +114,8 @@ impl Session {
     /// The peer has confirmed (event 26 in OpenConfirm): to Established, unless its choice between two connections is
     /// awaited.
     fn confirmed(&mut self, now: Duration, id: ConnId) {
-        if !self.awaits_choice(id) {
+        let silent = self.connections.get(id).is_some_and(|conn| conn.phase.is_silent());
+        if !silent && !self.awaits_choice(id) {
             return self.establish(now, id);
         }
         self.await_choice(now, id);

@@ -1,8 +1,8 @@
 //! TCP stands and we leave the first word to the peer: Connect or Active with DelayOpenTimer running.
 
-use crate::{Negotiated, SessionConfig};
 use crate::negotiate::negotiate;
 use crate::states::{Received, Step};
+use crate::{Negotiated, SessionConfig};
 use bgp_wire::{Notification, NotificationCode};
 
 /// Waiting for the peer's OPEN before sending ours (RFC 4271 §8.1.1, DelayOpen), or for the peer to be done with a

@@ -16,6 +16,8 @@ pub(crate) struct OpenConfirm {
     pub(crate) preferred: Opener,
     /// The peer's KEEPALIVE is here, and its choice between two connections is awaited.
     pub(crate) confirmed: bool,
+    /// Our KEEPALIVE has yet to go out: see [`CONFIRM_DELAY`](crate::session::CONFIRM_DELAY).
+    pub(crate) silent: bool,
 }
 
 impl OpenConfirm {

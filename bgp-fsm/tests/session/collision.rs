@@ -19,8 +19,11 @@ fn with_the_higher_identifier_our_connection_stays() {
     let done = bench.open(IN, peer_open(LOW_ID));
     assert_eq!(done.messages(), [(IN, Message::Notification(Notification::cease_collision()))]);
     assert_eq!(done.closed(), [IN]);
-    bench.open(OUT, peer_open(LOW_ID));
+    assert_eq!(bench.open(OUT, peer_open(LOW_ID)).messages(), [], "the peer closes its own first");
     bench.keepalive(OUT);
+    assert_eq!(bench.state(), State::OpenConfirm);
+    let done = bench.pass(Duration::from_millis(100));
+    assert_eq!(done.messages(), [(OUT, Message::KeepAlive)]);
     assert_eq!(bench.session.established(), Some(OUT));
     assert_eq!(bench.session.counters().collisions, 1);
     assert_eq!(bench.session.last_error(), None, "a collision is no error");

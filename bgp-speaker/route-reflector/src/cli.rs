@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 use std::path::PathBuf;
 
-use bgp_speaker::Family;
+use bgp_speaker::{Family, PeerAddress};
 use clap::{Args, Parser, Subcommand};
 use ipnet::IpNet;
 
@@ -74,7 +74,7 @@ pub(crate) struct StatusArgs {
     pub(crate) target: Target,
     /// Only this peer
     #[arg(value_name = "ADDRESS")]
-    pub(crate) peer: Option<IpAddr>,
+    pub(crate) peer: Option<PeerAddress>,
     /// Show AS numbers, negotiated values and counters as well
     #[arg(short, long)]
     pub(crate) verbose: bool,
@@ -93,10 +93,10 @@ pub(crate) struct RoutesArgs {
     pub(crate) longer: bool,
     /// Only what this peer told us
     #[arg(short, long, value_name = "ADDRESS")]
-    pub(crate) peer: Option<IpAddr>,
+    pub(crate) peer: Option<PeerAddress>,
     /// What this peer is told, as it is told it
     #[arg(short, long, value_name = "ADDRESS")]
-    pub(crate) advertised_to: Option<IpAddr>,
+    pub(crate) advertised_to: Option<PeerAddress>,
     /// Only the best path of each prefix
     #[arg(short, long)]
     pub(crate) best: bool,

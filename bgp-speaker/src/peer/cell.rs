@@ -10,6 +10,7 @@ use bgp_rib::{LimitEvent, LimitLevel, PeerId, Policy};
 use bgp_wire::{Asn, Family, FamilySet, MessageType, Notification, PeerKind, RouterId};
 
 use crate::config::PeerConfig;
+use crate::peer_address::PeerAddress;
 use crate::shared::lock;
 use crate::status::{
     Backlog, LimitStatus, MessageCounters, NegotiatedStatus, NotificationStatus, PeerStatus, PrefixCounters,
@@ -18,7 +19,7 @@ use crate::status::{
 #[derive(Debug)]
 pub(crate) struct PeerCell {
     pub(crate) id: PeerId,
-    pub(crate) address: IpAddr,
+    pub(crate) address: PeerAddress,
     config: Mutex<Arc<PeerConfig>>,
     /// It came through a listen range, and goes when it ends.
     dynamic: AtomicBool,
@@ -101,7 +102,7 @@ impl PeerCell {
     pub(crate) fn new(id: PeerId, config: Arc<PeerConfig>, local_as: Asn, dynamic: bool) -> Self {
         Self {
             id,
-            address: config.address,
+            address: config.at(),
             config: Mutex::new(config),
             dynamic: AtomicBool::new(dynamic),
             recovered: AtomicBool::new(false),
@@ -307,7 +308,8 @@ impl PeerCell {
         let up = session.negotiated.as_ref();
         let config = self.config();
         PeerStatus {
-            address: self.address,
+            address: self.address.ip(),
+            interface: self.address.interface().map(str::to_owned),
             port: config.port,
             class: config.class,
             reflector_client: config.options.route_reflector_client,

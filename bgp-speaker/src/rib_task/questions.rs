@@ -10,6 +10,7 @@ use tokio::sync::oneshot;
 
 use super::{FilterPeers, Job, ORIGINATED, PAGE, Query, Reply, RibTask};
 use crate::originations::Difference;
+use crate::peer_address::PeerAddress;
 use crate::route::{Explanation, Route, RouteCursor, RouteFilter, RoutePage};
 
 impl RibTask {
@@ -146,7 +147,7 @@ impl RibTask {
 
     pub(super) fn explain(&self, prefix: IpNet) -> Option<Explanation> {
         let told = self.rib.explain(prefix)?;
-        let address = |peer: PeerId| -> Option<IpAddr> {
+        let address = |peer: PeerId| -> Option<PeerAddress> {
             let slot = self.peers.get(usize::try_from(peer.0).ok()?)?.as_ref()?;
             Some(slot.cell.address)
         };

@@ -4,7 +4,6 @@
 //! status says why. Nobody else is affected. What held it back is looked at again every few seconds.
 
 use std::collections::HashMap;
-use std::net::IpAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,6 +15,7 @@ use crate::config::{PeerConfig, SessionOptions};
 use crate::error::SpeakerError;
 use crate::event::Event;
 use crate::peer::Order;
+use crate::peer_address::PeerAddress;
 use crate::tcp::{self, Key, MasterKey, Password, Secret};
 
 /// Between two looks at password files and at peers that are held: a mounted secret changes rarely, and a look costs one
@@ -83,6 +83,14 @@ impl Supervisor {
         };
         self.secrets = true;
         let key = key.map_err(|why| format!("held down: {why}"))?;
+        let others = self.of_address(config.address).into_iter().filter(|other| *other != config.at());
+        let other_key =
+            |at: &PeerAddress| self.peers.get(at).is_some_and(|e| e.key.as_ref().is_some_and(|k| *k != key));
+        if let Some(other) = others.into_iter().find(other_key) {
+            return Err(format!(
+                "held down: the system knows one key of an address, and {other} has another"
+            ));
+        }
         match self.listeners.set_key(host, &key) {
             Ok(()) => Ok(Admission { key: Some(key), note: None }),
             Err(error) if config.options.passive || !error.full => Err(format!("held down: {error}")),
@@ -97,7 +105,7 @@ impl Supervisor {
             return false;
         }
         let peers = match entry.origin {
-            Origin::Configured | Origin::Mesh => IpNet::from(entry.cell.address),
+            Origin::Configured | Origin::Mesh => IpNet::from(entry.cell.address.ip()),
             Origin::Range(prefix) => prefix,
         };
         entry.key.is_none() || self.listeners.guards(peers)
@@ -111,12 +119,13 @@ impl Supervisor {
 
     pub(super) fn set_peer_password(
         &mut self,
-        address: IpAddr,
+        address: PeerAddress,
         secret: Option<Secret>,
     ) -> Result<(), SpeakerError> {
+        let address = self.shared.named(address).unwrap_or(address);
         let config = self.configured.get_mut(&address).ok_or(SpeakerError::UnknownPeer(address))?;
         if secret.is_some() && !config.options.tcp_ao.is_empty() {
-            return Err(SpeakerError::SignedTwice(address));
+            return Err(SpeakerError::SignedTwice(address.ip()));
         }
         Arc::make_mut(config).options.password = secret;
         self.settle(address);
@@ -190,7 +199,7 @@ impl Supervisor {
     }
 
     /// Gives a peer another key, or lets it begin.
-    fn use_key(&mut self, address: IpAddr, key: &Key) {
+    fn use_key(&mut self, address: PeerAddress, key: &Key) {
         let Some(entry) = self.peers.get_mut(&address) else { return };
         let is_new = entry.key.replace(key.clone()).as_ref() != Some(key);
         match entry.held.take() {
@@ -205,9 +214,9 @@ impl Supervisor {
     }
 
     /// Protects a peer as its changed configuration says. It had a password before if it has one now.
-    pub(crate) fn rearm(&mut self, address: IpAddr) {
+    pub(crate) fn rearm(&mut self, address: PeerAddress) {
         let Some(entry) = self.peers.get(&address) else { return };
-        let (config, host) = (entry.cell.config(), IpNet::from(address));
+        let (config, host) = (entry.cell.config(), IpNet::from(address.ip()));
         match entry.origin {
             Origin::Configured | Origin::Mesh => {
                 self.listeners.set_hops(host, config.options.ttl_security);
@@ -223,7 +232,7 @@ impl Supervisor {
     }
 
     /// Looks again at the password of a peer: one that is held may begin, one whose password changed gets the new one.
-    fn review_peer(&mut self, address: IpAddr, reading: &mut Reading) {
+    fn review_peer(&mut self, address: PeerAddress, reading: &mut Reading) {
         let Some(entry) = self.peers.get(&address) else { return };
         let config = entry.cell.config();
         let Some(key) = reading.key(&config.options) else { return };
@@ -241,7 +250,7 @@ impl Supervisor {
         let note = match key {
             Ok(key) if entry.key.as_ref() == Some(&key) && self.came_by_key(entry) => None,
             Ok(key) => {
-                let refused = self.listeners.set_key(IpNet::from(address), &key).err();
+                let refused = self.listeners.set_key(IpNet::from(address.ip()), &key).err();
                 self.use_key(address, &key);
                 refused.map(|error| format!("dials only: {error}"))
             }
@@ -251,7 +260,7 @@ impl Supervisor {
         self.note(address, note);
     }
 
-    fn note(&self, address: IpAddr, note: Option<String>) {
+    fn note(&self, address: PeerAddress, note: Option<String>) {
         let Some(entry) = self.peers.get(&address) else { return };
         if entry.cell.note(note.clone())
             && let Some(note) = note
@@ -261,7 +270,7 @@ impl Supervisor {
     }
 
     /// Says why a peer is held, once.
-    pub(super) fn tell_held(&self, address: IpAddr, why: &str) {
+    pub(super) fn tell_held(&self, address: PeerAddress, why: &str) {
         let Some(entry) = self.peers.get(&address) else { return };
         if entry.cell.note(Some(why.to_owned())) {
             tracing::warn!(peer = %address, "{why}");
@@ -280,7 +289,7 @@ impl Supervisor {
         for prefix in ranges {
             self.settle_range_with(prefix, reading);
         }
-        let peers: Vec<IpAddr> = (self.peers.iter())
+        let peers: Vec<PeerAddress> = (self.peers.iter())
             .filter(|(_, e)| !matches!(e.origin, Origin::Range(_)))
             .filter(|(_, e)| e.cell.config().options.reads_secrets() || !self.came_by_key(e))
             .map(|(address, _)| *address)

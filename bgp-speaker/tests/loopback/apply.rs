@@ -155,7 +155,7 @@ async fn waits_ports_and_classes_change_under_a_session_that_stands() {
     config.options.timers.connect_retry = Duration::from_secs(17);
     config.options.source = Some(ip(105, 1));
     let change = only_change(&a, &desired).await;
-    assert_eq!((change.subject, change.class), (Subject::Peer(ip(105, 2)), ChangeClass::None));
+    assert_eq!((change.subject, change.class), (Subject::Peer(ip(105, 2).into()), ChangeClass::None));
     assert_eq!(change.why, "changed: class, port, connect-retry time");
     assert_eq!(session(&a, ip(105, 2)), before);
     let now = peer(&a, ip(105, 2));
@@ -244,7 +244,7 @@ async fn a_desired_state_with_a_mistake_changes_nothing() {
     let (a, _b, mut desired) = applied_pair(109).await;
     desired.routes.clear();
     desired.peers.push(desired.peers[0].clone());
-    assert_eq!(a.apply(desired).await, Err(SpeakerError::DuplicatePeer(ip(109, 2))));
+    assert_eq!(a.apply(desired).await, Err(SpeakerError::DuplicatePeer(ip(109, 2).into())));
     has_exactly(&a, &["10.1.0.0/16", "10.2.0.0/16"]).await;
 }
 
@@ -412,7 +412,7 @@ async fn another_as_makes_every_session_one_of_that_as() {
     })
     .await;
     has_exactly(&b, &["10.1.0.0/16", "10.2.0.0/16"]).await;
-    let told = RouteFilter { peer: Some(ip(196, 1)), ..RouteFilter::default() };
+    let told = RouteFilter { peer: Some(ip(196, 1).into()), ..RouteFilter::default() };
     eventually("the path is of that AS", async || {
         let page = b.routes(told.clone(), None, 10).await.unwrap();
         let block = |route: &bgp_speaker::RouteInfo| route.attributes.block.clone();

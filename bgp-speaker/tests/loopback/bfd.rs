@@ -78,7 +78,7 @@ async fn bfd_out_of_service_leaves_the_session_alone() {
     }
     tokio::time::sleep(std::time::Duration::from_millis(300)).await;
     assert_eq!((peer(&a, ip(153, 2)).established, peer(&b, ip(153, 1)).established), (1, 1));
-    assert_eq!(a.bfd(ip(153, 77), Bfd::Up).await, Err(SpeakerError::UnknownPeer(ip(153, 77))));
+    assert_eq!(a.bfd(ip(153, 77), Bfd::Up).await, Err(SpeakerError::UnknownPeer(ip(153, 77).into())));
 }
 
 #[tokio::test]

@@ -104,7 +104,7 @@ async fn what_a_client_is_told_is_listed_as_it_is_told() {
     for client in &clients {
         has_exactly(client, &["10.0.0.0/26", "10.0.1.0/26", "10.0.2.0/26"]).await;
     }
-    let filter = RouteFilter { advertised_to: Some(ip(26, 10)), ..RouteFilter::default() };
+    let filter = RouteFilter { advertised_to: Some(ip(26, 10).into()), ..RouteFilter::default() };
     let page = reflector.routes(filter, None, 10).await.unwrap();
     let mut told: Vec<String> = page.routes.iter().map(|route| route.destination.to_string()).collect();
     told.sort();
@@ -114,7 +114,7 @@ async fn what_a_client_is_told_is_listed_as_it_is_told() {
         assert_eq!(block.cluster_list().iter().collect::<Vec<_>>(), [ClusterId(7)], "as it goes out");
         assert!(block.originator_id().is_some());
     }
-    let nobody = RouteFilter { advertised_to: Some(ip(26, 99)), ..RouteFilter::default() };
+    let nobody = RouteFilter { advertised_to: Some(ip(26, 99).into()), ..RouteFilter::default() };
     assert!(reflector.routes(nobody, None, 10).await.is_err(), "there is no such peer");
 }
 

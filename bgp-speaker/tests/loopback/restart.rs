@@ -271,7 +271,7 @@ async fn a_drained_peer_is_told_that_reflected_routes_go_as_well_and_is_held_dow
     reflector.resume_peer(ip(127, 2)).await.unwrap();
     has_exactly(&drained, &["10.1.0.0/26", "10.2.0.0/26"]).await;
     assert_eq!(heard(&drained, "10.2.0.0/26").await, Some((Some(100), false)));
-    assert_eq!(reflector.resume_peer(ip(127, 77)).await, Err(SpeakerError::UnknownPeer(ip(127, 77))));
+    assert_eq!(reflector.resume_peer(ip(127, 77)).await, Err(SpeakerError::UnknownPeer(ip(127, 77).into())));
 }
 
 #[tokio::test]

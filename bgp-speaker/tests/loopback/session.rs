@@ -4,8 +4,8 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::time::{Duration, Instant};
 
 use bgp_speaker::{
-    Desired, Event, Family, FamilySet, NextHop, OwnerId, PeerConfig, Route, RouteFilter, ShutdownMode,
-    Speaker, SpeakerError, State,
+    Desired, Event, Family, FamilySet, NextHop, OwnerId, PeerAddress, PeerConfig, Route, RouteFilter,
+    ShutdownMode, Speaker, SpeakerError, State, Subject,
 };
 use bgp_wire::{Message, NotificationCode, keepalive};
 use tokio::net::TcpListener;
@@ -172,7 +172,7 @@ async fn a_removed_peer_hears_that_it_is_not_wanted() {
     a.remove_peer(ip(69, 9)).await.unwrap();
     let notification = scripted.notification().await.expect("a NOTIFICATION");
     assert_eq!((notification.code, notification.subcode), (NotificationCode::CEASE, 3));
-    assert_eq!(a.remove_peer(ip(69, 9)).await, Err(SpeakerError::UnknownPeer(ip(69, 9))));
+    assert_eq!(a.remove_peer(ip(69, 9)).await, Err(SpeakerError::UnknownPeer(ip(69, 9).into())));
 }
 
 #[tokio::test]
@@ -265,20 +265,26 @@ async fn configurations_that_cannot_work_are_refused_at_the_call() {
         Err(SpeakerError::ExternalClient(_))
     ));
     a.add_peer(good.clone()).await.unwrap();
-    assert_eq!(a.add_peer(good.clone()).await, Err(SpeakerError::DuplicatePeer(ip(74, 2))));
+    assert_eq!(a.add_peer(good.clone()).await, Err(SpeakerError::DuplicatePeer(ip(74, 2).into())));
 }
 
 #[tokio::test]
-async fn a_second_peer_of_one_link_local_address_is_refused_and_told_why() {
+async fn a_link_local_peer_is_named_with_its_interface_or_without_where_it_is_the_only_one() {
     let a = speaker(ip(187, 1)).await;
-    let address = "fe80::1".parse().unwrap();
+    let address: std::net::IpAddr = "fe80::1".parse().unwrap();
     let behind = |name: &str| PeerConfig::new(address, ASN).interface(name).passive();
-    let refused = Err(SpeakerError::SameLinkLocal { peer: address, interface: "eth0".into() });
+    let at = |name: &str| PeerAddress::behind(address, name);
     a.add_peer(behind("eth0")).await.unwrap();
-    assert_eq!(a.add_peer(behind("eth1")).await, refused);
-    assert_eq!(a.add_peer(behind("eth0")).await, Err(SpeakerError::DuplicatePeer(address)));
-    let desired = Desired { peers: vec![behind("eth0"), behind("eth1")], ..Desired::default() };
-    assert_eq!(a.apply(desired).await.map(drop), refused);
+    a.add_peer(behind("eth1")).await.unwrap();
+    assert_eq!(a.add_peer(behind("eth0")).await, Err(SpeakerError::DuplicatePeer(at("eth0"))));
+    assert_eq!(a.remove_peer(address).await, Err(SpeakerError::UnknownPeer(address.into())));
+    let desired = Desired { peers: vec![behind("eth1"), behind("eth2")], ..Desired::default() };
+    let report = a.apply(desired).await.unwrap();
+    let subjects: Vec<_> = report.changes.iter().map(|change| change.subject).collect();
+    assert_eq!(subjects, [Subject::Peer(at("eth0")), Subject::Peer(at("eth2"))]);
+    a.remove_peer(at("eth2")).await.unwrap();
+    a.remove_peer(address).await.unwrap();
+    assert_eq!(a.status().peers.len(), 0);
 }
 
 #[tokio::test]
@@ -320,8 +326,11 @@ async fn ipv6_routes_over_an_ipv4_session_go_with_the_next_hop_that_was_configur
     announce(&a, &["2001:db8:1::/48", "10.1.0.0/16"]).await;
     announce(&b, &["2001:db8:2::/48"]).await;
     has_exactly(&b, &["2001:db8:1::/48", "2001:db8:2::/48", "10.1.0.0/16"]).await;
-    let filter =
-        RouteFilter { family: Some(Family::IPV6_UNICAST), peer: Some(ip(77, 1)), ..RouteFilter::default() };
+    let filter = RouteFilter {
+        family: Some(Family::IPV6_UNICAST),
+        peer: Some(ip(77, 1).into()),
+        ..RouteFilter::default()
+    };
     let page = b.routes(filter, None, 10).await.unwrap();
     assert_eq!(page.routes[0].attributes.next_hop, Some(NextHop::V6("2001:db8::1".parse().unwrap())));
     // The other way there is no address that could be the next hop: the route is held back, with a reason.

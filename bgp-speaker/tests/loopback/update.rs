@@ -85,7 +85,7 @@ async fn peers_ranges_and_routes_change_in_one_call() {
     has_exactly(&b, &["10.1.0.0/16", "10.2.0.0/16"]).await;
     let report = a
         .update(Batch {
-            peers_gone: vec![ip(181, 3), ip(181, 4)],
+            peers_gone: vec![ip(181, 3).into(), ip(181, 4).into()],
             ranges_gone: vec![range.prefix, net("127.42.0.0/24")],
             withdrawn: BTreeMap::from([(OwnerId(9), vec![net("10.2.0.0/16")])]),
             ..Batch::default()
@@ -116,7 +116,7 @@ async fn a_batch_with_a_mistake_changes_nothing() {
     let good = Batch { announced: routes(&["10.1.0.0/16"]), ..Batch::default() };
     let twice = vec![waiting_for(ip(182, 2), ASN), waiting_for(ip(182, 2), ASN)];
     let refused = a.update(Batch { peers: twice, ..good.clone() }).await;
-    assert_eq!(refused, Err(SpeakerError::DuplicatePeer(ip(182, 2))));
+    assert_eq!(refused, Err(SpeakerError::DuplicatePeer(ip(182, 2).into())));
     let refused = a.update(Batch { nodes: vec![node(2)], ..good.clone() }).await;
     assert_eq!(refused, Err(SpeakerError::NotInMesh));
     let nodes = vec![node(1), node(2).port(0)];
@@ -200,7 +200,7 @@ async fn one_node_among_five_thousand_costs_one_node() {
             let report = speaker.update(batch).await.unwrap();
             by_update.push(begun.elapsed());
             assert_eq!(report.changes.len(), 1);
-            assert_eq!(report.changes[0].subject, Subject::Peer(address));
+            assert_eq!(report.changes[0].subject, Subject::Peer(address.into()));
         }
         for nodes in [&all[..], most] {
             let desired = Desired { mesh: nodes.to_vec(), ..Desired::default() };

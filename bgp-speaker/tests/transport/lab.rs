@@ -1,7 +1,6 @@
 //! Network namespaces in a row, joined by links, with speakers and daemons in them.
 
 use std::fs::File;
-use std::net::IpAddr;
 use std::os::fd::AsFd;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
@@ -11,7 +10,7 @@ use std::thread::{JoinHandle, sleep};
 use std::time::{Duration, Instant};
 
 use bgp_speaker::{
-    Asn, Builder, PeerConfig, PeerStatus, Policy, RouterId, ShutdownMode, Speaker, State, Timers,
+    Asn, Builder, PeerAddress, PeerConfig, PeerStatus, Policy, RouterId, ShutdownMode, Speaker, State, Timers,
 };
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 use tokio::runtime::Runtime;
@@ -231,12 +230,12 @@ impl Node {
     }
 
     pub(crate) fn peer(&self, address: &str) -> PeerStatus {
-        let address: IpAddr = address.parse().unwrap();
+        let address: PeerAddress = address.parse().unwrap();
         self.speaker.status().peer(address).cloned().unwrap_or_else(|| panic!("no peer {address}"))
     }
 
     pub(crate) fn is_up(&self, address: &str) -> bool {
-        let address: IpAddr = address.parse().unwrap();
+        let address: PeerAddress = address.parse().unwrap();
         self.speaker.status().peer(address).is_some_and(|peer| peer.state == State::Established)
     }
 
@@ -253,7 +252,7 @@ impl Node {
         let end = Instant::now() + WATCH;
         while Instant::now() < end {
             let status = self.speaker.status();
-            let peer = status.peer(address.parse().unwrap());
+            let peer = status.peer(address.parse::<PeerAddress>().unwrap());
             assert!(peer.is_none_or(|p| p.state != State::Established && p.established == 0), "{peer:#?}");
             sleep(Duration::from_millis(50));
         }

@@ -4,7 +4,7 @@
 use std::sync::OnceLock;
 use std::time::Duration;
 
-use bgp_speaker::{AoAlgorithm, AoKey, Desired, Password, PeerConfig, RangeConfig, Secret};
+use bgp_speaker::{AoAlgorithm, AoKey, Desired, Password, PeerAddress, PeerConfig, RangeConfig, Secret};
 
 use crate::lab::{ASN, Lab, Node, peer, quick, stories};
 
@@ -70,7 +70,7 @@ fn without_tcp_ao_in_the_kernel_the_peer_is_held_down_and_says_so() {
     middle.stays_down("10.0.0.1");
     left.stays_down("10.0.0.2");
     // Nor is a dialled connection left open.
-    left.wait(left.speaker.remove_peer("10.0.0.2".parse().unwrap())).unwrap();
+    left.wait(left.speaker.remove_peer("10.0.0.2".parse::<PeerAddress>().unwrap())).unwrap();
     left.add(with("10.0.0.2", [key(1, "s3cret")]));
     left.stays_down("10.0.0.2");
     let shown = format!("{:?}", middle.speaker.status());
@@ -144,7 +144,7 @@ fn a_range_takes_only_peers_with_its_keys() {
     right.wait(right.speaker.add_listen_range(range)).unwrap();
     left.add(peer("10.0.0.2", ASN));
     left.stays_down("10.0.0.2");
-    left.wait(left.speaker.remove_peer("10.0.0.2".parse().unwrap())).unwrap();
+    left.wait(left.speaker.remove_peer("10.0.0.2".parse::<PeerAddress>().unwrap())).unwrap();
     left.add(with("10.0.0.2", [key(1, "shared")]));
     left.await_up("10.0.0.2");
 }

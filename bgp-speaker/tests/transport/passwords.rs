@@ -2,7 +2,9 @@
 
 use std::net::IpAddr;
 
-use bgp_speaker::{Asn, MeshNode, Password, PeerConfig, RangeConfig, Secret, SessionOptions, Speaker};
+use bgp_speaker::{
+    Asn, MeshNode, Password, PeerAddress, PeerConfig, RangeConfig, Secret, SessionOptions, Speaker,
+};
 
 use crate::lab::{ASN, Lab, await_that, peer, quick, stories};
 
@@ -107,7 +109,10 @@ fn a_missing_password_file_holds_down_that_peer_alone() {
     middle.await_words("10.0.0.1", "held down: password file");
     middle.stays_down("10.0.0.1");
 
-    left.wait(left.speaker.set_peer_password("10.0.0.2".parse().unwrap(), Some(key("late").into()))).unwrap();
+    left.wait(
+        left.speaker.set_peer_password("10.0.0.2".parse::<PeerAddress>().unwrap(), Some(key("late").into())),
+    )
+    .unwrap();
     std::fs::write(path, "late\n").unwrap();
     middle.await_up("10.0.0.1");
     assert_eq!(middle.peer("10.0.0.1").info, "Established");
@@ -121,7 +126,7 @@ fn a_password_that_the_caller_could_not_get_holds_the_peer_down() {
     right.add(peer("10.0.0.1", ASN));
     left.stays_down("10.0.0.2");
     assert!(left.peer("10.0.0.2").info.contains("no secret bgp/fabric"));
-    left.wait(left.speaker.remove_peer("10.0.0.2".parse().unwrap())).unwrap();
+    left.wait(left.speaker.remove_peer("10.0.0.2".parse::<PeerAddress>().unwrap())).unwrap();
     left.add(peer("10.0.0.2", ASN));
     left.await_up("10.0.0.2");
 }
@@ -137,8 +142,10 @@ fn a_changed_password_does_not_end_a_session() {
     right.await_up("10.0.1.1");
 
     let second = || Some(Secret::from(key("second")));
-    middle.wait(middle.speaker.set_peer_password("10.0.0.1".parse().unwrap(), second())).unwrap();
-    left.wait(left.speaker.set_peer_password("10.0.0.2".parse().unwrap(), second())).unwrap();
+    middle
+        .wait(middle.speaker.set_peer_password("10.0.0.1".parse::<PeerAddress>().unwrap(), second()))
+        .unwrap();
+    left.wait(left.speaker.set_peer_password("10.0.0.2".parse::<PeerAddress>().unwrap(), second())).unwrap();
     // Longer than the hold time: what is heard was signed with the second password.
     std::thread::sleep(std::time::Duration::from_secs(11));
     for (node, address) in [(&left, "10.0.0.2"), (&middle, "10.0.0.1"), (&middle, "10.0.1.2")] {
@@ -146,7 +153,7 @@ fn a_changed_password_does_not_end_a_session() {
         assert_eq!(node.peer(address).established, 1);
     }
     // And a new connection needs it.
-    left.wait(left.speaker.remove_peer("10.0.0.2".parse().unwrap())).unwrap();
+    left.wait(left.speaker.remove_peer("10.0.0.2".parse::<PeerAddress>().unwrap())).unwrap();
     left.add(with("10.0.0.2", "first"));
     left.stays_down("10.0.0.2");
 }
@@ -162,7 +169,7 @@ fn a_changed_password_reaches_the_peers_of_a_range() {
     let second = || Some(Secret::from(key("second")));
     let prefix = "10.0.0.0/24".parse().unwrap();
     right.wait(right.speaker.set_range_password(prefix, second())).unwrap();
-    left.wait(left.speaker.set_peer_password("10.0.0.2".parse().unwrap(), second())).unwrap();
+    left.wait(left.speaker.set_peer_password("10.0.0.2".parse::<PeerAddress>().unwrap(), second())).unwrap();
     std::thread::sleep(std::time::Duration::from_secs(11));
     assert!(left.is_up("10.0.0.2"));
     assert_eq!(left.peer("10.0.0.2").established, 1);
@@ -193,9 +200,11 @@ fn to_begin_with_a_password_takes_a_new_session() {
     right.add(peer("10.0.0.1", ASN));
     left.await_up("10.0.0.2");
     let secret = || Some(Secret::from(key("s3cret")));
-    left.wait(left.speaker.set_peer_password("10.0.0.2".parse().unwrap(), secret())).unwrap();
+    left.wait(left.speaker.set_peer_password("10.0.0.2".parse::<PeerAddress>().unwrap(), secret())).unwrap();
     left.stays_down("10.0.0.2");
-    right.wait(right.speaker.set_peer_password("10.0.0.1".parse().unwrap(), secret())).unwrap();
+    right
+        .wait(right.speaker.set_peer_password("10.0.0.1".parse::<PeerAddress>().unwrap(), secret()))
+        .unwrap();
     left.await_up("10.0.0.2");
 }
 

@@ -7,6 +7,7 @@ use std::ops::Range;
 use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 
+use bgp_speaker::PeerAddress;
 use ipnet::IpNet;
 use toml::Spanned;
 use tracing_subscriber::EnvFilter;
@@ -33,18 +34,14 @@ pub(super) fn check(config: &Config) -> Outcome {
     let mut peers = Once::default();
     for neighbor in &config.neighbor {
         single_peer(config, neighbor, &listen)?;
-        let address = neighbor.host();
-        peers.add(address, neighbor.address.span(), |first| {
-            Diagnostic::new(neighbor.address.span(), format!("two neighbors have the address {address}"))
-                .label("the second one")
-                .related(first, "the first one")
-                .mend(match address {
-                    IpAddr::V6(v6) if v6.is_unicast_link_local() => {
-                        "a neighbor is named by its address without the interface: give one of the two routers another \
-                         link-local address"
-                    }
-                    _ => "give each [[neighbor]] its own address, or remove one of the two",
-                })
+        peers.add(neighbor.at(), neighbor.address.span(), |first| {
+            Diagnostic::new(
+                neighbor.address.span(),
+                format!("two neighbors have the address {}", neighbor.at()),
+            )
+            .label("the second one")
+            .related(first, "the first one")
+            .mend("give each [[neighbor]] its own address, or remove one of the two")
         })?;
     }
     if let Some(mesh) = &config.mesh {
@@ -398,6 +395,7 @@ fn client_is_internal(config: &Config, keys: SessionKeys<'_>) -> Outcome {
     let ours = keys.local_as.unwrap_or(config.asn).0;
     let external = match keys.asn.get_ref() {
         PeerAs::Exact(asn) => *asn != ours,
+        PeerAs::AnyOf(all) => !all.contains(&ours),
         PeerAs::External => true,
         PeerAs::Internal | PeerAs::Any => false,
     };
@@ -461,7 +459,7 @@ fn static_route(route: &StaticRoute) -> Outcome {
 fn mesh_nodes(
     mesh: &Spanned<Mesh>,
     listen: &[(SocketAddr, Range<usize>)],
-    peers: &mut Once<IpAddr>,
+    peers: &mut Once<PeerAddress>,
 ) -> Outcome {
     let mesh = mesh.get_ref();
     one_password(mesh.password.as_ref(), mesh.password_file.as_ref())?;
@@ -474,7 +472,7 @@ fn mesh_nodes(
             this = Some(node);
         }
         for (address, at) in places {
-            peers.add(address, at.clone(), |first| {
+            peers.add(address.into(), at.clone(), |first| {
                 Diagnostic::new(at, format!("two peers have the address {address}"))
                     .label("the second one")
                     .related(first, "the first one")

@@ -3,16 +3,17 @@
 use std::net::IpAddr;
 use std::path::PathBuf;
 
+use bgp_speaker::PeerAddress as PeerName;
 use serde::Deserialize;
 use toml::Spanned;
 
 use super::compile::Policies;
 use super::policy::{PolicyTable, PrefixSetTable};
 use super::value::{
-    AddPathSend, Address, AddressList, Asn, CommunityValue, Dialer, Family, HoldTime, Hops, Identifier,
-    Interface, LimitAction, ListenList, LogFormat, MaxPaths, MaxPrefixes, MetricsListen, NextHop,
-    PeerAddress, PeerAs, Port, Prefix, PrivateAs, RangeLimit, RestartTime, Role, Scope, Seconds,
-    SessionPassword, Ttl,
+    AddPathSend, Address, AddressList, Asn, Capability, CommunityValue, Dialer, Family, HoldTime, Hops,
+    Identifier, Interface, LimitAction, ListenList, LocalAsMode, LogFormat, MaxPaths, MaxPrefixes,
+    MetricsListen, NextHop, PeerAddress, PeerAs, Port, Prefix, PrivateAs, RangeLimit, RestartTime, Role,
+    Scope, Seconds, SessionPassword, Ttl,
 };
 
 /// A whole file.
@@ -154,6 +155,22 @@ macro_rules! peer_table {
             pub(crate) route_reflector_client: Option<Spanned<bool>>,
             /// Our AS on this session.
             pub(crate) local_as: Option<Asn>,
+            /// How that shows in paths; alone when missing.
+            pub(crate) local_as_mode: Option<LocalAsMode>,
+            /// What the peer must announce (RFC 5492 §3).
+            pub(crate) require: Option<Vec<Capability>>,
+            /// Families that must be in use; each among those that are offered.
+            pub(crate) require_families: Option<Vec<Family>>,
+            /// Offer IPv4 routes with IPv6 next hops (RFC 8950); with link-local peers when missing.
+            pub(crate) extended_next_hop: Option<bool>,
+            /// First pause after a session failed, which doubles with each failure.
+            pub(crate) idle_hold_min: Option<Spanned<Seconds>>,
+            /// Longest pause after failures.
+            pub(crate) idle_hold_max: Option<Spanned<Seconds>>,
+            /// Time in Established that makes up for one failure.
+            pub(crate) idle_hold_forgive: Option<Spanned<Seconds>>,
+            /// How long a connection may take until the peer's OPEN is there.
+            pub(crate) open_hold_time: Option<Spanned<Seconds>>,
             /// Our address on this session.
             pub(crate) local_address: Option<Spanned<Address>>,
             /// Families to offer; that of the peer's address when missing.
@@ -230,6 +247,8 @@ macro_rules! peer_table {
             pub(crate) honour_graceful_shutdown: Option<bool>,
             /// Wait so long for its OPEN before sending ours (RFC 4271 §8.1.1).
             pub(crate) delay_open: Option<Spanned<Seconds>>,
+            /// How long a peer whose identifier wins is awaited to choose between two connections (RFC 4271 §6.8).
+            pub(crate) collision_wait: Option<Spanned<Seconds>>,
             /// Collision resolution may end a session that is up (RFC 4271 §8.1.1).
             pub(crate) collision_detect_established: Option<bool>,
         }
@@ -241,6 +260,14 @@ macro_rules! peer_table {
                     asn: &self.asn,
                     route_reflector_client: self.route_reflector_client.as_ref(),
                     local_as: self.local_as,
+                    local_as_mode: self.local_as_mode,
+                    require: self.require.as_deref().unwrap_or_default(),
+                    require_families: self.require_families.as_deref().unwrap_or_default(),
+                    extended_next_hop: self.extended_next_hop,
+                    idle_hold_min: self.idle_hold_min.as_ref(),
+                    idle_hold_max: self.idle_hold_max.as_ref(),
+                    idle_hold_forgive: self.idle_hold_forgive.as_ref(),
+                    open_hold_time: self.open_hold_time.as_ref(),
                     local_address: self.local_address.as_ref(),
                     families: self.families.as_ref(),
                     hold_time: self.hold_time,
@@ -279,6 +306,7 @@ macro_rules! peer_table {
                     long_lived_partial: self.long_lived_partial,
                     honour_graceful_shutdown: self.honour_graceful_shutdown,
                     delay_open: self.delay_open.as_ref(),
+                    collision_wait: self.collision_wait.as_ref(),
                     collision_detect_established: self.collision_detect_established,
                 }
             }
@@ -292,6 +320,14 @@ pub(crate) struct SessionKeys<'a> {
     pub(crate) asn: &'a Spanned<PeerAs>,
     pub(crate) route_reflector_client: Option<&'a Spanned<bool>>,
     pub(crate) local_as: Option<Asn>,
+    pub(crate) local_as_mode: Option<LocalAsMode>,
+    pub(crate) require: &'a [Capability],
+    pub(crate) require_families: &'a [Family],
+    pub(crate) extended_next_hop: Option<bool>,
+    pub(crate) idle_hold_min: Option<&'a Spanned<Seconds>>,
+    pub(crate) idle_hold_max: Option<&'a Spanned<Seconds>>,
+    pub(crate) idle_hold_forgive: Option<&'a Spanned<Seconds>>,
+    pub(crate) open_hold_time: Option<&'a Spanned<Seconds>>,
     pub(crate) local_address: Option<&'a Spanned<Address>>,
     pub(crate) families: Option<&'a Spanned<Vec<Family>>>,
     pub(crate) hold_time: Option<HoldTime>,
@@ -330,10 +366,18 @@ pub(crate) struct SessionKeys<'a> {
     pub(crate) long_lived_partial: Option<bool>,
     pub(crate) honour_graceful_shutdown: Option<bool>,
     pub(crate) delay_open: Option<&'a Spanned<Seconds>>,
+    pub(crate) collision_wait: Option<&'a Spanned<Seconds>>,
     pub(crate) collision_detect_established: Option<bool>,
 }
 
 impl Neighbor {
+    /// What it is called.
+    pub(crate) fn at(&self) -> PeerName {
+        let interface = self.address.get_ref().0.interface.as_deref();
+        let interface = interface.or(self.interface.as_ref().map(|name| name.get_ref().0.as_str()));
+        PeerName::behind(self.host(), interface.unwrap_or_default())
+    }
+
     /// Where it is.
     pub(crate) fn host(&self) -> IpAddr {
         self.address.get_ref().0.address

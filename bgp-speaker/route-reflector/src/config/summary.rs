@@ -46,6 +46,7 @@ impl Config {
         let ours = keys.local_as.unwrap_or(self.asn).0;
         let external = match keys.asn.get_ref() {
             PeerAs::Exact(asn) => *asn != ours,
+            PeerAs::AnyOf(all) => all.iter().any(|asn| *asn != ours),
             PeerAs::External | PeerAs::Any => true,
             PeerAs::Internal => false,
         };

@@ -410,11 +410,49 @@ number!(
     RangeLimit(u32), "a number of peers from 1 on (without quotes)", range_limit
 );
 
-/// Which AS a peer may have: a number, or any on one side of the border.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+keyword!(
+    /// How our AS on a session shows in paths, where it differs from the speaker's.
+    LocalAsMode {
+        /// Alone, both ways: as if the speaker were of that AS.
+        Alone = "alone",
+        /// In front of what the peer tells; the speaker's stands behind it in what the peer is told.
+        Prepend = "prepend",
+        /// Not in what the peer tells; the speaker's stands behind it in what the peer is told.
+        NoPrepend = "no-prepend",
+        /// In front of what the peer tells; alone in what the peer is told.
+        Replace = "replace-as",
+    },
+    "\"alone\", \"prepend\", \"no-prepend\" or \"replace-as\""
+);
+keyword!(
+    /// A capability that a peer may be asked for.
+    Capability {
+        /// RFC 6793.
+        FourOctetAs = "four-octet-as",
+        /// RFC 2918.
+        RouteRefresh = "route-refresh",
+        /// RFC 7313.
+        EnhancedRefresh = "enhanced-refresh",
+        /// RFC 8654.
+        ExtendedMessage = "extended-message",
+        /// RFC 4724.
+        GracefulRestart = "graceful-restart",
+        /// RFC 7911, in all families.
+        AddPath = "add-path",
+        /// RFC 8950, in the families of IPv4.
+        ExtendedNextHop = "extended-next-hop",
+    },
+    "a capability: \"four-octet-as\", \"route-refresh\", \"enhanced-refresh\", \"extended-message\", \
+     \"graceful-restart\", \"add-path\" or \"extended-next-hop\""
+);
+
+/// Which AS a peer may have: a number, some, or any on one side of the border.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum PeerAs {
     /// Just this one.
     Exact(u32),
+    /// Any of these.
+    AnyOf(Vec<u32>),
     /// Our own.
     Internal,
     /// Any but our own.
@@ -426,10 +464,19 @@ pub(crate) enum PeerAs {
 impl<'de> Deserialize<'de> for PeerAs {
     fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
         struct AsRule;
-        impl Visitor<'_> for AsRule {
+        impl<'de> Visitor<'de> for AsRule {
             type Value = PeerAs;
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("an AS number, such as 65000, or \"internal\", \"external\" or \"any\"")
+                f.write_str(
+                    "an AS number, such as 65000, a list of them, or \"internal\", \"external\" or \"any\"",
+                )
+            }
+            fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<PeerAs, A::Error> {
+                let mut all = Vec::new();
+                while let Some(Asn(one)) = list.next_element()? {
+                    all.push(one);
+                }
+                Ok(PeerAs::AnyOf(all))
             }
             fn visit_i64<E: Error>(self, number: i64) -> Result<PeerAs, E> {
                 asn(number).map(PeerAs::Exact).map_err(|(what, mend)| refuse(what, mend))

@@ -27,9 +27,24 @@ pub(crate) struct Status {
     /// Connections from addresses that no peer and no range has.
     pub(crate) strangers: u64,
     pub(crate) signature_failures: Option<SignatureFailures>,
+    pub(crate) keepalive_lateness: Lateness,
     pub(crate) prefixes: u64,
     pub(crate) paths: u64,
     pub(crate) kernel: Option<Kernel>,
+}
+
+/// How late keepalives went out since the start.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) struct Lateness {
+    /// How many there were.
+    pub(crate) keepalives: u64,
+    /// Half of them were no later, to a quarter of it.
+    pub(crate) median_microseconds: u64,
+    /// All but one in a thousand were no later, to a quarter of it.
+    pub(crate) p999_microseconds: u64,
+    /// The latest.
+    pub(crate) max_microseconds: u64,
 }
 
 /// Sessions of one address family.
@@ -92,6 +107,9 @@ pub(crate) struct Kernel {
 #[serde(rename_all = "kebab-case")]
 pub(crate) struct Peer {
     pub(crate) address: IpAddr,
+    /// The interface that it is behind, if the address is link-local.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) interface: Option<String>,
     pub(crate) port: u16,
     /// "node-to-node mesh", "node specific", "global", "reflector client" or "dynamic".
     pub(crate) peer_type: String,
@@ -253,7 +271,7 @@ pub(crate) struct Explanation {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) struct Told {
-    pub(crate) peer: IpAddr,
+    pub(crate) peer: String,
     pub(crate) told: bool,
     /// The next hop that it is told, or the rule that holds the route back.
     pub(crate) detail: String,

@@ -4,7 +4,7 @@ use std::fmt;
 use std::net::IpAddr;
 use std::str::FromStr;
 
-use bgp_speaker::Family;
+use bgp_speaker::{Family, PeerAddress};
 use ipnet::IpNet;
 
 use crate::config::family_by_name;
@@ -67,9 +67,9 @@ pub(crate) struct RoutesQuestion {
     /// This family only.
     pub(crate) family: Option<Family>,
     /// What this peer told only.
-    pub(crate) peer: Option<IpAddr>,
+    pub(crate) peer: Option<PeerAddress>,
     /// What this peer is told, instead of the table.
-    pub(crate) advertised_to: Option<IpAddr>,
+    pub(crate) advertised_to: Option<PeerAddress>,
     /// Best paths only.
     pub(crate) best: bool,
     /// This prefix and what is inside it only.
@@ -84,10 +84,10 @@ impl RoutesQuestion {
             pairs.push(format!("family={family}"));
         }
         if let Some(peer) = self.peer {
-            pairs.push(format!("peer={peer}"));
+            pairs.push(format!("peer={}", encoded(peer)));
         }
         if let Some(peer) = self.advertised_to {
-            pairs.push(format!("advertised-to={peer}"));
+            pairs.push(format!("advertised-to={}", encoded(peer)));
         }
         if self.best {
             pairs.push("best=true".to_owned());
@@ -100,6 +100,11 @@ impl RoutesQuestion {
             false => format!("/routes?{}", pairs.join("&")),
         }
     }
+}
+
+/// The sign before an interface is what begins an encoded octet in a query.
+fn encoded(peer: PeerAddress) -> String {
+    peer.to_string().replace('%', "%25")
 }
 
 /// Why a request has no answer.
@@ -144,11 +149,11 @@ fn routes(pairs: &[(String, String)]) -> Result<RoutesQuestion, Unanswerable> {
             }
             "peer" => {
                 question.peer =
-                    Some(IpAddr::from_str(value).map_err(|_| bad_value(key, value, "an address"))?);
+                    Some(PeerAddress::from_str(value).map_err(|_| bad_value(key, value, "an address"))?);
             }
             "advertised-to" => {
                 question.advertised_to =
-                    Some(IpAddr::from_str(value).map_err(|_| bad_value(key, value, "an address"))?);
+                    Some(PeerAddress::from_str(value).map_err(|_| bad_value(key, value, "an address"))?);
             }
             "within" => question.within = Some(prefix(key, value)?),
             "best" => {
@@ -228,7 +233,7 @@ mod tests {
             RoutesQuestion {
                 family: Some(Family::EVPN),
                 peer: Some("2001:db8::1".parse().expect("an address")),
-                advertised_to: Some("10.0.0.9".parse().expect("an address")),
+                advertised_to: Some("fe80::1%eth0".parse().expect("an address")),
                 best: true,
                 within: Some("2001:db8::/32".parse().expect("a prefix")),
             },

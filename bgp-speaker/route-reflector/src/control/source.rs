@@ -2,23 +2,22 @@
 
 use std::collections::HashMap;
 use std::fmt;
-use std::net::IpAddr;
 use std::sync::{PoisonError, RwLock};
 use std::time::Duration;
 
 use bgp_speaker::kernel::{FollowerStatus, RouteState};
 use bgp_speaker::metrics::SpeakerMetrics;
 use bgp_speaker::{
-    Destination, FamilySet, MessageCounters, NegotiatedStatus, NotificationStatus, PathExplanation,
-    PathVerdict, PeerAs, PeerStatus, RangeStatus, RouteAttributes, RouteCursor, RouteFilter, RouteInfo,
-    SessionCount, Source as Learned, Speaker, SpeakerError,
+    Destination, FamilySet, KeepaliveLateness, MessageCounters, NegotiatedStatus, NotificationStatus,
+    PathExplanation, PathVerdict, PeerAddress, PeerAs, PeerStatus, RangeStatus, RouteAttributes, RouteCursor,
+    RouteFilter, RouteInfo, SessionCount, Source as Learned, Speaker, SpeakerError,
 };
 use bgp_wire::AttributeBlock;
 use prometheus_client::encoding::text::encode;
 use prometheus_client::registry::Registry;
 
 use super::answer::{
-    Backlog, Explanation, Kernel, Messages, Negotiated, Notification, Path, Peer, Range, Sessions,
+    Backlog, Explanation, Kernel, Lateness, Messages, Negotiated, Notification, Path, Peer, Range, Sessions,
     SignatureFailures, Status, Told,
 };
 use super::query::{RoutesQuestion, Subject};
@@ -29,12 +28,12 @@ use crate::time::rfc3339;
 pub(crate) struct Source {
     speaker: Speaker,
     metrics: Registry,
-    descriptions: RwLock<HashMap<IpAddr, String>>,
+    descriptions: RwLock<HashMap<PeerAddress, String>>,
 }
 
 impl Source {
     /// With measurements of each peer, or of each class of peers only.
-    pub(crate) fn new(speaker: Speaker, descriptions: HashMap<IpAddr, String>, per_peer: bool) -> Self {
+    pub(crate) fn new(speaker: Speaker, descriptions: HashMap<PeerAddress, String>, per_peer: bool) -> Self {
         let collector = SpeakerMetrics::new(&speaker);
         let collector = if per_peer { collector } else { collector.by_class() };
         let mut metrics = Registry::default();
@@ -43,7 +42,7 @@ impl Source {
     }
 
     /// New remarks, after a reload.
-    pub(crate) fn describe(&self, descriptions: HashMap<IpAddr, String>) {
+    pub(crate) fn describe(&self, descriptions: HashMap<PeerAddress, String>) {
         *self.descriptions.write().unwrap_or_else(PoisonError::into_inner) = descriptions;
     }
 
@@ -62,7 +61,7 @@ impl Source {
             ipv4_sessions: sessions(status.ipv4_sessions()),
             ipv6_sessions: sessions(status.ipv6_sessions()),
             listen: status.listen.clone(),
-            peers: status.peers.iter().map(|p| peer(p, descriptions.get(&p.address))).collect(),
+            peers: status.peers.iter().map(|p| peer(p, descriptions.get(&p.at()))).collect(),
             ranges: status.ranges.iter().map(range).collect(),
             strangers: status.strangers,
             signature_failures: status.signatures.map(|failures| SignatureFailures {
@@ -73,6 +72,7 @@ impl Source {
                 ao_unknown_key: failures.ao_unknown_key,
                 ao_missing: failures.ao_missing,
             }),
+            keepalive_lateness: lateness(&status.keepalive_lateness),
             prefixes: status.table.prefixes,
             paths: status.table.paths,
             kernel: status.kernel.as_deref().map(kernel),
@@ -118,7 +118,7 @@ impl Source {
 
 fn explanation(told: &bgp_speaker::Explanation) -> Explanation {
     let peers = told.peers.iter().map(|(peer, verdict)| Told {
-        peer: *peer,
+        peer: peer.to_string(),
         told: verdict.is_ok(),
         detail: match verdict {
             Ok(next_hop) => next_hop.to_string(),
@@ -162,6 +162,17 @@ fn notification(last: &NotificationStatus) -> Notification {
     }
 }
 
+fn lateness(late: &KeepaliveLateness) -> Lateness {
+    // A duration of more microseconds than fit has not happened yet.
+    let microseconds = |time: Duration| u64::try_from(time.as_micros()).unwrap_or(u64::MAX);
+    Lateness {
+        keepalives: late.keepalives,
+        median_microseconds: microseconds(late.median),
+        p999_microseconds: microseconds(late.p999),
+        max_microseconds: microseconds(late.max),
+    }
+}
+
 fn families(families: FamilySet) -> Vec<String> {
     families.iter().map(|family| family.to_string()).collect()
 }
@@ -169,6 +180,7 @@ fn families(families: FamilySet) -> Vec<String> {
 fn peer(peer: &PeerStatus, description: Option<&String>) -> Peer {
     Peer {
         address: peer.address,
+        interface: peer.interface.clone(),
         port: peer.port,
         peer_type: peer.class.to_string(),
         description: description.cloned(),

@@ -110,7 +110,7 @@ async fn sessions_up(
         match event {
             Ok(Some(Event::PeerUp { peer })) => {
                 up += 1;
-                let name = network.name_of(peer);
+                let name = network.name_of(peer.ip());
                 if up <= ROWS {
                     writeln!(out, "  {:>9}  {name:<9} {peer:<12} Established", ms(begin, Instant::now()))?;
                 } else if up == all {
@@ -120,7 +120,7 @@ async fn sessions_up(
             Ok(Some(Event::PeerDown { peer, reason })) => {
                 return Err(Failure::new(format_args!(
                     "the session with {} failed: {reason}",
-                    network.name_of(peer)
+                    network.name_of(peer.ip())
                 )));
             }
             Ok(Some(Event::Missed(count))) => {

@@ -5,13 +5,13 @@ mod routes;
 mod session;
 
 use std::collections::{BTreeMap, HashMap};
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use bgp_speaker::{
-    ApplyReport, Asn, Builder, ClusterId, DecisionOptions, MeshDialer, OwnerId, RouterId, SessionOptions,
-    Speaker, SpeakerError, Timers,
+    ApplyReport, Asn, Builder, ClusterId, DecisionOptions, MeshDialer, OwnerId, PeerAddress, RouterId,
+    SessionOptions, Speaker, SpeakerError, Timers,
 };
 use toml::Spanned;
 
@@ -27,7 +27,7 @@ pub(crate) struct Desired {
     identity: Identity,
     /// What it is asked to do.
     speaker: bgp_speaker::Desired,
-    descriptions: HashMap<IpAddr, String>,
+    descriptions: HashMap<PeerAddress, String>,
 }
 
 /// What cannot be changed while a speaker runs.
@@ -86,7 +86,7 @@ impl Desired {
             descriptions: config
                 .neighbor
                 .iter()
-                .filter_map(|n| Some((n.host(), n.description.clone()?)))
+                .filter_map(|n| Some((n.at(), n.description.clone()?)))
                 .collect(),
         }
     }
@@ -105,7 +105,7 @@ impl Desired {
     }
 
     /// What the configuration remarks on its neighbors.
-    pub(crate) fn descriptions(&self) -> HashMap<IpAddr, String> {
+    pub(crate) fn descriptions(&self) -> HashMap<PeerAddress, String> {
         self.descriptions.clone()
     }
 

@@ -5,16 +5,18 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use bgp_speaker::{
-    AoAlgorithm, AoKey, Asn, FamilyLimits, FamilySet, Limit, LimitAction, Limits, MeshNode, NextHopMode,
-    PeerAs, PeerClass, PeerConfig, PrivateAs, RangeConfig, Role, RouteRules, Secret, SessionOptions,
+    AoAlgorithm, AoKey, Asn, FamilyLimits, FamilySet, Limit, LimitAction, Limits, LocalAsMode, MeshNode,
+    NextHopMode, PeerAs, PeerClass, PeerConfig, PrivateAs, RangeConfig, Required, Role, RouteRules, Secret,
+    SessionOptions,
 };
+use bgp_wire::Afi;
 use toml::Spanned;
 
-use crate::config::{self, Config, NextHop, Scope, SessionKeys};
+use crate::config::{self, Capability, Config, NextHop, Scope, SessionKeys};
 
 pub(super) fn peer(config: &Config, neighbor: &config::Neighbor) -> PeerConfig {
     let keys = neighbor.session();
-    let mut peer = PeerConfig::new(neighbor.host(), peer_as(*keys.asn.get_ref()));
+    let mut peer = PeerConfig::new(neighbor.host(), peer_as(keys.asn.get_ref()));
     if let Some(port) = &neighbor.port {
         peer.port = port.get_ref().0;
     }
@@ -36,7 +38,7 @@ pub(super) fn peer(config: &Config, neighbor: &config::Neighbor) -> PeerConfig {
 
 pub(super) fn range(config: &Config, range: &config::NeighborRange) -> RangeConfig {
     let keys = range.session();
-    let mut to = RangeConfig::new(range.prefix.get_ref().0, peer_as(*keys.asn.get_ref()));
+    let mut to = RangeConfig::new(range.prefix.get_ref().0, peer_as(keys.asn.get_ref()));
     if let Some(limit) = range.limit {
         to.limit = usize::try_from(limit.0).unwrap_or(usize::MAX);
     }
@@ -96,7 +98,20 @@ fn session(config: &Config, keys: SessionKeys<'_>) -> SessionOptions {
         options.extended_message = offer;
     }
     options.timers.delay_open = keys.delay_open.map(seconds);
+    options.timers.collision_wait = keys.collision_wait.map_or(options.timers.collision_wait, seconds);
     options.collision_detect_established = keys.collision_detect_established.unwrap_or(false);
+    if let Some(time) = keys.idle_hold_max {
+        options.timers.idle_hold_max = seconds(time);
+    }
+    if let Some(time) = keys.idle_hold_min {
+        options.timers.idle_hold_min = seconds(time);
+        options.timers.idle_hold_max = options.timers.idle_hold_max.max(seconds(time));
+    }
+    options.timers.idle_hold_forgive =
+        keys.idle_hold_forgive.map_or(options.timers.idle_hold_forgive, seconds);
+    options.timers.open_hold = keys.open_hold_time.map_or(options.timers.open_hold, seconds);
+    options.extended_next_hop = keys.extended_next_hop;
+    options.required = required(keys, options.families);
     options.long_lived = keys.long_lived_time.map(seconds);
     options.role = keys.role.map(role);
     options.role_strict = keys.role_strict.unwrap_or(false);
@@ -119,11 +134,40 @@ fn session(config: &Config, keys: SessionKeys<'_>) -> SessionOptions {
     options
 }
 
+fn required(keys: SessionKeys<'_>, offered: Option<FamilySet>) -> Required {
+    let offered = offered.unwrap_or_else(|| {
+        FamilySet::of(&[bgp_speaker::Family::IPV4_UNICAST, bgp_speaker::Family::IPV6_UNICAST])
+    });
+    let mut required = Required { families: family_set(keys.require_families), ..Required::default() };
+    for capability in keys.require {
+        match capability {
+            Capability::FourOctetAs => required.four_octet_as = true,
+            Capability::RouteRefresh => required.route_refresh = true,
+            Capability::EnhancedRefresh => required.enhanced_refresh = true,
+            Capability::ExtendedMessage => required.extended_message = true,
+            Capability::GracefulRestart => required.graceful_restart = true,
+            Capability::AddPath => required.add_path = offered,
+            Capability::ExtendedNextHop => {
+                required.extended_next_hop = offered.iter().filter(|f| f.afi == Afi::IPV4).collect();
+            }
+        }
+    }
+    required
+}
+
 fn rules(rules: &mut RouteRules, keys: SessionKeys<'_>) {
     rules.route_server_client = keys.route_server_client.unwrap_or(rules.route_server_client);
     rules.best_per_client = keys.best_per_client.unwrap_or(rules.best_per_client);
     rules.aigp = keys.aigp.or(rules.aigp);
     rules.enforce_first_as = keys.enforce_first_as.unwrap_or(rules.enforce_first_as);
+    rules.local_as = match keys.local_as_mode {
+        Some(config::LocalAsMode::Prepend) => LocalAsMode { prepend_received: true, keep_speaker_as: true },
+        Some(config::LocalAsMode::NoPrepend) => {
+            LocalAsMode { prepend_received: false, keep_speaker_as: true }
+        }
+        Some(config::LocalAsMode::Replace) => LocalAsMode { prepend_received: true, keep_speaker_as: false },
+        Some(config::LocalAsMode::Alone) | None => LocalAsMode::default(),
+    };
     rules.as_override = keys.as_override.unwrap_or(rules.as_override);
     rules.long_lived_partial = keys.long_lived_partial.unwrap_or(rules.long_lived_partial);
     rules.honour_graceful_shutdown = keys.honour_graceful_shutdown.unwrap_or(rules.honour_graceful_shutdown);
@@ -188,9 +232,10 @@ pub(super) fn nodes(config: &Config, mesh: &config::Mesh) -> Vec<MeshNode> {
     mesh.nodes.get_ref().iter().map(node).collect()
 }
 
-fn peer_as(rule: config::PeerAs) -> PeerAs {
+fn peer_as(rule: &config::PeerAs) -> PeerAs {
     match rule {
-        config::PeerAs::Exact(asn) => PeerAs::Exact(Asn(asn)),
+        config::PeerAs::Exact(asn) => PeerAs::Exact(Asn(*asn)),
+        config::PeerAs::AnyOf(all) => PeerAs::AnyOf(all.iter().copied().map(Asn).collect()),
         config::PeerAs::Internal => PeerAs::Internal,
         config::PeerAs::External => PeerAs::External,
         config::PeerAs::Any => PeerAs::Any,

@@ -1,5 +1,7 @@
 //! Every key reaches what it is for.
 
+use std::net::IpAddr;
+
 use bgp_speaker::policy::{RouteSource, RouteView};
 use bgp_speaker::{AddPath, AddPathSend, Community, Family};
 use bgp_wire::{AsPath, AttributeBlock, PathAttributes, PeerKind};
@@ -107,7 +109,7 @@ fn every_option_of_a_session_has_a_key_or_a_reason_not_to() {
         graceful_restart: _,
         extended_message: _,
         long_lived: _,
-        // What a reflector demands of its clients is up to their configuration.
+        extended_next_hop: _,
         required: _,
         role: _,
         role_strict: _,
@@ -119,12 +121,12 @@ fn every_option_of_a_session_has_a_key_or_a_reason_not_to() {
         hold_time: _,
         keepalive: _,
         connect_retry: _,
-        // The pauses after failures and the wait for an OPEN are fine for a daemon as they are.
         idle_hold_min: _,
         idle_hold_max: _,
         idle_hold_forgive: _,
         open_hold: _,
         delay_open: _,
+        collision_wait: _,
         send_hold: _,
         tcp_user_timeout: _,
     } = Timers::default();
@@ -139,12 +141,21 @@ fn every_option_of_a_session_has_a_key_or_a_reason_not_to() {
         long_lived_partial: _,
         private_as: _,
         as_override: _,
-        // `local-as` stands alone; a next hop of a third party takes a network, which `unchanged` does without.
         local_as: _,
+        // A next hop of a third party takes a network, which `unchanged` does without.
         shared_network: _,
     } = RouteRules::default();
     let keys = [
         "local-as = 65003",
+        "local-as-mode = \"no-prepend\"",
+        "require = [\"route-refresh\"]",
+        "require = [\"add-path\", \"extended-next-hop\"]",
+        "require-families = [\"ipv4-unicast\"]",
+        "extended-next-hop = true",
+        "idle-hold-min = 2",
+        "idle-hold-max = 70",
+        "idle-hold-forgive = 9",
+        "open-hold-time = 20",
         "local-address = \"10.0.0.7\"",
         "passive = true",
         "families = [\"ipv4-unicast\"]",
@@ -152,6 +163,7 @@ fn every_option_of_a_session_has_a_key_or_a_reason_not_to() {
         "keepalive-interval = 4",
         "connect-retry = 7",
         "delay-open = 2",
+        "collision-wait = 3",
         "send-hold-time = 40",
         "tcp-user-timeout = 20",
         "import = \"reject\"",
@@ -192,7 +204,7 @@ fn every_option_of_a_session_has_a_key_or_a_reason_not_to() {
     for key in keys {
         assert_ne!(options(key), plain, "{key} changes nothing");
     }
-    let bounded = options(keys[23]);
+    let bounded = options("max-prefixes = 10\nmax-prefixes-action = \"warn\"\nlimit-restart = 9");
     assert_eq!(bounded.limit_restart, Some(Duration::from_secs(9)));
     let bound = bounded.limits.of(Family::IPV4_UNICAST).received;
     assert_eq!(bound, Some(Limit::new(10, LimitAction::Warn)));

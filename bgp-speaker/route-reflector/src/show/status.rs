@@ -3,6 +3,7 @@
 use std::io::{self, Write};
 use std::time::Duration;
 
+use bgp_speaker::PeerAddress;
 use comfy_table::Table;
 
 use super::{clean, count, or_dash, print_json, table};
@@ -11,11 +12,20 @@ use crate::control::answer::{Kernel, Peer, Range, SignatureFailures, Status};
 use crate::failure::Failure;
 use crate::time::span;
 
+fn name(peer: &Peer) -> PeerAddress {
+    PeerAddress::behind(peer.address, peer.interface.as_deref().unwrap_or_default())
+}
+
+/// A link-local address without interface names every peer that has it.
+fn is_named(peer: &Peer, asked: PeerAddress) -> bool {
+    name(peer) == asked || (asked.interface().is_none() && asked == peer.address)
+}
+
 /// Prints the status of the daemon that `args` name.
 pub(crate) async fn status(args: &StatusArgs) -> Result<(), Failure> {
     let mut status: Status = args.target.client()?.document("/status").await?;
     if let Some(address) = args.peer {
-        status.peers.retain(|peer| peer.address == address);
+        status.peers.retain(|peer| is_named(peer, address));
         if status.peers.is_empty() {
             return Err(Failure::new(format!(
                 "there is no peer {address}: `status` without an address lists them all"
@@ -139,7 +149,7 @@ fn peers(peers: &[Peer]) -> Table {
     let mut table = table(&header);
     for peer in peers {
         let mut row = vec![
-            peer.address.to_string(),
+            name(peer).to_string(),
             peer.peer_type.clone(),
             peer.short_state().to_owned(),
             since(peer),
@@ -163,7 +173,7 @@ fn since(peer: &Peer) -> String {
 }
 
 fn details(out: &mut impl Write, peer: &Peer) -> io::Result<()> {
-    writeln!(out, "\n{}", peer.address)?;
+    writeln!(out, "\n{}", name(peer))?;
     let mut line = |name: &str, value: String| writeln!(out, "  {name:<12} {}", clean(&value));
     line("AS", format!("{} (configured {}), ours {}", or_dash(peer.asn), peer.configured_as, peer.local_as))?;
     line("router id", or_dash(peer.router_id.as_ref()))?;

@@ -236,7 +236,7 @@ impl PeerTask {
             awaited: restart.is_some_and(|r| !r.restarting),
             status: negotiated_status(negotiated, local, remote),
         });
-        let (ends, leaving) = (Ends { local: local.ip(), remote: peer }, self.is_leaving());
+        let (ends, leaving) = (Ends { local: local.ip(), remote: peer.ip() }, self.is_leaving());
         self.mailbox.begin(bridge::up(negotiated, &self.cell.config().options, ends, leaving));
         tracing::info!(%peer, asn = %negotiated.peer_as, "session established");
         self.shared.emit(Event::PeerUp { peer });
@@ -330,7 +330,7 @@ impl PeerTask {
         self.flush_batch();
         let connection = self.connections.iter().find(|c| c.id == conn);
         if let (Some(negotiated), Some(connection)) = (self.session.negotiated(), connection) {
-            let ends = Ends { local: connection.local.ip(), remote: self.cell.address };
+            let ends = Ends { local: connection.local.ip(), remote: self.cell.address.ip() };
             let change = bridge::change(negotiated, &config.options, ends, self.is_leaving());
             self.mailbox.put(std::iter::once(change), 0);
         }
