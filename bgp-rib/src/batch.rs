@@ -496,11 +496,13 @@ fn to_bytes<K: Key>(
     export::write(shared, &group.key, (attributes, source), next_hop, edits, block)?;
     let (codec, family) = (&group.key.codec, table.family);
     let nlri = || run.iter().map(|item| nlri_of(table, group.log, item));
-    let fits = |block: &[u8], nlri: &K| pack::fits(codec, family, block.len(), nlri);
-    if family.afi == Afi::BGP_LS && nlri().any(|(_, nlri)| fits(block, nlri) == Err(HeldBack::TooLarge)) {
-        pack::drop_link_state(block, 0);
+    if family.afi == Afi::BGP_LS {
+        for (_, nlri) in nlri() {
+            // Who does not fit even so is left out below.
+            let _ = pack::make_room(codec, family, block, nlri);
+        }
     }
-    let nlri = nlri().filter(|(_, nlri)| fits(block, nlri).is_ok());
+    let nlri = nlri().filter(|(_, nlri)| pack::fits(codec, family, block.len(), *nlri).is_ok());
     pack::announce(out, codec, family, &next_hop, block, nlri)
 }
 

@@ -21,7 +21,7 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 
 use bgp_wire::{
     AigpEdit, Asn, AttributeBlock, ClusterEdit, ClusterId, Codec, Community, Edit, Family, NextHop,
-    PathAttributes, PeerKind, Rewrite, Role, RouterId, rewrite as rewrite_block,
+    PathAttributes, PeerKind, Rewrite, Role, RouterId, Safi, rewrite as rewrite_block,
 };
 use ipnet::IpNet;
 
@@ -70,6 +70,8 @@ pub enum HeldBack {
     TooLarge,
     /// The peer would refuse it: with such attributes, or such an NLRI, nothing can be sent.
     Refused,
+    /// A segment routing policy stays within its domain (RFC 9830 §4.2.3).
+    LeavesDomain,
     /// The peer is told several paths, and this is none of those (RFC 7911).
     NotSelected,
     /// The peer wants none of its route targets (RFC 4684 §6).
@@ -97,6 +99,7 @@ impl fmt::Display for HeldBack {
             Self::NextHopIsPeer => "the peer itself is the next hop",
             Self::TooLarge => "too large for one message",
             Self::Refused => "the peer would refuse it",
+            Self::LeavesDomain => "a segment routing policy, and the peer is of another domain (RFC 9830)",
             Self::NotSelected => "not among the paths that this session is told",
             Self::RouteTarget => "the peer wants none of its route targets (RFC 4684)",
             Self::SeveralLabels => "several labels, of which the peer reads one (RFC 8277)",
@@ -294,6 +297,9 @@ pub(crate) fn offer(shared: &Shared, to: &GroupKey, route: &Outbound) -> Result<
     match (set.summary.scope, to.kind) {
         (Scope::Nobody, _) => return Err(HeldBack::NoAdvertise), // 2
         (Scope::Inside, PeerKind::External) => return Err(HeldBack::NoExport), // 3
+        (_, PeerKind::External) if route.destination.0.safi == Safi::SR_POLICY && !to.codec.same_domain => {
+            return Err(HeldBack::LeavesDomain); // 3a
+        }
         _ => {}
     }
     let from = shared.peers.origin(route.source);

@@ -1,6 +1,6 @@
 //! Routes into messages: the wire's packer, with this crate's keys.
 
-use bgp_wire::{AttributeBlock, AttributeCode, Codec, Family, NextHop, PathId};
+use bgp_wire::{Afi, AttributeBlock, AttributeCode, Codec, Family, NextHop, PathId};
 use bytes::BytesMut;
 
 use crate::export::HeldBack;
@@ -50,6 +50,21 @@ pub(crate) fn announce<'a, K: Key + 'a>(
     }
     out.truncate(start);
     Err(if packed.refused > 0 { HeldBack::Refused } else { HeldBack::TooLarge })
+}
+
+/// [`fits`], if need be without the BGP-LS attribute, which is then taken out of the block (RFC 9552 §5.3).
+pub(crate) fn make_room<K: Key>(
+    codec: &Codec,
+    family: Family,
+    block: &mut Vec<u8>,
+    key: &K,
+) -> Result<(), HeldBack> {
+    match fits(codec, family, block.len(), key) {
+        Err(HeldBack::TooLarge) if family.afi == Afi::BGP_LS && drop_link_state(block, 0) => {
+            fits(codec, family, block.len(), key)
+        }
+        judged => judged,
+    }
 }
 
 /// Takes the BGP-LS attribute out of a block, from an octet on, where messages would be too long with it (RFC 9552 §5.3);

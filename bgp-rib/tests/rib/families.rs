@@ -371,5 +371,26 @@ fn a_link_state_route_too_long_with_what_describes_it_goes_without() {
         assert_eq!(told, wide.as_bytes());
         let has = route.attributes.other.iter().any(|a| a.code == AttributeCode::LINK_STATE);
         assert_eq!(has, goes, "{octets}");
+        let explained = lab.rib.explain(Destination::from(wide.clone())).unwrap();
+        assert_eq!(explained.peers[1].verdict, Ok(hop(family)));
     }
+}
+
+#[test]
+fn a_segment_routing_policy_does_not_leave_its_domain() {
+    let family = Family::IPV4_SR_POLICY;
+    let mut lab = Lab::new();
+    let one = lab.up(1, sessions(1, &[family]));
+    let far = lab.up(2, of_families(external(2, 65002), &[family]));
+    let mut same = of_families(external(3, 65003), &[family]);
+    same.codec.same_domain = true;
+    let near = lab.up(3, same);
+    let policy = nlri(family, &samples(family).0);
+    let told = attributes_of(family);
+    lab.announce_nlri(one, 0, core::slice::from_ref(&policy), hop(family), &told);
+    lab.drain_all();
+    assert!(lab.further(far, family).is_empty());
+    assert_eq!(lab.further(near, family)[0].1.attributes.other, told.other);
+    let explained = lab.rib.explain(Destination::from(policy)).unwrap();
+    assert_eq!(explained.peers[1].verdict, Err(HeldBack::LeavesDomain));
 }

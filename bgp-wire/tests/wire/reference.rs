@@ -148,8 +148,13 @@ fn judged(flags: u8, code: u8, value: &[u8], external: bool) -> Option<Verdict> 
             (TRANSITIVE, false, are_tlvs(value, 1, false, srgb) && bad_value == DISCARD, WITHDRAW, bad_value)
         }
         128 => {
-            let whole = len >= 4 && split(&value[4..]).1.is_empty();
-            (TRANSITIVE, true, whole, WITHDRAW, WITHDRAW)
+            let (inside, left) = split(value.get(4..).unwrap_or(&[1]));
+            let good = |(flags, code, value): &Raw<'_>| match code {
+                14 | 15 => false,
+                17 | 18 | 128 => true,
+                _ => judged(*flags, *code, value, false).is_none(),
+            };
+            (TRANSITIVE, true, left.is_empty() && inside.iter().all(good), WITHDRAW, WITHDRAW)
         }
         // RFC 4271 §6.3.
         _ => return (flags & 0x80 == 0).then_some(RESET),
