@@ -11,12 +11,12 @@ use std::collections::BTreeMap;
 
 use bgp_wire::{Family, PathId};
 use core::hash::BuildHasher;
-use hashbrown::HashTable;
 
 use crate::batch::Mode;
 use crate::config::AddPathSend;
 use crate::decision::Ladder;
 use crate::group::Group;
+use crate::index::Index;
 use crate::log::Log;
 use crate::pack;
 use crate::path::Path;
@@ -105,7 +105,7 @@ impl PathLog {
 pub(crate) struct PathLogs {
     slots: Vec<Option<Box<PathLog>>>,
     /// Paths that are gone and of which some reader has still to hear, by what they were.
-    gone: HashTable<u32>,
+    gone: Index,
     /// How many of them a prefix has.
     held: BTreeMap<u32, u32>,
     /// Heads of the logs that are no more: the sum of all heads only grows.
@@ -182,7 +182,7 @@ impl PathLogs {
 
     /// Whether there is work left over.
     pub(crate) fn is_busy(&self) -> bool {
-        self.iter().any(|log| log.building.is_some() || log.reapable())
+        self.iter().any(|log| log.readers == 0 || log.building.is_some() || log.reapable())
     }
 }
 
@@ -265,18 +265,20 @@ impl<K: Key> Table<K> {
         selection.map_or(NONE, |selection| self.path_logs.join(selection, prefixes))
     }
 
-    /// A reader goes from the log of a selection; the last one takes it along.
+    /// A reader goes from the log of a selection. After the last one the log stays until what is gone has been taken out of
+    /// it, in bounded turns: a thousand names of paths may wait for that.
     pub(crate) fn leave_paths(&mut self, at: u32) {
-        let Some(log) = self.path_logs.get_mut(at) else { return };
-        log.readers -= 1;
-        if log.readers > 0 {
-            return;
+        if let Some(log) = self.path_logs.get_mut(at) {
+            log.readers -= 1;
         }
-        if let Some(gone) = self.path_logs.slots.get_mut(at as usize).and_then(Option::take) {
+    }
+
+    /// Drops a log that nobody reads and of which nothing is to be taken out any more.
+    fn drop_unread(&mut self, at: u32) {
+        let Some(slot) = self.path_logs.slots.get_mut(at as usize) else { return };
+        if let Some(gone) = slot.take_if(|log| log.readers == 0 && !log.reapable()) {
             self.path_logs.retired += gone.log.head();
         }
-        let held: Vec<u32> = self.path_logs.gone.iter().copied().collect();
-        held.into_iter().for_each(|path| self.free_if_read(path));
     }
 
     /// Brings the chosen sets of a prefix up to date. `only`: no other path came, changed or went.
@@ -379,8 +381,8 @@ impl<K: Key> Table<K> {
         self.paths[path].verdict = GONE;
         *self.path_logs.held.entry(self.paths[path].prefix).or_insert(0) += 1;
         let (paths, hasher) = (&self.paths, &self.hasher);
-        let hash_of = |&at: &u32| hasher.hash_one(identity(&paths[at]));
-        self.path_logs.gone.insert_unique(hash_of(&path), path, hash_of);
+        let hash_of = |at: u32| hasher.hash_one(identity(&paths[at]));
+        self.path_logs.gone.insert(hash_of(path), path, hash_of);
     }
 
     /// The name that a route had before it went, if some reader has still to hear of that.
@@ -389,11 +391,8 @@ impl<K: Key> Table<K> {
             return None;
         }
         let paths = &self.paths;
-        let found = self
-            .path_logs
-            .gone
-            .find_entry(self.hasher.hash_one(wanted), |&at| identity(&paths[at]) == wanted);
-        let path = found.ok()?.remove().0;
+        let path =
+            self.path_logs.gone.remove(self.hasher.hash_one(wanted), |at| identity(&paths[at]) == wanted)?;
         self.release_held(wanted.0);
         Some(path)
     }
@@ -409,7 +408,8 @@ impl<K: Key> Table<K> {
 
     /// Names of paths that a prefix had and of whose end some reader has still to hear.
     pub(crate) fn gone_paths(&self, prefix: u32) -> impl Iterator<Item = u32> + '_ {
-        self.path_logs.gone.iter().copied().filter(move |&path| self.paths[path].prefix == prefix)
+        let all = self.path_logs.holds(prefix).then(|| self.path_logs.gone.iter());
+        all.into_iter().flatten().filter(move |&path| self.paths[path].prefix == prefix)
     }
 
     /// Frees the name of a path that is gone once it stands in no log.
@@ -419,24 +419,27 @@ impl<K: Key> Table<K> {
         }
         let paths = &self.paths;
         let hash = self.hasher.hash_one(identity(&paths[path]));
-        let Ok(found) = self.path_logs.gone.find_entry(hash, |&at| at == path) else { return };
-        found.remove();
+        if self.path_logs.gone.remove(hash, |at| at == path).is_none() {
+            return;
+        }
         let prefix = self.paths[path].prefix;
         self.paths.remove(path);
         self.release_held(prefix);
         self.forget_if_unused(prefix);
     }
 
-    /// Looks at prefixes that a new log has not seen yet, `turn` of them at most.
+    /// Looks at prefixes that a new log has not seen yet, at `turn` paths of them or a few more.
     pub(crate) fn continue_building(&mut self, shared: &Shared, turn: u32) {
         let bound = self.entries.bound();
-        let from = self.path_logs.iter().filter_map(|log| log.building).min();
+        let from = self.path_logs.iter().filter(|log| log.readers > 0).filter_map(|log| log.building).min();
         let Some(from) = from else { return };
-        let end = from.saturating_add(turn);
-        for id in from..end.min(bound) {
-            if self.entries[id].state != State::Free {
-                self.choose(shared, id, None);
+        let (mut end, mut left) = (from, turn);
+        while end < bound && left > 0 {
+            if self.entries[end].state != State::Free {
+                self.choose(shared, end, None);
             }
+            left = left.saturating_sub(self.weight(end));
+            end += 1;
         }
         let mut built = false;
         for log in self.path_logs.iter_mut().filter(|log| log.building.is_some_and(|at| at <= end)) {
@@ -465,6 +468,7 @@ impl<K: Key> Table<K> {
                 self.groups.forget(at, path);
                 self.free_if_read(path);
             }
+            self.drop_unread(at);
         }
     }
 }

@@ -54,6 +54,11 @@ struct Tally {
 }
 
 impl Tally {
+    /// All that the aggregate takes over.
+    fn taken_over(&self) -> (bool, Origin, bool) {
+        (self.all > 0, self.worst_origin(), self.with_as_path > 0)
+    }
+
     fn add(&mut self, of: &Summary, change: fn(u32, u32) -> u32) {
         let rows = [
             (&mut self.all, true),
@@ -102,10 +107,40 @@ pub(crate) struct Aggregates {
     lengths: [BTreeMap<u8, u32>; 2],
     /// Rows whose routes may have to be told otherwise.
     touched: BTreeSet<IpNet>,
-    /// What was suppressed under a prefix before, where that changed and is not told yet; `None`: it changed several times.
-    flipped: BTreeMap<IpNet, Option<Vec<Policy>>>,
-    /// How often that was, by family.
-    flips: [u32; 2],
+    /// Of each family the rows that have not counted every prefix, by [`Row::counted`].
+    uncounted: [BTreeMap<u32, BTreeSet<IpNet>>; 2],
+    /// Of each family how many rows suppress something.
+    suppressing: [usize; 2],
+    flipped: [Flipped; 2],
+}
+
+/// What is suppressed otherwise than before, in one family, and not told yet.
+#[derive(Debug, Default)]
+struct Flipped {
+    /// What was suppressed under a prefix before; `None`: it changed several times.
+    before: BTreeMap<IpNet, Option<Vec<Policy>>>,
+    /// The lengths of these prefixes.
+    lengths: BTreeSet<u8>,
+    /// How often something changed.
+    times: u32,
+}
+
+impl Flipped {
+    /// Those that a prefix lies inside of.
+    fn around(&self, prefix: IpNet) -> impl Iterator<Item = IpNet> + '_ {
+        let nets = around(self.lengths.range(..prefix.prefix_len()).copied(), prefix);
+        nets.filter(|net| self.before.contains_key(net))
+    }
+}
+
+/// The prefixes of these lengths that a prefix lies inside of.
+fn around(lengths: impl Iterator<Item = u8>, prefix: IpNet) -> impl Iterator<Item = IpNet> {
+    lengths.filter_map(move |length| IpNet::new(prefix.addr(), length).ok()).map(|net| net.trunc())
+}
+
+/// The place of a family that has aggregates.
+fn place_of(family: Family) -> Option<usize> {
+    FAMILIES.iter().position(|other| *other == family)
 }
 
 fn index_of(prefix: &IpNet) -> usize {
@@ -116,13 +151,13 @@ const FAMILIES: [Family; 2] = [Family::IPV4_UNICAST, Family::IPV6_UNICAST];
 
 impl Aggregates {
     pub(crate) fn is_empty(&self) -> bool {
-        self.rows.is_empty() && self.flipped.is_empty()
+        self.rows.is_empty() && self.flipped.iter().all(|flipped| flipped.before.is_empty())
     }
 
     /// Prefixes of rows that a prefix lies inside of, the shortest first.
     fn around(&self, prefix: IpNet) -> impl Iterator<Item = IpNet> + '_ {
         let lengths = self.lengths[index_of(&prefix)].range(..prefix.prefix_len());
-        lengths.filter_map(move |(&length, _)| IpNet::new(prefix.addr(), length).ok()).map(|net| net.trunc())
+        around(lengths.map(|(&length, _)| length), prefix)
     }
 
     /// Whether a route of this prefix may be suppressed.
@@ -140,7 +175,22 @@ impl Aggregates {
         let around: Vec<IpNet> = self.around(prefix).collect();
         for net in around {
             if let Some(row) = self.rows.get_mut(&net).filter(|row| row.counted > id) {
+                let before = row.tally.taken_over();
                 row.tally.add(of, change);
+                if row.tally.taken_over() != before {
+                    self.touched.insert(net);
+                }
+            }
+        }
+    }
+
+    /// A best route stood before a row had counted it.
+    fn count_late(&mut self, id: u32, prefix: IpNet, of: &Summary) {
+        let around: Vec<IpNet> = self.around(prefix).collect();
+        for net in around {
+            // Whoever has counted further counts this one as it comes and goes.
+            if let Some(row) = self.rows.get_mut(&net).filter(|row| row.counted <= id) {
+                row.tally.add(of, u32::saturating_add);
                 self.touched.insert(net);
             }
         }
@@ -149,8 +199,10 @@ impl Aggregates {
     fn insert(&mut self, owner: OwnerId, route: Origination) {
         let prefix = route.prefix;
         let lengths = &mut self.lengths[index_of(&prefix)];
+        let uncounted = &mut self.uncounted[index_of(&prefix)];
         let row = self.rows.entry(prefix).or_insert_with(|| {
             *lengths.entry(prefix.prefix_len()).or_insert(0) += 1;
+            uncounted.entry(0).or_default().insert(prefix);
             Row::default()
         });
         row.owners.insert(owner, route);
@@ -167,9 +219,17 @@ impl Aggregates {
         row.fresh = true;
         self.touched.insert(prefix);
         if row.owners.is_empty() {
-            let former = core::mem::take(&mut row.in_force);
+            let (former, counted) = (core::mem::take(&mut row.in_force), row.counted);
             self.rows.remove(&prefix);
+            self.suppressing[index_of(&prefix)] -= usize::from(!former.is_empty());
             self.flip(prefix, former, &[]);
+            let uncounted = &mut self.uncounted[index_of(&prefix)];
+            if let Some(rows) = uncounted.get_mut(&counted) {
+                rows.remove(&prefix);
+                if rows.is_empty() {
+                    uncounted.remove(&counted);
+                }
+            }
             let lengths = &mut self.lengths[index_of(&prefix)];
             if let Some(count) = lengths.get_mut(&prefix.prefix_len()) {
                 *count -= 1;
@@ -183,36 +243,36 @@ impl Aggregates {
 
     fn flip(&mut self, prefix: IpNet, former: Vec<Policy>, now: &[Policy]) {
         if former != now {
-            self.flips[index_of(&prefix)] = self.flips[index_of(&prefix)].wrapping_add(1);
-            self.flipped.entry(prefix).and_modify(|former| *former = None).or_insert(Some(former));
+            let flipped = &mut self.flipped[index_of(&prefix)];
+            flipped.times = flipped.times.wrapping_add(1);
+            flipped.lengths.insert(prefix.prefix_len());
+            flipped.before.entry(prefix).and_modify(|former| *former = None).or_insert(Some(former));
         }
     }
 
     /// The next name that some row of a family has not counted.
     fn uncounted(&self, family: Family) -> Option<u32> {
-        let of = |prefix: &IpNet| FAMILIES[index_of(prefix)] == family;
-        let rows = self.rows.iter().filter(|(prefix, row)| of(prefix) && !row.is_counted());
-        rows.map(|(_, row)| row.counted).min()
+        self.uncounted[place_of(family)?].keys().next().copied()
     }
 
-    fn counted_to(&mut self, family: Family, from: u32, to: u32) {
-        for (prefix, row) in &mut self.rows {
-            if FAMILIES[index_of(prefix)] == family
-                && !row.is_counted()
-                && row.counted >= from
-                && row.counted < to
-            {
-                row.counted = to;
-                self.touched.insert(*prefix);
+    /// Names below this one have been counted by the rows that have counted furthest behind.
+    fn counted_to(&mut self, family: Family, to: u32) {
+        let Some(uncounted) = place_of(family).map(|at| &mut self.uncounted[at]) else { return };
+        let further = uncounted.split_off(&to);
+        for prefix in core::mem::replace(uncounted, further).into_values().flatten() {
+            let Some(row) = self.rows.get_mut(&prefix) else { continue };
+            row.counted = to;
+            if row.is_counted() {
+                self.touched.insert(prefix);
+            } else {
+                uncounted.entry(to).or_default().insert(prefix);
             }
         }
     }
 
     /// Whether anything is suppressed in a family, or something was and is not told yet.
     fn suppresses(&self, family: Family) -> bool {
-        let of = |prefix: &IpNet| FAMILIES[index_of(prefix)] == family;
-        self.flipped.keys().any(of)
-            || self.rows.iter().any(|(prefix, row)| of(prefix) && !row.in_force.is_empty())
+        place_of(family).is_some_and(|at| self.suppressing[at] > 0 || !self.flipped[at].before.is_empty())
     }
 }
 
@@ -240,7 +300,8 @@ impl Shared {
     /// Whether what is suppressed of a route differs from before, for any session.
     fn is_told_otherwise(&self, flipped: &[IpNet], route: &Outbound) -> bool {
         flipped.iter().any(|net| {
-            let Some(Some(former)) = self.aggregates.flipped.get(net) else { return true };
+            let flipped = &self.aggregates.flipped[index_of(net)].before;
+            let Some(Some(former)) = flipped.get(net) else { return true };
             [PeerKind::Internal, PeerKind::External].into_iter().any(|kind| {
                 let now = self.aggregates.in_force(net);
                 self.keeps_back(former, kind, route) != self.keeps_back(now, kind, route)
@@ -284,11 +345,12 @@ impl Rib {
         while let Some(prefix) = self.shared.aggregates.touched.pop_last() {
             self.settle_aggregate(prefix);
         }
-        for (family, flips) in FAMILIES.into_iter().zip(self.shared.aggregates.flips) {
+        for (at, family) in FAMILIES.into_iter().enumerate() {
             let suppresses = self.shared.aggregates.suppresses(family);
+            let times = self.shared.aggregates.flipped[at].times;
             on_table!(self, family, table => {
                 table.suppresses = suppresses;
-                if core::mem::replace(&mut table.flips, flips) != flips {
+                if core::mem::replace(&mut table.flips, times) != times {
                     table.retell = Some(0);
                 }
             });
@@ -310,6 +372,8 @@ impl Rib {
             }
         }
         let former = core::mem::replace(&mut row.in_force, in_force.clone());
+        let suppressing = &mut self.shared.aggregates.suppressing[index_of(&prefix)];
+        *suppressing = *suppressing + usize::from(!in_force.is_empty()) - usize::from(!former.is_empty());
         // With a whole tally that was empty what lies inside came in this turn, or all of it went.
         let walks = row.fresh;
         row.fresh &= !row.is_counted();
@@ -375,17 +439,11 @@ impl<K: Key> Table<K> {
                 continue;
             };
             let summary = shared.attributes[seen.attributes].summary;
-            let around: Vec<IpNet> = shared.aggregates.around(prefix).collect();
-            for net in around {
-                // Whoever has counted further counts this one as it comes and goes.
-                if let Some(row) = shared.aggregates.rows.get_mut(&net).filter(|row| row.counted <= id) {
-                    row.tally.add(&summary, u32::saturating_add);
-                }
-            }
+            shared.aggregates.count_late(id, prefix, &summary);
         }
         // What a name beyond the end of the table stands for will be counted as it comes.
         let to = if end < bound { end } else { u32::MAX };
-        shared.aggregates.counted_to(self.family, from, to);
+        shared.aggregates.counted_to(self.family, to);
     }
 
     fn seen_if_used(&self, id: u32) -> Option<Seen> {
@@ -400,9 +458,8 @@ impl<K: Key> Table<K> {
             if self.entries[id].state != State::Best {
                 continue;
             }
-            let around = shared.aggregates.flipped.keys();
-            let flipped: Vec<IpNet> =
-                around.filter(|net| **net != prefix && net.contains(&prefix)).copied().collect();
+            let flipped = &shared.aggregates.flipped[index_of(&prefix)];
+            let flipped: Vec<IpNet> = flipped.around(prefix).collect();
             if flipped.is_empty() {
                 continue;
             }
@@ -420,9 +477,11 @@ impl<K: Key> Table<K> {
         }
         self.retell = (end < self.entries.bound()).then_some(end);
         if self.retell.is_none() {
-            let family = self.family;
-            shared.aggregates.flipped.retain(|prefix, _| FAMILIES[index_of(prefix)] != family);
-            self.suppresses = shared.aggregates.suppresses(family);
+            if let Some(at) = place_of(self.family) {
+                let flipped = &mut shared.aggregates.flipped[at];
+                *flipped = Flipped { times: flipped.times, ..Flipped::default() };
+            }
+            self.suppresses = shared.aggregates.suppresses(self.family);
         }
     }
 }

@@ -7,10 +7,10 @@ use bgp_wire::{AttributeBlock, Community};
 use core::hash::BuildHasher;
 use core::num::NonZeroU32;
 use foldhash::fast::FixedState;
-use hashbrown::HashTable;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use crate::index::Index;
 use crate::policy::KernelTag;
 use crate::slab::{NONE, Slab};
 
@@ -164,7 +164,7 @@ fn cost(block: &[u8]) -> u64 {
 #[derive(Debug)]
 pub(crate) struct AttributeStore {
     sets: Slab<AttributeSet>,
-    index: HashTable<u32>,
+    index: Index,
     hasher: FixedState,
     /// Octets by account; one account for each peer that has a budget.
     accounts: BTreeMap<u32, u64>,
@@ -177,7 +177,7 @@ impl AttributeStore {
     pub(crate) fn new(seed: u64) -> Self {
         Self {
             sets: Slab::new(),
-            index: HashTable::new(),
+            index: Index::default(),
             hasher: FixedState::with_seed(seed),
             accounts: BTreeMap::new(),
             next_account: 0,
@@ -213,11 +213,11 @@ impl AttributeStore {
     ) -> (AttributesId, bool) {
         let hash = self.hasher.hash_one((block, next_hop));
         let (sets, hasher) = (&mut self.sets, &self.hasher);
-        let same = |&id: &u32| {
+        let same = |id: u32| {
             let set = &sets[id];
             set.next_hop == next_hop && set.facts() == facts.as_ref() && *set.block == *block
         };
-        if let Some(&id) = self.index.find(hash, same) {
+        if let Some(id) = self.index.find(hash, same) {
             sets[id].references += 1;
             return (AttributesId(id), false);
         }
@@ -229,7 +229,7 @@ impl AttributeStore {
         }
         let set = AttributeSet { block: block.into(), next_hop, references: 1, account, summary, facts };
         let id = sets.insert(set);
-        self.index.insert_unique(hash, id, |&id| hasher.hash_one((&*sets[id].block, sets[id].next_hop)));
+        self.index.insert(hash, id, |id| hasher.hash_one((&*sets[id].block, sets[id].next_hop)));
         (AttributesId(id), true)
     }
 
@@ -247,9 +247,7 @@ impl AttributeStore {
         }
         let next_hop = set.next_hop;
         let hash = self.hasher.hash_one((&*set.block, next_hop));
-        if let Ok(entry) = self.index.find_entry(hash, |&other| other == id.0) {
-            entry.remove();
-        }
+        self.index.remove(hash, |other| other == id.0);
         let (account, cost) = (self.sets[id.0].account, cost(&self.sets[id.0].block));
         if let Some(octets) = self.accounts.get_mut(&account) {
             *octets = octets.saturating_sub(cost);

@@ -44,7 +44,8 @@ pub struct RibConfig {
     /// Withdrawn prefixes that are kept in a table for a follower that does not read; beyond, it starts anew. One that reads,
     /// and does not keep up, may hold sixteen times as many.
     pub follower_tombstones: usize,
-    /// Prefixes that one turn of background work (sweeps, next hops that changed, tombstones) looks at.
+    /// Paths that one turn of background work (sweeps, next hops that changed, tombstones) looks at, of each kind and in
+    /// each table; those of the last prefix may exceed it.
     pub turn: u32,
 }
 
@@ -71,8 +72,8 @@ impl RibConfig {
             many_paths: 16,
             // Some ten MiB: more than any table of a node has, and far less than what a forgotten follower would come to.
             follower_tombstones: 1 << 16,
-            // A millisecond or two: sessions are served in between.
-            turn: 2048,
+            // A fraction of a millisecond: who drives the tables takes as many turns as there is time for.
+            turn: 512,
         }
     }
 

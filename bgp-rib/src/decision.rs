@@ -142,6 +142,12 @@ impl Candidate {
         by_rungs(&LADDER[MED + 1..], self, other)
     }
 
+    /// Whether both are equal through the interior cost, where MULTI_EXIT_DISC says nothing.
+    pub(crate) fn costs_the_same(&self, other: &Self) -> bool {
+        let rungs = LADDER.iter().take_while(|(rung, _)| *rung <= Rung::InteriorCost);
+        rungs.filter_map(|(_, least)| *least).all(|key| key(self) == key(other))
+    }
+
     /// The routes that its MULTI_EXIT_DISC is compared with.
     pub(crate) fn med_group(&self, options: DecisionOptions) -> u32 {
         if options.always_compare_med { 0 } else { self.neighbour_as }

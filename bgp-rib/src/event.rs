@@ -173,6 +173,7 @@ pub enum Event {
 #[derive(Clone, Debug, Default)]
 pub struct Transmit {
     pub(crate) chunks: Vec<Bytes>,
+    pub(crate) last: bool,
 }
 
 impl Transmit {
@@ -186,6 +187,13 @@ impl Transmit {
     #[must_use]
     pub fn into_chunks(self) -> Vec<Bytes> {
         self.chunks
+    }
+
+    /// Whether the peer is drained with it: nothing is left, and [`Event::Pending`] will say when there is something. It may
+    /// be asked again nevertheless.
+    #[must_use]
+    pub const fn is_last(&self) -> bool {
+        self.last
     }
 
     /// How many bytes there are in all.

@@ -12,6 +12,9 @@ use crate::query::{RouteAttributes, Why};
 use crate::reader::{Best, RouteChange};
 use crate::table::{Shared, Table};
 
+/// How many prefixes are looked at for each that may be handed out: looking costs that much less.
+const PASSED_OVER: usize = 16;
+
 /// Where a follower stands in one table.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct Place {
@@ -68,8 +71,10 @@ impl<K: Key> Table<K> {
         let mut ladder = core::mem::take(&mut shared.ladder);
         let mut cursor = head;
         let mut room = max;
-        for (position, id) in self.followed().walk(place.cursor, head) {
-            if room == 0 {
+        // Those that went before the follower came are passed over, and are many at times.
+        let looked = max.saturating_mul(PASSED_OVER);
+        for (count, (position, id)) in self.followed().walk(place.cursor, head).enumerate() {
+            if room == 0 || count >= looked {
                 cursor = position;
                 break;
             }
@@ -92,7 +97,7 @@ impl<K: Key> Table<K> {
         let mut next_hops: Vec<NextHop> = shared.next_hop(best.attributes).into_iter().collect();
         let alone = best.next == crate::slab::NONE;
         if !alone {
-            self.climb(shared, ladder, id);
+            self.climb_front(shared, ladder, id);
         }
         let why = if alone { None } else { ladder.decisive() }.map_or(Why::Only, Why::Won);
         let mut weights = Vec::new();

@@ -98,6 +98,7 @@ mod follower;
 mod group;
 mod ids;
 mod import;
+mod index;
 mod limits;
 mod log;
 mod long_list;

@@ -15,7 +15,7 @@ use core::slice;
 
 use hashbrown::HashTable;
 
-use crate::decision::Candidate;
+use crate::decision::{Candidate, Ladder};
 use crate::path::Path;
 use crate::prefix::Key;
 use crate::slab::{NONE, Slab};
@@ -32,6 +32,8 @@ pub(crate) struct LongList {
     order: Vec<u32>,
     /// Where a MULTI_EXIT_DISC counts: the best of each neighbouring AS, by preference.
     champions: Vec<u32>,
+    /// The multipath set, in the order of names.
+    members: Vec<u32>,
     /// Whether a MULTI_EXIT_DISC counts.
     med: bool,
     /// Whether it was put in order since it was made.
@@ -71,6 +73,14 @@ impl<K: Key> Table<K> {
             return Paths::Listed(&self.paths, list.all.iter());
         }
         Paths::Linked(&self.paths, entry.paths)
+    }
+
+    /// How many paths a prefix has.
+    pub(crate) fn path_count(&self, id: u32) -> usize {
+        match self.entries[id].long.then(|| self.long.get(&id)).flatten() {
+            Some(list) => list.all.len(),
+            None => self.paths_of(id).count(),
+        }
     }
 
     /// The path that a peer told under an identifier.
@@ -147,6 +157,8 @@ impl<K: Key> Table<K> {
             self.paths[at].next = place;
             self.add_to_index(&mut list.index, at);
         }
+        list.members = all.iter().copied().filter(|&at| self.paths[at].multipath).collect();
+        list.members.sort_unstable();
         list.all = all;
         self.entries[id].long = true;
         self.long.insert(id, list);
@@ -170,6 +182,9 @@ impl<K: Key> Table<K> {
         let hash = self.hasher.hash_one((self.paths[path].peer, self.paths[path].path_id));
         if let Ok(found) = list.index.find_entry(hash, |&at| at == path) {
             found.remove();
+        }
+        if let Ok(at) = list.members.binary_search(&path) {
+            list.members.remove(at);
         }
         let at = self.paths[path].next;
         list.all.swap_remove(at as usize);
@@ -232,6 +247,37 @@ impl<K: Key> Table<K> {
     pub(crate) fn in_order(&self, id: u32) -> Option<&[u32]> {
         let list = self.entries[id].long.then(|| self.long.get(&id)).flatten()?;
         (!list.med).then_some(&list.order[..])
+    }
+
+    /// Fills the ladder with the paths that may be in the multipath set or are the last to fall before it, and climbs it.
+    /// Where no MULTI_EXIT_DISC stands in the way these stand at the front, however many there are behind.
+    pub(crate) fn climb_front(&self, shared: &Shared, ladder: &mut Ladder, id: u32) -> Option<u32> {
+        let Some(order) = self.in_order(id) else { return self.climb(shared, ladder, id) };
+        let mut candidates = order.iter().filter_map(|&at| self.candidate(shared, at, &self.paths[at]));
+        ladder.clear();
+        let first = candidates.next();
+        ladder.extend(first.into_iter());
+        for next in candidates {
+            ladder.extend([next].into_iter());
+            if first.is_some_and(|first| !first.costs_the_same(&next)) {
+                break;
+            }
+        }
+        ladder.climb(shared.config.decision)
+    }
+
+    /// Notes what the multipath set of a prefix with many paths is now; whether it was another.
+    pub(crate) fn mark_members(&mut self, id: u32, best: Option<u32>, equals: Vec<u32>) -> bool {
+        let Some(list) = self.long.get_mut(&id) else { return false };
+        let mut now: Vec<u32> = best.into_iter().chain(equals).collect();
+        now.sort_unstable();
+        if list.members == now {
+            return false;
+        }
+        let before = core::mem::replace(&mut list.members, now.clone());
+        before.into_iter().for_each(|at| self.paths[at].multipath = false);
+        now.into_iter().for_each(|at| self.paths[at].multipath = true);
+        true
     }
 
     fn order_anew(&self, shared: &Shared, list: &mut LongList, med: bool) {

@@ -246,18 +246,16 @@ impl Rib {
         if any_table!(self, table => table.reader(peer.0).is_some_and(|reader| reader.bounded.is_some())) {
             self.check_limits(peer.0);
         }
-        if chunks.is_empty() && drained {
-            // A walk over one difference ended without a word: the next one may have waited for it.
-            if self.interested.contains(&peer.0) {
-                self.follow_interest(peer.0);
-                if any_table!(self, table => table.has_more(peer.0)) {
-                    return Some(Transmit { chunks });
-                }
-            }
-            self.fall_idle(peer.0);
-            return None;
+        // A walk over one difference ended: the next one may have waited for it.
+        if drained && self.interested.contains(&peer.0) {
+            self.follow_interest(peer.0);
+            drained = !any_table!(self, table => table.has_more(peer.0));
         }
-        Some(Transmit { chunks })
+        if drained {
+            self.fall_idle(peer.0);
+        }
+        let nothing = drained && chunks.is_empty();
+        (!nothing).then_some(Transmit { chunks, last: drained })
     }
 
     /// Opens a follower of the Loc-RIB: it reads everything that stands, then every change.

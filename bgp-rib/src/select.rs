@@ -9,6 +9,9 @@ use crate::prefix::Key;
 use crate::slab::NONE;
 use crate::table::{MANY, Seen, Shared, State, Table, Touched};
 
+/// How many times as much it costs to judge a path by a policy as to decide with it.
+const JUDGED: u32 = 4;
+
 impl<K: Key> Table<K> {
     /// Decides a prefix anew.
     pub(crate) fn decide(&mut self, shared: &mut Shared, id: u32, touched: Touched) {
@@ -25,8 +28,8 @@ impl<K: Key> Table<K> {
             let best = self.decide_long(shared, id, touched);
             if self.multipath.is_some() {
                 let mut ladder = core::mem::take(&mut shared.ladder);
-                self.climb(shared, &mut ladder, id);
-                multipath_changed |= self.mark_multipath(id, best, self.equals(shared, &ladder, best));
+                self.climb_front(shared, &mut ladder, id);
+                multipath_changed |= self.mark_members(id, best, self.equals(shared, &ladder, best));
                 shared.ladder = ladder;
             }
             best
@@ -210,22 +213,34 @@ impl<K: Key> Table<K> {
         (self.entries[id].state == State::Best && paths.contains(&best)).then_some(best)
     }
 
-    /// Decides up to `turn` prefixes anew.
+    /// What it costs to look at a prefix: one for each path, and one.
+    pub(crate) fn weight(&self, id: u32) -> u32 {
+        u32::try_from(1 + self.path_count(id)).unwrap_or(u32::MAX)
+    }
+
+    /// Decides prefixes anew, with `turn` paths or a few more.
     pub(crate) fn continue_rescan(&mut self, shared: &mut Shared, clusters: &[ClusterId], turn: u32) {
         let Some(from) = self.rescan else { return };
-        let end = from.saturating_add(turn).min(self.entries.bound());
-        for id in from..end {
-            if id < self.entries.bound() && self.entries[id].state != State::Free {
-                if shared.peers.judging {
-                    self.judge_again(shared, clusters, id);
-                    if self.entries[id].state == State::Free {
-                        continue;
-                    }
-                }
-                let renamed = self.tell_again(shared, id);
-                let before = self.seen(id);
-                self.decide(shared, id, Touched { renamed, ..Touched::new(before) });
+        let judged = if shared.peers.judging { JUDGED } else { 1 };
+        let (mut end, mut left) = (from, turn);
+        while left > 0 && end < self.entries.bound() {
+            let id = end;
+            end += 1;
+            if self.entries[id].state == State::Free {
+                left -= 1;
+                continue;
             }
+            left = left.saturating_sub(self.weight(id).saturating_mul(judged));
+            if shared.peers.judging {
+                self.judge_again(shared, clusters, id);
+                // The prefix may have gone with its last path, and with it the table.
+                if id >= self.entries.bound() || self.entries[id].state == State::Free {
+                    continue;
+                }
+            }
+            let renamed = self.tell_again(shared, id);
+            let before = self.seen(id);
+            self.decide(shared, id, Touched { renamed, ..Touched::new(before) });
         }
         self.rescan = (end < self.entries.bound()).then_some(end);
         if self.rescan.is_none() && core::mem::take(&mut self.rescan_again) {

@@ -2,7 +2,7 @@
 
 use core::hash::BuildHasher;
 use foldhash::fast::FixedState;
-use hashbrown::{HashMap, HashTable};
+use hashbrown::HashMap;
 use std::collections::BTreeMap;
 
 use bgp_wire::{Family, NextHop};
@@ -14,6 +14,7 @@ use crate::config::RibConfig;
 use crate::decision::Ladder;
 use crate::group::Groups;
 use crate::import::Ineligible;
+use crate::index::Index;
 use crate::log::Log;
 use crate::long_list::LongList;
 use crate::next_hops::NextHopTable;
@@ -25,12 +26,6 @@ use crate::slab::{NONE, Slab};
 
 /// More than one source was best since the prefix came.
 pub(crate) const MANY: u32 = u32::MAX - 2;
-
-/// Index shards: a shard's growth rehashes a 64th of the table, so that no turn waits for the whole.
-const SHARDS: usize = 64;
-
-/// Room that a shard of an empty table keeps: small tables come and go without asking for memory.
-const KEPT: usize = 64;
 
 /// What all tables share.
 #[derive(Debug)]
@@ -139,7 +134,7 @@ pub(crate) struct Told {
 #[derive(Debug)]
 pub(crate) struct Table<K> {
     pub(crate) family: Family,
-    index: Vec<HashTable<u32>>,
+    index: Index,
     pub(crate) hasher: FixedState,
     pub(crate) entries: Slab<Entry<K>>,
     pub(crate) paths: Slab<Path>,
@@ -183,7 +178,7 @@ impl<K: Key> Table<K> {
     pub(crate) fn new(family: Family, config: &RibConfig) -> Self {
         Self {
             family,
-            index: (0..SHARDS).map(|_| HashTable::new()).collect(),
+            index: Index::default(),
             hasher: FixedState::with_seed(config.seed),
             entries: Slab::new(),
             paths: Slab::new(),
@@ -225,14 +220,13 @@ impl<K: Key> Table<K> {
     /// The name of a prefix.
     pub(crate) fn find(&self, key: &K) -> Option<u32> {
         let hash = self.hasher.hash_one(key);
-        self.index[shard(hash)].find(hash, |&id| self.entries[id].key == *key).copied()
+        self.index.find(hash, |id| self.entries[id].key == *key)
     }
 
     fn find_or_insert(&mut self, key: &K) -> u32 {
         let hash = self.hasher.hash_one(key);
         let (entries, hasher) = (&mut self.entries, &self.hasher);
-        let index = &mut self.index[shard(hash)];
-        if let Some(&id) = index.find(hash, |&id| entries[id].key == *key) {
+        if let Some(id) = self.index.find(hash, |id| entries[id].key == *key) {
             return id;
         }
         let key = key.clone();
@@ -244,7 +238,7 @@ impl<K: Key> Table<K> {
             med: false,
             long: false,
         });
-        index.insert_unique(hash, id, |&id| hasher.hash_one(&entries[id].key));
+        self.index.insert(hash, id, |id| hasher.hash_one(&entries[id].key));
         id
     }
 
@@ -279,9 +273,7 @@ impl<K: Key> Table<K> {
             return;
         }
         let hash = self.hasher.hash_one(&entry.key);
-        if let Ok(found) = self.index[shard(hash)].find_entry(hash, |&other| other == id) {
-            found.remove();
-        }
+        self.index.remove(hash, |other| other == id);
         self.entries[id].state = State::Free;
         self.entries.remove(id);
         if self.entries.len() == 0 {
@@ -296,9 +288,7 @@ impl<K: Key> Table<K> {
             log.forget_positions();
         }
         self.path_logs.forget_positions();
-        for shard in self.index.iter_mut().filter(|shard| shard.capacity() > KEPT) {
-            *shard = HashTable::new();
-        }
+        self.index.give_back();
     }
 
     /// The best path of a prefix.
@@ -524,11 +514,6 @@ impl<K: Key> Table<K> {
             older => self.paths[older].newer = newer,
         }
     }
-}
-
-fn shard(hash: u64) -> usize {
-    // Bits that the shard's own table uses for neither bucket nor tag.
-    (hash >> 40) as usize % SHARDS
 }
 
 #[cfg(test)]

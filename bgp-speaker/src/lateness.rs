@@ -1,20 +1,13 @@
 //! How late our keepalives go out: from the moment at which they are due to that at which the socket has taken them. This
 //! is what tells whether liveness waits for work.
 
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-/// Parts of each power of two: a figure is known to a quarter of itself.
-const PARTS: usize = 4;
-/// Buckets up to 2^26 µs, which is more than a minute: whoever is later has lost the session.
-const BUCKETS: usize = 26 * PARTS;
+use crate::histogram::Histogram;
 
-/// Lateness of all keepalives of a speaker, by microseconds.
-#[derive(Debug)]
-pub(crate) struct Lateness {
-    buckets: [AtomicU64; BUCKETS],
-    longest: AtomicU64,
-}
+/// Lateness of all keepalives of a speaker.
+#[derive(Debug, Default)]
+pub(crate) struct Lateness(Histogram);
 
 /// How late keepalives went out since the speaker started.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -29,84 +22,18 @@ pub struct KeepaliveLateness {
     pub max: Duration,
 }
 
-impl Default for Lateness {
-    fn default() -> Self {
-        Self { buckets: [const { AtomicU64::new(0) }; BUCKETS], longest: AtomicU64::new(0) }
-    }
-}
-
 impl Lateness {
     pub(crate) fn note(&self, late: Duration) {
-        let micros = u64::try_from(late.as_micros()).unwrap_or(u64::MAX);
-        if let Some(bucket) = self.buckets.get(bucket(micros)) {
-            bucket.fetch_add(1, Ordering::Relaxed);
-        }
-        self.longest.fetch_max(micros, Ordering::Relaxed);
+        self.0.note(late);
     }
 
     pub(crate) fn snapshot(&self) -> KeepaliveLateness {
-        let counts: Vec<u64> = self.buckets.iter().map(|b| b.load(Ordering::Relaxed)).collect();
-        let keepalives = counts.iter().sum();
-        let max = Duration::from_micros(self.longest.load(Ordering::Relaxed));
-        let quantile = |beyond: u64| {
-            // How many are to be no later than the figure.
-            let wanted = keepalives - keepalives / beyond;
-            let mut seen = 0;
-            let at = counts.iter().position(|count| {
-                seen += count;
-                seen >= wanted
-            });
-            at.map_or(max, |at| Duration::from_micros(upper(at)).min(max))
-        };
-        KeepaliveLateness { keepalives, median: quantile(2), p999: quantile(1000), max }
-    }
-}
-
-/// Below [`PARTS`] each microsecond has its own; above, each quarter of a power of two.
-fn bucket(micros: u64) -> usize {
-    let parts = PARTS as u64;
-    if micros < parts {
-        return micros as usize;
-    }
-    let power = micros.ilog2();
-    let part = (micros >> (power - 2)) - parts;
-    let at = (u64::from(power) - 1) * parts + part;
-    usize::try_from(at).map_or(BUCKETS - 1, |at| at.min(BUCKETS - 1))
-}
-
-/// The longest lateness of a bucket.
-fn upper(at: usize) -> u64 {
-    if at < PARTS {
-        return at as u64;
-    }
-    let power = at / PARTS + 1;
-    let part = (at % PARTS + PARTS) as u64;
-    ((part + 1) << (power - 2)) - 1
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn each_bucket_ends_where_the_next_begins() {
-        for at in 0..BUCKETS - 1 {
-            assert_eq!(bucket(upper(at)), at);
-            assert_eq!(bucket(upper(at) + 1), at + 1);
+        let figures = self.0.figures();
+        KeepaliveLateness {
+            keepalives: figures.count,
+            median: figures.median,
+            p999: figures.p999,
+            max: figures.max,
         }
-        assert_eq!(bucket(u64::MAX), BUCKETS - 1);
-    }
-
-    #[test]
-    fn figures_are_those_of_the_sorted_list_to_a_quarter() {
-        let lateness = Lateness::default();
-        assert_eq!(lateness.snapshot(), KeepaliveLateness::default());
-        for micros in 1..=10_000 {
-            lateness.note(Duration::from_micros(micros));
-        }
-        let found = lateness.snapshot();
-        let near = |found: Duration, exact: u128| (exact..=exact * 5 / 4).contains(&found.as_micros());
-        assert_eq!((found.keepalives, found.max), (10_000, Duration::from_micros(10_000)));
-        assert!(near(found.median, 5_000) && near(found.p999, 9_990), "{found:?}");
     }
 }

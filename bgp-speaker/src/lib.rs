@@ -89,6 +89,7 @@ mod desired;
 mod door;
 mod error;
 mod event;
+mod histogram;
 pub mod kernel;
 mod kernel_feed;
 mod lateness;
@@ -114,6 +115,7 @@ mod strangers;
 mod subscription;
 mod supervisor;
 mod tcp;
+mod turns;
 mod update;
 
 pub use bgp_fsm::{Bfd, PeerAs, Required, State};
@@ -144,4 +146,5 @@ pub use status::{
 };
 pub use subscription::{RouteNews, Subscription};
 pub use tcp::{AoAlgorithm, AoKey, Password, PasswordError, Secret};
+pub use turns::TurnTimes;
 pub use update::Batch;

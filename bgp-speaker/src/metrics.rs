@@ -30,6 +30,8 @@
 //! | `bgp_rib_prefixes`, `bgp_rib_paths` | | the tables |
 //! | `bgp_strangers_total` | | connections from addresses that no peer has |
 //! | `bgp_keepalive_lateness_microseconds` | `quantile` | how late our keepalives went out; 1 is the latest |
+//! | `bgp_rib_turn_microseconds` | `quantile` | how long turns of the tables took; 1 is the longest |
+//! | `bgp_rib_turns_total`, `bgp_rib_long_turns_total` | | turns of the tables; those longer than 10 ms |
 //! | `bgp_kernel_routes` | `state` | prefixes in each state of kernel export |
 //! | `bgp_kernel_writes_total` | `kind` | routes `added`, `replaced`, `removed`, `adopted`, `repaired` |
 //! | `bgp_kernel_refused_total` | `errno` | writes that the kernel refused |
@@ -90,7 +92,14 @@ impl Collector for SpeakerMetrics {
         let help = "Connections from addresses that no peer and no range has";
         out.counter("bgp_strangers", help, status.strangers)?;
         let help = "How late keepalives went out, in microseconds";
-        out.gauges("bgp_keepalive_lateness_microseconds", help, lateness(&status))?;
+        let late = status.keepalive_lateness;
+        let late = quantiles(late.median, late.p999, late.max);
+        out.gauges("bgp_keepalive_lateness_microseconds", help, late)?;
+        let turns = status.turns;
+        let help = "How long turns of the tables took, in microseconds";
+        out.gauges("bgp_rib_turn_microseconds", help, quantiles(turns.median, turns.p999, turns.max))?;
+        out.counter("bgp_rib_turns", "Turns of the tables", turns.turns)?;
+        out.counter("bgp_rib_long_turns", "Turns of the tables longer than 10 ms", turns.long)?;
         match status.kernel.as_deref() {
             Some(follower) => kernel(&mut out, follower),
             None => Ok(()),
@@ -131,12 +140,11 @@ fn gauge(value: u64) -> ConstGauge<i64> {
     ConstGauge::new(i64::try_from(value).unwrap_or(i64::MAX))
 }
 
-fn lateness(status: &Status) -> Counted {
-    let late = status.keepalive_lateness;
+fn quantiles(median: Duration, p999: Duration, max: Duration) -> Counted {
     let of = |quantile: &str, time: Duration| {
         (vec![("quantile", quantile.to_owned())], u64::try_from(time.as_micros()).unwrap_or(u64::MAX))
     };
-    vec![of("0.5", late.median), of("0.999", late.p999), of("1", late.max)]
+    vec![of("0.5", median), of("0.999", p999), of("1", max)]
 }
 
 fn peers(status: &Status) -> Counted {

@@ -24,6 +24,7 @@ use crate::peer::PeerCell;
 use crate::peer_address::PeerAddress;
 use crate::status::{RangeStatus, SignatureFailures, Status, TableStatus};
 use crate::tcp::Secret;
+use crate::turns::Turns;
 use crate::update::MeshBook;
 
 /// Events that a receiver may lag behind before it misses some: a mesh of a thousand nodes coming up.
@@ -61,6 +62,7 @@ pub(crate) struct Shared {
     ranges: Mutex<BTreeMap<IpNet, RangeStatus>>,
     strangers: AtomicU64,
     pub(crate) lateness: Lateness,
+    pub(crate) turns: Turns,
     signatures: Mutex<Option<SignatureFailures>>,
     /// The whole speaker is about to go.
     leaving: AtomicBool,
@@ -164,6 +166,7 @@ impl Shared {
             ranges: Mutex::default(),
             strangers: AtomicU64::new(0),
             lateness: Lateness::default(),
+            turns: Turns::default(),
             signatures: Mutex::default(),
             leaving: AtomicBool::new(false),
             routes_stay: AtomicBool::new(true),
@@ -433,6 +436,7 @@ impl Shared {
             ranges: lock(&self.ranges).values().cloned().collect(),
             strangers: self.strangers.load(Ordering::Relaxed),
             keepalive_lateness: self.lateness.snapshot(),
+            turns: self.turns.snapshot(),
             signatures: *lock(&self.signatures),
             table: *lock(&self.table),
             kernel: lock(&self.kernel).as_ref().map(|status| status.borrow().clone()),

@@ -14,6 +14,7 @@ use crate::config::PeerClass;
 use crate::kernel::FollowerStatus;
 use crate::lateness::KeepaliveLateness;
 use crate::peer_address::PeerAddress;
+use crate::turns::TurnTimes;
 
 /// A speaker at one moment.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -44,6 +45,8 @@ pub struct Status {
     pub strangers: u64,
     /// How late our keepalives went out.
     pub keepalive_lateness: KeepaliveLateness,
+    /// How long the turns of the tables took.
+    pub turns: TurnTimes,
     /// Segments that the system dropped for their signature, where something is signed and Linux counts them.
     pub signatures: Option<SignatureFailures>,
     /// The table.

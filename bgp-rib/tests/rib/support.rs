@@ -298,7 +298,9 @@ impl Lab {
         };
         let bytes: Vec<u8> = transmit.chunks().iter().flatten().copied().collect();
         assert_eq!(bytes.len(), transmit.len());
-        self.remotes.get_mut(&peer).unwrap().hear(&bytes.into());
+        let remote = self.remotes.get_mut(&peer).unwrap();
+        remote.idle = transmit.is_last();
+        remote.hear(&bytes.into());
         true
     }
 

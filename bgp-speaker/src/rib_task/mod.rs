@@ -1,5 +1,6 @@
-//! The task that owns the tables. It works in bounded turns: some of those who wait at the door, a few questions, a piece
-//! of a long origination; then whoever has something to hear is served, and other tasks may run.
+//! The task that owns the tables. It works in turns that are bounded by the clock, which is looked at between pieces of
+//! bounded work: some of those who wait at the door, a few questions, a piece of a long origination, background work of the
+//! tables; then whoever has something to hear is served, and other tasks may run. What was not reached is first in its turn.
 
 mod client;
 mod peers;
@@ -18,7 +19,7 @@ use crate::door::{Door, Work};
 use crate::event::Event;
 use crate::kernel::NextHopWatch;
 use crate::next_hops::NextHops;
-use crate::peer::{Mailbox, PeerCell};
+use crate::peer::{Mailbox, PeerCell, Visit};
 use crate::shared::Shared;
 use crate::status::{PrefixCounters, TableStatus};
 use crate::subscription::{ReaderSlot, ReaderWants};
@@ -28,9 +29,16 @@ pub(crate) use client::{FilterPeers, Query, RibClient};
 /// Small transmissions that one turn writes to sockets itself, at some four microseconds each; peers beyond are woken, and
 /// write theirs on other threads.
 const AT_ONCE: usize = 1024;
-/// Who is served at the door in one turn: enough that what comes in one moment goes out in one batch, and at 64 KiB of
-/// UPDATEs each some tens of milliseconds at worst.
+/// When a turn ends: what has begun by then is finished. The largest pieces, an UPDATE of 64 KiB and a batch for an update
+/// group, take some milliseconds, so that no turn takes ten.
+const TURN: Duration = Duration::from_millis(4);
+/// For how long a turn takes what comes in; and with the tables' own work: as much is left for what goes out.
+const INTAKE: Duration = Duration::from_millis(2);
+const UPKEEP: Duration = Duration::from_millis(3);
+/// Who is served at the door in one turn: enough that what comes in one moment goes out in one batch.
 const VISITS: usize = 4;
+/// Turns of background work of the tables in one of ours, at a fraction of a millisecond each.
+const TICKS: usize = 16;
 /// Questions of one turn. Each is bounded by its page.
 const QUESTIONS: usize = 4;
 /// Originated routes of one turn: below a millisecond.
@@ -47,6 +55,8 @@ const PAGE: usize = 1024;
 const WAITING: usize = 64;
 /// How often counters are copied to where `status` reads them: fresh for a person, and cheap with 10,000 peers.
 const COUNTERS: Duration = Duration::from_millis(100);
+/// Peers whose counters are copied in one turn: a millisecond at most.
+const COUNTED: usize = 1024;
 /// How often a restarted speaker looks whether the tables of its peers are there: it walks all peers.
 const LOOK: Duration = Duration::from_millis(250);
 
@@ -59,8 +69,10 @@ pub(crate) struct RibTask {
     readers: Vec<(ReaderId, Arc<ReaderSlot>)>,
     /// Long originations, piece by piece and in order.
     jobs: VecDeque<Job>,
-    /// Peers for which the tables have found nothing yet, and have not looked through everything.
-    again: Vec<PeerId>,
+    /// What one peer has told and the last turn had no time for.
+    in_hand: Option<(Arc<Mailbox>, Visit)>,
+    /// Peers that have something to hear; each is in it once.
+    pending: VecDeque<PeerId>,
     /// Peers whose counters have changed since they were last copied.
     stale_counters: Vec<PeerId>,
     counters_at: Duration,
@@ -94,6 +106,8 @@ struct Slot {
     /// The tables know routes or a reader of this peer.
     known: bool,
     retired: bool,
+    /// It is among those that are pending.
+    pending: bool,
     /// There was more for it than it could take.
     undrained: bool,
     counters_stale: bool,
@@ -102,13 +116,16 @@ struct Slot {
 }
 
 enum Job {
-    Originate(OwnerId, VecDeque<Origination>, Reply),
+    Originate(OwnerId, Routes, Reply),
     Withdraw(OwnerId, VecDeque<IpNet>, Reply),
     /// What the owner has announced stands.
     Ready(OwnerId, oneshot::Sender<()>),
     /// All that an owner had to say stands.
     Complete,
 }
+
+/// Routes to originate: there may be a million of them, and they are put together as they are needed.
+type Routes = Box<dyn Iterator<Item = Origination> + Send>;
 
 /// Who is told that a job is done; those before the last of a row tell nobody.
 type Reply = Option<oneshot::Sender<()>>;
@@ -135,7 +152,8 @@ impl RibTask {
             peers: Vec::new(),
             readers: Vec::new(),
             jobs: VecDeque::new(),
-            again: Vec::new(),
+            in_hand: None,
+            pending: VecDeque::new(),
             written_at_once: 0,
             stale_counters: Vec::new(),
             counters_at: Duration::ZERO,
@@ -168,14 +186,15 @@ impl RibTask {
 
     /// One bounded turn; whether there is more to do at once.
     fn turn(&mut self) -> bool {
+        let begun = self.shared.now();
+        let more = self.work(begun);
+        self.shared.turns.note(self.shared.now().saturating_sub(begun));
+        more
+    }
+
+    fn work(&mut self, begun: Duration) -> bool {
         self.written_at_once = 0;
-        for _ in 0..VISITS {
-            match self.door.pop() {
-                Some(Work::Peer(mailbox)) => self.visit_peer(&mailbox),
-                Some(Work::Reader(slot)) => self.visit_reader(slot),
-                None => break,
-            }
-        }
+        self.take_visits(begun.saturating_add(INTAKE));
         for _ in 0..QUESTIONS {
             let Ok(query) = self.queries.try_recv() else { break };
             self.query(query);
@@ -187,17 +206,47 @@ impl RibTask {
             self.owner_is_ready(owner, None);
         }
         self.look_at_recovery(now);
-        if self.rib.poll_timeout().is_some_and(|due| due <= now) {
-            self.rib.handle(now, Input::Tick);
-            self.table_changed = true;
-        }
-        for peer in std::mem::take(&mut self.again) {
-            self.transmit(peer);
-        }
+        self.keep_up(begun.saturating_add(UPKEEP));
+        self.drain_events();
+        self.serve_pending(begun.saturating_add(TURN));
         self.drain_events();
         self.copy_counters(now);
         let overdue = self.rib.poll_timeout().is_some_and(|due| due <= now);
-        overdue || !self.again.is_empty() || !self.jobs.is_empty() || !self.door.is_empty()
+        let outgoing = !self.pending.is_empty();
+        let incoming = self.in_hand.is_some() || !self.jobs.is_empty() || !self.door.is_empty();
+        overdue || outgoing || incoming
+    }
+
+    /// Serves those at the door, the one first whom the last turn had no time for.
+    fn take_visits(&mut self, until: Duration) {
+        for _ in 0..VISITS {
+            match self.in_hand.take() {
+                Some((mailbox, visit)) => self.hear(mailbox, visit, until),
+                None => match self.door.pop() {
+                    Some(Work::Peer(mailbox)) => self.visit_peer(mailbox, until),
+                    Some(Work::Reader(slot)) => self.visit_reader(slot),
+                    None => return,
+                },
+            }
+            if self.in_hand.is_some() || self.shared.now() >= until {
+                return;
+            }
+        }
+    }
+
+    /// Background work of the tables: once if it is due, and then for as long as there is time.
+    fn keep_up(&mut self, until: Duration) {
+        for _ in 0..TICKS {
+            let now = self.shared.now();
+            if self.rib.poll_timeout().is_none_or(|due| due > now) {
+                return;
+            }
+            self.rib.handle(now, Input::Tick);
+            self.table_changed = true;
+            if now >= until {
+                return;
+            }
+        }
     }
 
     fn look_after_next_hops(&mut self, now: Duration) {
@@ -249,7 +298,7 @@ impl RibTask {
     fn drain_events(&mut self) {
         while let Some(event) = self.rib.poll_event() {
             match event {
-                RibEvent::Pending(peer) => self.transmit(peer),
+                RibEvent::Pending(peer) => self.is_pending(peer),
                 RibEvent::ReaderPending(reader) => self.serve_reader(reader),
                 RibEvent::EndOfRib(peer, family) => {
                     if let Some(slot) = self.slot(peer) {
@@ -317,35 +366,27 @@ impl RibTask {
         if now.saturating_sub(self.counters_at) < COUNTERS {
             return;
         }
-        self.counters_at = now;
-        // Those that fall behind, and those whose stale routes are swept, have no news of their own.
-        let moved = self.table_changed;
-        let changing = self.peers.iter_mut().flatten().filter(|slot| moved && slot.changes_unnoticed());
-        let changing = changing.map(|slot| {
+        if std::mem::take(&mut self.table_changed) {
+            self.count_all();
+        }
+        let later = self.stale_counters.len().saturating_sub(COUNTED);
+        for peer in self.stale_counters.split_off(later) {
+            self.count(peer);
+        }
+        // Else the others are due at once.
+        if later == 0 {
+            self.counters_at = now;
+        }
+    }
+
+    /// Counts what is in the tables. Peers that fall behind, and those whose stale routes are swept, have no news of their
+    /// own: they are to be counted too.
+    fn count_all(&mut self) {
+        let changing = self.peers.iter_mut().flatten().filter(|slot| slot.changes_unnoticed());
+        self.stale_counters.extend(changing.map(|slot| {
             slot.counters_stale = true;
             slot.cell.id
-        });
-        self.stale_counters.extend(changing);
-        self.table_changed = false;
-        for peer in std::mem::take(&mut self.stale_counters) {
-            let (mut sum, mut behind) = (PrefixCounters::default(), 0);
-            for family in self.rib.families().iter() {
-                let counters = self.rib.peer_counters(peer, family);
-                sum.received += u64::from(counters.received);
-                sum.accepted += u64::from(counters.accepted);
-                sum.advertised += u64::from(counters.advertised);
-                sum.held_out += u64::from(counters.refused) + u64::from(counters.over_limit);
-                sum.withheld += u64::from(counters.withheld);
-                sum.stale += u64::from(counters.stale);
-                behind += counters.behind;
-            }
-            if let Some(slot) = self.slot(peer) {
-                slot.counters_stale = false;
-                slot.has_stale = sum.stale > 0;
-                slot.cell.set_prefixes(sum);
-                slot.cell.set_behind(behind);
-            }
-        }
+        }));
         let mut table = TableStatus::default();
         for family in self.rib.families().iter() {
             let counters = self.rib.table_counters(family);
@@ -353,6 +394,26 @@ impl RibTask {
             table.paths += counters.paths as u64;
         }
         self.shared.set_table(table);
+    }
+
+    fn count(&mut self, peer: PeerId) {
+        let (mut sum, mut behind) = (PrefixCounters::default(), 0);
+        for family in self.rib.families().iter() {
+            let counters = self.rib.peer_counters(peer, family);
+            sum.received += u64::from(counters.received);
+            sum.accepted += u64::from(counters.accepted);
+            sum.advertised += u64::from(counters.advertised);
+            sum.held_out += u64::from(counters.refused) + u64::from(counters.over_limit);
+            sum.withheld += u64::from(counters.withheld);
+            sum.stale += u64::from(counters.stale);
+            behind += counters.behind;
+        }
+        if let Some(slot) = self.slot(peer) {
+            slot.counters_stale = false;
+            slot.has_stale = sum.stale > 0;
+            slot.cell.set_prefixes(sum);
+            slot.cell.set_behind(behind);
+        }
     }
 }
 
@@ -379,6 +440,7 @@ impl Slot {
             up: false,
             known: false,
             retired: false,
+            pending: false,
             undrained: false,
             counters_stale: false,
             has_stale: false,

@@ -1,6 +1,7 @@
 //! Peers at the door of the tables: what they told goes in, what they are to be told goes out.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use bgp_rib::{Input, LimitAction, LimitEvent, LimitLevel, Limited, PeerId};
 use bgp_wire::{FamilySet, Notification};
@@ -8,7 +9,7 @@ use bgp_wire::{FamilySet, Notification};
 use super::{ASKS, AT_ONCE, RibTask, Slot, TRANSMIT};
 use crate::bridge::ToRib;
 use crate::event::Event;
-use crate::peer::{Deposit, Mailbox};
+use crate::peer::{Deposit, Mailbox, Visit};
 use crate::status::LimitStatus;
 
 impl RibTask {
@@ -16,28 +17,41 @@ impl RibTask {
         self.peers.get_mut(usize::try_from(peer.0).ok()?)?.as_mut()
     }
 
-    pub(super) fn visit_peer(&mut self, mailbox: &Arc<Mailbox>) {
-        let peer = mailbox.cell.id;
+    pub(super) fn visit_peer(&mut self, mailbox: Arc<Mailbox>, until: Duration) {
         let visit = mailbox.visit();
-        self.meet(mailbox);
-        for (session, input) in visit.inputs {
-            self.note(peer, session, &input);
-            let now = self.shared.now();
-            if let ToRib::Update(update) = &input {
-                self.next_hops.before(&mut self.rib, now, update);
+        self.meet(&mailbox);
+        self.hear(mailbox, visit, until);
+    }
+
+    /// Hands what a peer has told to the tables; what there is no time for stays at hand.
+    pub(super) fn hear(&mut self, mailbox: Arc<Mailbox>, mut visit: Visit, until: Duration) {
+        let peer = mailbox.cell.id;
+        while let Some((session, input)) = visit.inputs.pop_front() {
+            self.take(peer, session, input);
+            if !visit.inputs.is_empty() && self.shared.now() >= until {
+                break;
             }
-            input.apply(&mut self.rib, now, peer);
-            self.next_hops.after(&mut self.rib, now);
         }
         self.table_changed = true;
         self.counters_changed(peer);
-        let Some(slot) = self.slot(peer) else { return };
-        if slot.undrained {
-            self.transmit(peer);
+        if self.slot(peer).is_some_and(|slot| slot.undrained) {
+            self.is_pending(peer);
         }
-        if visit.retired {
+        if !visit.inputs.is_empty() {
+            self.in_hand = Some((mailbox, visit));
+        } else if visit.retired {
             self.retired(peer);
         }
+    }
+
+    fn take(&mut self, peer: PeerId, session: u32, input: ToRib) {
+        self.note(peer, session, &input);
+        let now = self.shared.now();
+        if let ToRib::Update(update) = &input {
+            self.next_hops.before(&mut self.rib, now, update);
+        }
+        input.apply(&mut self.rib, now, peer);
+        self.next_hops.after(&mut self.rib, now);
     }
 
     /// Makes a slot for a peer that comes for the first time.
@@ -127,36 +141,58 @@ impl RibTask {
         }
     }
 
+    /// There is something to read for a peer.
+    pub(super) fn is_pending(&mut self, peer: PeerId) {
+        if let Some(slot) = self.slot(peer)
+            && !std::mem::replace(&mut slot.pending, true)
+        {
+            self.pending.push_back(peer);
+        }
+    }
+
+    /// Serves those that have something to hear: one of them, and more for as long as there is time.
+    pub(super) fn serve_pending(&mut self, until: Duration) {
+        for _ in 0..self.pending.len() {
+            let Some(peer) = self.pending.pop_front() else { return };
+            self.transmit(peer, until);
+            if self.shared.now() >= until {
+                return;
+            }
+        }
+    }
+
     /// Gives a peer what there is for it, if it can write.
-    pub(super) fn transmit(&mut self, peer: PeerId) {
-        if self.door.is_hushed() {
+    fn transmit(&mut self, peer: PeerId, until: Duration) {
+        let hushed = self.door.is_hushed();
+        let Some(slot) = self.slot(peer) else { return };
+        slot.pending = false;
+        if hushed {
             return;
         }
-        let Some(slot) = self.slot(peer) else { return };
         if !slot.up || !slot.mailbox.claim_credit(slot.session) {
             slot.undrained = slot.up;
             return;
         }
         let (mut chunks, mut octets, mut drained) = (Vec::new(), 0, false);
-        for _ in 0..ASKS {
-            if drained || octets >= TRANSMIT / 2 {
+        for asked in 0..ASKS {
+            if drained || octets >= TRANSMIT / 2 || (asked > 0 && self.shared.now() >= until) {
                 break;
             }
             match self.rib.poll_transmit(peer, TRANSMIT) {
                 Some(transmit) => {
+                    drained = transmit.is_last();
                     octets += transmit.len();
                     chunks.extend(transmit.into_chunks());
                 }
                 None => drained = true,
             }
         }
-        let Some(slot) = self.slot(peer) else { return };
-        slot.undrained = !drained;
         if chunks.is_empty() && !drained {
-            self.again.push(peer);
+            self.is_pending(peer);
         }
         let at_once = self.written_at_once < AT_ONCE;
         let Some(slot) = self.slot(peer) else { return };
+        slot.undrained = !drained;
         let written = slot.mailbox.deposit(slot.session, Deposit { chunks, more: !drained }, at_once);
         self.written_at_once += usize::from(written);
         self.counters_changed(peer);

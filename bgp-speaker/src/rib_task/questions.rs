@@ -19,7 +19,7 @@ impl RibTask {
             Query::Originate(owner, routes, reply) => {
                 self.jobs.push_back(Job::Originate(
                     owner,
-                    routes.into_iter().map(origination).collect(),
+                    Box::new(routes.into_iter().map(origination)),
                     Some(reply),
                 ));
             }
@@ -51,8 +51,8 @@ impl RibTask {
     pub(super) fn differ(&mut self, differences: BTreeMap<OwnerId, Difference>, reply: oneshot::Sender<()>) {
         let mut gone = Vec::new();
         for (owner, difference) in differences {
-            let announced = difference.announced.into_iter().map(origination).collect();
-            self.jobs.push_back(Job::Originate(owner, announced, None));
+            let announced = difference.announced.into_iter().map(origination);
+            self.jobs.push_back(Job::Originate(owner, Box::new(announced), None));
             gone.push(Job::Withdraw(owner, difference.withdrawn.into(), None));
         }
         self.jobs.extend(gone);
@@ -65,11 +65,12 @@ impl RibTask {
         self.table_changed |= !self.jobs.is_empty();
         let left = match self.jobs.front_mut() {
             Some(Job::Originate(owner, routes, _)) => {
-                let piece: Vec<Origination> = routes.drain(..routes.len().min(ORIGINATED)).collect();
+                let piece: Vec<Origination> = routes.by_ref().take(ORIGINATED).collect();
+                let whole = piece.len() == ORIGINATED;
                 if let Some(piece) = self.barrier.announce(*owner, piece) {
                     self.rib.handle(now, Input::Originate(*owner, &piece));
                 }
-                !routes.is_empty()
+                whole
             }
             Some(Job::Withdraw(owner, prefixes, _)) => {
                 let piece: Vec<IpNet> = prefixes.drain(..prefixes.len().min(ORIGINATED)).collect();
@@ -101,9 +102,9 @@ impl RibTask {
 
     /// What was held back for an owner goes, before anything that it says later.
     pub(super) fn owner_is_ready(&mut self, owner: OwnerId, reply: Reply) {
-        let kept: VecDeque<Origination> = self.barrier.ready(owner).into_iter().flatten().collect();
+        let kept = self.barrier.ready(owner).into_iter().flatten();
         self.jobs.push_front(Job::Complete);
-        self.jobs.push_front(Job::Originate(owner, kept, reply));
+        self.jobs.push_front(Job::Originate(owner, Box::new(kept), reply));
     }
 
     pub(super) fn routes(
