@@ -1,22 +1,18 @@
 //! The tables: what a route costs on its way in and out, and what it holds.
 use core::time::Duration;
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::Ipv4Addr;
 
 use benches::alloc::{self, Counting};
 use benches::corpus::Numbers;
 use benches::meter::cpu_ns;
-use bgp_rib::{Event, Input, PeerId, PeerParams, PeerRole, Policy, Retain, Rib, RibConfig};
-use bgp_wire::{
-    AsPath, Asn, Codec, Community, Family, FamilySet, NextHop, PathAttributes, PathId, PeerKind, RouterId,
-    announce,
-};
+use benches::tables::{AS, client, codec, feed, peer, slash24};
+use bgp_rib::{Event, Input, Retain, Rib, RibConfig};
+use bgp_wire::{AsPath, Asn, Family, NextHop, PathAttributes, PathId, RouterId, announce};
 use bytes::BytesMut;
-use ipnet::Ipv4Net;
 
 #[global_allocator]
 static ALLOCATOR: Counting = Counting;
 
-const AS: Asn = Asn(65000);
 const NOW: Duration = Duration::ZERO;
 /// What one call of `poll_transmit` may give: a socket's buffer.
 const BUDGET: usize = 256 * 1024;
@@ -150,64 +146,10 @@ fn settle(rib: &mut Rib) {
     }
 }
 
-fn codec() -> Codec {
-    let families = FamilySet::of(&[Family::IPV4_UNICAST]);
-    Codec { peer: PeerKind::Internal, four_octet_as: true, families, ..Codec::before_open() }
-}
-
-fn peer(n: usize) -> PeerId {
-    PeerId(n as u32)
-}
-
 /// A reflector's client.
 fn up(rib: &mut Rib, n: usize) {
-    let address = |host| IpAddr::V4(Ipv4Addr::from(0x0a00_0000 + host));
-    let id = 100 + n as u32;
-    let params = PeerParams::new(AS, AS, RouterId(id), address(id), address(1), codec());
-    let params = PeerParams {
-        role: PeerRole::Client,
-        import: Policy::accept_all(),
-        export: Policy::accept_all(),
-        ..params
-    };
-    rib.handle(NOW, Input::PeerUp(peer(n), Box::new(params)));
+    rib.handle(NOW, Input::PeerUp(peer(n), Box::new(client(n))));
     while let Some(event) = rib.poll_event() {
         std::hint::black_box(matches!(event, Event::Pending(_)));
     }
-}
-
-/// A table as messages of one attribute set each: about five prefixes share one, and each set stands with several.
-fn feed(prefixes: usize, of: usize) -> Vec<BytesMut> {
-    let (codec, mut n) = (codec(), Numbers::new(1 + of as u64));
-    let mut left: Vec<Ipv4Net> = (0..prefixes as u32).map(slash24).collect();
-    let mut messages = Vec::new();
-    while !left.is_empty() {
-        let take = (n.range(1, 8) as usize).min(left.len());
-        let set = Numbers::new(n.below(prefixes as u64 / 10));
-        let block = attributes(set);
-        let nlri = left.drain(left.len() - take..).map(|p| (PathId(0), p));
-        let mut out = BytesMut::new();
-        let next_hop = NextHop::V4(Ipv4Addr::from(0x0a00_0064 + of as u32));
-        announce(&mut out, &codec, Family::IPV4_UNICAST, &next_hop, &block, nlri);
-        messages.push(out);
-    }
-    messages
-}
-
-fn slash24(n: u32) -> Ipv4Net {
-    Ipv4Net::new_assert(Ipv4Addr::from(0x0100_0000 + n * 256), 24)
-}
-
-fn attributes(mut n: Numbers) -> Vec<u8> {
-    let mut block = Vec::new();
-    let asns = (0..n.range(2, 6)).map(|_| Asn(n.range(1, 64_000) as u32)).collect::<Vec<_>>();
-    let attributes = PathAttributes {
-        as_path: AsPath::sequence(asns),
-        med: (n.below(3) == 0).then(|| n.below(500) as u32),
-        local_pref: Some(100),
-        communities: (0..n.range(0, 8)).map(|_| Community::new(65000, n.below(65_536) as u16)).collect(),
-        ..PathAttributes::default()
-    };
-    attributes.encode_block(&mut block).expect("nothing in it is refused");
-    block
 }

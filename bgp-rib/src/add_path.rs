@@ -180,6 +180,12 @@ impl PathLogs {
         self.held.contains_key(&prefix)
     }
 
+    /// Octets that they hold.
+    pub(crate) fn memory(&self) -> usize {
+        let logs: usize = self.iter().map(|log| log.log.memory() + log.chosen.memory()).sum();
+        logs + self.gone.memory()
+    }
+
     /// Whether there is work left over.
     pub(crate) fn is_busy(&self) -> bool {
         self.iter().any(|log| log.readers == 0 || log.building.is_some() || log.reapable())

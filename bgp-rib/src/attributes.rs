@@ -258,6 +258,12 @@ impl AttributeStore {
         Some(Gone { next_hop, received })
     }
 
+    /// Octets that they hold.
+    pub(crate) fn memory(&self) -> usize {
+        let own = |set: &AttributeSet| set.block.len() + set.facts.as_ref().map_or(0, |_| size_of::<Facts>());
+        self.sets.values().map(own).sum::<usize>() + self.sets.memory() + self.index.memory()
+    }
+
     /// How many sets there are.
     pub(crate) fn len(&self) -> usize {
         self.sets.len()

@@ -293,6 +293,12 @@ impl Groups {
         self.slots.iter().flatten().count()
     }
 
+    /// Octets that they hold.
+    pub(crate) fn memory(&self) -> usize {
+        let of = |group: &Group| group.ever.memory() + group.standing.memory() + group.cache.bytes;
+        self.slots.iter().flatten().map(|group| size_of::<Group>() + of(group)).sum()
+    }
+
     /// Every reader of a log has heard that what had a name is gone: what comes under that name begins unannounced.
     pub(crate) fn forget(&mut self, log: u32, id: u32) {
         for group in self.iter_mut().filter(|group| group.log == log) {

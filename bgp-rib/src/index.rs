@@ -53,6 +53,11 @@ impl Index {
         self.shards.iter().flatten().copied()
     }
 
+    /// Octets that it holds.
+    pub(crate) fn memory(&self) -> usize {
+        self.shards.iter().map(|shard| shard.allocation_size() + size_of::<HashTable<u32>>()).sum()
+    }
+
     /// The index is empty: what it grew to is given back.
     pub(crate) fn give_back(&mut self) {
         for shard in self.shards.iter_mut().filter(|shard| shard.capacity() > KEPT) {

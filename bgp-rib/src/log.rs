@@ -105,6 +105,13 @@ impl Log {
         self.tidy(index);
     }
 
+    /// Octets that it holds.
+    pub(crate) fn memory(&self) -> usize {
+        let slots: usize = self.segments.iter().map(|segment| segment.slots.capacity()).sum();
+        let list = self.segments.capacity() * size_of::<Segment>();
+        slots * size_of::<u32>() + list + self.positions.memory()
+    }
+
     /// The names of all prefixes are free: nothing is remembered of where they stood.
     pub(crate) fn forget_positions(&mut self) {
         if self.live == 0 {

@@ -80,6 +80,20 @@ macro_rules! each_table {
 }
 pub(crate) use each_table;
 
+/// Runs a statement that only looks on every table.
+macro_rules! each_table_in {
+    ($rib:expr, $table:ident => $body:expr) => {{
+        let $table = &$rib.ipv4;
+        $body;
+        let $table = &$rib.ipv6;
+        $body;
+        for $table in &$rib.further {
+            $body;
+        }
+    }};
+}
+pub(crate) use each_table_in;
+
 /// Whether something holds for any table.
 macro_rules! any_table {
     ($rib:expr, $table:ident => $body:expr) => {{

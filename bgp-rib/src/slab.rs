@@ -48,6 +48,18 @@ impl<T> Slab<T> {
         self.next
     }
 
+    /// Octets that it holds.
+    pub(crate) fn memory(&self) -> usize {
+        let chunks = self.chunks.iter().map(|chunk| chunk.capacity() * size_of::<T>());
+        let list = self.chunks.capacity() * size_of::<Vec<T>>();
+        chunks.sum::<usize>() + list + self.free.capacity() * size_of::<u32>()
+    }
+
+    /// Every value that was ever stored, of free slots the last one.
+    pub(crate) fn values(&self) -> impl Iterator<Item = &T> {
+        self.chunks.iter().flatten()
+    }
+
     /// How many values are alive.
     pub(crate) fn len(&self) -> usize {
         self.next as usize - self.free.len()
@@ -110,6 +122,11 @@ impl BitSet {
         let fresh = !self.contains(id);
         self.words[index] |= 1 << (id % 64);
         fresh
+    }
+
+    /// Octets that it holds.
+    pub(crate) const fn memory(&self) -> usize {
+        self.words.capacity() * size_of::<u64>()
     }
 
     /// Clears the bit; whether it was set.

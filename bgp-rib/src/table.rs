@@ -217,6 +217,11 @@ impl<K: Key> Table<K> {
         self.peers.get(slot as usize)
     }
 
+    /// Octets of the index.
+    pub(crate) fn index_memory(&self) -> usize {
+        self.index.memory()
+    }
+
     /// The name of a prefix.
     pub(crate) fn find(&self, key: &K) -> Option<u32> {
         let hash = self.hasher.hash_one(key);
