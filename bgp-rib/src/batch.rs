@@ -27,10 +27,6 @@ use crate::table::{Shared, Table};
 /// Bytes per batch, estimated before encoding: what a socket takes at once; one route's attributes may exceed it.
 pub(crate) const MAX_BYTES: usize = 64 * 1024;
 
-/// How many prefixes are charged for one that policy is asked about, or that two groups' rules are held against each other
-/// for: a batch takes a millisecond or two.
-const ASKED: usize = 4;
-
 /// What the members that a batch is for have been told of its stretch.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub(crate) enum Mode {
@@ -290,12 +286,10 @@ fn collect<K: Key>(
     let most = shared.config.batch_prefixes.max(1);
     let log = group.log;
     let by_bits = former.is_some_and(|former| former.key.bound.is_some());
-    let mut work = 0;
-    for (position, id) in names {
-        if work >= most || bytes >= MAX_BYTES {
+    for (count, (position, id)) in names.enumerate() {
+        if count >= most || bytes >= MAX_BYTES {
             return position;
         }
-        work += if each_prefix || former.is_some() { ASKED } else { 1 };
         let fresh = position >= group.front;
         let sole = table.sole_source(log, id);
         let told = matches!(mode, Mode::Follow) && group.ever.contains(id);

@@ -67,7 +67,7 @@ impl RibConfig {
             batch_cache: 1 << 20,
             // Enough that attribute sets repeat within it; few enough that encoding it is a matter of a millisecond and
             // that a member which is elsewhere soon comes to a boundary.
-            batch_prefixes: 4096,
+            batch_prefixes: 2048,
             // Up to here a walk over the paths is cheaper than an index, and smaller.
             many_paths: 16,
             // Some ten MiB: more than any table of a node has, and far less than what a forgotten follower would come to.

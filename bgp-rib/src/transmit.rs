@@ -9,8 +9,8 @@ use crate::pack;
 use crate::prefix::Key;
 use crate::table::{Shared, Table};
 
-/// Batches per call: bounds a call whose stretches have nothing for this peer to some thousand prefixes.
-const MAX_BATCHES: usize = 2;
+/// Batches per call: bounds a call whose stretches have nothing for this peer to eight thousand prefixes.
+const MAX_BATCHES: usize = 4;
 
 /// What came of asking.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
