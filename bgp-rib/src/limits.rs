@@ -205,12 +205,16 @@ impl Rib {
     pub(crate) fn bound(&mut self, slot: u32) {
         let Some(peer) = self.shared.peers.get(slot) else { return };
         let limits = peer.params.limits.clone();
+        self.shared.peers.bounded |= !limits.is_empty();
         each_table!(self, table => table.bound(slot, limits.of(table.family)));
         self.check_limits(slot);
     }
 
     /// Tells which bounds came to another level; done after whatever may have changed a count.
     pub(crate) fn check_limits(&mut self, slot: u32) {
+        if !self.shared.peers.bounded {
+            return;
+        }
         let Some(peer) = self.shared.peers.up(slot) else { return };
         if peer.params.limits.is_empty() && !peer.limited {
             return;

@@ -80,6 +80,8 @@ pub(crate) struct Peers {
     slots: Vec<Option<Box<Peer>>>,
     /// Some peer's routes are being judged by a new import policy.
     pub(crate) judging: bool,
+    /// Some peer has a bound, or had one.
+    pub(crate) bounded: bool,
 }
 
 impl Peers {

@@ -257,7 +257,9 @@ impl Rib {
             let progress = table.transmit(shared, draft, peer.0, share, &mut chunks);
             drained &= progress == Progress::Drained;
         });
-        if any_table!(self, table => table.reader(peer.0).is_some_and(|reader| reader.bounded.is_some())) {
+        if self.shared.peers.bounded
+            && any_table!(self, table => table.reader(peer.0).is_some_and(|reader| reader.bounded.is_some()))
+        {
             self.check_limits(peer.0);
         }
         // A walk over one difference ended: the next one may have waited for it.

@@ -181,6 +181,8 @@ impl RibTask {
                 Some(query) = self.queries.recv() => self.query(query),
                 () = tokio::time::sleep_until(until) => {}
             }
+            // Others who were woken in the same moment come to the door first: what they say goes out in the same writes.
+            tokio::task::yield_now().await;
         }
     }
 
@@ -208,6 +210,11 @@ impl RibTask {
         self.look_at_recovery(now);
         self.keep_up(begun.saturating_add(UPKEEP));
         self.drain_events();
+        // Whoever has come meanwhile is heard before thousands are written to.
+        if self.in_hand.is_none() && !self.door.is_empty() {
+            self.take_visits(begun.saturating_add(UPKEEP));
+            self.drain_events();
+        }
         self.serve_pending(begun.saturating_add(TURN));
         self.drain_events();
         self.copy_counters(now);
