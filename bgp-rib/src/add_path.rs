@@ -448,7 +448,9 @@ impl<K: Key> Table<K> {
             end += 1;
         }
         let mut built = false;
-        for log in self.path_logs.iter_mut().filter(|log| log.building.is_some_and(|at| at <= end)) {
+        // One that nobody reads may be further behind: it goes on from there if somebody comes to read it.
+        let was_there = |log: &&mut PathLog| log.building.is_some_and(|at| from <= at && at <= end);
+        for log in self.path_logs.iter_mut().filter(was_there) {
             log.building = (end < bound).then_some(end);
             built |= log.building.is_none();
         }
