@@ -318,8 +318,9 @@ fn collect<K: Key>(
             pack::fits(&group.key.codec, table.family, 0, table.told_nlri(group.log, id).1).is_ok()
         });
         if group.key.bound.is_some() {
-            let ever = mode == Mode::Follow && group.ever.contains(id);
-            draft.tell_within(offered, (mode, by_bits), (id, position, ever));
+            // From here on its bits say what the member has of it.
+            let ever = group.ever.remove(id);
+            draft.tell_within(offered, (mode, by_bits), id, ever);
             continue;
         }
         if let Mode::Swap(_) = mode {
@@ -352,12 +353,14 @@ fn collect<K: Key>(
 
 impl Draft {
     /// What a member with a bound is told of a route: it is told, it waits, or it goes. `by_bits`: what it was told of the
-    /// stretch is known, route by route; `ever`: it may have been told at a time when there was no bound.
+    /// stretch is known, route by route; `ever`: it may have been told when there was no bound, and is met for the first time
+    /// since.
     pub(crate) fn tell_within(
         &mut self,
         offered: Option<Offered>,
         (mode, by_bits): (Mode, bool),
-        (id, position, ever): (u32, u64, bool),
+        id: u32,
+        ever: bool,
     ) {
         let Some(bounded) = self.bounded.as_mut() else { return };
         // Whom a route is kept from is a member, and there is one.
@@ -367,7 +370,7 @@ impl Draft {
         let held = if by_rules {
             before.is_some_and(|before| before.held && before.except == [NONE; 2])
         } else {
-            bounded.has(id) || (ever && position < bounded.unsure)
+            bounded.has(id) || (ever && !by_bits)
         };
         let Some(Offered { attributes, source, edits, path, .. }) = goes else {
             bounded.lose(id);
@@ -460,13 +463,17 @@ fn announce<K: Key>(
         let fits = |item| pack::fits(&codec, table.family, block.len(), nlri_of(table, log, item).1).is_ok();
         for item in run {
             let told = packed.is_ok() && fits(item);
+            if let Some(bounded) = bounded.as_mut().filter(|_| group.key.bound.is_some()) {
+                if !told {
+                    bounded.lose(item.id);
+                    withdrawn.push((audience, item.id));
+                }
+                continue;
+            }
             if told {
                 group.ever.insert(item.id);
             } else if mode != Mode::Initial && group.ever.contains(item.id) {
                 withdrawn.push((audience, item.id));
-            }
-            if let Some(bounded) = bounded.as_mut().filter(|_| !told) {
-                bounded.lose(item.id);
             }
             if item.fresh {
                 group.stand(item.id, told);

@@ -36,8 +36,6 @@ pub(crate) struct Bounded {
     waits: u32,
     /// New routes that the batch in the making may still tell.
     room: u32,
-    /// Below this position of the log the peer may have been told a route before there was a bound.
-    pub(crate) unsure: u64,
 }
 
 impl Bounded {
@@ -57,6 +55,11 @@ impl Bounded {
 
     pub(crate) fn has(&self, id: u32) -> bool {
         self.told.contains(id)
+    }
+
+    /// All that stand.
+    pub(crate) fn told(&self) -> &BitSet {
+        &self.told
     }
 
     pub(crate) fn is_waiting(&self, id: u32) -> bool {
@@ -91,10 +94,12 @@ impl Bounded {
 
     /// A new route is told if there is room; whether there is.
     pub(crate) fn admit(&mut self, id: u32) -> bool {
-        let Some(room) = self.room.checked_sub(1) else { return false };
-        self.room = room;
-        self.tell(id);
-        true
+        let has_room = self.room > 0 && self.count < self.max;
+        if has_room {
+            self.room -= 1;
+            self.tell(id);
+        }
+        has_room
     }
 
     fn tell(&mut self, id: u32) {

@@ -176,7 +176,6 @@ impl<K: Key> Table<K> {
             return false;
         }
         let index = self.groups.join(key, log, &shared.config);
-        let was_bounded = self.groups.get(former).is_some_and(|group| group.key.bound.is_some());
         let own = self.reader(slot).map_or(0, |reader| reader.own);
         let told = self.groups.get_mut(former).map(|group| {
             group.idle.retain(|&other| other != slot);
@@ -185,11 +184,11 @@ impl<K: Key> Table<K> {
             }
             group.ever.clone()
         });
+        let bounded = self.reader(slot).and_then(|reader| reader.bounded.as_ref());
+        let told_within = bounded.filter(|_| bound.is_none()).map(|bounded| bounded.told().clone());
         let prefixes = self.entries.bound();
         let joined = self.groups.get_mut(index).map(|group| {
-            if let Some(told) = told {
-                group.ever.insert_all(&told);
-            }
+            told.iter().chain(&told_within).for_each(|told| group.ever.insert_all(told));
             group.own.as_mut().map(|own| own.join(prefixes))
         });
         let own = joined.flatten();
@@ -197,11 +196,7 @@ impl<K: Key> Table<K> {
             reader.group = index;
             reader.listed = false;
             if let Some(Bound { max, .. }) = bound {
-                let bounded = reader.bounded.get_or_insert_default();
-                bounded.max = max;
-                if !was_bounded {
-                    bounded.unsure = u64::MAX;
-                }
+                reader.bounded.get_or_insert_default().max = max;
             }
             reader.own = own.unwrap_or(0);
             // Choices of its own may have changed since it was told them, if it left this group before.
@@ -242,17 +237,13 @@ impl<K: Key> Table<K> {
         }
     }
 
-    /// If no stretch is left, what a peer with a bound was told is known but for what moved meanwhile; of one without a bound
-    /// nothing is kept.
+    /// If no stretch is left, nothing is kept of what a peer without a bound was told within one.
     fn end_swap(&mut self, slot: u32) {
-        let Some(reader) = self.reader(slot).filter(|reader| reader.swap.is_empty()) else { return };
-        let bounded = self.groups.get(reader.group).is_some_and(|group| group.key.bound.is_some());
-        let head = self.log_of(reader.log).head();
-        let Some(reader) = self.reader_mut(slot) else { return };
-        if !bounded {
+        let bounded = |group: u32| self.groups.get(group).is_some_and(|group| group.key.bound.is_some());
+        if self.reader(slot).is_some_and(|reader| reader.swap.is_empty() && !bounded(reader.group))
+            && let Some(reader) = self.reader_mut(slot)
+        {
             reader.bounded = None;
-        } else if let Some(bounded) = reader.bounded.as_mut().filter(|bounded| bounded.unsure == u64::MAX) {
-            bounded.unsure = head;
         }
     }
 

@@ -131,7 +131,7 @@ impl<K: Key> Table<K> {
             draft.bounded = self.reader_mut(slot).and_then(|reader| reader.bounded.take());
         }
         // Who has been told nothing by any rules needs no withdrawal either.
-        let read = if group.key.export.rejects_all() && group.ever.is_empty() {
+        let read = if group.key.export.rejects_all() && group.ever.is_empty() && !alone {
             (limit, 0)
         } else if alone {
             let batch = batch::encode(self, shared, &mut group, index, draft, (from, limit, mode));

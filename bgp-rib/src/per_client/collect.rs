@@ -78,7 +78,9 @@ pub(crate) fn collect<K: Key>(
         };
         let sole = table.sole_source(group.log, id);
         let sole = if table.reads(sole, index) { sole } else { NONE };
-        let told = Told { id, had, former: former_key, fresh, for_all, ever: group.ever.contains(id), sole };
+        // Of a member with a bound, its bits say from here on what it has.
+        let ever = if key.bound.is_some() { group.ever.remove(id) } else { group.ever.contains(id) };
+        let told = Told { id, had, former: former_key, fresh, for_all, ever, sole };
         let choice = table.choice(shared, &key, id, |slot| table.reads(slot, index));
         bytes += size_of::<K>();
         if let Some(bound) = key.bound {
@@ -171,9 +173,7 @@ impl Told<'_> {
             alone: true,
         };
         let ever = matches!(mode, Mode::Follow | Mode::Own) && self.ever;
-        // By where it stands among the best routes it is known whether it was told before there was a bound.
-        let position = table.log.position(self.id).unwrap_or(u64::MAX);
-        draft.tell_within(Some(offered), (mode, by_bits), (self.id, position, ever));
+        draft.tell_within(Some(offered), (mode, by_bits), self.id, ever);
     }
 
     /// Nothing of the prefix may go to the group.

@@ -233,3 +233,18 @@ fn a_bound_that_only_warns_keeps_nothing_back_and_shares_its_group() {
     assert_eq!(lab.view(warned).len(), 5);
     assert_eq!(lab.rib.table_counters(V4).groups, 2, "the bounded one's, and everybody else's");
 }
+
+#[test]
+fn a_route_that_changes_twice_before_it_is_met_within_a_new_bound_is_not_forgotten() {
+    let (mut lab, feeder, few, _) = lab();
+    reconfigure(&mut lab, few, client(2));
+    lab.announce(feeder, &hosts(0, 8), next_hop(1), &attributes(&[]));
+    lab.drain_all();
+    reconfigure(&mut lab, few, at_most(3, client(2)));
+    lab.announce(feeder, &hosts(6, 8), next_hop(1), &attributes(&[64512]));
+    // The walk ends, and the last ones change again before they are read.
+    (0..3).for_each(|_| assert!(lab.read_once(few, 1)));
+    lab.announce(feeder, &hosts(6, 8), next_hop(1), &attributes(&[64513]));
+    lab.drain_all();
+    assert_eq!((lab.view(few).len(), lab.rib.peer_counters(few, V4).advertised), (3, 3));
+}

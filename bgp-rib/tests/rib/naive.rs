@@ -330,7 +330,9 @@ impl Facts {
         }
         if as_last {
             attributes.local_pref = Some(0);
-            attributes.communities.push(Community::NO_EXPORT);
+            if !attributes.communities.contains(&Community::NO_EXPORT) {
+                attributes.communities.push(Community::NO_EXPORT);
+            }
         }
         if let Some(source) = from_internal.filter(|_| !external) {
             if source.role == PeerRole::Plain && target.role == PeerRole::Plain {

@@ -1,6 +1,27 @@
-//! Faults that other reflectors shipped, each as the story in which it showed.
+//! Faults that other speakers shipped, each as the story in which it showed.
+//!
+//! | class of fault | test |
+//! |---|---|
+//! | the order of arrival decides between routes with MED | `three_routes_with_med_end_in_one_choice_whatever_the_order_of_arrival`; every permutation in `decision` |
+//! | a withdrawal is lost as another prefix comes | `a_withdrawal_is_not_lost_when_another_prefix_comes_before_it_is_read` |
+//! | withdrawals of a batch go before its announcements | `a_route_that_comes_and_goes_before_it_is_read_leaves_nothing` |
+//! | a superseded announcement leaves last | `when_two_feeders_race_an_idle_receiver_holds_the_better_routes`, `groups::an_idle_peer_is_told_once_and_a_slow_one_sees_the_newest_state_alone` |
+//! | the worse path is told while the better is there | `of_two_feeds_that_race_only_the_better_is_told_to_who_reads_behind_both` |
+//! | an UPDATE built too large is dropped | `a_lost_peer_with_many_prefixes_is_withdrawn_to_the_last_one`, `prefixes_of_one_attribute_set_fill_as_many_messages_as_they_need`, `attributes_that_outgrow_a_message_withdraw_the_route_from_who_cannot_take_them` |
+//! | some routes of a large table are missing | `every_client_holds_every_route_of_a_large_feed` |
+//! | ADD-PATH: one withdrawal takes others along, or none | `one_path_of_many_can_be_withdrawn_and_the_last_takes_the_prefix`, `every_path_of_a_lost_peer_is_withdrawn_from_who_is_told_several` |
+//! | ADD-PATH: what a restarted peer did not tell again stays | `a_path_that_is_not_told_again_after_a_restart_goes_and_the_others_stay` |
+//! | what a refresh did not bring stays after EoRR | `restart::what_a_peer_does_not_tell_between_its_markers_is_swept` |
+//! | reflectors keep each other's routes alive | `two_reflectors_that_feed_each_other_forget_a_route_whose_source_is_gone` |
+//! | MED 0 is invented, routes are echoed | `no_med_is_invented_and_nothing_is_echoed` |
+//! | what did not change is sent again: by the source, by memberships, by a policy | `the_same_route_told_again_makes_no_update`, `a_worse_path_that_comes_or_goes_makes_no_update`, `route_targets::a_membership_that_another_client_has_too_is_not_told_again`, `policies::an_export_policy_swapped_on_a_live_peer_tells_the_difference_and_nothing_else`, all of `swaps` |
+//! | peers with different options share an update group | `groups::every_setting_that_changes_bytes_makes_a_group_of_its_own` |
+//! | a restart fails as a group's queue is full | `a_member_that_does_not_read_holds_back_nobodys_end_of_rib` |
+//! | a late joiner, or a start, waits for a timer | `nothing_that_is_to_be_told_waits_for_time` |
+//!
+//! That small changes are not held back by the socket (Nagle) is with the sockets of the speaker.
 
-use bgp_rib::{Event, PathVerdict, Retain};
+use bgp_rib::{AddPathSend, Event, PathVerdict, Retain};
 use bgp_wire::{Community, FamilySet, PathAttributes, PeerKind};
 use ipnet::{IpNet, Ipv4Net};
 
@@ -194,6 +215,119 @@ fn attributes_that_outgrow_a_message_withdraw_the_route_from_who_cannot_take_the
     let told = explained.peers.iter().find(|told| told.peer == narrow).unwrap();
     assert_eq!(told.verdict, Err(bgp_rib::HeldBack::TooLarge));
     assert_eq!(lab.rib.peer_counters(narrow, V4).advertised, 0);
+}
+
+/// GoBGP: all withdrawals of a batch went first, so that what was announced and then withdrawn stayed.
+#[test]
+fn a_route_that_comes_and_goes_before_it_is_read_leaves_nothing() {
+    let mut lab = Lab::new();
+    let (one, two) = (lab.up(1, client(1)), lab.up(2, client(2)));
+    let (stays, goes) = (net("192.0.2.0/24"), net("198.51.100.0/24"));
+    for round in 0..4 {
+        lab.announce(one, &[stays, goes], next_hop(1), &attributes(&[64512 + round]));
+        lab.withdraw(one, &[stays, goes]);
+        lab.announce(one, &[stays], next_hop(1), &attributes(&[64600 + round]));
+        if round == 2 {
+            lab.drain(two);
+        }
+    }
+    lab.drain_all();
+    assert_eq!(lab.view(two).keys().copied().collect::<Vec<_>>(), [stays]);
+    assert_eq!(lab.view(two)[&stays].attributes.as_path, attributes(&[64603]).as_path);
+}
+
+/// BIRD 3, RustyBGP: the worse of two paths went out first for half of the prefixes.
+#[test]
+fn of_two_feeds_that_race_only_the_better_is_told_to_who_reads_behind_both() {
+    let mut lab = Lab::new();
+    let (one, two, receiver) = (lab.up(1, client(1)), lab.up(2, client(2)), lab.up(3, client(3)));
+    let better = PathAttributes { local_pref: Some(200), ..attributes(&[]) };
+    for chunk in many(2000).chunks(50) {
+        lab.announce(one, chunk, next_hop(1), &attributes(&[64512]));
+        lab.announce(two, chunk, next_hop(2), &better);
+        lab.drain(receiver);
+    }
+    assert_eq!(lab.remotes[&receiver].announced.len(), 2000, "each prefix is told once");
+    assert!(lab.view(receiver).values().all(|route| route.next_hop == next_hop(2)));
+}
+
+/// rustbgpd: announcements of one attribute set were written into one message, whatever their number.
+#[test]
+fn prefixes_of_one_attribute_set_fill_as_many_messages_as_they_need() {
+    let mut lab = Lab::new();
+    let (one, two) = (lab.up(1, client(1)), lab.up(2, client(2)));
+    for chunk in many(5000).chunks(500) {
+        lab.announce(one, chunk, next_hop(1), &attributes(&[]));
+    }
+    lab.drain_all();
+    assert_eq!(lab.view(two).len(), 5000);
+    // Five octets each, into 4096 (RFC 4271 §4): the far end's codec frames no more.
+    assert!((7..14).contains(&lab.remotes[&two].updates), "{}", lab.remotes[&two].updates);
+}
+
+/// FRR issues 5500, 5373: not all paths of a peer that went were withdrawn.
+#[test]
+fn every_path_of_a_lost_peer_is_withdrawn_from_who_is_told_several() {
+    let mut lab = Lab::new();
+    let mut taker = client(9);
+    taker.codec.add_path_tx = FamilySet::of(&[V4]);
+    taker.add_path_send = vec![(V4, AddPathSend::All)];
+    let taker = lab.up(9, taker);
+    let mut teller = client(1);
+    teller.codec.add_path_rx = FamilySet::of(&[V4]);
+    let (one, two) = (lab.up(1, teller), lab.up(2, client(2)));
+    for path in 1..=3 {
+        lab.announce_path(one, path, &many(300), next_hop(20 + path as u8), &attributes(&[]));
+    }
+    lab.announce(two, &many(300), next_hop(2), &attributes(&[64512]));
+    lab.drain_all();
+    assert_eq!(lab.remotes[&taker].paths.len(), 1200);
+    lab.down(one, Retain::Nothing);
+    lab.drain_all();
+    assert_eq!(lab.remotes[&taker].paths.len(), 300);
+    assert!(lab.remotes[&taker].paths.values().all(|route| route.next_hop == next_hop(2)));
+}
+
+/// FRR issue 16144: with the queue of its update group full a restarting peer was not told its table.
+#[test]
+fn a_member_that_does_not_read_holds_back_nobodys_end_of_rib() {
+    let mut lab = Lab::new();
+    let feeder = lab.up(1, client(1));
+    let stuck = lab.up(2, client(2));
+    for chunk in many(3000).chunks(500) {
+        lab.announce(feeder, chunk, next_hop(1), &attributes(&[]));
+    }
+    assert!(lab.read_once(stuck, 1));
+    let three = lab.up(3, client(3));
+    for round in 0..3 {
+        lab.drain(three);
+        assert_eq!((lab.view(three).len(), lab.remotes[&three].end_of_rib.len()), (3000, 2));
+        lab.down(three, Retain::Stale);
+        lab.announce(feeder, &many(500), next_hop(1), &attributes(&[64512 + round]));
+        lab.up(3, client(3));
+    }
+    lab.drain_all();
+    assert_eq!(lab.view(stuck), lab.view(three));
+}
+
+/// BIRD 2.0.12: a late joiner waited three seconds; FRR: coalescing held the first routes back for ten.
+#[test]
+fn nothing_that_is_to_be_told_waits_for_time() {
+    let mut lab = Lab::new();
+    let (feeder, early) = (lab.up(1, client(1)), lab.up(2, client(2)));
+    lab.drain(feeder);
+    lab.drain(early);
+    for chunk in many(3000).chunks(500) {
+        lab.announce(feeder, chunk, next_hop(1), &attributes(&[]));
+        assert!(!lab.remotes[&early].idle, "it is told at once that there is something");
+        // No clock moves and no tick comes.
+        lab.drain(early);
+    }
+    assert_eq!(lab.view(early).len(), 3000);
+    let late = lab.up(3, client(3));
+    lab.drain(late);
+    assert_eq!((lab.view(late).len(), lab.remotes[&late].end_of_rib.len()), (3000, 2));
+    assert_eq!(lab.rib.poll_timeout(), None, "and nothing is left for later");
 }
 
 /// GoBGP issue 1777, FRR PR 22695: what did not change was sent again.

@@ -84,3 +84,22 @@ proptest! {
         run(steps, 3, 2);
     }
 }
+
+#[test]
+fn a_bound_that_comes_when_all_that_was_told_has_changed() {
+    run(
+        vec![
+            Step::Up { peer: 1, variant: 0 },
+            Step::Up { peer: 8, variant: 0 },
+            Step::Announce { peer: 8, path: 0, prefixes: 74, attributes: 0, next_hop: 1 },
+            Step::Read { peer: 1 },
+            Step::Aggregate { owner: 0, prefixes: 16, always: false, suppress: false, except: 0 },
+            Step::SetPolicy { peer: 8, import: Some(2), export: None },
+            Step::Settle,
+            Step::Originate { owner: 0, prefixes: 98, attributes: 2 },
+            Step::Bound { peer: 1, v6: false, most: Some(1) },
+        ],
+        3,
+        16,
+    );
+}
