@@ -104,6 +104,17 @@ impl Tables {
         }
     }
 
+    /// Peers read in turn, as sockets do that take as much as each other, until nobody has anything left.
+    pub fn read_together(&mut self, peers: impl Iterator<Item = usize>) {
+        let mut reading: Vec<usize> = peers.collect();
+        while !reading.is_empty() {
+            reading.retain(|&n| {
+                let transmit = self.call(|rib| rib.poll_transmit(peer(n), BUDGET));
+                transmit.is_some_and(|transmit| !transmit.is_last())
+            });
+        }
+    }
+
     /// A peer reads all there is for it; how many octets.
     pub fn read(&mut self, n: usize) -> usize {
         let mut octets = 0;
