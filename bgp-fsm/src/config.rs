@@ -118,7 +118,7 @@ pub struct SessionConfig {
     /// Wait this long for the peer's OPEN before sending ours (DelayOpen). Default: no wait.
     pub delay_open: Option<Duration>,
     /// How long a peer may take no bytes at all while we have some for it (RFC 9687). Default: 8 minutes or
-    /// twice the Hold Time, whichever is longer. Zero turns it off.
+    /// twice the Hold Time, whichever is longer. Zero turns it off, and so does a negotiated Hold Time of zero.
     pub send_hold: Option<Duration>,
     /// Let collision resolution end an Established connection (CollisionDetectEstablishedState). Default: off.
     pub collision_detect_established: bool,

@@ -16,8 +16,9 @@ impl Damping {
         self.failures = 0;
     }
 
-    pub(crate) fn failed(&mut self) {
-        self.failures = self.failures.saturating_add(1);
+    /// One more failure, as long as it changes anything: what is counted beyond that would only be forgiven first.
+    pub(crate) fn failed(&mut self, config: &IdleHold) {
+        self.failures = self.failures.saturating_add(1).min(most(config));
     }
 
     /// A session that lasted makes up for failures.
@@ -33,10 +34,23 @@ impl Damping {
 
     /// The wait before the next attempt, without jitter.
     pub(crate) fn delay(&self, config: &IdleHold) -> Duration {
-        // 2^31 of any `min` above a nanosecond is beyond any `max` in use.
-        let doublings = self.failures.saturating_sub(1).min(31);
-        config.min.saturating_mul(1 << doublings).min(config.max.max(config.min))
+        delay_after(self.failures, config)
     }
+}
+
+/// 2^31 of any shortest wait above a nanosecond is beyond any longest one in use.
+const MOST_DOUBLINGS: u32 = 31;
+
+fn delay_after(failures: u32, config: &IdleHold) -> Duration {
+    let doublings = failures.saturating_sub(1).min(MOST_DOUBLINGS);
+    config.min.saturating_mul(1 << doublings).min(config.max.max(config.min))
+}
+
+/// The failures with which a session waits longest and the peer, unless every failure is tolerated, is held off.
+fn most(config: &IdleHold) -> u32 {
+    let longest = delay_after(u32::MAX, config);
+    let waits = (0..=MOST_DOUBLINGS).find(|failures| delay_after(*failures, config) == longest);
+    waits.unwrap_or(MOST_DOUBLINGS + 1).max(config.tolerated.checked_add(1).unwrap_or(0))
 }
 
 #[cfg(test)]
@@ -52,8 +66,23 @@ mod tests {
 
     fn after(failures: u32) -> Damping {
         let mut damping = Damping::default();
-        (0..failures).for_each(|_| damping.failed());
+        (0..failures).for_each(|_| damping.failed(&CONFIG));
         damping
+    }
+
+    #[test]
+    fn failures_that_change_nothing_are_not_counted() {
+        assert_eq!(after(1000), after(7), "the seventh wait is the longest");
+        let patient = IdleHold { tolerated: 20, ..CONFIG };
+        let mut damping = Damping::default();
+        (0..1000).for_each(|_| damping.failed(&patient));
+        assert!(damping.oscillates(&patient));
+        damping.lasted(CONFIG.forgive, &patient);
+        assert!(!damping.oscillates(&patient));
+        let endless = IdleHold { tolerated: u32::MAX, ..CONFIG };
+        (0..1000).for_each(|_| damping.failed(&endless));
+        damping.lasted(CONFIG.forgive * 7, &endless);
+        assert_eq!(damping, after(0));
     }
 
     #[test]

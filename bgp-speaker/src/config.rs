@@ -78,8 +78,8 @@ pub struct Timers {
     /// How long a peer whose BGP Identifier wins is awaited to choose between its connection and ours when both have called
     /// at once (RFC 4271 §6.8); zero decides at once. Default 1 s.
     pub collision_wait: Duration,
-    /// How long a peer may take nothing of what we have for it (RFC 9687); zero turns it off. Default: 8 minutes, or twice
-    /// the hold time if that is longer.
+    /// How long a peer may take nothing of what we have for it (RFC 9687); zero turns it off, and so does a negotiated hold
+    /// time of zero. Default: 8 minutes, or twice the hold time if that is longer.
     pub send_hold: Option<Duration>,
     /// How long sent octets may stay unacknowledged, or untaken by a peer that acknowledges and does not read, before TCP gives
     /// the connection up (`TCP_USER_TIMEOUT`, RFC 5482). A shorter time than the default finds a path that carries nothing
@@ -558,11 +558,13 @@ impl Timers {
         self.send_hold.unwrap_or_else(|| hold_time.saturating_mul(2).max(MIN_SEND_HOLD))
     }
 
-    /// When TCP gives up a connection that carries nothing to the peer; `None` is when the system does by itself.
+    /// When TCP gives up a connection that carries nothing to the peer; `None` is when the system does by itself. Without a
+    /// hold time there is no SendHold either (RFC 9687 §4.3), and TCP has no reason to be stricter.
     pub(crate) fn user_timeout_for(&self, hold_time: Duration) -> Option<Duration> {
         self.tcp_user_timeout.or_else(|| {
             let send_hold = self.send_hold_for(hold_time);
-            (!send_hold.is_zero()).then(|| send_hold.saturating_add(AFTER_SEND_HOLD))
+            let off = hold_time.is_zero() || send_hold.is_zero();
+            (!off).then(|| send_hold.saturating_add(AFTER_SEND_HOLD))
         })
     }
 

@@ -261,12 +261,13 @@ impl Supervisor {
         }
         let entry = self.peers.get(&address)?;
         let range = self.range_for(address)?;
-        let origin = Origin::Range(range.config.prefix);
+        let prefix = range.config.prefix;
+        let origin = Origin::Range(prefix);
         let may_stay = match entry.origin {
             Origin::Range(_) => true,
             Origin::Configured | Origin::Mesh => entry.cell.live().is_some(),
         };
-        let has_room = entry.origin == origin || range.has_room();
+        let has_room = entry.origin == origin || self.has_room(prefix);
         (may_stay && has_room).then(|| (Arc::new(range.config.peer(address)), origin))
     }
 
@@ -290,9 +291,12 @@ impl Supervisor {
             }
             None => {
                 self.remove(address);
-                let mailbox = self.add(config, origin);
-                if let Some(state) = cell.bfd() {
-                    mailbox.tell_bfd(state);
+                // One of a range comes back through it, if it does.
+                if !matches!(origin, Origin::Range(_)) {
+                    let mailbox = self.add(config, origin);
+                    if let Some(state) = cell.bfd() {
+                        mailbox.tell_bfd(state);
+                    }
                 }
             }
         }

@@ -307,7 +307,8 @@ impl Speaker {
     /// Takes one peer out of use without losing a packet: everything that it has been told gets GRACEFUL_SHUTDOWN and, for an
     /// internal peer, LOCAL_PREF 0 (RFC 8326); it has `wait` to find other ways, then its session ends with Cease /
     /// Administrative Shutdown and there is no other before [`Speaker::resume_peer`]. That also calls a drain off which is
-    /// under way. A peer that came through a listen range may come again.
+    /// under way. A peer that came through a listen range stays away in the same way, and leaves its place in the range to
+    /// another.
     ///
     /// # Errors
     /// There is no such peer, or no longer.

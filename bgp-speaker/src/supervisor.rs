@@ -23,7 +23,7 @@ use crate::door::{Closing, Door};
 use crate::error::SpeakerError;
 use crate::event::Event;
 use crate::listening::{Accepted, Listening};
-use crate::peer::{Depth, Drain, Mailbox, Order, PeerCell, PeerTask};
+use crate::peer::{Depth, Drain, Mailbox, Order, PeerCell, PeerTask, Unaccepted};
 use crate::peer_address::PeerAddress;
 use crate::reconcile::Migration;
 use crate::shared::{Shared, Us};
@@ -36,6 +36,10 @@ use crate::update::Steps;
 
 /// How long peers may take to hear our last words when the speaker ends; longer than a lingering connection lives.
 const FAREWELL: Duration = Duration::from_secs(3);
+
+/// Between two looks how many peers of a full range are held down: a look goes through all peers, and strangers may knock a
+/// thousand times a second.
+const COUNT: Duration = Duration::from_millis(100);
 
 /// What handles ask of the supervisor.
 #[derive(Debug)]
@@ -80,6 +84,9 @@ pub(crate) struct Entry {
 pub(crate) struct Range {
     pub(crate) config: RangeConfig,
     pub(crate) members: usize,
+    /// How many of them were held down when that was last counted.
+    held: usize,
+    counted: Option<Instant>,
     /// The key in use.
     key: Option<Key>,
     /// Why the key that is wanted is not in use.
@@ -373,27 +380,58 @@ impl Supervisor {
         }
         // Another peer may have taken the address since.
         if self.peers.get(&address).is_some_and(|e| Arc::ptr_eq(&e.cell, &cell)) {
-            self.take(address);
-            self.shared.remove_peer(&cell);
+            self.gone(address);
+            // One that came through a range may have been configured while its task ended.
+            if !panicked {
+                self.settle(address);
+            }
+        }
+    }
+
+    /// Takes out a peer whose task has ended.
+    fn gone(&mut self, address: PeerAddress) {
+        if let Some(entry) = self.take(address) {
+            self.shared.remove_peer(&entry.cell);
             self.shared.emit(Event::PeerRemoved { peer: address });
         }
     }
 
     fn accepted(&mut self, stream: TcpStream, remote: SocketAddr) {
         let address = socket::peer_address(&stream, remote);
-        if let Some(entry) = self.peers.get(&address) {
-            if !self.came_by_key(entry) {
-                tracing::debug!(peer = %address, "connection refused: its key could not be checked");
-            } else if entry.mailbox.accepted(stream).is_err() {
-                tracing::debug!(peer = %address, "connection refused: those before it are still being looked at");
-            }
-            return;
+        if let Some(stream) = self.accepted_by_peer(stream, address) {
+            self.accepted_by_range(stream, address);
         }
+    }
+
+    /// Hands a connection to the peer of this address; back if there is none.
+    fn accepted_by_peer(&mut self, stream: TcpStream, address: PeerAddress) -> Option<TcpStream> {
+        let Some(entry) = self.peers.get(&address) else { return Some(stream) };
+        if !self.came_by_key(entry) {
+            tracing::debug!(peer = %address, "connection refused: its key could not be checked");
+            return None;
+        }
+        match entry.mailbox.accepted(stream) {
+            Ok(()) => None,
+            Err(Unaccepted::Full) => {
+                tracing::debug!(peer = %address, "connection refused: those before it are still being looked at");
+                None
+            }
+            // A peer of a range that comes back at once, before the end of its task has been noticed.
+            Err(Unaccepted::Retired(stream)) => {
+                let dynamic = matches!(entry.origin, Origin::Range(_));
+                dynamic.then(|| self.gone(address)).map(|()| stream)
+            }
+        }
+    }
+
+    fn accepted_by_range(&mut self, stream: TcpStream, address: PeerAddress) {
         let Some(range) = self.range_for(address) else {
             self.strangers.count(address.ip());
             return;
         };
         let prefix = range.config.prefix;
+        self.count_held(prefix);
+        let Some(range) = self.ranges.get(&prefix) else { return };
         let obstacle = match (range.has_room(), self.takes_peers(range)) {
             (false, _) => "it is full",
             (_, false) => "its password or keys are not in use",
@@ -419,6 +457,24 @@ impl Supervisor {
     pub(crate) fn range_for(&self, address: PeerAddress) -> Option<&Range> {
         let of_address = self.ranges.values().filter(|r| r.config.prefix.contains(&address.ip()));
         of_address.max_by_key(|r| r.config.prefix.prefix_len())
+    }
+
+    /// Whether a range takes one more peer.
+    pub(crate) fn has_room(&self, prefix: IpNet) -> bool {
+        self.ranges.get(&prefix).is_some_and(Range::has_room)
+    }
+
+    /// Looks how many peers of a range that seems full are held down.
+    fn count_held(&mut self, prefix: IpNet) {
+        let Some(range) = self.ranges.get_mut(&prefix) else { return };
+        let recent = range.counted.is_some_and(|counted| counted.elapsed() < COUNT);
+        if range.members < range.config.limit || recent {
+            return;
+        }
+        range.counted = Some(Instant::now());
+        range.held = (self.peers.values())
+            .filter(|entry| entry.origin == Origin::Range(prefix) && entry.cell.is_held())
+            .count();
     }
 
     /// Counts a connection that a range does not take, and tells of it now and then.
@@ -514,12 +570,14 @@ impl Household {
 
 impl Range {
     pub(crate) fn new(config: RangeConfig) -> Self {
-        Self { config, members: 0, key: None, trouble: None, refused: 0, told: None }
+        Self { config, members: 0, held: 0, counted: None, key: None, trouble: None, refused: 0, told: None }
     }
 
-    /// Whether it takes one more peer.
-    pub(crate) fn has_room(&self) -> bool {
-        self.members < self.config.limit
+    /// Whether it takes one more peer. One that is held down has no session and keeps no other peer out; as many may be
+    /// remembered as there may be sessions.
+    fn has_room(&self) -> bool {
+        let limit = self.config.limit;
+        self.members.saturating_sub(self.held) < limit && self.members < limit.saturating_mul(2)
     }
 
     fn status(&self) -> RangeStatus {

@@ -38,7 +38,7 @@ impl Session {
         let forwarding_is_lost = control_plane_independent && self.established().is_none();
         if !matches!(self.reach, Reach::Idle(_)) {
             let expected = self.end_by_bfd(now, control_plane_independent);
-            self.damping.failed();
+            self.damping.failed(&self.config.idle_hold);
             self.start_idle_hold(now, expected);
         }
         if forwarding_is_lost {

@@ -62,12 +62,12 @@ impl Session {
         match (next, self.reach) {
             (Next::Active, Reach::Connect(_)) => {}
             (Next::Active, _) => {
-                self.damping.failed();
+                self.damping.failed(&self.config.idle_hold);
                 let wait = self.damping.delay(&self.config.idle_hold).max(self.config.connect_retry);
                 self.listen(now, wait);
             }
             (Next::Idle, _) => {
-                self.damping.failed();
+                self.damping.failed(&self.config.idle_hold);
                 self.abort_dial();
                 self.start_idle_hold(now, expected);
             }

@@ -126,12 +126,15 @@ impl Session {
         }
     }
 
-    /// SendHoldTimer runs from the first byte that the peer did not take (RFC 9687 §3).
+    /// SendHoldTimer runs from the first byte that the peer did not take, and not where the negotiated Hold Time is off
+    /// (RFC 9687 §4.3).
     pub(super) fn write_blocked(&mut self, now: Duration, id: ConnId) {
         let Some(conn) = self.connections.get_mut(id) else { return };
-        let hold = conn.phase.negotiated().map_or(self.config.hold_time, |negotiated| negotiated.hold_time);
+        let negotiated = conn.phase.negotiated().map(|negotiated| negotiated.hold_time);
+        let hold = negotiated.unwrap_or(self.config.hold_time);
         let wait = self.config.send_hold.unwrap_or(hold.saturating_mul(2).max(SEND_HOLD));
-        if !wait.is_zero() && conn.timers.deadline(Timer::SendHold).is_none() {
+        let off = wait.is_zero() || negotiated == Some(Duration::ZERO);
+        if !off && conn.timers.deadline(Timer::SendHold).is_none() {
             conn.timers.start(Timer::SendHold, now.saturating_add(wait));
         }
     }

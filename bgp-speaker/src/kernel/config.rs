@@ -25,8 +25,10 @@ pub struct KernelConfig {
     /// Metric of routes that bring none; default 186. NLM_F_REPLACE does not look at the protocol, so the default
     /// keeps clear of FRR's 20, BIRD's 32 and IPv6's 1024.
     pub metric: u32,
-    /// Whether routes share nexthop objects where the kernel has them (Linux 5.3); default yes: they are written in two
-    /// thirds of the time, and multipath routes in less.
+    /// Whether routes share nexthop objects where the kernel has them (Linux 5.3) and they win; default yes. They win for
+    /// next hops on several links (a lost link is out of all routes at once) and for thousands of routes over the same next
+    /// hops (written in two thirds of the time). Other routes carry their next hops: the kernel keeps those, and not those
+    /// over an object, while the carrier of their link is lost.
     pub nexthop_objects: bool,
     /// Whether routes stay in the kernel when the follower ends; default yes (forwarding survives a restart).
     pub keep_routes_at_exit: bool,

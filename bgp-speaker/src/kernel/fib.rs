@@ -27,6 +27,11 @@ pub trait Fib: Send {
     /// Reports the routes of our table; a route may be reported twice when the table changes meanwhile.
     fn dump(&mut self, scope: DumpScope, found: &mut dyn FnMut(Found)) -> Result<(), FibError>;
 
+    /// Removes some of what the last dump showed that no route needs, bounded in time; true = there is more.
+    fn tidy(&mut self) -> Result<bool, FibError> {
+        Ok(false)
+    }
+
     /// How packets to `gateway` leave this host.
     fn lookup(&mut self, gateway: IpAddr) -> Result<Lookup, FibError>;
 
@@ -144,6 +149,8 @@ pub enum FibEvent {
         index: u32,
         /// Its name, when the kernel says it.
         name: Option<String>,
+        /// Whether it is there and has a carrier.
+        up: bool,
     },
     /// An address was added to or removed from an interface.
     Address {

@@ -33,6 +33,18 @@ struct State {
     log: Vec<FibOp>,
 }
 
+impl State {
+    fn lose(&mut self, device: u32) {
+        self.routes.retain(|_, held| {
+            held.retain(|(_, action)| match action {
+                KernelAction::Unicast(legs) => !legs.iter().all(|leg| leg.device == device),
+                _ => true,
+            });
+            !held.is_empty()
+        });
+    }
+}
+
 impl MemoryFib {
     /// An empty table whose owner has this protocol number.
     pub fn new(protocol: u8) -> Self {
@@ -63,22 +75,25 @@ impl MemoryFib {
     pub fn disconnect(&self, network: IpNet) {
         let mut state = self.state();
         let Some((_, gone)) = state.next_hops.remove(&network) else { return };
-        state.routes.retain(|_, held| {
-            held.retain(|(_, action)| match action {
-                KernelAction::Unicast(legs) => !legs.iter().all(|leg| leg.device == gone.device),
-                _ => true,
-            });
-            !held.is_empty()
-        });
+        state.lose(gone.device);
         drop(state);
-        self.tell(FibEvent::Link { index: gone.device, name: None });
+        self.tell(FibEvent::Link { index: gone.device, name: None, up: false });
         self.tell_route(network, true);
+    }
+
+    /// A link loses its carrier or has it again. What leaves through it is lost without a word, as routes over nexthop
+    /// objects are in Linux; the networks on it stay.
+    pub fn carrier(&self, device: u32, up: bool) {
+        if !up {
+            self.state().lose(device);
+        }
+        self.tell(FibEvent::Link { index: device, name: None, up });
     }
 
     /// Gives an interface name an index.
     pub fn name_link(&self, name: &str, index: u32) {
         self.state().links.insert(name.into(), index);
-        self.tell(FibEvent::Link { index, name: Some(name.into()) });
+        self.tell(FibEvent::Link { index, name: Some(name.into()), up: true });
     }
 
     /// Another program's `ip route replace`: it takes the key whoever holds it.

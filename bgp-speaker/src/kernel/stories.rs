@@ -142,6 +142,24 @@ fn a_former_process_of_another_metric_is_replaced_without_a_gap() {
 }
 
 #[test]
+fn what_a_blink_of_a_link_took_comes_back_at_once_and_a_flapping_link_is_answered_in_time() {
+    let mut story = Story::new();
+    story.set(via("192.0.2.0/24", "10.0.0.1"));
+    story.fib.take_log();
+    let add = FibOp::Add(key("192.0.2.0/24"), leg("10.0.0.1", 2));
+    for blink in 0..5 {
+        story.fib.carrier(2, false);
+        story.fib.carrier(2, true);
+        while story.follower.turn(story.now) == Turn::Busy {}
+        let answered = if blink == 0 { vec![add.clone()] } else { Vec::new() };
+        assert_eq!(story.fib.take_log(), answered, "blink {blink}");
+    }
+    story.settle();
+    assert_eq!(story.fib.take_log(), [add], "all of it is settled after the debounce");
+    assert_eq!(story.follower.status().removed, 0);
+}
+
+#[test]
 fn a_foreign_route_holds_ours_back_until_it_goes() {
     let mut story = Story::new();
     story.fib.put_foreign(key("192.0.2.0/24"), STATIC, KernelAction::Blackhole);

@@ -154,6 +154,20 @@ impl Entry {
         self.state
     }
 
+    fn enter(&mut self, state: RouteState, counts: &mut RouteCounts) {
+        counts.leave(self.state);
+        counts.enter(state);
+        self.state = state;
+    }
+
+    fn enqueue(&mut self, prefix: IpNet, queue: &mut VecDeque<IpNet>, counts: &mut RouteCounts) {
+        if !self.queued {
+            self.queued = true;
+            queue.push_back(prefix);
+        }
+        self.enter(RouteState::Pending, counts);
+    }
+
     /// Whether a route of somebody else there stands in our way.
     pub(super) fn holds(&self, slot: Slot) -> bool {
         self.desired.as_ref().is_some_and(|desired| desired.slot == slot)
@@ -234,7 +248,8 @@ impl Table {
         };
         let slot = Slot { table: route.table.unwrap_or(default.table), metric };
         let desired = Desired { slot, action: route.action };
-        let entry = Self::entry(&mut self.entries, &mut self.counts, route.prefix);
+        let Self { entries, counts, queue, .. } = self;
+        let entry = Self::entry(entries, counts, route.prefix);
         entry.leftover = false;
         if entry.desired.as_ref() == Some(&desired) {
             return;
@@ -243,15 +258,16 @@ impl Table {
             entry.foreign = None;
         }
         entry.desired = Some(desired);
-        self.enqueue(route.prefix);
+        entry.enqueue(route.prefix, queue, counts);
     }
 
     /// No desired route any more.
     pub(super) fn unset(&mut self, prefix: &IpNet) {
-        let Some(entry) = self.entries.get_mut(prefix) else { return };
+        let Self { entries, counts, queue, .. } = self;
+        let Some(entry) = entries.get_mut(prefix) else { return };
         entry.leftover = false;
         entry.desired = None;
-        self.enqueue(*prefix);
+        entry.enqueue(*prefix, queue, counts);
     }
 
     fn entry<'a>(
@@ -266,12 +282,10 @@ impl Table {
     }
 
     pub(super) fn enqueue(&mut self, prefix: IpNet) {
-        let Some(entry) = self.entries.get_mut(&prefix) else { return };
-        if !entry.queued {
-            entry.queued = true;
-            self.queue.push_back(prefix);
+        let Self { entries, counts, queue, .. } = self;
+        if let Some(entry) = entries.get_mut(&prefix) {
+            entry.enqueue(prefix, queue, counts);
         }
-        self.set_state(&prefix, RouteState::Pending);
     }
 
     /// Queues every prefix for which `which` holds.
@@ -283,20 +297,23 @@ impl Table {
         }
     }
 
-    pub(super) fn dequeue(&mut self) -> Option<IpNet> {
+    /// The next prefix that may need a write, and what is wanted there. Each lookup of a large table is a miss of the cache,
+    /// so what is at hand is given along.
+    pub(super) fn dequeue(&mut self) -> Option<(IpNet, Option<Desired>)> {
         let prefix = self.queue.pop_front()?;
-        if let Some(entry) = self.entries.get_mut(&prefix) {
+        let desired = self.entries.get_mut(&prefix).and_then(|entry| {
             entry.queued = false;
-        }
-        Some(prefix)
+            entry.desired.clone()
+        });
+        Some((prefix, desired))
     }
 
-    pub(super) fn set_state(&mut self, prefix: &IpNet, state: RouteState) {
-        if let Some(entry) = self.entries.get_mut(prefix) {
-            self.counts.leave(entry.state);
-            self.counts.enter(state);
-            entry.state = state;
-        }
+    /// Gives a prefix a state; its entry, for more.
+    pub(super) fn settle(&mut self, prefix: &IpNet, state: RouteState) -> Option<&mut Entry> {
+        let Self { entries, counts, .. } = self;
+        let entry = entries.get_mut(prefix)?;
+        entry.enter(state, counts);
+        Some(entry)
     }
 
     pub(super) fn forget(&mut self, prefix: &IpNet) {

@@ -281,6 +281,11 @@ impl PeerCell {
         lock(&self.session).held = words;
     }
 
+    /// Whether it is held down after a limit.
+    pub(crate) fn is_held(&self) -> bool {
+        lock(&self.session).held.is_some()
+    }
+
     /// A limit came to another level; whether it was passed and has room again.
     pub(crate) fn limit(&self, event: LimitEvent) -> bool {
         let mut limits = lock(&self.limits);

@@ -237,20 +237,10 @@ impl Connection {
         Ok(n)
     }
 
-    /// Writes what the session had to say last, as far as the socket takes it now, and drops what the table had: the
-    /// session is over.
-    pub(crate) fn flush_last_words(&mut self) {
-        self.outgoing.keep_last_words();
-        while self.wants_write() {
-            if !matches!(self.try_write(), Ok(n) if n > 0) {
-                return;
-            }
-        }
-    }
-
-    /// The connection as a bare socket.
-    pub(crate) fn into_stream(self) -> Arc<TcpStream> {
-        self.stream
+    /// The bare socket, and what is still to be written to it: the rest of a partly written message and what the session
+    /// had to say last. What else the table had is dropped, as the session is over.
+    pub(crate) fn into_last_words(mut self) -> (Arc<TcpStream>, VecDeque<Bytes>) {
+        (self.stream, self.outgoing.take_last_words())
     }
 }
 
@@ -313,17 +303,14 @@ impl Outgoing {
         }
     }
 
-    /// Keeps the rest of a partly written message and the session's messages.
-    fn keep_last_words(&mut self) {
-        let head = self.head();
-        if let Some(mut first) = self.table.pop_front() {
-            first.truncate(self.written + head);
-            self.table.clear();
-            if head > 0 {
-                self.table.push_front(first);
-            } else {
-                (self.written, self.boundary) = (0, 0);
-            }
+    /// The rest of a partly written message and the session's messages.
+    fn take_last_words(&mut self) -> VecDeque<Bytes> {
+        let (from, head) = (self.written, self.head());
+        let rest = self.table.front().and_then(|first| first.get(from..from + head));
+        // A copy: the slice would keep the whole transmission in memory.
+        if let Some(rest) = rest.filter(|rest| !rest.is_empty()).map(Bytes::copy_from_slice) {
+            self.session.push_front(rest);
         }
+        std::mem::take(&mut self.session)
     }
 }

@@ -3,7 +3,7 @@
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::task::Context;
 
 use bgp_fsm::{Bfd, Stop};
@@ -105,6 +105,15 @@ struct State {
     more: bool,
     /// The peer's task has stopped reading and waits for room.
     starved: bool,
+}
+
+/// Why a socket was not handed over.
+#[derive(Debug)]
+pub(crate) enum Unaccepted {
+    /// The task has not yet taken those before it.
+    Full,
+    /// The task has ended; the socket is there for another.
+    Retired(TcpStream),
 }
 
 /// What the table's task finds in a mailbox.
@@ -242,8 +251,24 @@ impl Mailbox {
 
     /// The task has ended: nothing more comes from this peer, and its id may be given away once the table has forgotten it.
     pub(crate) fn retire(self: &Arc<Self>) {
-        let mut state = lock(&self.state);
-        state.retired = true;
+        self.retire_state(lock(&self.state));
+    }
+
+    /// The same for a task that has nothing left to do, unless a connection has come meanwhile; whether it is retired.
+    pub(crate) fn retire_if_unused(self: &Arc<Self>) -> bool {
+        let state = lock(&self.state);
+        let unused = state.accepted.is_empty();
+        if unused {
+            self.retire_state(state);
+        }
+        unused
+    }
+
+    fn retire_state(self: &Arc<Self>, mut state: MutexGuard<'_, State>) {
+        // The table hears of it once: the id may be another peer's soon.
+        if std::mem::replace(&mut state.retired, true) {
+            return;
+        }
         state.credit = false;
         state.transmit = None;
         state.idle = None;
@@ -251,7 +276,7 @@ impl Mailbox {
         self.enqueue(state);
     }
 
-    fn enqueue(self: &Arc<Self>, mut state: std::sync::MutexGuard<'_, State>) {
+    fn enqueue(self: &Arc<Self>, mut state: MutexGuard<'_, State>) {
         if !std::mem::replace(&mut state.queued, true) {
             drop(state);
             self.door.push(Work::Peer(self.clone()));
@@ -309,11 +334,14 @@ impl Mailbox {
         self.call();
     }
 
-    /// Hands over an accepted socket; back if the task has not yet taken those before it.
-    pub(crate) fn accepted(&self, stream: TcpStream) -> Result<(), TcpStream> {
+    /// Hands over an accepted socket.
+    pub(crate) fn accepted(&self, stream: TcpStream) -> Result<(), Unaccepted> {
         let mut state = lock(&self.state);
-        if state.accepted.len() >= ACCEPTED || state.retired {
-            return Err(stream);
+        if state.retired {
+            return Err(Unaccepted::Retired(stream));
+        }
+        if state.accepted.len() >= ACCEPTED {
+            return Err(Unaccepted::Full);
         }
         state.accepted.push_back(stream);
         drop(state);

@@ -7,5 +7,5 @@ mod mailbox;
 mod task;
 
 pub(crate) use cell::{Drain, Live, PeerCell};
-pub(crate) use mailbox::{Deposit, Depth, Mailbox, Order, Visit};
+pub(crate) use mailbox::{Deposit, Depth, Mailbox, Order, Unaccepted, Visit};
 pub(crate) use task::PeerTask;

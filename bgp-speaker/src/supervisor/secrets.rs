@@ -178,7 +178,10 @@ impl Supervisor {
         };
         self.secrets = true;
         let key = match key {
-            Ok(key) if range.key.as_ref() == Some(&key) && self.listeners.guards(prefix) => return,
+            Ok(key) if range.key.as_ref() == Some(&key) && self.listeners.guards(prefix) => {
+                range.trouble = None;
+                return;
+            }
             Ok(key) => self.listeners.set_key(prefix, &key).map(|()| key).map_err(|e| e.to_string()),
             Err(why) => Err(why),
         };

@@ -15,7 +15,7 @@ stories![
 ];
 
 /// `count` routes by number over one of these next hops in turn.
-fn many(count: u32, next_hops: &[IpAddr]) -> Vec<FibChange> {
+pub(crate) fn many(count: u32, next_hops: &[IpAddr]) -> Vec<FibChange> {
     let route = |number: u32| {
         let octets = (0x6400_0000 + (number << 8)).to_be_bytes();
         let prefix = IpNet::new(octets.into(), 24).unwrap();

@@ -14,6 +14,8 @@ macro_rules! stories {
 }
 
 #[cfg(target_os = "linux")]
+mod carrier;
+#[cfg(target_os = "linux")]
 mod faults;
 #[cfg(target_os = "linux")]
 mod learning;
@@ -22,28 +24,36 @@ mod live;
 #[cfg(target_os = "linux")]
 mod namespace;
 #[cfg(target_os = "linux")]
+#[path = "../netns/mod.rs"]
+mod netns;
+#[cfg(target_os = "linux")]
 mod objects;
 #[cfg(target_os = "linux")]
 mod speakers;
 #[cfg(target_os = "linux")]
 mod stories;
 
-use libtest_mimic::{Arguments, Completion, Failed, Trial};
+#[cfg(target_os = "linux")]
+use libtest_mimic::Completion;
+#[cfg(not(target_os = "linux"))]
+use libtest_mimic::Failed;
+use libtest_mimic::{Arguments, Trial};
 
 #[cfg(target_os = "linux")]
 fn trials() -> Vec<Trial> {
-    let obstacle = namespace::obstacle();
+    let obstacle = netns::obstacle();
     let trial = |(name, story): &(&str, fn())| {
         let (obstacle, story) = (obstacle.clone(), *story);
         Trial::ignorable_test(*name, move || match obstacle {
             Some(reason) => Ok(Completion::ignored_with(reason)),
-            None => on_own_thread(story),
+            None => netns::on_own_thread(story),
         })
     };
     stories::ALL
         .iter()
         .chain(faults::ALL)
         .chain(objects::ALL)
+        .chain(carrier::ALL)
         .chain(learning::ALL)
         .chain(speakers::ALL)
         .chain(live::ALL)
@@ -61,19 +71,6 @@ fn trials() -> Vec<Trial> {
             false => Err(format!("{error}").into()),
         }
     })]
-}
-
-/// A thread that has moved into a namespace is of no use to the next test.
-#[cfg(target_os = "linux")]
-fn on_own_thread(story: fn()) -> Result<Completion, Failed> {
-    match std::thread::spawn(story).join() {
-        Ok(()) => Ok(Completion::Completed),
-        Err(panic) => {
-            let words = panic.downcast_ref::<String>().cloned();
-            let words = words.or_else(|| panic.downcast_ref::<&str>().map(ToString::to_string));
-            Err(words.unwrap_or_else(|| "it panicked".into()).into())
-        }
-    }
 }
 
 fn main() {

@@ -1,17 +1,13 @@
 //! A network namespace of its own for one test, with two pairs of links in it.
 
-use std::fs::File;
 use std::io::{BufRead, BufReader};
-use std::os::fd::AsFd;
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
-use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
-
-/// Longest wait for anything that a test expects.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
+use crate::netns::{self, run};
+pub(crate) use crate::netns::{PATIENCE, await_that};
 
 /// `e0` 10.0.0.1/24 and 2001:db8::1/64, `e1` 10.0.1.1/24 and 2001:db8:1::1/64; removed on drop.
 pub(crate) struct Namespace {
@@ -25,8 +21,7 @@ impl Namespace {
         let number = COUNT.fetch_add(1, Ordering::Relaxed);
         let namespace = Self { name: format!("bgp-kernel-{}-{number}", std::process::id()) };
         run(Command::new("ip").args(["netns", "add", &namespace.name]));
-        let file = File::open(format!("/run/netns/{}", namespace.name)).expect("ip netns add made it");
-        move_into_link_name_space(file.as_fd(), Some(LinkNameSpaceType::Network)).expect("root may enter it");
+        netns::enter(&namespace.name);
         namespace.ip("link set lo up");
         for (link, v4, v6) in
             [("e0", "10.0.0.1/24", "2001:db8::1/64"), ("e1", "10.0.1.1/24", "2001:db8:1::1/64")]
@@ -168,8 +163,7 @@ impl Namespace {
 
 impl Drop for Namespace {
     fn drop(&mut self) {
-        // A panic here, while a failed test unwinds, would hide its words.
-        let _ = Command::new("ip").args(["netns", "del", &self.name]).output();
+        netns::remove(&self.name);
     }
 }
 
@@ -185,43 +179,4 @@ impl Drop for Monitor {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
-}
-
-/// Waits until `holds` is `Ok`, and fails with its last words if that never comes.
-pub(crate) fn await_that(what: &str, mut holds: impl FnMut() -> Result<(), String>) {
-    let start = Instant::now();
-    loop {
-        match holds() {
-            Ok(()) => return,
-            Err(words) => assert!(start.elapsed() < PATIENCE, "waited for {what}; at the end: {words}"),
-        }
-        std::thread::sleep(Duration::from_millis(20));
-    }
-}
-
-fn run(command: &mut Command) -> String {
-    let output = command.output().expect("ip is installed");
-    let error = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{command:?}: {error}");
-    String::from_utf8_lossy(&output.stdout).into_owned()
-}
-
-/// Why namespaces cannot be used here, if they cannot.
-pub(crate) fn obstacle() -> Option<String> {
-    let name = format!("bgp-kernel-{}-probe", std::process::id());
-    let ip = |arguments: &[&str]| match Command::new("ip").args(arguments).output() {
-        Err(error) => Some(format!("ip (iproute2) cannot be run: {error}")),
-        Ok(output) if !output.status.success() => {
-            let words = String::from_utf8_lossy(&output.stderr);
-            Some(format!("network namespaces need root and veth: {}", words.trim()))
-        }
-        Ok(_) => None,
-    };
-    let obstacle = ip(&["netns", "add", &name]);
-    if obstacle.is_some() {
-        return obstacle;
-    }
-    let obstacle = ip(&["-n", &name, "link", "add", "e0", "type", "veth", "peer", "name", "e0p"]);
-    ip(&["netns", "del", &name]);
-    obstacle
 }

@@ -67,6 +67,8 @@ async fn one_route_too_many_ends_the_session_and_the_cease_names_family_and_boun
     assert!(status.info.contains("held down until it is cleared"), "{}", status.info);
     // It is held down: nobody is let in.
     let mut again = Scripted::connect(ip(140, 9), listening(&a)).await;
+    let cease = again.notification().await.expect("a NOTIFICATION");
+    assert_eq!((cease.code, cease.subcode), (NotificationCode::CEASE, 5), "Connection Rejected");
     assert!(again.receive().await.is_none());
     assert_eq!(peer(&a, ip(140, 9)).established, 1);
     a.clear_limit(ip(140, 9)).await.unwrap();

@@ -5,11 +5,13 @@
 mod apply;
 mod bfd;
 mod kernel_export;
+mod last_words;
 mod lifecycle;
 mod limits;
 mod listeners;
 mod mesh;
 mod misbehaviour;
+mod ranges;
 mod reconnect;
 mod reflector;
 mod restart;

@@ -1,7 +1,6 @@
 //! Network namespaces in a row, joined by links, with speakers and daemons in them.
 
 use std::fs::File;
-use std::os::fd::AsFd;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -12,12 +11,12 @@ use std::time::{Duration, Instant};
 use bgp_speaker::{
     Asn, Builder, PeerAddress, PeerConfig, PeerStatus, Policy, RouterId, ShutdownMode, Speaker, State, Timers,
 };
-use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 use tokio::runtime::Runtime;
 use tokio::sync::oneshot;
 
-/// Longest wait for anything that a test expects.
-const PATIENCE: Duration = Duration::from_secs(30);
+pub(crate) use crate::netns::await_that;
+use crate::netns::{self, run};
+
 /// How long a test watches that something does not happen: a few attempts of sessions that retry every second.
 const WATCH: Duration = Duration::from_secs(4);
 /// The AS of every speaker that says no other.
@@ -148,7 +147,7 @@ impl Lab {
     }
 
     pub(crate) fn start(&self, n: usize, builder: Builder) -> Node {
-        Node::start(format!("/run/netns/{}", self.names[n]), builder)
+        Node::start(self.names[n].clone(), builder)
     }
 
     /// What a namespace's kernel counts under this name.
@@ -171,7 +170,7 @@ impl Drop for Lab {
             eprintln!("{log}");
         }
         for name in &self.names {
-            let _ = Command::new("ip").args(["netns", "del", name]).output();
+            netns::remove(name);
         }
         let _ = std::fs::remove_dir_all(&self.directory);
     }
@@ -203,9 +202,7 @@ impl Node {
         let (stop, stopped) = oneshot::channel();
         let (started, speaker) = mpsc::channel();
         let thread = std::thread::spawn(move || {
-            let file = File::open(namespace).expect("ip netns add made it");
-            move_into_link_name_space(file.as_fd(), Some(LinkNameSpaceType::Network))
-                .expect("root may enter");
+            netns::enter(&namespace);
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
             runtime.block_on(async move {
                 let speaker = builder.start().await.expect("it starts");
@@ -294,61 +291,6 @@ pub(crate) fn quick() -> Timers {
         idle_hold_max: Duration::from_secs(1),
         ..Timers::default()
     }
-}
-
-/// Waits until `holds` is `Ok`, and fails with its last words if that never comes.
-pub(crate) fn await_that(what: &str, mut holds: impl FnMut() -> Result<(), String>) {
-    let start = Instant::now();
-    loop {
-        match holds() {
-            Ok(()) => return,
-            Err(words) => assert!(start.elapsed() < PATIENCE, "waited for {what}; at the end: {words}"),
-        }
-        sleep(Duration::from_millis(20));
-    }
-}
-
-fn run(command: &mut Command) -> String {
-    let output = command.output().expect("ip is installed");
-    let error = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{command:?}: {error}");
-    String::from_utf8_lossy(&output.stdout).into_owned()
-}
-
-/// Removes the namespaces of test processes that were killed: those that are named after a process that is no more.
-fn sweep() {
-    let Ok(output) = Command::new("ip").args(["netns", "list"]).output() else { return };
-    let list = String::from_utf8_lossy(&output.stdout);
-    for name in list.lines().filter_map(|line| line.split(' ').next()) {
-        let rest = ["bgp-tcp-", "bgp-kernel-"].iter().find_map(|stem| name.strip_prefix(stem));
-        let Some(process) = rest.and_then(|rest| rest.split('-').next()?.parse::<u32>().ok()) else {
-            continue;
-        };
-        if !std::path::Path::new(&format!("/proc/{process}")).exists() {
-            let _ = Command::new("ip").args(["netns", "del", name]).output();
-        }
-    }
-}
-
-/// Why namespaces cannot be used here, if they cannot.
-pub(crate) fn obstacle() -> Option<String> {
-    sweep();
-    let name = format!("bgp-tcp-{}-probe", std::process::id());
-    let ip = |arguments: &[&str]| match Command::new("ip").args(arguments).output() {
-        Err(error) => Some(format!("ip (iproute2) cannot be run: {error}")),
-        Ok(output) if !output.status.success() => {
-            let words = String::from_utf8_lossy(&output.stderr);
-            Some(format!("network namespaces need root and veth: {}", words.trim()))
-        }
-        Ok(_) => None,
-    };
-    let obstacle = ip(&["netns", "add", &name]);
-    if obstacle.is_some() {
-        return obstacle;
-    }
-    let obstacle = ip(&["-n", &name, "link", "add", "e0", "type", "veth", "peer", "name", "e0p"]);
-    ip(&["netns", "del", &name]);
-    obstacle
 }
 
 /// Why a daemon cannot be started, if it cannot.

@@ -17,6 +17,9 @@ mod lab;
 #[cfg(target_os = "linux")]
 mod master_keys;
 #[cfg(target_os = "linux")]
+#[path = "../netns/mod.rs"]
+mod netns;
+#[cfg(target_os = "linux")]
 mod passwords;
 #[cfg(target_os = "linux")]
 mod vanishing;
@@ -25,9 +28,9 @@ use libtest_mimic::{Arguments, Trial};
 
 #[cfg(target_os = "linux")]
 fn trials() -> Vec<Trial> {
-    use libtest_mimic::{Completion, Failed};
+    use libtest_mimic::Completion;
 
-    let obstacle = lab::obstacle();
+    let obstacle = netns::obstacle();
     let all = [passwords::ALL, hops::ALL, interfaces::ALL, master_keys::ALL, vanishing::ALL].concat();
     let stories = all.into_iter().map(|(name, story)| (name, story, Need::Nothing));
     let daemons = daemons::ALL.iter().map(|(name, story, daemon)| (*name, *story, Need::Daemon(daemon)));
@@ -37,14 +40,7 @@ fn trials() -> Vec<Trial> {
         let obstacle = obstacle.clone();
         Trial::ignorable_test(name, move || match obstacle.or_else(|| need.missing()) {
             Some(reason) => Ok(Completion::ignored_with(reason)),
-            None => match std::thread::spawn(story).join() {
-                Ok(()) => Ok(Completion::Completed),
-                Err(panic) => {
-                    let words = panic.downcast_ref::<String>().cloned();
-                    let words = words.or_else(|| panic.downcast_ref::<&str>().map(ToString::to_string));
-                    Err(Failed::from(words.unwrap_or_else(|| "it panicked".into())))
-                }
-            },
+            None => netns::on_own_thread(story),
         })
     };
     stories.chain(daemons).chain(keys).chain(no_keys).map(trial).collect()

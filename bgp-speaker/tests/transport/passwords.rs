@@ -13,6 +13,7 @@ stories![
     another_password_keeps_the_session_down_and_the_status_says_why,
     a_peer_without_the_password_is_not_heard,
     a_range_takes_only_peers_with_its_password,
+    a_range_whose_password_file_is_back_is_in_no_trouble,
     a_missing_password_file_holds_down_that_peer_alone,
     a_password_that_the_caller_could_not_get_holds_the_peer_down,
     a_changed_password_does_not_end_a_session,
@@ -94,6 +95,22 @@ fn a_range_takes_only_peers_with_its_password() {
     right.stays_down("10.0.1.1");
     right.stays_down("2001:db8:1::1");
     assert_eq!(middle.speaker.status().peers.len(), 2);
+}
+
+fn a_range_whose_password_file_is_back_is_in_no_trouble() {
+    let lab = Lab::row(2);
+    let left = lab.speaker(0);
+    let path = lab.path("password");
+    std::fs::write(&path, "shared\n").unwrap();
+    let mut range = range("10.0.0.0/16");
+    range.options.password = Some(Secret::File(path.clone()));
+    left.wait(left.speaker.add_listen_range(range)).unwrap();
+    let trouble = || left.speaker.status().ranges[0].trouble.clone();
+    assert_eq!(trouble(), None);
+    std::fs::remove_file(&path).unwrap();
+    await_that("the missing file in the status", || trouble().map(drop).ok_or_else(String::new));
+    std::fs::write(&path, "shared\n").unwrap();
+    await_that("the end of the trouble", || trouble().map_or(Ok(()), Err));
 }
 
 fn a_missing_password_file_holds_down_that_peer_alone() {

@@ -12,7 +12,6 @@ mod scripted;
 
 use std::any::Any;
 use std::cell::RefCell;
-use std::env;
 use std::panic::{self, AssertUnwindSafe, catch_unwind};
 use std::process::ExitCode;
 use std::sync::{OnceLock, PoisonError, RwLock};
@@ -25,9 +24,8 @@ use peer::Kind;
 /// Scenarios at once. They wait for timers of daemons more than they compute, so more than there are cores.
 const AT_ONCE: usize = 4;
 
-/// Set for scenarios that count single packets: what the machine does besides shows in them.
-const MEASURE: &str = "INTEROP_MEASURE";
-const NOT_MEASURED: &str = "it counts packets on a machine of its own: set INTEROP_MEASURE=1";
+/// How often a scenario is played that the machine spoils.
+const PLAYS: usize = 3;
 
 /// A scenario that measures under load holds this alone; all others share it.
 static MACHINE: RwLock<()> = RwLock::new(());
@@ -37,19 +35,22 @@ thread_local! {
     static PANICKED_AT: RefCell<String> = const { RefCell::new(String::new()) };
 }
 
+/// What a scenario panics with when packets were lost that cross nothing of ours: then those that do prove nothing, and it
+/// is played again.
+pub(crate) struct Spoilt(pub(crate) String);
+
 /// One test: a story played in a laboratory of its own.
 pub(crate) struct Scenario {
     name: String,
     needs: Vec<Kind>,
     alone: bool,
-    plays: usize,
     play: Box<dyn Fn(&Lab) + Send>,
 }
 
 impl Scenario {
     /// A scenario of our own programs.
     pub(crate) fn new(name: impl Into<String>, play: impl Fn(&Lab) + Send + 'static) -> Self {
-        Self { name: name.into(), needs: Vec::new(), alone: false, plays: 1, play: Box::new(play) }
+        Self { name: name.into(), needs: Vec::new(), alone: false, play: Box::new(play) }
     }
 
     /// The same scenario with another implementation taking part.
@@ -64,19 +65,10 @@ impl Scenario {
         self
     }
 
-    /// The same scenario with no other beside it, and played again, up to three times in all, if it fails: it counts single
-    /// packets, and a machine that stands still for a moment loses some of its own.
-    pub(crate) fn measured(mut self) -> Self {
-        (self.alone, self.plays) = (true, 3);
-        self
-    }
-
     fn into_trial(self) -> Trial {
-        let Self { name, needs, alone, plays, play } = self;
+        let Self { name, needs, alone, play } = self;
         Trial::ignorable_test(name, move || {
             let unmet = ground().err().or_else(|| needs.iter().find_map(|kind| kind.is_installed().err()));
-            let unmet = unmet
-                .or_else(|| (plays > 1 && env::var_os(MEASURE).is_none()).then(|| NOT_MEASURED.to_owned()));
             if let Some(reason) = unmet {
                 return Ok(Completion::ignored_with(reason));
             }
@@ -87,11 +79,14 @@ impl Scenario {
                 shared.replace(MACHINE.read().unwrap_or_else(PoisonError::into_inner));
             }
             let mut failures = String::new();
-            for _ in 0..plays {
+            for _ in 0..PLAYS {
                 let lab = Lab::new();
-                match catch_unwind(AssertUnwindSafe(|| play(&lab))) {
-                    Ok(()) => return Ok(Completion::Completed),
-                    Err(panic) => failures.push_str(&format!("{}\n{}", words(panic.as_ref()), lab.report())),
+                let Err(panic) = catch_unwind(AssertUnwindSafe(|| play(&lab))) else {
+                    return Ok(Completion::Completed);
+                };
+                failures.push_str(&format!("{}\n{}", words(panic.as_ref()), lab.report()));
+                if !panic.is::<Spoilt>() {
+                    break;
                 }
             }
             Err(Failed::from(failures))
@@ -116,7 +111,9 @@ fn ground() -> Result<(), String> {
 
 fn words(panic: &(dyn Any + Send)) -> String {
     let text = panic.downcast_ref::<String>().map(String::as_str);
-    let text = text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("panicked");
+    let text = text.or_else(|| panic.downcast_ref::<&str>().copied());
+    let text = text.or_else(|| panic.downcast_ref::<Spoilt>().map(|Spoilt(text)| text.as_str()));
+    let text = text.unwrap_or("panicked");
     PANICKED_AT.with_borrow(|place| format!("{place}: {text}"))
 }
 

@@ -205,10 +205,14 @@ pub(super) fn event(
         RTM_NEWLINK | RTM_DELLINK => {
             const LINK_HEADER: usize = 16;
             const IFLA_IFNAME: u16 = 3;
+            /// IFF_LOWER_UP of `ifi_flags`.
+            const CARRIER: u32 = 1 << 16;
             let name = attributes(payload, LINK_HEADER).find(|(kind, _)| *kind == IFLA_IFNAME);
             let name = name.and_then(|(_, name)| std::str::from_utf8(name).ok());
+            let flags = number(payload.get(8..12)?)?;
             Some(FibEvent::Link {
                 index: number(payload.get(4..8)?)?,
+                up: header.message_type == RTM_NEWLINK && flags & CARRIER != 0,
                 name: name.map(|name| name.trim_end_matches('\0').to_owned()),
             })
         }

@@ -245,8 +245,8 @@ impl Netlink {
         Ok(result)
     }
 
-    /// Removes objects of ours that no route names.
-    fn tidy(&mut self, mut used: HashSet<u32>) -> Result<(), FibError> {
+    /// Finds the objects of ours that no route names.
+    fn look_for_unused(&mut self, mut used: HashSet<u32>) -> Result<(), FibError> {
         if self.objects.unused(&used).is_empty() {
             return Ok(());
         }
@@ -254,14 +254,8 @@ impl Netlink {
         for family in [AddressFamily::Inet, AddressFamily::Inet6] {
             self.dump_routes(family, 0, 0, &mut |payload, _| used.extend(decode::object(payload)))?;
         }
-        for id in self.objects.unused(&used) {
-            let sequence = self.next_sequence();
-            self.out.clear();
-            objects::remove(&mut self.out, id, sequence);
-            // One that is gone is as good as removed; another refusal shows again at the next look.
-            let _ = self.say(sequence)?;
-            self.objects.removed(id);
-        }
+        let unused = self.objects.unused(&used);
+        self.objects.doom(unused);
         Ok(())
     }
 
@@ -534,7 +528,22 @@ impl Fib for Netlink {
             }
         }
         self.elders = elders;
-        self.tidy(used)
+        self.look_for_unused(used)
+    }
+
+    fn tidy(&mut self) -> Result<bool, FibError> {
+        let (condemned, more) = self.objects.condemned();
+        let Some(last) = condemned.len().checked_sub(1) else { return Ok(false) };
+        let first = self.sequence.wrapping_add(1);
+        self.out.clear();
+        for (at, id) in condemned.iter().enumerate() {
+            let sequence = self.next_sequence();
+            objects::remove(&mut self.out, *id, sequence, at == last);
+        }
+        self.requests.send(&self.out)?;
+        // One that is gone is as good as removed; another refusal shows again at the next look.
+        self.collect(first, self.sequence, &mut [])?;
+        Ok(more)
     }
 
     fn lookup(&mut self, gateway: IpAddr) -> Result<Lookup, FibError> {

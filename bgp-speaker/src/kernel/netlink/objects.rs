@@ -1,10 +1,16 @@
 //! Nexthop objects (Linux 5.3): what many routes share is told the kernel once, and a route names it by number.
 //!
+//! Objects are used where they win. The kernel flushes an object, and every route that names it, when the carrier of its
+//! link is lost, while it only flags a route that carries its next hops itself: a link that blinks must not take the few
+//! routes of a node with one link away. Where legs are on several links the object wins: the group is rid of the dead leg
+//! at once, for all its routes. And it wins where very many routes have the same legs, as they are written in two thirds of
+//! the time.
+//!
 //! An object of ours carries our protocol number. What the kernel holds is read before every dump of routes, so what a
 //! former process left is used again, a group that lost a leg with its link is not taken for what it was, and objects
 //! that no route uses are removed.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 
 use foldhash::quality::RandomState;
@@ -41,6 +47,12 @@ const AF_INET6: u8 = 10;
 /// Objects at once: far more sets of next hops than a node has, and some MiB of kernel memory. Routes beyond carry their
 /// next hops themselves.
 const MAX_OBJECTS: usize = 16 * 1024;
+/// Routes over one link and the same legs from which on the next ones share an object. A cluster's blocks and services
+/// behind one router are fewer and survive a blink of the link; a table that is larger takes so long to write that the time
+/// counts, and is written again after a blink.
+const MANY: usize = 8192;
+/// Objects removed per turn: each is a message, and the kernel looks at every route for it if it is in use.
+const REMOVED_PER_TURN: usize = 256;
 /// Our first number: clear of what administrators and other programs count up from 1.
 const FIRST: u32 = 0x0b67_0000;
 
@@ -56,6 +68,8 @@ pub(super) struct Objects {
     members: BTreeMap<u32, Vec<u32>>,
     /// Numbers that others have, as last seen.
     foreign: HashSet<u32>,
+    /// Those of ours that no route names and none will: they are to be removed, groups before what they are made of.
+    doomed: VecDeque<u32>,
     next: u32,
 }
 
@@ -83,6 +97,7 @@ impl Objects {
             legs: BTreeMap::new(),
             members: BTreeMap::new(),
             foreign: HashSet::new(),
+            doomed: VecDeque::new(),
             next: FIRST,
         }
     }
@@ -108,7 +123,8 @@ impl Objects {
 
     /// Forgets everything and takes what a dump told.
     pub(super) fn take(&mut self, told: &[Told]) {
-        let Self { ids, legs, members, foreign, .. } = self;
+        let Self { ids, legs, members, foreign, doomed, .. } = self;
+        doomed.clear();
         ids.clear();
         legs.clear();
         members.clear();
@@ -123,7 +139,10 @@ impl Objects {
                 What::Group(_) => {}
             }
         }
-        for object in told.iter().filter(|object| object.ours) {
+        // Legs first: of a group with one leg left the leg is the better name.
+        let (single, groups): (Vec<&Told>, Vec<&Told>) = (told.iter().filter(|object| object.ours))
+            .partition(|object| matches!(object.what, What::Leg(_)));
+        for object in single.into_iter().chain(groups) {
             let set = match &object.what {
                 What::Leg(leg) => vec![*leg],
                 What::Group(parts) => {
@@ -161,23 +180,38 @@ impl Objects {
         groups.chain(lone.copied()).collect()
     }
 
-    pub(super) fn removed(&mut self, id: u32) {
-        self.members.remove(&id);
-        if let Some(legs) = self.legs.remove(&id)
-            && self.ids.get(&legs) == Some(&id)
-        {
-            self.ids.remove(&legs);
+    /// These are to be removed; nothing is written over them any more.
+    pub(super) fn doom(&mut self, unused: Vec<u32>) {
+        for id in &unused {
+            self.members.remove(id);
+            if let Some(legs) = self.legs.get(id)
+                && self.ids.get(legs) == Some(id)
+            {
+                self.ids.remove(legs);
+            }
         }
+        self.doomed = unused.into();
     }
 
-    /// The legs that an operation writes, if an object may stand for them.
+    /// The next ones to remove, and whether there are more.
+    pub(super) fn condemned(&mut self) -> (Vec<u32>, bool) {
+        let some: Vec<u32> = self.doomed.drain(..self.doomed.len().min(REMOVED_PER_TURN)).collect();
+        // Their numbers are free once they are gone.
+        some.iter().for_each(|id| drop(self.legs.remove(id)));
+        (some, !self.doomed.is_empty())
+    }
+
+    /// The legs that an operation writes, if an object is to stand for them.
     pub(super) fn wanted(operation: &FibOp) -> Option<&Arc<[KernelHop]>> {
         let (FibOp::Add(_, KernelAction::Unicast(legs)) | FibOp::Replace(_, KernelAction::Unicast(legs))) =
             operation
         else {
             return None;
         };
-        legs.iter().all(|leg| leg.gateway.is_some()).then_some(legs)
+        let named = legs.iter().all(|leg| leg.gateway.is_some());
+        let links_differ = legs.windows(2).any(|two| matches!(two, [a, b] if a.device != b.device));
+        // Whoever holds the legs is a route over them, give or take a few.
+        (named && (links_differ || Arc::strong_count(legs) > MANY)).then_some(legs)
     }
 
     /// What has to be made before there is one for these legs, in order: single legs, then their group. Nothing if there
@@ -297,9 +331,10 @@ pub(super) fn dump(out: &mut Vec<u8>, sequence: u32) {
     end(out, start);
 }
 
-/// Appends the removal of an object; the kernel removes the routes that use it as well.
-pub(super) fn remove(out: &mut Vec<u8>, id: u32, sequence: u32) {
-    let start = begin(out, RTM_DELNEXTHOP, NLM_F_ACK, sequence);
+/// Appends the removal of an object; the kernel removes the routes that use it as well. The last of several asks for the
+/// acknowledgement.
+pub(super) fn remove(out: &mut Vec<u8>, id: u32, sequence: u32, last: bool) {
+    let start = begin(out, RTM_DELNEXTHOP, if last { NLM_F_ACK } else { 0 }, sequence);
     out.extend([0; MESSAGE]);
     attribute(out, NHA_ID, &id.to_ne_bytes());
     end(out, start);

@@ -20,7 +20,7 @@ use std::time::Duration;
 
 use bgp_fsm::{Cause, ConnId, DownReason, Input, Negotiated, Output, Session, State, Stop};
 use bgp_wire::{Codec, MessageType, Notification};
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, Sleep, sleep_until};
 
@@ -153,9 +153,8 @@ impl PeerTask {
             self.reclaim(conn);
         }
         if let Some(at) = self.connections.iter().position(|c| c.id == conn) {
-            let mut connection = self.connections.swap_remove(at);
-            connection.flush_last_words();
-            self.lingering.add(connection.into_stream(), self.shared.now());
+            let (stream, words) = self.connections.swap_remove(at).into_last_words();
+            self.lingering.add(stream, words, self.shared.now());
         }
     }
 
@@ -385,7 +384,11 @@ impl PeerTask {
 
     fn take_accepted(&mut self) -> bool {
         let Some(stream) = self.mailbox.take_accepted() else { return false };
-        if self.stopping || self.held.is_some() {
+        if self.stopping {
+            return true;
+        }
+        if self.held.is_some() {
+            self.reject(stream);
             return true;
         }
         match socket::adopt(&stream, &self.way).and_then(|()| self.connection(stream)) {
@@ -396,6 +399,13 @@ impl PeerTask {
             }
         }
         true
+    }
+
+    /// A connection of a peer that is held down (RFC 4486 §4, subcode 5): it hears that there is no use in trying at once.
+    fn reject(&mut self, stream: TcpStream) {
+        let mut words = BytesMut::new();
+        Notification::cease_rejected().encode(&mut words);
+        self.lingering.add(Arc::new(stream), [words.freeze()].into(), self.shared.now());
     }
 
     fn connection(&mut self, stream: TcpStream) -> io::Result<ConnId> {
@@ -419,7 +429,7 @@ impl PeerTask {
         if !self.cell.is_dynamic() || !idle || self.next_connection == 0 || self.held.is_some() {
             return false;
         }
-        self.kept_until.is_none() && self.lingering.is_empty()
+        self.kept_until.is_none() && self.lingering.is_empty() && self.mailbox.retire_if_unused()
     }
 }
 

@@ -18,7 +18,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use serde_json::Value;
 
-pub(crate) use flow::Flow;
+pub(crate) use flow::{Balance, Flow};
 pub(crate) use netns::{can_make_namespaces, in_namespace, sweep};
 pub(crate) use process::{Process, Spawn, is_installed, output};
 pub(crate) use wait::{eventually, holds};

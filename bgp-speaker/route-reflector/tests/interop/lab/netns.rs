@@ -45,6 +45,11 @@ pub(super) fn prepare(ns: &str) {
         ("ipv6/conf/all/forwarding", "1"),
         ("ipv4/conf/all/rp_filter", "0"),
         ("ipv4/conf/default/rp_filter", "0"),
+        // Links are made with the laboratory: nobody else has their addresses, and while that is found out for the
+        // link-local ones, a router asks for no neighbour.
+        ("ipv6/conf/all/accept_dad", "0"),
+        ("ipv6/conf/default/accept_dad", "0"),
+        ("ipv4/ping_group_range", "0 0"),
     ];
     in_namespace(ns, || {
         for (key, value) in settings {

@@ -107,12 +107,7 @@ impl<'a> Agent<'a> {
 
     /// Whether the kernel has a route of ours to the prefix over exactly these gateways.
     pub(crate) fn spreads(&self, prefix: &str, gateways: &[String]) -> Result<(), String> {
-        let routes = self.kernel()?;
-        let route = routes.iter().find(|route| route["dst"] == prefix).ok_or("no route")?;
-        let hops = route["nexthops"].as_array().map_or(std::slice::from_ref(route), Vec::as_slice);
-        let mut found: Vec<&str> = hops.iter().filter_map(|hop| hop["gateway"].as_str()).collect();
-        found.sort_unstable();
-        if found == gateways { Ok(()) } else { Err(route.to_string()) }
+        kernel_spreads(&self.node, PROTOCOL, prefix, gateways)
     }
 
     /// Ends it as `kill -9` does.
@@ -131,6 +126,21 @@ pub(crate) fn kernel_has(node: &Node, prefix: &str, gateway: &str) -> Result<(),
     let routes = kernel_routes(node, MAIN_TABLE, PROTOCOL)?;
     let found = routes.iter().any(|route| route["dst"] == prefix && route["gateway"] == gateway);
     if found { Ok(()) } else { Err(format!("{routes:?}")) }
+}
+
+/// Whether a node's kernel has a route of this protocol to the prefix over exactly these gateways, in order.
+pub(crate) fn kernel_spreads(
+    node: &Node,
+    protocol: u8,
+    prefix: &str,
+    gateways: &[String],
+) -> Result<(), String> {
+    let routes = kernel_routes(node, MAIN_TABLE, protocol)?;
+    let route = routes.iter().find(|route| route["dst"] == prefix).ok_or("no route")?;
+    let hops = route["nexthops"].as_array().map_or(std::slice::from_ref(route), Vec::as_slice);
+    let mut found: Vec<&str> = hops.iter().filter_map(|hop| hop["gateway"].as_str()).collect();
+    found.sort_unstable();
+    if found == gateways { Ok(()) } else { Err(route.to_string()) }
 }
 
 fn launch(lab: &Lab, node: &Node) -> Arc<Process> {

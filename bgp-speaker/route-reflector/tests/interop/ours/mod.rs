@@ -3,7 +3,7 @@
 mod agent;
 mod reflector;
 
-pub(crate) use agent::{Agent, Member, kernel_has};
+pub(crate) use agent::{Agent, Member, kernel_has, kernel_spreads};
 pub(crate) use reflector::{PeerEntry, Reflector, kernel_keys};
 
 use std::env;

@@ -144,7 +144,8 @@ fn configuration(site: &Site<'_>) -> String {
         if setup.kernel {
             let _ = writeln!(
                 text,
-                "protocol kernel kernel_{family} {{ {family} {{ import none; export where source = RTS_BGP; }}; }}"
+                "protocol kernel kernel_{family} {{ {merge} {family} {{ import none; export where source = RTS_BGP; }}; }}",
+                merge = if setup.calico { "merge paths on;" } else { "" },
             );
         }
     }
@@ -168,6 +169,11 @@ fn configuration(site: &Site<'_>) -> String {
         if setup.calico {
             options.push_str(" multihop;");
         }
+        let _ = write!(options, " {}", neighbor.words);
+        let export = match &neighbor.filter {
+            Some(filter) => format!("export filter {{ {filter} }};"),
+            None => export.clone(),
+        };
         if neighbor.client {
             let _ = write!(options, " rr client; rr cluster id {local};");
         }

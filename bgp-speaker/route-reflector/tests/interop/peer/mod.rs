@@ -85,6 +85,10 @@ pub(crate) struct Neighbor {
     pub(crate) asn: u32,
     pub(crate) client: bool,
     pub(crate) passive: bool,
+    /// What else the session is to be, in the daemon's own words (BIRD).
+    pub(crate) words: String,
+    /// What becomes of a route that is told, in the daemon's own words (BIRD); everything is told without.
+    pub(crate) filter: Option<String>,
 }
 
 impl Neighbor {
@@ -95,7 +99,18 @@ impl Neighbor {
 
     /// A plain neighbour that the daemon calls.
     pub(crate) fn active(address: impl Into<IpAddr>, asn: u32) -> Self {
-        Self { address: address.into(), asn, client: false, passive: false }
+        let (words, filter) = (String::new(), None);
+        Self { address: address.into(), asn, client: false, passive: false, words, filter }
+    }
+
+    /// The same neighbour, with more words about the session.
+    pub(crate) fn words(self, words: &str) -> Self {
+        Self { words: words.to_owned(), ..self }
+    }
+
+    /// The same neighbour, told what this filter makes of a route.
+    pub(crate) fn filter(self, filter: &str) -> Self {
+        Self { filter: Some(filter.to_owned()), ..self }
     }
 
     /// The same neighbour as a route-reflector client of the daemon.

@@ -65,9 +65,8 @@ fn calico(lab: &Lab) {
     everybody_reaches_everybody(lab, &places);
 
     // One of ours is killed under traffic: BIRD is configured to help.
-    let flows = [(2, 0), (0, 3)].map(|(from, to): (usize, usize)| {
-        Flow::start(lab, &places[from].workload, &places[to].addresses()[0])
-    });
+    let flows = [(2, 0), (0, 3)]
+        .map(|(from, to): (usize, usize)| Flow::start(&places[from].workload, &places[to].addresses()[0]));
     let mut agents = agents;
     agents[0].kill();
     std::thread::sleep(std::time::Duration::from_secs(2));

@@ -2,6 +2,7 @@
 
 mod add_path;
 mod bad_input;
+mod calico;
 mod collision;
 mod families;
 mod mixed;
@@ -26,6 +27,7 @@ pub(crate) fn all() -> Vec<Scenario> {
     all.extend(networks::scenarios());
     all.extend(unnoticed::scenarios());
     all.extend(mixed::scenarios());
+    all.extend(calico::scenarios());
     all.extend(add_path::scenarios());
     all.extend(families::scenarios());
     all.extend(pairs::scenarios());
