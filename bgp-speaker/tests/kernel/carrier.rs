@@ -88,6 +88,8 @@ fn a_large_table_is_written_again_at_once_after_a_blink_of_its_link() {
     let (namespace, follower) = gathering(NEVER);
     update(&follower, many(COUNT, &[address("10.0.0.2")]));
     await_installed(&follower, COUNT as usize);
+    let objects = namespace.objects().len();
+    assert_eq!(objects, 1, "so many share an object");
     let (_, back) = blink(&namespace, || ());
     await_that("all routes", || match namespace.ours().len() {
         count if count == COUNT as usize => Ok(()),

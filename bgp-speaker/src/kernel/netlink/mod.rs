@@ -205,7 +205,7 @@ impl Netlink {
         }
         let mut former = None;
         for operation in operations {
-            let Some(legs) = Objects::wanted(operation) else { continue };
+            let Some(legs) = self.objects.wanted(operation) else { continue };
             if former.is_some_and(|former| Arc::ptr_eq(former, legs)) {
                 continue;
             }
@@ -273,8 +273,8 @@ impl Netlink {
             count += 1;
             // Whether it is the last is only known with its length; a message is at most MAX_LEGS legs long.
             let last = count == operations.len() || self.out.len() >= BATCH_BYTES;
-            let object =
-                Objects::wanted(operation).filter(|_| self.sharing).and_then(|legs| self.objects.id(legs));
+            let object = self.objects.wanted(operation).filter(|_| self.sharing);
+            let object = object.and_then(|legs| self.objects.id(legs));
             let elder = self.elders.get(&operation.key()).filter(|_| operation.is_removal());
             let protocol = elder.copied().unwrap_or(self.own.protocol);
             encode::write(&mut self.out, operation, object, protocol, sequence, last);
@@ -502,6 +502,8 @@ impl Fib for Netlink {
         if self.sharing && results.iter().skip(base).any(is_about_object) {
             self.write_again(operations, &mut results[base..])?;
         }
+        let done = operations.iter().zip(&results[base..]).filter(|(_, result)| result.is_ok());
+        self.objects.wrote(done.map(|(operation, _)| operation));
         Ok(())
     }
 
@@ -509,25 +511,29 @@ impl Fib for Netlink {
         self.look_at_objects()?;
         let own = self.own.clone();
         let protocol = if scope == DumpScope::Own && own.former.is_empty() { own.protocol } else { 0 };
-        let (mut used, mut elders) = (HashSet::new(), HashMap::new());
+        let (mut used, mut elders, mut routes) = (HashSet::new(), HashMap::new(), 0);
         for &table in own.tables.iter() {
             for family in [AddressFamily::Inet, AddressFamily::Inet6] {
                 for _ in 0..DUMP_TRIES {
+                    let mut ours = 0;
                     let inconsistent =
                         self.dump_routes(family, table, protocol, &mut |payload, objects| {
                             used.extend(decode::object(payload));
                             if let Some(seen) = own.seen(payload, scope, objects) {
                                 elders.extend(own.elder(payload).map(|elder| (seen.key, elder)));
+                                ours += usize::from(seen.protocol == own.protocol);
                                 found(seen);
                             }
                         })?;
                     if !inconsistent {
+                        routes += ours;
                         break;
                     }
                 }
             }
         }
         self.elders = elders;
+        self.objects.saw_routes(routes);
         self.look_for_unused(used)
     }
 

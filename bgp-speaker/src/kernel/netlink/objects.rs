@@ -3,8 +3,7 @@
 //! Objects are used where they win. The kernel flushes an object, and every route that names it, when the carrier of its
 //! link is lost, while it only flags a route that carries its next hops itself: a link that blinks must not take the few
 //! routes of a node with one link away. Where legs are on several links the object wins: the group is rid of the dead leg
-//! at once, for all its routes. And it wins where very many routes have the same legs, as they are written in two thirds of
-//! the time.
+//! at once, for all its routes. And it wins in a large table, which is written in two thirds of the time.
 //!
 //! An object of ours carries our protocol number. What the kernel holds is read before every dump of routes, so what a
 //! former process left is used again, a group that lost a leg with its link is not taken for what it was, and objects
@@ -47,10 +46,12 @@ const AF_INET6: u8 = 10;
 /// Objects at once: far more sets of next hops than a node has, and some MiB of kernel memory. Routes beyond carry their
 /// next hops themselves.
 const MAX_OBJECTS: usize = 16 * 1024;
-/// Routes over one link and the same legs from which on the next ones share an object. A cluster's blocks and services
-/// behind one router are fewer and survive a blink of the link; a table that is larger takes so long to write that the time
-/// counts, and is written again after a blink.
+/// Routes of ours from which on those over one link share objects as well. A cluster's blocks and services are fewer, and
+/// survive a blink of the link; a larger table takes so long to write that the time counts, and is written again.
 const MANY: usize = 8192;
+/// Of these, routes over the same legs from which on the next ones share an object: to make one costs as much as to write
+/// some routes.
+const SHARERS: usize = 64;
 /// Objects removed per turn: each is a message, and the kernel looks at every route for it if it is in use.
 const REMOVED_PER_TURN: usize = 256;
 /// Our first number: clear of what administrators and other programs count up from 1.
@@ -68,6 +69,8 @@ pub(super) struct Objects {
     members: BTreeMap<u32, Vec<u32>>,
     /// Numbers that others have, as last seen.
     foreign: HashSet<u32>,
+    /// Routes of ours, more or less: those of the last look, and what was written since.
+    routes: usize,
     /// Those of ours that no route names and none will: they are to be removed, groups before what they are made of.
     doomed: VecDeque<u32>,
     next: u32,
@@ -97,6 +100,7 @@ impl Objects {
             legs: BTreeMap::new(),
             members: BTreeMap::new(),
             foreign: HashSet::new(),
+            routes: 0,
             doomed: VecDeque::new(),
             next: FIRST,
         }
@@ -202,7 +206,7 @@ impl Objects {
     }
 
     /// The legs that an operation writes, if an object is to stand for them.
-    pub(super) fn wanted(operation: &FibOp) -> Option<&Arc<[KernelHop]>> {
+    pub(super) fn wanted<'a>(&self, operation: &'a FibOp) -> Option<&'a Arc<[KernelHop]>> {
         let (FibOp::Add(_, KernelAction::Unicast(legs)) | FibOp::Replace(_, KernelAction::Unicast(legs))) =
             operation
         else {
@@ -211,7 +215,24 @@ impl Objects {
         let named = legs.iter().all(|leg| leg.gateway.is_some());
         let links_differ = legs.windows(2).any(|two| matches!(two, [a, b] if a.device != b.device));
         // Whoever holds the legs is a route over them, give or take a few.
-        (named && (links_differ || Arc::strong_count(legs) > MANY)).then_some(legs)
+        let shared = || self.routes >= MANY && Arc::strong_count(legs) >= SHARERS;
+        (named && (links_differ || shared())).then_some(legs)
+    }
+
+    /// So many routes of ours were seen.
+    pub(super) fn saw_routes(&mut self, routes: usize) {
+        self.routes = routes;
+    }
+
+    /// These operations were done.
+    pub(super) fn wrote<'a>(&mut self, done: impl Iterator<Item = &'a FibOp>) {
+        for operation in done {
+            match operation {
+                FibOp::Add(..) => self.routes += 1,
+                FibOp::Replace(..) => {}
+                FibOp::Delete(_) | FibOp::DeleteLegs(..) => self.routes = self.routes.saturating_sub(1),
+            }
+        }
     }
 
     /// What has to be made before there is one for these legs, in order: single legs, then their group. Nothing if there

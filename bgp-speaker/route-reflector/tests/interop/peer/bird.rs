@@ -149,6 +149,15 @@ fn configuration(site: &Site<'_>) -> String {
             );
         }
     }
+    let mut more = "";
+    if setup.families.contains(&"ipv4-flowspec") {
+        more = "flow4 { table flows; import all; export all; };";
+        let rules: String = setup.rules().map(|rule| format!("  route {rule};\n")).collect();
+        let _ = write!(
+            text,
+            "flow4 table flows;\nprotocol static rules {{\n  flow4 {{ table flows; }};\n{rules}}}\n"
+        );
+    }
     let mut export = "export where source != RTS_DEVICE;".to_owned();
     if setup.calico {
         let own = "if source != RTS_STATIC then reject;";
@@ -180,7 +189,7 @@ fn configuration(site: &Site<'_>) -> String {
         let _ = write!(
             text,
             "protocol bgp {name} {{\n  local {here} as {asn};\n  neighbor {address} as {peer_as};\n  {options}\n  \
-             ipv4 {{ import all; {export} }};\n  ipv6 {{ import all; {export} }};\n}}\n",
+             ipv4 {{ import all; {export} }};\n  ipv6 {{ import all; {export} }};\n  {more}\n}}\n",
             name = protocol(neighbor.address),
             here = site.local(neighbor.address),
             asn = setup.asn,

@@ -124,7 +124,7 @@ impl Neighbor {
 pub(crate) struct Setup {
     pub(crate) asn: u32,
     pub(crate) neighbors: Vec<Neighbor>,
-    /// Prefixes that it originates, of both families.
+    /// Prefixes that it originates, of both families, and rules of flows in its own words (BIRD).
     pub(crate) networks: Vec<String>,
     /// Whether it writes what it learns into its kernel (BIRD and FRR).
     pub(crate) kernel: bool,
@@ -134,7 +134,7 @@ pub(crate) struct Setup {
     pub(crate) add_path: bool,
     /// Whether it is set up as Calico sets up its nodes (BIRD): multihop, several paths, LOCAL_PREF of directly connected ones.
     pub(crate) calico: bool,
-    /// Families besides unicast, as our programs name them (FRR and GoBGP).
+    /// Families besides unicast, as our programs name them (FRR and GoBGP; of BIRD, ipv4-flowspec).
     pub(crate) families: Vec<&'static str>,
 }
 
@@ -177,7 +177,13 @@ impl Setup {
     }
 
     fn networks_of(&self, v6: bool) -> impl Iterator<Item = &str> {
-        self.networks.iter().map(String::as_str).filter(move |prefix| is_v6(prefix) == v6)
+        let prefixes = self.networks.iter().map(String::as_str).filter(|network| !network.contains(' '));
+        prefixes.filter(move |prefix| is_v6(prefix) == v6)
+    }
+
+    /// What it originates that is no prefix, in the daemon's own words (BIRD).
+    fn rules(&self) -> impl Iterator<Item = &str> {
+        self.networks.iter().map(String::as_str).filter(|network| network.contains(' '))
     }
 }
 

@@ -80,12 +80,12 @@ fn mesh(lab: &Lab) {
         Reflector::start_with(
             lab,
             &ours[0].node,
-            &on_socket(lab, &ours[0].node, mesh_node(&ours[0], &places, &[SHARED, MOVING])),
+            &on_socket(lab, &ours[0].node, &mesh_node(&ours[0], &places, &[SHARED, MOVING])),
         ),
         Reflector::start_with(
             lab,
             &ours[1].node,
-            &on_socket(lab, &ours[1].node, mesh_node(&ours[1], &places, &[])),
+            &on_socket(lab, &ours[1].node, &mesh_node(&ours[1], &places, &[])),
         ),
     ];
     let announced = [vec![SHARED, MOVING], Vec::new()];
@@ -152,7 +152,7 @@ fn mesh(lab: &Lab) {
 }
 
 /// The key goes before the first table.
-fn on_socket(lab: &Lab, node: &Node, text: String) -> String {
+fn on_socket(lab: &Lab, node: &Node, text: &str) -> String {
     format!("control-socket = \"{}\"\n{text}", lab.path(node, "rr.sock").display())
 }
 
@@ -163,7 +163,7 @@ fn head(lab: &Lab, ours: &Node) -> String {
         ours.v4(),
         kernel_keys()
     );
-    on_socket(lab, ours, text)
+    on_socket(lab, ours, &text)
 }
 
 /// A neighbour with these keys.

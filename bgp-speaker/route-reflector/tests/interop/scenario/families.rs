@@ -14,6 +14,8 @@ pub(super) fn scenarios() -> Vec<Scenario> {
         gobgp("vpn_evpn_and_flowspec_routes_between_two_gobgp", |lab| between(lab, Kind::GoBgp)),
         gobgp("vpn_and_evpn_routes_from_gobgp_to_frr", |lab| between(lab, Kind::Frr)).with(Kind::Frr),
         gobgp("gobgp_is_sent_the_vpn_routes_of_its_route_targets", route_targets),
+        Scenario::new("vpn_routes_between_two_frr", vpn_of_frr).with(Kind::Frr),
+        Scenario::new("flowspec_rules_between_two_bird", flows_of_bird).with(Kind::Bird),
     ]
 }
 
@@ -144,5 +146,76 @@ fn route_targets(lab: &Lab) {
     vrf("vrf add red rd 65000:8 rt both 65000:999");
     eventually("it arrives once it is asked for", SOON, || {
         if has("10.66.2.0/24")? { Ok(()) } else { Err("not there".to_owned()) }
+    });
+}
+
+/// Two daemons of a kind as clients of our reflector, with one more family.
+fn pair<'a>(
+    lab: &'a Lab,
+    kind: Kind,
+    family: &'static str,
+    networks: &[&str],
+) -> (Reflector<'a>, [Box<dyn Daemon + 'a>; 2]) {
+    let (ours, nodes) = (lab.node("rr", 1), [lab.node("source", 2), lab.node("sink", 3)]);
+    let entries = (nodes.each_ref())
+        .map(|node| PeerEntry::new(node.v4(), OUR_AS).client().passive().families(&[family]));
+    let reflector = Reflector::start(lab, &ours, OUR_AS, &entries, "");
+    let daemons = [(&nodes[0], networks), (&nodes[1], &[])].map(|(node, networks)| {
+        let to_us = vec![Neighbor::active(ours.v4(), OUR_AS)];
+        kind.start(lab, node, Setup::new(OUR_AS, to_us, networks).families(&[family]))
+    });
+    nodes.iter().for_each(|node| drop(reflector.comes_up_with(node.v4())));
+    (reflector, daemons)
+}
+
+/// A VPN route with its distinguisher and label goes from FRR to FRR and is withdrawn.
+fn vpn_of_frr(lab: &Lab) {
+    let (_reflector, [source, sink]) = pair(lab, Kind::Frr, "ipv4-vpn", &[]);
+    let say = |no: &str| {
+        let line = format!("{no}network 10.66.1.0/24 rd 65000:1 label 100");
+        source
+            .ask(&["configure terminal", "router bgp 65000", "address-family ipv4 vpn", &line])
+            .unwrap_or_else(|error| panic!("{error}"));
+    };
+    let shown = || sink.ask(&["show bgp ipv4 vpn 10.66.1.0/24"]);
+    say("");
+    eventually("the route arrives", SOON, || {
+        let text = shown()?;
+        let words = ["65000:1", "10.9.0.2", "Originator: 10.9.0.2", "Remote label: 100"];
+        words
+            .iter()
+            .try_for_each(|word| if text.contains(word) { Ok(()) } else { Err(format!("{word}: {text}")) })
+    });
+    say("no ");
+    eventually("the route goes", SOON, || match shown()? {
+        text if text.contains("10.9.0.2") => Err(text),
+        _ => Ok(()),
+    });
+}
+
+/// Rules for both directions of a service go from BIRD to BIRD, with all their components, and one is withdrawn.
+fn flows_of_bird(lab: &Lab) {
+    const FIRST: &str = "flow4 { dst 10.66.3.0/24; proto = 6; dport 80,443; }";
+    const SECOND: &str = "flow4 { dst 10.66.3.0/24; src 192.0.2.0/24; proto = 17; length 40..100; }";
+    let (_reflector, [mut source, sink]) = pair(lab, Kind::Bird, "ipv4-flowspec", &[FIRST, SECOND]);
+    let shown = || sink.ask(&["show", "route", "table", "flows", "all"]);
+    let words = [
+        "dst 10.66.3.0/24",
+        "dport 80,443",
+        "proto 6",
+        "src 192.0.2.0/24",
+        "proto 17",
+        "BGP.originator_id: 10.9.0.2",
+    ];
+    eventually("both rules arrive", SOON, || {
+        let text = shown()?;
+        words
+            .iter()
+            .try_for_each(|word| if text.contains(word) { Ok(()) } else { Err(format!("{word}: {text}")) })
+    });
+    source.withdraw(SECOND);
+    eventually("one of them goes", SOON, || match shown()? {
+        text if text.contains("192.0.2.0/24") || !text.contains("dport") => Err(text),
+        _ => Ok(()),
     });
 }
