@@ -237,6 +237,11 @@ impl Shared {
         lock(&self.restarting_until).is_some_and(|until| self.now() < until)
     }
 
+    /// A first session is up: what is found out about peers counts from here on.
+    pub(crate) fn expect_peers(&self) {
+        lock(&self.peers).values().for_each(|cell| cell.expect());
+    }
+
     /// Whether this process has restarted and tables of peers are still to come. Nobody knows how many will come through a
     /// range.
     pub(crate) fn awaits_tables(&self) -> bool {

@@ -73,6 +73,8 @@ struct SessionCell {
     /// It is held down after a limit, in words.
     held: Option<String>,
     negotiated: Option<UpCell>,
+    /// An attempt to reach it failed, or its session ended, when the network was seen to work.
+    absent: bool,
     /// Families whose End-of-RIB has come.
     told: FamilySet,
 }
@@ -119,6 +121,7 @@ impl PeerCell {
                 note: None,
                 held: None,
                 negotiated: None,
+                absent: false,
                 told: FamilySet::empty(),
             }),
             prefixes: Mutex::default(),
@@ -162,6 +165,7 @@ impl PeerCell {
         session.established += 1;
         session.last_error = None;
         session.negotiated = Some(up);
+        session.absent = false;
         session.told = FamilySet::empty();
     }
 
@@ -184,9 +188,15 @@ impl PeerCell {
     }
 
     /// Whether a speaker that restarted waits for this peer's table: it may be on its way, and is not waiting for ours
-    /// (RFC 4724 §4.1).
+    /// (RFC 4724 §4.1). One that is found to be down has none to tell.
     pub(crate) fn is_awaited(&self) -> bool {
-        !self.has_recovered() && lock(&self.session).negotiated.as_ref().is_none_or(|up| up.awaited)
+        let session = lock(&self.session);
+        !self.has_recovered() && session.negotiated.as_ref().map_or(!session.absent, |up| up.awaited)
+    }
+
+    /// The network works from here on: attempts to reach the peer that failed before say nothing about it.
+    pub(crate) fn expect(&self) {
+        lock(&self.session).absent = false;
     }
 
     pub(crate) fn has_told_all(&self) -> bool {
@@ -207,6 +217,7 @@ impl PeerCell {
     pub(crate) fn down(&self, reason: &str) -> bool {
         let mut session = lock(&self.session);
         let was_up = session.negotiated.take().is_some();
+        session.absent = true;
         let news = was_up || session.last_error.as_deref() != Some(reason);
         if news {
             session.last_error = Some(reason.to_owned());

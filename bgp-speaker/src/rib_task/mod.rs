@@ -277,6 +277,7 @@ impl RibTask {
         self.recovery = Recovery::Over;
         if self.shared.is_restarting() {
             let now = self.shared.now();
+            self.shared.expect_peers();
             self.recovery = Recovery::GoesOn(now.saturating_add(LOOK));
             self.rib.handle(now, Input::DeferEndOfRib(true));
         }

@@ -228,6 +228,20 @@ async fn a_restarted_speaker_says_end_of_rib_when_its_peers_have_told_their_tabl
     has_exactly(&first, &["10.9.0.0/26"]).await;
 }
 
+#[tokio::test]
+async fn a_restarted_speaker_waits_for_no_table_of_a_peer_that_it_finds_to_be_down() {
+    // Nobody listens at the second one; the restart time is two minutes.
+    let mut gone = waiting_for(ip(126, 9), ASN);
+    gone.options.passive = false;
+    let peers = [waiting_for(ip(126, 8), ASN), gone].map(bgp_speaker::PeerConfig::reflector_client);
+    let [one, gone] = peers;
+    let restarted = builder(ip(126, 1), ASN).restarting(true).peer(one).peer(gone).start().await.unwrap();
+    let first = speaker(ip(126, 8)).await;
+    let mut events = first.events();
+    first.add_peer(peer_of(&restarted)).await.unwrap();
+    while !matches!(within("End-of-RIB", events.next()).await, Some(Event::EndOfRib { .. })) {}
+}
+
 /// What this speaker has of a prefix from a peer: its LOCAL_PREF, and whether it says that it is about to go.
 async fn heard(speaker: &Speaker, prefix: &str) -> Option<(Option<u32>, bool)> {
     let filter = RouteFilter { prefix: Some(net(prefix)), ..RouteFilter::default() };
