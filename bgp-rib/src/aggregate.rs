@@ -471,7 +471,7 @@ impl<K: Key> Table<K> {
                 self.log.touch(id);
             }
             if !paths.is_empty() {
-                self.follow_choices(shared, id, Touched::new(None), best);
+                self.follow_choices(shared, id, Touched::new(None), (best, None));
             }
             paths.into_iter().for_each(|path| self.path_logs.touch(path));
         }

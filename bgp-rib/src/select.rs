@@ -54,10 +54,11 @@ impl<K: Key> Table<K> {
         // Who may not be told the best membership is told another one.
         let inside = self.is_membership() && self.choose_inside(shared, id, touched.only);
         let changed = touched.before != after || (best.is_some() && touched.renamed == best) || inside;
+        let stood = if self.groups.choose() { self.log.position(id) } else { None };
         if changed {
             self.best_changed(shared, id, touched.before, after);
         }
-        self.follow_choices(shared, id, touched, changed);
+        self.follow_choices(shared, id, touched, (changed, stood));
         if let Some(log) = self.multipath.as_mut().filter(|_| multipath_changed || changed) {
             log.touch(id);
         }

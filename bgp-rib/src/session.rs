@@ -367,9 +367,9 @@ impl<K: Key> Table<K> {
         let bounded = key.bound.map(|bound| Box::new(Bounded::new(bound.max)));
         let group = self.groups.join(key, log, &shared.config);
         let reader = Reader::new((group, log), peer.origin, self.log_of(log).head());
-        let prefixes = self.entries.bound();
+        let (prefixes, head) = (self.entries.bound(), self.log.head());
         let own = self.groups.get_mut(group).and_then(|group| group.own.as_mut());
-        let own = own.map_or(0, |own| own.join(prefixes));
+        let own = own.map_or(0, |own| own.join(prefixes, head));
         let reader = Reader { bounded, own, ..reader };
         self.peer_mut(slot).bounds.refused = 0;
         self.log_of_mut(log).join(reader.hold());

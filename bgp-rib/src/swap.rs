@@ -186,10 +186,10 @@ impl<K: Key> Table<K> {
         });
         let bounded = self.reader(slot).and_then(|reader| reader.bounded.as_ref());
         let told_within = bounded.filter(|_| bound.is_none()).map(|bounded| bounded.told().clone());
-        let prefixes = self.entries.bound();
+        let (prefixes, head) = (self.entries.bound(), self.log.head());
         let joined = self.groups.get_mut(index).map(|group| {
             told.iter().chain(&told_within).for_each(|told| group.ever.insert_all(told));
-            group.own.as_mut().map(|own| own.join(prefixes))
+            group.own.as_mut().map(|own| own.join(prefixes, head))
         });
         let own = joined.flatten();
         if let Some(reader) = self.reader_mut(slot) {

@@ -184,6 +184,7 @@ impl<K: Key> Table<K> {
         let Some(mut walk) = reader.refresh.filter(|_| !reader.refresh_waits()) else { return };
         if !walk.begun {
             (walk.begun, walk.end) = (true, cursor);
+            self.tell_all_choices(group, head);
             bracket(self.family, RefreshKind::BEGIN, walk.bracketed, chunks);
         }
         if walk.cursor < walk.end {

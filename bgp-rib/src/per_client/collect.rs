@@ -62,6 +62,9 @@ pub(crate) fn collect<K: Key>(
             return position;
         }
         let own = group.own.as_deref();
+        if mode == Mode::Follow && own.is_some_and(|own| own.is_quiet(id, position)) {
+            continue;
+        }
         let (fresh, for_all) = match own.filter(|_| mode == Mode::Own) {
             Some(own) => (own.is_fresh(position), own.concerns_all(id)),
             None => (position >= group.front, true),

@@ -163,15 +163,21 @@ impl<K: Key> Table<K> {
     }
 
     /// A prefix was decided: groups with a choice of their own hear of what changed for them alone. `moved`: the log of best
-    /// routes tells of it anyway.
-    pub(crate) fn follow_choices(&mut self, shared: &Shared, id: u32, touched: Touched, moved: bool) {
+    /// routes tells of it anyway; it `stood` there before.
+    pub(crate) fn follow_choices(
+        &mut self,
+        shared: &Shared,
+        id: u32,
+        touched: Touched,
+        (moved, stood): (bool, Option<u64>),
+    ) {
         if !self.groups.choose() {
             return;
         }
         let mut groups = core::mem::take(&mut self.groups);
         let mut news = 0;
         for (index, group) in groups.choosing() {
-            let review = self.review(shared, (index, group), id, touched, moved);
+            let review = self.review(shared, (index, group), id, touched, (moved, stood));
             news += u64::from(review.news);
             if review.differs {
                 // Whoever told the best route may have been told another.
@@ -189,20 +195,35 @@ impl<K: Key> Table<K> {
         (index, group): (u32, &mut Group),
         id: u32,
         touched: Touched,
-        moved: bool,
+        (moved, stood): (bool, Option<u64>),
     ) -> Review {
-        let Group { key, own: Some(own), cache, .. } = group else { return Review::default() };
+        let Group { key, own: Some(own), cache, idle, members, .. } = group else { return Review::default() };
         let now = self.names_of(shared, key, id, index);
         let was = own.names(id);
         own.set(id, now);
         // What stands nowhere in the log of best routes nobody was told.
         let unknown = id >= own.looked && self.log.position(id).is_some();
         let differs = unknown || [was, now].iter().any(|names| *names != Names::default());
+        let changed = |path: u32| path != NONE && [touched.only, touched.renamed].contains(&Some(path));
         if moved {
+            // Another route is best, and this group is told the same as before: whoever had been told that has it.
+            let told = if now.main == NONE { self.entries[id].paths } else { now.main };
+            let stands = self.entries[id].state == State::Best;
+            let main =
+                if was.main == NONE { stands && self.was_best(told, touched) } else { was.main == told };
+            let same = stands && main && was.instead == now.instead && !unknown && !changed(told);
+            let same = same && touched.renamed.is_none() && !own.is_pending(id);
+            let same = same && !now.instead.iter().any(|&(_, path)| changed(path));
+            let has_read = |slot: &u32, stood| {
+                self.reader(*slot).is_some_and(|reader| reader.cursor > stood && reader.refresh.is_none())
+            };
+            let all = idle.len() == *members as usize;
+            let read = |stood| all && idle.iter().all(|slot| has_read(slot, stood));
+            let quiet = same && stood.is_some_and(|stood| own.is_quiet(id, stood) || read(stood));
             own.unlog(id);
+            own.set_quiet(id, self.log.position(id).filter(|_| quiet));
             return Review { differs, news: false };
         }
-        let changed = |path: u32| path != NONE && [touched.only, touched.renamed].contains(&Some(path));
         let main = was.main != now.main || changed(now.main) || unknown;
         let news = main || was.instead != now.instead || now.instead.iter().any(|&(_, path)| changed(path));
         if news {
@@ -211,6 +232,14 @@ impl<K: Key> Table<K> {
             cache.clear();
         }
         Review { differs, news }
+    }
+
+    /// Whether a path of a prefix looks as the one that was best.
+    fn was_best(&self, path: u32, touched: Touched) -> bool {
+        touched.before.is_some_and(|before| {
+            let path = &self.paths[path];
+            (before.peer, before.attributes) == (path.peer, path.attributes)
+        })
     }
 
     fn names_of(&self, shared: &Shared, key: &GroupKey, id: u32, index: u32) -> Names {
@@ -237,6 +266,14 @@ impl<K: Key> Table<K> {
             }
         }
         self.groups.own_news += news;
+    }
+
+    /// A member of a group is to be told everything again, and the head of its log is there.
+    pub(crate) fn tell_all_choices(&mut self, group: u32, head: u64) {
+        if let Some(Group { own: Some(own), cache, .. }) = self.groups.get_mut(group) {
+            own.tell_all(head);
+            cache.clear();
+        }
     }
 
     /// Looks at prefixes that a group does not know its choice for, `turn` of them at most.

@@ -16,6 +16,8 @@ struct Row {
     names: Names,
     /// In what is pending there is news for others than those that `main` is kept from.
     main_news: bool,
+    /// Where the prefix stands among the best routes, if all members had been told this choice when it moved there.
+    quiet_at: u64,
 }
 
 /// Where a group differs from the Loc-RIB.
@@ -33,6 +35,8 @@ pub(crate) struct OwnBest {
     /// Stretches that peers which left the group were told by its rules; and from where on such a peer had not read.
     walkers: u32,
     floor: u64,
+    /// Where the log of best routes ended when somebody last began to be told everything: what moved before may be news.
+    quiet_from: u64,
 }
 
 impl OwnBest {
@@ -46,6 +50,7 @@ impl OwnBest {
             front: 0,
             walkers: 0,
             floor: u64::MAX,
+            quiet_from: 0,
         }
     }
 
@@ -54,7 +59,8 @@ impl OwnBest {
     }
 
     /// A member comes; where it begins to read.
-    pub(crate) fn join(&mut self, prefixes: u32) -> u64 {
+    pub(crate) fn join(&mut self, prefixes: u32, best_head: u64) -> u64 {
+        self.quiet_from = best_head;
         // It may be the source of routes that nobody was told anything instead of.
         self.looked = if prefixes > 0 { 0 } else { u32::MAX };
         self.log.join(self.log.head());
@@ -97,7 +103,7 @@ impl OwnBest {
         if let Some(row) = self.row(prefix) {
             return row;
         }
-        let row = Row { prefix, names: Names::default(), main_news: false };
+        let row = Row { prefix, names: Names::default(), main_news: false, quiet_at: u64::MAX };
         let row = self.rows.insert(row);
         self.index.insert(prefix, row);
         row
@@ -122,8 +128,8 @@ impl OwnBest {
     }
 
     fn free_if_unused(&mut self, row: u32) {
-        let Row { prefix, names, .. } = self.rows[row];
-        if names == Names::default() && self.log.position(row).is_none() {
+        let Row { prefix, names, quiet_at, .. } = self.rows[row];
+        if names == Names::default() && quiet_at == u64::MAX && self.log.position(row).is_none() {
             self.index.remove(&prefix);
             self.rows.remove(row);
         }
@@ -134,6 +140,7 @@ impl OwnBest {
         let pending = self.is_pending(prefix);
         let row = self.row_or_new(prefix);
         self.rows[row].main_news = main || (pending && self.rows[row].main_news);
+        self.rows[row].quiet_at = u64::MAX;
         self.log.touch(row);
         self.reap();
     }
@@ -147,6 +154,26 @@ impl OwnBest {
         };
         for (_, row) in passed {
             self.log.remove(row);
+            self.free_if_unused(row);
+        }
+    }
+
+    /// A member is to be told everything again.
+    pub(crate) fn tell_all(&mut self, best_head: u64) {
+        self.quiet_from = best_head;
+    }
+
+    /// Whether what moved to a place among the best routes is no news to any member.
+    pub(crate) fn is_quiet(&self, prefix: u32, position: u64) -> bool {
+        let quiet = |row| self.rows[row].quiet_at == position;
+        position >= self.quiet_from && self.row(prefix).is_some_and(quiet)
+    }
+
+    /// Notes where a prefix is no news.
+    pub(super) fn set_quiet(&mut self, prefix: u32, position: Option<u64>) {
+        let row = if position.is_some() { Some(self.row_or_new(prefix)) } else { self.row(prefix) };
+        if let Some(row) = row {
+            self.rows[row].quiet_at = position.unwrap_or(u64::MAX);
             self.free_if_unused(row);
         }
     }

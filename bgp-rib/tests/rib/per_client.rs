@@ -146,6 +146,33 @@ fn a_path_that_a_client_does_not_have_is_no_news_to_it() {
 }
 
 #[test]
+fn changes_of_a_best_route_that_it_may_not_have_are_no_news_to_a_client() {
+    let mut lab = exchange(5);
+    tell(&mut lab, 2, 3, None);
+    (1..=5).for_each(|n| lab.quiet(PeerId(n)));
+    tell(&mut lab, 1, 1, Some(5));
+    for round in 0..6 {
+        tell(&mut lab, 1, 1 + round % 2, Some(5));
+    }
+    let heard = |lab: &Lab, n: u32| {
+        (lab.remotes[&PeerId(n)].announced.len(), lab.remotes[&PeerId(n)].withdrawn.len())
+    };
+    assert_eq!((heard(&lab, 5), heard(&lab, 4)), ((0, 0), (6, 0)));
+    // Who comes, or asks again, is told nevertheless.
+    lab.up(6, PeerParams { export: unless_refused(5), ..rs_client(6) });
+    lab.drain_all();
+    assert_eq!(has(&lab, 6), Some(2), "by the same policy as the fifth");
+    lab.refresh(PeerId(5), V4, bgp_wire::RefreshKind::REQUEST);
+    tell(&mut lab, 1, 2, Some(5));
+    lab.drain_all();
+    assert_eq!(heard(&lab, 5), (1, 0));
+    lab.quiet(PeerId(5));
+    lab.withdraw(PeerId(1), &[net(HERE)]);
+    lab.drain_all();
+    assert_eq!((heard(&lab, 5), has(&lab, 5)), ((0, 0), Some(2)), "now the best for all");
+}
+
+#[test]
 fn members_of_one_group_hear_nothing_of_what_one_of_them_is_told_instead() {
     let mut lab = Lab::new();
     (1..=5).for_each(|n| _ = lab.up(n, rs_client(n)));
