@@ -212,7 +212,9 @@ impl<K: Key> Table<K> {
             let main =
                 if was.main == NONE { stands && self.was_best(told, touched) } else { was.main == told };
             let same = stands && main && was.instead == now.instead && !unknown && !changed(told);
-            let same = same && touched.renamed.is_none() && !own.is_pending(id);
+            // What was kept back a moment ago, by an aggregate or its validity, may not have been told.
+            let settled = shared.aggregates.is_empty() && self.rescan.is_none();
+            let same = same && settled && touched.renamed.is_none() && !own.is_pending(id);
             let same = same && !now.instead.iter().any(|&(_, path)| changed(path));
             let has_read = |slot: &u32, stood| {
                 self.reader(*slot).is_some_and(|reader| reader.cursor > stood && reader.refresh.is_none())

@@ -183,6 +183,7 @@ impl World {
         if params.kind == PeerKind::Internal {
             params.role = if client { bgp_rib::PeerRole::Client } else { bgp_rib::PeerRole::Plain };
         }
+        params.best_per_client = client != cluster;
         params.cluster_id = cluster.then_some(ClusterId(77));
         let params = params.clone();
         self.lab.input(Input::PeerChange(peer, Box::new(params)));
