@@ -5,7 +5,8 @@
 //! moments can each close the connection that the other keeps. To exclude that, the opener of the preferred
 //! connection decides alone, and at one moment, when the other connection's OPEN arrives:
 //!
-//! - it has already sent its OPEN on the preferred connection: the other one is closed;
+//! - it has already sent its OPEN on the preferred connection: the other one is closed, unless that OPEN has gone without
+//!   an answer for as long as an attempt to connect may take: then the peer is not there, and the other one is kept;
 //! - it has not: it will never send one there, and keeps the other.
 //!
 //! The speaker on the other side keeps both until it can tell: an OPEN on the preferred connection means the first,

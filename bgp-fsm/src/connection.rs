@@ -20,12 +20,31 @@ pub(crate) struct Connection {
 }
 
 impl Connection {
+    /// A connection of the peer's on which it has said nothing.
+    pub(crate) fn is_mute(&self) -> bool {
+        let mute = match &self.phase {
+            Phase::DelayOpen(state) => state.heard.is_none(),
+            Phase::OpenSent(_) => true,
+            Phase::OpenConfirm(_) | Phase::Established(_) => false,
+        };
+        mute && self.opener == Opener::Peer
+    }
+
+    /// A connection of ours on which the peer has left our OPEN without an answer for this long.
+    pub(crate) fn is_unanswered(&self, now: Duration, patience: Duration) -> bool {
+        let since = match &self.phase {
+            Phase::OpenSent(state) => state.since,
+            Phase::DelayOpen(_) | Phase::OpenConfirm(_) | Phase::Established(_) => return false,
+        };
+        self.opener == Opener::Us && now.saturating_sub(since) >= patience
+    }
+
     pub(crate) fn contender(&self) -> Contender {
         Contender { opener: self.opener, progress: self.phase.progress() }
     }
 }
 
-/// Two: one that each side opened. A third would mean that the peer opened two at once, which it must not.
+/// Two: one that each side opened. A third means that the peer has given up one that it opened before.
 pub(crate) const MAX_CONNECTIONS: usize = 2;
 
 /// The connections in the order in which they were made.

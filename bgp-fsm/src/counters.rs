@@ -21,7 +21,7 @@ pub struct Counters {
     pub refreshes_in: u64,
     /// Attempts to connect.
     pub connects: u64,
-    /// Connections refused because the session was in Idle or had two already.
+    /// Connections refused because the session was in Idle or had two already, and silent ones that gave way to another.
     pub refused: u64,
     /// Connections closed by collision resolution (RFC 4271 §6.8).
     pub collisions: u64,

@@ -41,6 +41,10 @@ impl Session {
             return Verdict::KeepBoth;
         }
         let preferred = self.preferred(this, negotiated);
+        // A peer that speaks here and not there may never do so there.
+        if this.opener == Opener::Peer && other.is_unanswered(now, self.config.connect_retry) {
+            return Verdict::CloseOther;
+        }
         if self.peer_may_be_up_on(other, preferred) && this.opener == Opener::Peer {
             return Verdict::KeepBoth;
         }

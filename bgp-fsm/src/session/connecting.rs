@@ -115,13 +115,10 @@ impl Session {
 
     /// TcpConnectionConfirmed (event 17). In Idle it counts as an AutomaticStart, unless the peer is held off.
     pub(super) fn accepted(&mut self, now: Duration, id: ConnId) {
-        let slots_in_use = match self.reach {
-            _ if self.waits_for_bfd() => MAX_CONNECTIONS,
-            Reach::Idle(Idle { open: false, .. }) => MAX_CONNECTIONS,
-            Reach::Connect(_) => self.connections.len() + 1,
-            Reach::Idle(_) | Reach::Active(_) => self.connections.len(),
-        };
-        if slots_in_use >= MAX_CONNECTIONS {
+        let held_off = self.waits_for_bfd() || matches!(self.reach, Reach::Idle(Idle { open: false, .. }));
+        let dials = usize::from(matches!(self.reach, Reach::Connect(_)));
+        let full = self.connections.len() + dials >= MAX_CONNECTIONS;
+        if self.connections.get(id).is_some() || held_off || (full && !self.displace(now)) {
             self.refuse_connection(id);
             return;
         }
@@ -130,6 +127,18 @@ impl Session {
             self.timers = Timers::default();
         }
         self.take_in(now, id, Opener::Peer);
+    }
+
+    /// Makes room for a new connection of the peer: one on which it has said nothing goes, the oldest first. Otherwise
+    /// connections that nobody speaks on would keep out the peer, which has begun anew (RFC 4724 §5), for as long as an
+    /// OPEN may take. Whether there is room.
+    fn displace(&mut self, now: Duration) -> bool {
+        let Some(id) = self.connections.iter().find(|conn| conn.is_mute()).map(|conn| conn.id) else {
+            return false;
+        };
+        self.counters.refused += 1;
+        self.supersede(now, id);
+        true
     }
 
     /// Closes a connection that is not wanted. Nothing is said on it: a NOTIFICATION would send the peer to Idle,

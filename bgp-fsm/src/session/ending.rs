@@ -124,7 +124,7 @@ impl Session {
     fn is_expected(&self, reason: &DownReason) -> bool {
         let beside_another = !self.connections.is_empty();
         match &reason.cause {
-            Cause::Stopped => true,
+            Cause::Stopped | Cause::Superseded => true,
             cause @ Cause::NotificationSent(_) => is_collision(cause),
             cause @ Cause::NotificationReceived(_) => is_collision(cause) && beside_another,
             Cause::Closed(_) => beside_another,

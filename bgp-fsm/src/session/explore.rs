@@ -22,6 +22,8 @@ use crate::{ConnId, Event, Input, Output, PeerAs, SessionConfig, State};
 
 /// TCP connections that exist at once, those included that one side has left: more only repeat what fewer show.
 const MAX_LINKS: usize = 3;
+/// The moment at which everything happens: long after what has aged.
+const NOW: Duration = Duration::from_secs(1000);
 /// No search here needs more; one that does has lost its bound.
 const MAX_STATES: usize = 2_000_000;
 
@@ -45,6 +47,8 @@ struct Pair {
     network: Network,
     /// How many more times something may fail.
     faults: u8,
+    /// Connections may wait longer to be taken in than an OPEN waits for its answer.
+    slow: bool,
 }
 
 /// How long messages may be on their way.
@@ -74,6 +78,8 @@ enum Move {
     Reset(usize, usize),
     SessionTimer(usize, Timer),
     ConnectionTimer(usize, ConnId, Timer),
+    /// This side's OPEN on a connection of its own has waited long for an answer.
+    Age(usize, ConnId),
     /// The process of this side dies and starts again (a fault).
     Crash(usize),
 }
@@ -88,7 +94,14 @@ struct Seen {
 impl Pair {
     fn new(configs: [SessionConfig; 2], faults: u8) -> Self {
         let sessions = configs.map(|config| Session::new(Arc::new(config), 7));
-        Self { sessions, links: Vec::new(), next_id: 0, network: Network::FasterThanChoices, faults }
+        Self {
+            sessions,
+            links: Vec::new(),
+            next_id: 0,
+            network: Network::FasterThanChoices,
+            faults,
+            slow: false,
+        }
     }
 
     fn moves(&self) -> Vec<Move> {
@@ -109,6 +122,12 @@ impl Pair {
         }
         if session.state() >= State::OpenSent && self.faults > 0 {
             moves.push(Move::Crash(side));
+        }
+        for conn in session.connections.iter() {
+            let sent = conn.opener == Opener::Us && conn.phase.progress() == Progress::OpenSent;
+            if self.slow && sent && !conn.is_unanswered(NOW, session.config.connect_retry) {
+                moves.push(Move::Age(side, conn.id));
+            }
         }
         for timer in Timer::ALL {
             let dials = self.links.len() < MAX_LINKS;
@@ -152,7 +171,11 @@ impl Pair {
             moves.push(Move::Connected(at));
         }
         if !link.accepted {
-            moves.push(Move::Accepted(at));
+            // A listener's queue is in order: what its dialler gave up comes before what it dialled after that.
+            let waits = |earlier: &Link| earlier.dialler == link.dialler && !earlier.accepted;
+            if !self.links.iter().take(at).any(waits) {
+                moves.push(Move::Accepted(at));
+            }
             if link.closed[link.dialler] {
                 moves.push(Move::Vanish(at));
             } else if !link.answered && self.faults > 0 {
@@ -176,7 +199,7 @@ impl Pair {
     }
 
     fn apply(&mut self, step: Move, seen: &mut Seen) {
-        let now = Duration::from_secs(1);
+        let now = NOW;
         match step {
             Move::Start(side) => self.sessions[side].handle(now, Input::Start),
             Move::Connected(at) => {
@@ -213,6 +236,13 @@ impl Pair {
                 self.faults -= u8::from(timer == Timer::Hold);
                 self.sessions[side].connection_timer(now, id, timer);
                 self.sessions[side].tell_state();
+            }
+            Move::Age(side, id) => {
+                if let Some(Phase::OpenSent(state)) =
+                    self.sessions[side].connections.get_mut(id).map(|conn| &mut conn.phase)
+                {
+                    state.since = Duration::ZERO;
+                }
             }
             Move::Crash(_) => {}
         }
@@ -311,6 +341,7 @@ impl Pair {
                     Phase::OpenConfirm(state) => (state.confirmed, state.silent),
                     Phase::OpenSent(_) | Phase::Established(_) => (false, false),
                 };
+                key.push(u8::from(conn.is_unanswered(NOW, session.config.connect_retry)));
                 key.extend([label(conn.id), opener, conn.phase.progress() as u8, running(&conn.timers)]);
                 key.extend([u8::from(waits), u8::from(silent)]);
             }
@@ -549,6 +580,15 @@ fn another_implementation_behind_a_slow_network_comes_up_in_the_end() {
         beside_the_letter(letter, Progress::OpenConfirm, Network::OfAnySpeed);
         beside_the_letter(letter, Progress::OpenSent, Network::OfAnySpeed);
     }
+}
+
+/// One that has given its connection up may have to try again, as the other may choose that late.
+#[test]
+fn a_pair_that_takes_long_to_accept_comes_up_in_the_end() {
+    let mut start = Pair::new([config(1), config(2)], 0);
+    start.slow = true;
+    let graph = explore(start);
+    assert_eq!(graph.lost().map(|at| graph.story(at)), None, "a deadlock");
 }
 
 #[test]

@@ -68,7 +68,7 @@ impl Session {
     /// Our OPEN goes out: to OpenSent.
     pub(super) fn send_open(&mut self, now: Duration, id: ConnId) {
         let Some(conn) = self.connections.get_mut(id) else { return };
-        conn.phase = Phase::OpenSent(OpenSent { config: Arc::clone(&self.config) });
+        conn.phase = Phase::OpenSent(OpenSent { config: Arc::clone(&self.config), since: now });
         conn.timers.stop(Timer::DelayOpen);
         self.counters.opens_out += 1;
         self.put(Output::Send(id, open::encode(&self.config)));

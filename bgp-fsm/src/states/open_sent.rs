@@ -1,5 +1,6 @@
 //! Our OPEN is out.
 
+use core::time::Duration;
 use std::sync::Arc;
 
 use bgp_wire::{Notification, NotificationCode, subcode};
@@ -13,6 +14,8 @@ use crate::states::{Received, Step};
 pub(crate) struct OpenSent {
     /// What our OPEN was made of: the session may have been given another configuration since.
     pub(crate) config: Arc<SessionConfig>,
+    /// When it went out.
+    pub(crate) since: Duration,
 }
 
 impl OpenSent {

@@ -218,11 +218,69 @@ fn the_newer_of_two_connections_of_the_peer_is_the_live_one() {
 }
 
 #[test]
-fn a_third_connection_is_closed() {
+fn a_third_connection_takes_the_place_of_one_on_which_the_peer_is_silent() {
     let mut bench = crossed(config());
+    let done = bench.feed(Input::Accepted(ConnId(9)));
+    assert_eq!(done.closed(), [IN]);
+    assert!(matches!(&done.messages()[..], [(ConnId(9), Message::Open(_))]), "{done:?}");
+    assert_eq!(bench.session.counters().refused, 1);
+    assert_eq!(bench.session.last_error(), None, "it is no failure");
+    bench.open(ConnId(9), peer_open(HIGH_ID));
+    bench.keepalive(ConnId(9));
+    assert_eq!(bench.session.established(), Some(ConnId(9)));
+}
+
+#[test]
+fn of_two_silent_connections_the_older_goes() {
+    let mut bench = Bench::active(config());
+    bench.feed(Input::Accepted(ConnId(7)));
+    bench.feed(Input::Accepted(ConnId(8)));
+    assert_eq!(bench.feed(Input::Accepted(ConnId(9))).closed(), [ConnId(7)]);
+    let done = bench.open(ConnId(9), peer_open(LOW_ID));
+    assert_eq!(done.closed(), [ConnId(8)]);
+    bench.keepalive(ConnId(9));
+    assert_eq!(bench.session.established(), Some(ConnId(9)));
+}
+
+/// RFC 4724 §5: whatever connects and says nothing does not keep a peer out that has restarted.
+#[test]
+fn a_restarted_peer_gets_through_beside_a_silent_connection() {
+    let mut bench = Bench::established(config(), restarting_open(LOW_ID, true));
+    bench.now += seconds(30);
+    bench.feed(Input::Accepted(ConnId(8)));
+    let done = bench.feed(Input::Accepted(ConnId(9)));
+    assert_eq!((done.closed(), done.down()), (vec![ConnId(8)], None));
+    let done = bench.open(ConnId(9), restarting_open(LOW_ID, true));
+    let reason = done.down().expect("the old session is down");
+    assert_eq!((&reason.cause, reason.retain), (&Cause::Superseded, true));
+    bench.keepalive(ConnId(9));
+    assert_eq!(bench.session.established(), Some(ConnId(9)));
+}
+
+#[test]
+fn a_third_connection_is_closed_where_the_peer_speaks_on_both() {
+    let mut bench = Bench::established(config(), restarting_open(LOW_ID, true));
+    bench.feed(Input::Accepted(IN));
+    bench.open(IN, restarting_open(LOW_ID, true));
     let done = bench.feed(Input::Accepted(ConnId(9)));
     assert_eq!((done.closed(), done.messages()), (vec![ConnId(9)], vec![]));
     assert_eq!(bench.session.counters().refused, 1);
+}
+
+/// With the higher identifier we choose; a peer that does not answer on the connection of our choice is not on it.
+#[test]
+fn a_connection_of_ours_that_nobody_answers_gives_way_to_one_on_which_the_peer_speaks() {
+    let mut bench = Bench::open_sent(config());
+    bench.now += seconds(4);
+    bench.feed(Input::Accepted(IN));
+    let done = bench.open(IN, peer_open(LOW_ID));
+    assert_eq!(done.closed(), [IN], "the peer may answer yet");
+    bench.now += seconds(2);
+    bench.feed(Input::Accepted(ConnId(9)));
+    let done = bench.open(ConnId(9), peer_open(LOW_ID));
+    assert_eq!((done.closed(), done.code()), (vec![OUT], Some((6, 7))));
+    bench.keepalive(ConnId(9));
+    assert_eq!(bench.session.established(), Some(ConnId(9)));
 }
 
 #[test]
