@@ -136,6 +136,8 @@ pub struct PeerStatus {
     pub info: String,
     /// Why the session last ended or failed to come up.
     pub last_error: Option<String>,
+    /// It is held down after a limit, or drained: for how long, in words.
+    pub held: Option<String>,
     /// The NOTIFICATION that was sent or received last, whatever came after it.
     pub last_notification: Option<NotificationStatus>,
     /// How often it has been Established.

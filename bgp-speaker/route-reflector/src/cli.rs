@@ -29,6 +29,8 @@ pub(crate) enum Command {
     Status(StatusArgs),
     /// Show the routes of a running speaker, or explain one prefix
     Routes(RoutesArgs),
+    /// Let a peer back that is held down after a limit
+    Clear(ClearArgs),
     /// Show a small network come up and lose a node; needs no privileges and no configuration
     Demo(DemoArgs),
 }
@@ -109,6 +111,20 @@ pub(crate) struct RoutesArgs {
     /// Only IPv6
     #[arg(short = '6', long)]
     pub(crate) ipv6: bool,
+}
+
+/// `clear`.
+#[derive(Debug, Args)]
+pub(crate) struct ClearArgs {
+    /// The peer
+    #[arg(value_name = "ADDRESS")]
+    pub(crate) peer: PeerAddress,
+    /// Its control socket [default: /run/route-reflector.sock, or the same name in XDG_RUNTIME_DIR]
+    #[arg(short, long, value_name = "PATH")]
+    pub(crate) socket: Option<PathBuf>,
+    /// Take the control socket from this configuration
+    #[arg(short, long, value_name = "FILE", conflicts_with = "socket")]
+    pub(crate) config: Option<PathBuf>,
 }
 
 /// `demo`.

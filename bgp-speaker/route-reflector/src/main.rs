@@ -32,6 +32,7 @@ fn execute(command: &Command) -> Result<(), Failure> {
         Command::Run(args) => on_runtime(run::run(&args.file.config, args.restarting)),
         Command::Status(args) => on_runtime(show::status(args)),
         Command::Routes(args) => on_runtime(show::routes(args)),
+        Command::Clear(args) => on_runtime(show::clear(args)),
         Command::Demo(args) => on_runtime(demo::demo(args)),
     }
 }

@@ -570,3 +570,51 @@ fn the_demonstration_ends_well_and_in_time() {
         assert!(shown.contains(part), "no {part:?} in {shown}");
     }
 }
+
+/// A limit ends the session until the operator says otherwise.
+#[test]
+fn a_peer_that_is_held_down_is_let_in_again() {
+    let directory = Directory::new("clear");
+    let port = free_port();
+    let socket = directory.path("rr.sock");
+    let rest = "[[neighbor]]\naddress = \"127.0.0.77\"\nasn = 65000\npassive = true\nmax-prefixes = 1\n";
+    let file = directory.write("rr.toml", &config(&format!("127.0.0.1:{port}"), &socket, rest));
+    let daemon = Daemon::start(&file, &socket);
+    assert!(text(&daemon.ask(&["clear", "127.0.0.77"]).stdout).contains("was not held down"));
+    let stream = exceeding_peer("127.0.0.77", port);
+    let held =
+        |status: &Value| status["peers"][0]["info"].as_str().is_some_and(|info| info.contains("held down"));
+    daemon.eventually("holds the peer down", held);
+    drop(stream);
+    let output = daemon.ask(&["clear", "127.0.0.77"]);
+    assert_eq!(text(&output.stdout), "127.0.0.77 is let in again\n", "{}", text(&output.stderr));
+    daemon.eventually("lets the peer in", |status| !held(status));
+    let output = daemon.ask(&["clear", "127.0.0.78"]);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(text(&output.stderr).contains("127.0.0.78"), "{}", text(&output.stderr));
+    let answer = http(&socket, "POST /routes HTTP/1.1\r\nHost: x\r\n\r\n");
+    assert!(answer.starts_with("HTTP/1.1 404"), "{answer}");
+    let answer = http(&socket, "PUT /clear?peer=127.0.0.77 HTTP/1.1\r\nHost: x\r\n\r\n");
+    assert!(answer.starts_with("HTTP/1.1 405") && answer.contains("GET, POST"), "{answer}");
+}
+
+/// An internal peer that announces two prefixes as soon as it may.
+fn exceeding_peer(from: &str, port: u16) -> TcpStream {
+    let message = |kind: u8, body: &[u8]| {
+        let length = u16::try_from(19 + body.len()).expect("short");
+        [&[0xff; 16][..], &length.to_be_bytes(), &[kind], body].concat()
+    };
+    let open = [&[4, 0xfd, 0xe8, 0, 90, 10, 9, 9, 9, 8][..], &[2, 6, 1, 4, 0, 1, 0, 1]].concat();
+    // ORIGIN, AS_PATH, NEXT_HOP and LOCAL_PREF; 10.1.0.0/16 and 10.2.0.0/16.
+    let attributes =
+        [&[0x40, 1, 1, 0, 0x40, 2, 0, 0x40, 3, 4, 127, 0, 0, 77][..], &[0x40, 5, 4, 0, 0, 0, 100]].concat();
+    let length = u16::try_from(attributes.len()).expect("short").to_be_bytes();
+    let update = [&[0, 0][..], &length, &attributes, &[16, 10, 1, 16, 10, 2]].concat();
+    let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).expect("a socket");
+    let address = |text: String| text.parse::<std::net::SocketAddr>().expect("an address").into();
+    socket.bind(&address(format!("{from}:0"))).expect("loopback has it");
+    socket.connect(&address(format!("127.0.0.1:{port}"))).expect("the daemon listens");
+    let mut stream = TcpStream::from(socket);
+    stream.write_all(&[message(1, &open), message(4, &[]), message(2, &update)].concat()).expect("it reads");
+    stream
+}

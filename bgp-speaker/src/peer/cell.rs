@@ -340,6 +340,7 @@ impl PeerCell {
             in_state: session.since.elapsed().unwrap_or(Duration::ZERO),
             info: self.info(&session),
             last_error: session.last_error.clone(),
+            held: session.held.clone(),
             last_notification: session.last_notification.clone(),
             backlog: self.backlog(now),
             kept_until: kept.and_then(|time| SystemTime::now().checked_add(time)),

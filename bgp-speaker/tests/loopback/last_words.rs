@@ -43,7 +43,7 @@ async fn in_the_middle_of_the_table(test: u8) -> (Speaker, Scripted) {
 
 /// Reads to the end of the stream: the types of the messages, each of which must be whole, and the last one.
 async fn rest_of(mut scripted: Scripted) -> (Vec<u8>, Vec<u8>) {
-    let mut octets = Vec::new();
+    let mut octets = scripted.unfinished().to_vec();
     within("the end of the stream", scripted.stream.read_to_end(&mut octets)).await.expect("no reset");
     let (mut rest, mut last, mut kinds) = (&octets[..], Vec::new(), Vec::new());
     while !rest.is_empty() {

@@ -4,6 +4,7 @@
 
 mod apply;
 mod bfd;
+mod collision;
 mod kernel_export;
 mod last_words;
 mod lifecycle;

@@ -61,6 +61,11 @@ impl Scripted {
         .await
     }
 
+    /// What has been read and belongs to no message yet.
+    pub fn unfinished(&mut self) -> BytesMut {
+        self.buffer.split()
+    }
+
     /// Goes on until the speaker says goodbye.
     pub async fn notification(&mut self) -> Option<Notification> {
         loop {

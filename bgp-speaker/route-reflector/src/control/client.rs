@@ -10,7 +10,7 @@ use http_body_util::{BodyExt, Empty, Limited};
 use hyper::body::Incoming;
 use hyper::client::conn::http1;
 use hyper::header::HOST;
-use hyper::{Request, Response, StatusCode};
+use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::TokioIo;
 use serde::de::DeserializeOwned;
 use tokio::net::UnixStream;
@@ -90,7 +90,16 @@ impl Client {
 
     /// One JSON document.
     pub(crate) async fn document<T: DeserializeOwned>(&self, target: &str) -> Result<T, ClientError> {
-        let (path, response) = self.get(target).await?;
+        self.answer(Method::GET, target).await
+    }
+
+    /// Has something changed; one JSON document says what became of it.
+    pub(crate) async fn change<T: DeserializeOwned>(&self, target: &str) -> Result<T, ClientError> {
+        self.answer(Method::POST, target).await
+    }
+
+    async fn answer<T: DeserializeOwned>(&self, method: Method, target: &str) -> Result<T, ClientError> {
+        let (path, response) = self.ask(method, target).await?;
         let garbled = |words: String| ClientError::Garbled(path.clone(), words);
         let body = Limited::new(response.into_body(), MAX_DOCUMENT);
         let collected = tokio::time::timeout(ANSWER_TIMEOUT, body.collect()).await;
@@ -101,13 +110,13 @@ impl Client {
 
     /// A listing: one JSON document on each line, as they come.
     pub(crate) async fn lines(&self, target: &str) -> Result<Lines, ClientError> {
-        let (path, response) = self.get(target).await?;
+        let (path, response) = self.ask(Method::GET, target).await?;
         Ok(Lines { path, body: response.into_body(), buffer: BytesMut::new(), ended: false })
     }
 
-    async fn get(&self, target: &str) -> Result<(PathBuf, Response<Incoming>), ClientError> {
+    async fn ask(&self, method: Method, target: &str) -> Result<(PathBuf, Response<Incoming>), ClientError> {
         let (path, stream) = self.connect().await?;
-        let answer = tokio::time::timeout(ANSWER_TIMEOUT, request(&path, stream, target)).await;
+        let answer = tokio::time::timeout(ANSWER_TIMEOUT, request(&path, stream, method, target)).await;
         let response = answer.map_err(|_| ClientError::Timeout(path.clone()))??;
         if response.status() == StatusCode::OK {
             return Ok((path, response));
@@ -138,12 +147,19 @@ impl Client {
     }
 }
 
-async fn request(path: &Path, stream: UnixStream, target: &str) -> Result<Response<Incoming>, ClientError> {
+async fn request(
+    path: &Path,
+    stream: UnixStream,
+    method: Method,
+    target: &str,
+) -> Result<Response<Incoming>, ClientError> {
     let garbled = |error: hyper::Error| ClientError::Garbled(path.to_owned(), error.to_string());
     let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await.map_err(garbled)?;
     // Ends with the response; what goes wrong there shows up in the response as well.
     tokio::spawn(async move { drop(connection.await) });
-    let request = Request::get(target)
+    let request = Request::builder()
+        .method(method)
+        .uri(target)
         .header(HOST, "localhost")
         .body(Empty::<Bytes>::new())
         .map_err(|error| ClientError::Garbled(path.to_owned(), error.to_string()))?;

@@ -22,6 +22,36 @@ pub(super) enum Question {
     Explain(Subject),
 }
 
+/// What a client may have changed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Request {
+    /// `/clear?peer=`: the hold of this peer after a limit ends.
+    Clear(PeerAddress),
+}
+
+impl Request {
+    /// The request target that says it.
+    pub(crate) fn target(&self) -> String {
+        let Request::Clear(peer) = self;
+        format!("/clear?peer={}", encoded(*peer))
+    }
+
+    /// Reads the path and the query of a request target.
+    pub(super) fn parse(path: &str, query: &str) -> Result<Self, Unanswerable> {
+        let known = "/clear takes one peer";
+        if path != "/clear" {
+            return Err(Unanswerable::Unknown(format!("nothing is changed at {path}: post to /clear?peer=")));
+        }
+        match &pairs(query)?[..] {
+            [(key, value)] if key == "peer" => {
+                value.parse().map(Request::Clear).map_err(|_| bad_value(key, value, "an address"))
+            }
+            [(key, _)] => Err(unknown_pair(key, known)),
+            _ => Err(Unanswerable::Pair(known.to_owned())),
+        }
+    }
+}
+
 /// What to explain.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Subject {

@@ -23,7 +23,7 @@ use tokio::sync::Semaphore;
 use tracing::{debug, warn};
 
 use super::answer::Refusal;
-use super::query::{Question, RoutesQuestion, Unanswerable};
+use super::query::{self, Question, RoutesQuestion, Unanswerable};
 use super::socket::ControlSocket;
 use super::source::Source;
 
@@ -123,8 +123,10 @@ where
 }
 
 async fn answer(request: Request<Incoming>, source: Arc<Source>) -> Response<Body> {
-    if request.method() != Method::GET {
-        return only_get();
+    match *request.method() {
+        Method::GET => {}
+        Method::POST => return change(&request, &source).await,
+        _ => return only("GET, POST"),
     }
     let question = Question::parse(request.uri().path(), request.uri().query().unwrap_or_default());
     match question {
@@ -141,17 +143,30 @@ async fn answer(request: Request<Incoming>, source: Arc<Source>) -> Response<Bod
     }
 }
 
+/// Has the speaker do something; whoever may connect to the control socket may also stop the daemon.
+async fn change(request: &Request<Incoming>, source: &Source) -> Response<Body> {
+    match query::Request::parse(request.uri().path(), request.uri().query().unwrap_or_default()) {
+        Ok(query::Request::Clear(peer)) => match source.clear(peer).await {
+            Ok(cleared) => json(StatusCode::OK, &cleared),
+            Err(refused @ SpeakerError::UnknownPeer(_)) => error(StatusCode::NOT_FOUND, &refused.to_string()),
+            Err(refused) => error(StatusCode::SERVICE_UNAVAILABLE, &refused.to_string()),
+        },
+        Err(Unanswerable::Unknown(words)) => error(StatusCode::NOT_FOUND, &words),
+        Err(Unanswerable::Pair(words)) => error(StatusCode::BAD_REQUEST, &words),
+    }
+}
+
 async fn answer_metrics(request: Request<Incoming>, source: Arc<Source>) -> Response<Body> {
     match (request.method(), request.uri().path()) {
         (&Method::GET, "/metrics") => metrics(&source),
         (&Method::GET, _) => error(StatusCode::NOT_FOUND, "only /metrics is here"),
-        _ => only_get(),
+        _ => only("GET"),
     }
 }
 
-fn only_get() -> Response<Body> {
-    let mut response = error(StatusCode::METHOD_NOT_ALLOWED, "only GET is answered here");
-    response.headers_mut().insert(ALLOW, hyper::header::HeaderValue::from_static("GET"));
+fn only(methods: &'static str) -> Response<Body> {
+    let mut response = error(StatusCode::METHOD_NOT_ALLOWED, &format!("only {methods} is answered here"));
+    response.headers_mut().insert(ALLOW, hyper::header::HeaderValue::from_static(methods));
     response
 }
 

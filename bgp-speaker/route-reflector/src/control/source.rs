@@ -17,7 +17,7 @@ use prometheus_client::encoding::text::encode;
 use prometheus_client::registry::Registry;
 
 use super::answer::{
-    Backlog, Explanation, Kernel, Lateness, Messages, Negotiated, Notification, Path, Peer, Range, Sessions,
+    Backlog, Cleared, Explanation, Kernel, Lateness, Messages, Negotiated, Notification, Path, Peer, Range, Sessions,
     SignatureFailures, Status, Told,
 };
 use super::query::{RoutesQuestion, Subject};
@@ -84,6 +84,13 @@ impl Source {
         let mut text = String::new();
         encode(&mut text, &self.metrics)?;
         Ok(text)
+    }
+
+    /// Ends the hold of a peer after a limit.
+    pub(super) async fn clear(&self, peer: PeerAddress) -> Result<Cleared, SpeakerError> {
+        let held = self.speaker.status().peer(peer).is_some_and(|status| status.held.is_some());
+        self.speaker.clear_limit(peer).await?;
+        Ok(Cleared { peer: peer.to_string(), held })
     }
 
     /// One page of the table, and where the next begins.

@@ -4,6 +4,7 @@ mod routes;
 mod status;
 
 use std::io::{self, Write};
+use std::path::PathBuf;
 
 use comfy_table::{Table, presets};
 use serde::Serialize;
@@ -11,18 +12,37 @@ use serde::Serialize;
 pub(crate) use routes::routes;
 pub(crate) use status::status;
 
-use crate::cli::Target;
+use crate::cli::{ClearArgs, Target};
 use crate::config;
+use crate::control::answer::Cleared;
 use crate::control::client::Client;
+use crate::control::query::Request;
 use crate::failure::Failure;
 
 impl Target {
     /// The daemon that the options name.
     fn client(&self) -> Result<Client, Failure> {
-        let Some(path) = &self.config else { return Ok(Client::new(self.socket.clone())) };
-        let config = config::load(path)?;
-        Ok(Client::new(config.control_socket.map(toml::Spanned::into_inner)))
+        client(self.socket.as_ref(), self.config.as_ref())
     }
+}
+
+/// The daemon behind this socket, or behind the one of this configuration.
+fn client(socket: Option<&PathBuf>, config: Option<&PathBuf>) -> Result<Client, Failure> {
+    let Some(path) = config else { return Ok(Client::new(socket.cloned())) };
+    let config = config::load(path)?;
+    Ok(Client::new(config.control_socket.map(toml::Spanned::into_inner)))
+}
+
+/// `clear`.
+pub(crate) async fn clear(args: &ClearArgs) -> Result<(), Failure> {
+    let client = client(args.socket.as_ref(), args.config.as_ref())?;
+    let Cleared { peer, held } = client.change(&Request::Clear(args.peer).target()).await?;
+    let mut out = io::stdout().lock();
+    match held {
+        true => writeln!(out, "{peer} is let in again")?,
+        false => writeln!(out, "{peer} was not held down")?,
+    }
+    Ok(())
 }
 
 /// An empty table in the house's look.
