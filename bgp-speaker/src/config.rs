@@ -23,6 +23,8 @@ const MIN_SEND_HOLD: Duration = Duration::from_secs(480);
 const AFTER_SEND_HOLD: Duration = Duration::from_secs(60);
 /// Originations of one call are held in memory twice while they go to the table; a million is a full table with room to spare.
 pub const MAX_ORIGINATED_PER_CALL: usize = 1_000_000;
+/// Payloads of origin validation: about three times as many as there are, at a hundred octets each.
+pub const MAX_VRPS: usize = 2_000_000;
 /// The families of a session that names none.
 const DEFAULT_FAMILIES: [Family; 2] = [Family::IPV4_UNICAST, Family::IPV6_UNICAST];
 /// Hops that an iBGP or multihop session may take when nothing else is said: the usual initial TTL of hosts.

@@ -4,13 +4,14 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
 
-use bgp_rib::OwnerId;
+use bgp_rib::{OwnerId, Vrp};
 use bgp_wire::{Asn, ClusterId, RouterId};
 use ipnet::IpNet;
 
 use crate::config::{PeerConfig, RangeConfig, SessionOptions};
-use crate::kernel::KernelConfig;
+use crate::kernel::{KernelConfig, LearnConfig};
 use crate::mesh::{MeshDialer, MeshNode};
 use crate::peer_address::PeerAddress;
 use crate::route::Route;
@@ -42,6 +43,11 @@ pub struct Desired {
     /// [`Builder::fib`](crate::Builder::fib) said. Routes that stay where they are are not touched, those that move are written
     /// in their new place before they go from the old one.
     pub kernel: Option<KernelExport>,
+    /// Which kernel routes of others are originated; `None`: as [`Builder::learn`](crate::Builder::learn) said.
+    pub learn: Option<Learning>,
+    /// Which AS may originate what, all of it (RFC 6811); `None`: what was told last. See
+    /// [`Speaker::set_vrps`](crate::Speaker::set_vrps).
+    pub vrps: Option<Arc<[Vrp]>>,
     /// What each owner originates. Of one prefix that an owner names twice, the last counts.
     pub routes: BTreeMap<OwnerId, Vec<Route>>,
 }
@@ -53,6 +59,15 @@ pub enum KernelExport {
     Off,
     /// With these settings.
     On(KernelConfig),
+}
+
+/// Whether kernel routes of others are originated.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Learning {
+    /// None; what was learned is withdrawn.
+    Off,
+    /// Those that pass this filter.
+    On(LearnConfig),
 }
 
 /// Who a speaker is.
@@ -86,6 +101,11 @@ pub enum NotDone {
         /// What the system said, and the mend.
         why: String,
     },
+    /// Kernel routes of others cannot be read: none is learned.
+    Learn {
+        /// What stood against it.
+        why: String,
+    },
     /// The kernel export could not become what is asked for: it is as it was.
     Kernel {
         /// What stood against it, and the mend.
@@ -97,6 +117,7 @@ impl fmt::Display for NotDone {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Listen { address, why, .. } => write!(f, "cannot listen on {address}: {why}"),
+            Self::Learn { why } => write!(f, "learning kernel routes: {why}"),
             Self::Kernel { why } => write!(f, "kernel export: {why}"),
         }
     }
@@ -138,6 +159,10 @@ pub enum Subject {
     Listener(SocketAddr),
     /// The kernel export.
     Kernel,
+    /// What is learned from the kernel.
+    Learning,
+    /// The payloads of origin validation.
+    Vrps,
     /// The peer at this address, wherever it comes from.
     Peer(PeerAddress),
     /// A listen range.
@@ -164,6 +189,8 @@ impl fmt::Display for Subject {
             Self::Speaker => f.write_str("speaker"),
             Self::Listener(address) => write!(f, "listener {address}"),
             Self::Kernel => f.write_str("kernel export"),
+            Self::Learning => f.write_str("kernel routes of others"),
+            Self::Vrps => f.write_str("origin validation"),
             Self::Peer(address) => write!(f, "peer {address}"),
             Self::Range(prefix) => write!(f, "listen range {prefix}"),
             Self::Route(owner, prefix) => write!(f, "route {prefix} of owner {}", owner.0),

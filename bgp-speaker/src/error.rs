@@ -8,7 +8,7 @@ use std::time::Duration;
 use bgp_wire::Family;
 use ipnet::IpNet;
 
-use crate::config::{MAX_ORIGINATED_PER_CALL, MIN_HOLD_TIME};
+use crate::config::{MAX_ORIGINATED_PER_CALL, MAX_VRPS, MIN_HOLD_TIME};
 use crate::kernel::{ConfigError, FibError};
 use crate::peer_address::PeerAddress;
 
@@ -82,6 +82,8 @@ pub enum SpeakerError {
     },
     /// A link-local address says nothing without its interface.
     NoInterface(IpAddr),
+    /// More payloads of origin validation than are kept.
+    TooManyVrps(usize),
     /// The settings of the kernel export cannot work.
     Kernel(ConfigError),
     /// A peer without an address family exchanges no routes.
@@ -179,6 +181,9 @@ impl fmt::Display for SpeakerError {
                 f,
                 "{peer} is a link-local address: name the interface that the peer is behind (PeerConfig::interface)"
             ),
+            Self::TooManyVrps(n) => {
+                write!(f, "{n} payloads of origin validation are too many: give at most {MAX_VRPS}")
+            }
             Self::Kernel(error) => write!(f, "kernel export: {error}"),
             Self::NoFamilies(peer) => {
                 write!(f, "peer {peer} has no address family: leave the list out or name one")

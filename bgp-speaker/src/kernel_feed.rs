@@ -19,7 +19,7 @@ use crate::desired::{Change, ChangeClass, NotDone, Subject};
 use crate::event::Event;
 use crate::kernel::{
     Device, Fib, FibAction, FibChange, FibError, FibNextHop, FibNotice, FibRoute, FollowerGone,
-    FollowerHandle, KernelConfig, Netlink, RouteState,
+    FollowerHandle, KernelConfig, Netlink, Protocols, RouteState,
 };
 use crate::next_hops::Ways;
 use crate::rib_task::{Query, RibClient};
@@ -48,6 +48,8 @@ pub(crate) struct KernelTask {
     lent: Lent,
     export: Option<Export>,
     look: Interval,
+    /// Protocols that are not to be learned from.
+    own: Protocols,
 }
 
 /// Where routes go if not to the kernel.
@@ -123,12 +125,12 @@ impl KernelTask {
         (shared, rib): (Arc<Shared>, RibClient),
         (orders, stop): (mpsc::Receiver<Order>, oneshot::Receiver<()>),
         sweep_after: Duration,
-        lent: Lent,
+        (lent, own): (Lent, Protocols),
         first: Option<(KernelConfig, FollowerHandle)>,
     ) -> Self {
         let mut look = interval(LOOK);
         look.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let mut task = Self { shared, rib, orders, stop, sweep_after, lent, export: None, look };
+        let mut task = Self { shared, rib, orders, stop, sweep_after, lent, export: None, look, own };
         if let Some((config, follower)) = first {
             task.follow(config, follower);
         }
@@ -137,6 +139,7 @@ impl KernelTask {
 
     /// Feeds this follower from now on.
     fn follow(&mut self, config: KernelConfig, mut follower: FollowerHandle) -> &mut Export {
+        self.own.insert(config.protocol);
         self.shared.set_kernel(Some(follower.watch()));
         self.shared.set_routes_stay(config.keep_routes_at_exit);
         let notices = follower.take_notices().unwrap_or_else(|| mpsc::channel(1).1);
@@ -245,6 +248,8 @@ impl KernelTask {
 
     /// Makes the export what is wanted; what has changed for it.
     async fn make(&mut self, wanted: Option<KernelConfig>) -> Result<Option<Change>, NotDone> {
+        // Before the first route is written.
+        wanted.iter().for_each(|wanted| self.own.insert(wanted.protocol));
         let why = match (self.export.take(), wanted) {
             (None, None) => return Ok(None),
             (Some(export), Some(config)) if export.config == config => {

@@ -117,6 +117,7 @@ mod supervisor;
 mod tcp;
 mod turns;
 mod update;
+mod vrps;
 
 pub use bgp_fsm::{Bfd, PeerAs, Required, State};
 pub use bgp_rib::policy;
@@ -124,15 +125,17 @@ pub use bgp_rib::{
     AddPathSend, Aggregation, Best, DecisionOptions, Destination, FamilyLimits, HeldBack, Ineligible, Limit,
     LimitAction, LimitLevel, Limited, Limits, LocalAsMode, NextHopMode, OwnerId, PathExplanation,
     PathVerdict, Policy, PrivateAs, ReaderBatch as RouteBatch, RouteAttributes, RouteChange, RouteInfo, Rung,
-    Source, Why,
+    Source, Vrp, Why,
 };
 pub use bgp_wire::{Asn, ClusterId, Community, Family, FamilySet, NextHop, Role, RouterId};
 pub use builder::Builder;
 pub use config::{
-    AddPath, BGP_PORT, MAX_ORIGINATED_PER_CALL, MIN_HOLD_TIME, PeerClass, PeerConfig, RangeConfig,
+    AddPath, BGP_PORT, MAX_ORIGINATED_PER_CALL, MAX_VRPS, MIN_HOLD_TIME, PeerClass, PeerConfig, RangeConfig,
     RouteRules, SessionOptions, Timers,
 };
-pub use desired::{ApplyReport, Change, ChangeClass, Desired, Identity, KernelExport, NotDone, Subject};
+pub use desired::{
+    ApplyReport, Change, ChangeClass, Desired, Identity, KernelExport, Learning, NotDone, Subject,
+};
 pub use error::{SpeakerError, StartError};
 pub use event::{Event, Events};
 pub use lateness::KeepaliveLateness;
@@ -142,7 +145,7 @@ pub use route::{Explanation, Route, RouteCursor, RouteFilter, RoutePage};
 pub use speaker::{ShutdownMode, Speaker};
 pub use status::{
     Backlog, LimitStatus, MessageCounters, NegotiatedStatus, NotificationStatus, PeerStatus, PrefixCounters,
-    RangeStatus, SessionCount, SignatureFailures, Status, TableStatus,
+    RangeStatus, SessionCount, SignatureFailures, Status, TableStatus, VrpStatus,
 };
 pub use subscription::{RouteNews, Subscription};
 pub use tcp::{AoAlgorithm, AoKey, Password, PasswordError, Secret};

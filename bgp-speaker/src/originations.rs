@@ -50,6 +50,11 @@ impl Originations {
         }
     }
 
+    /// What an owner announces.
+    pub(crate) fn prefixes_of(&self, owner: OwnerId) -> Vec<IpNet> {
+        self.owners.get(&owner).map(|held| held.keys().copied().collect()).unwrap_or_default()
+    }
+
     /// Notes what owners announce and withdraw; what has to go to the tables for that, by owner, and each change. What an
     /// owner does both with is announced.
     pub(crate) fn step(

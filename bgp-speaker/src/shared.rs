@@ -13,16 +13,16 @@ use tokio::sync::{Notify, broadcast, watch};
 use tokio::time::Instant;
 
 use crate::config::{PeerConfig, SessionOptions, is_link_local};
-use crate::desired::{Desired, KernelExport};
+use crate::desired::{Desired, KernelExport, Learning};
 use crate::error::SpeakerError;
 use crate::event::{Event, Events};
-use crate::kernel::{FollowerStatus, KernelConfig};
+use crate::kernel::{FollowerStatus, KernelConfig, LearnConfig};
 use crate::lateness::Lateness;
 use crate::listening::own_addresses;
 use crate::mesh::{MeshDialer, MeshNode, Roster, Ways};
 use crate::peer::PeerCell;
 use crate::peer_address::PeerAddress;
-use crate::status::{RangeStatus, SignatureFailures, Status, TableStatus};
+use crate::status::{RangeStatus, SignatureFailures, Status, TableStatus, VrpStatus};
 use crate::tcp::Secret;
 use crate::turns::Turns;
 use crate::update::MeshBook;
@@ -44,6 +44,8 @@ pub(crate) struct Shared {
     built_listen: Vec<SocketAddr>,
     built_addresses: Vec<IpAddr>,
     built_kernel: Option<KernelConfig>,
+    built_learn: Option<LearnConfig>,
+    vrps: Mutex<Option<VrpStatus>>,
     listen: Mutex<Vec<SocketAddr>>,
     /// Where we are to listen and do not, and why.
     not_listening: Mutex<Vec<(SocketAddr, String)>>,
@@ -110,6 +112,7 @@ pub(crate) struct Makings {
     pub(crate) listen: Vec<SocketAddr>,
     pub(crate) local_addresses: Vec<IpAddr>,
     pub(crate) kernel: Option<KernelConfig>,
+    pub(crate) learn: Option<LearnConfig>,
     pub(crate) mesh_dialer: MeshDialer,
     pub(crate) mesh_options: SessionOptions,
     pub(crate) forwarding_preserved: bool,
@@ -150,6 +153,8 @@ impl Shared {
             built_listen: identity.listen,
             built_addresses: identity.local_addresses,
             built_kernel: identity.kernel,
+            built_learn: identity.learn,
+            vrps: Mutex::default(),
             listen: Mutex::default(),
             not_listening: Mutex::default(),
             forwarding_preserved: identity.forwarding_preserved,
@@ -341,6 +346,20 @@ impl Shared {
         }
     }
 
+    /// What is to be learned, if anything.
+    pub(crate) fn learn_as(&self, desired: &Desired) -> Option<LearnConfig> {
+        match &desired.learn {
+            Some(Learning::On(config)) => Some(config.clone()),
+            Some(Learning::Off) => None,
+            None => self.built_learn.clone(),
+        }
+    }
+
+    /// What is known of origin validation.
+    pub(crate) fn set_vrps(&self, vrps: VrpStatus) {
+        *lock(&self.vrps) = Some(vrps);
+    }
+
     /// Where the kernel follower tells how it stands, if there is one.
     pub(crate) fn set_kernel(&self, status: Option<watch::Receiver<Arc<FollowerStatus>>>) {
         *lock(&self.kernel) = status;
@@ -444,6 +463,7 @@ impl Shared {
             turns: self.turns.snapshot(),
             signatures: *lock(&self.signatures),
             table: *lock(&self.table),
+            vrps: *lock(&self.vrps),
             kernel: lock(&self.kernel).as_ref().map(|status| status.borrow().clone()),
         }
     }

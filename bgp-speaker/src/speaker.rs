@@ -4,19 +4,20 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bgp_fsm::Bfd;
-use bgp_rib::OwnerId;
+use bgp_rib::{OwnerId, Vrp};
 use bgp_wire::{Asn, RouterId};
 use ipnet::IpNet;
 use tokio::sync::{Mutex, mpsc, oneshot};
 
 use crate::apply::{Wanted, check_routes};
 use crate::builder::Builder;
-use crate::config::{MAX_ORIGINATED_PER_CALL, PeerConfig, RangeConfig};
+use crate::config::{MAX_ORIGINATED_PER_CALL, MAX_VRPS, PeerConfig, RangeConfig};
 use crate::desired::{ApplyReport, Change, Desired, NotDone};
 use crate::error::{SpeakerError, StartError};
 use crate::event::Events;
 use crate::kernel::KernelConfig;
 use crate::kernel_feed;
+use crate::learn_feed;
 use crate::mesh::MeshNode;
 use crate::peer::Drain;
 use crate::peer_address::PeerAddress;
@@ -29,6 +30,7 @@ use crate::subscription::Subscription;
 use crate::supervisor::Command;
 use crate::tcp::Secret;
 use crate::update::{Batch, MeshBook, Steps};
+use crate::vrps;
 
 /// How a speaker takes its leave.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -54,6 +56,7 @@ pub struct Speaker {
     commands: mpsc::Sender<Command>,
     rib: RibClient,
     kernel: mpsc::Sender<kernel_feed::Order>,
+    learn: mpsc::Sender<learn_feed::Order>,
     /// Held by calls that change peers, ranges and the mesh as a whole: what comes of two at a time would be neither.
     book: Arc<Mutex<MeshBook>>,
 }
@@ -65,8 +68,8 @@ impl Speaker {
     }
 
     pub(crate) async fn start(builder: Builder) -> Result<Self, StartError> {
-        let start::Started { shared, commands, rib, kernel, book } = start::start(builder).await?;
-        Ok(Self { shared, commands, rib, kernel, book: Arc::new(Mutex::new(book)) })
+        let start::Started { shared, commands, rib, kernel, learn, book } = start::start(builder).await?;
+        Ok(Self { shared, commands, rib, kernel, learn, book: Arc::new(Mutex::new(book)) })
     }
 
     /// Makes the speaker do all that is asked for and nothing else, and tells what that changed. What is so already is not
@@ -85,18 +88,26 @@ impl Speaker {
         let mut book = self.book.lock().await;
         let (wanted, becomes) = Wanted::of(&desired, &self.shared)?;
         // Routes first: a peer that is new is told them with its first table.
-        let routes = self.rib.originate_all(desired.routes).await?;
+        let routes = self.rib.originate_all(desired.routes.clone()).await?;
         if wanted.us.names() != self.shared.us().names() {
             let us = wanted.us.clone();
             self.rib.ask(|reply| Query::Rename(us, reply)).await?;
         }
-        let kernel = self.export(export).await?;
+        let validation = match &desired.vrps {
+            Some(vrps) => vrps::become_all(&self.shared, &self.rib, vrps).await?,
+            None => None,
+        };
+        let learning = self.order(&self.learn, self.shared.learn_as(&desired)).await?;
+        let kernel = self.order(&self.kernel, export).await?;
         let way = self.way().await?;
         *book = becomes;
         let mut report = answered(send(way, |reply| Command::Apply(Box::new(wanted), reply))).await?;
-        match kernel {
-            Ok(change) => report.changes.extend(change),
-            Err(why) => report.not_done.push(why),
+        report.changes.extend(validation);
+        for outcome in [kernel, learning] {
+            match outcome {
+                Ok(change) => report.changes.extend(change),
+                Err(why) => report.not_done.push(why),
+            }
         }
         report.changes.extend(routes);
         Ok(report)
@@ -108,14 +119,14 @@ impl Speaker {
         self.shared.clone()
     }
 
-    /// Makes the kernel export this.
-    async fn export(
+    /// Makes the kernel export, or what is learned from it, this.
+    async fn order<T>(
         &self,
-        export: Option<KernelConfig>,
+        task: &mpsc::Sender<TaskOrder<T>>,
+        wanted: Option<T>,
     ) -> Result<Result<Option<Change>, NotDone>, SpeakerError> {
         let (reply, answer) = oneshot::channel();
-        let order = (export.map(Box::new), reply);
-        self.kernel.send(order).await.map_err(|_| SpeakerError::Stopped)?;
+        task.send((wanted.map(Box::new), reply)).await.map_err(|_| SpeakerError::Stopped)?;
         answered(answer).await
     }
 
@@ -344,6 +355,19 @@ impl Speaker {
         self.shared.other_next_hops.notify_one();
     }
 
+    /// Says which AS may originate what (RFC 6811): all payloads that there are, in place of those before. Policies that ask for
+    /// the state of routes are asked again where it may have changed, on import and on export (RFC 8893), and the difference is
+    /// told; without such a policy nothing is dropped or ranked differently (RFC 8481). Before the first call no route has a
+    /// state. What differs is taken in one turn of the tables: half a million at once hold them up for some tenths of a second.
+    ///
+    /// # Errors
+    /// They are too many, or the speaker has ended; then nothing is changed.
+    pub async fn set_vrps(&self, vrps: impl IntoIterator<Item = Vrp>) -> Result<ApplyReport, SpeakerError> {
+        let vrps: Vec<Vrp> = vrps.into_iter().take(MAX_VRPS + 1).collect();
+        let change = vrps::become_all(&self.shared, &self.rib, &vrps).await?;
+        Ok(ApplyReport { changes: change.into_iter().collect(), not_done: Vec::new() })
+    }
+
     /// What happens from now on.
     pub fn events(&self) -> Events {
         self.shared.events()
@@ -401,6 +425,9 @@ impl Speaker {
         self.commands.reserve().await.map_err(|_| SpeakerError::Stopped)
     }
 }
+
+/// What a task is to become, `None` for nothing; and who is told the change.
+type TaskOrder<T> = (Option<Box<T>>, oneshot::Sender<Result<Option<Change>, NotDone>>);
 
 /// Sends a command at once, also if nobody waits for the answer.
 fn send<T>(

@@ -14,9 +14,9 @@ use crate::barrier::Barrier;
 use crate::builder::{Builder, Kernel};
 use crate::door::{Closing, Door};
 use crate::error::StartError;
-use crate::kernel::Learner;
+use crate::kernel::{LearnConfig, Learner, Protocols};
 use crate::kernel_feed::{self, KernelTask, Lent};
-use crate::learn_feed;
+use crate::learn_feed::{self, LearnTask};
 use crate::listening::Listening;
 use crate::next_hops::NextHops;
 use crate::rib_task::{RibClient, RibTask};
@@ -24,6 +24,7 @@ use crate::shared::{Makings, Shared, Us};
 use crate::supervisor::{Command, Household, Supervisor};
 use crate::tcp::Listeners;
 use crate::update::MeshBook;
+use crate::vrps;
 
 /// Calls that may wait for the supervisor; each is short.
 const COMMANDS: usize = 64;
@@ -39,6 +40,7 @@ pub(crate) struct Started {
     pub(crate) commands: mpsc::Sender<Command>,
     pub(crate) rib: RibClient,
     pub(crate) kernel: mpsc::Sender<kernel_feed::Order>,
+    pub(crate) learn: mpsc::Sender<learn_feed::Order>,
     pub(crate) book: MeshBook,
 }
 
@@ -60,6 +62,7 @@ pub(crate) async fn start(builder: Builder) -> Result<Started, StartError> {
         listen: builder.listen,
         local_addresses: builder.local_addresses,
         kernel: built_kernel,
+        learn: builder.learn,
         mesh_dialer: builder.mesh_dialer,
         mesh_options: builder.mesh_options,
         forwarding_preserved: builder.forwarding_preserved,
@@ -75,8 +78,10 @@ pub(crate) async fn start(builder: Builder) -> Result<Started, StartError> {
     }
     check_routes(&builder.desired)?;
     let export = shared.kernel_as(&builder.desired);
-    let own_protocol = export.as_ref().map(|export| export.protocol);
-    let learner = builder.learn.map(|config| Learner::spawn(config, own_protocol));
+    let own = Protocols::default();
+    export.iter().for_each(|export| own.insert(export.protocol));
+    let learn = |config: LearnConfig| Ok((config.clone(), Learner::spawn_beside(config, own.clone())?));
+    let learner = shared.learn_as(&builder.desired).map(learn);
     let learner = learner.transpose().map_err(StartError::Kernel)?;
     let opened = export.map(|config| Ok((kernel_feed::open(&config, &mut lent)?, config))).transpose();
     let mut opened = opened.map_err(StartError::Kernel)?;
@@ -97,14 +102,18 @@ pub(crate) async fn start(builder: Builder) -> Result<Started, StartError> {
     let (export, orders) = mpsc::channel(COMMANDS);
     let (alive, stop) = oneshot::channel();
     let first = opened.map(|(follower, config)| (config, follower));
-    let kernel =
-        KernelTask::new((shared.clone(), rib.clone()), (orders, stop), builder.sweep_after, lent, first);
+    let kernel = KernelTask::new(
+        (shared.clone(), rib.clone()),
+        (orders, stop),
+        builder.sweep_after,
+        (lent, own.clone()),
+        first,
+    );
     let kernel = Some((alive, tokio::spawn(kernel.run())));
-    let learning = learner.map(|learner| {
-        let (alive, stop) = oneshot::channel();
-        tokio::spawn(learn_feed::run(learner, rib.clone(), stop));
-        alive
-    });
+    let (learn, orders) = mpsc::channel(COMMANDS);
+    let (alive, stop) = oneshot::channel();
+    tokio::spawn(LearnTask::new(rib.clone(), (orders, stop), own, learner).run());
+    let learning = Some(alive);
     let (commands, inbox) = mpsc::channel(COMMANDS);
     let household =
         Household { listening, rib: Some(rib_task), kernel, learning, closing: Closing(door.clone()) };
@@ -117,10 +126,13 @@ pub(crate) async fn start(builder: Builder) -> Result<Started, StartError> {
     }
     let mut supervisor = Supervisor::new(shared.clone(), door, seed, inbox, accepted, household, guarded);
     // Nothing is accepted before the supervisor runs, and nobody is told a table before all of it stands.
+    if let Some(vrps) = &builder.desired.vrps {
+        vrps::become_all(&shared, &rib, vrps).await?;
+    }
     rib.originate_all(builder.desired.routes).await?;
     supervisor.apply(wanted);
     tokio::spawn(supervisor.run());
-    Ok(Started { shared, commands, rib, kernel: export, book })
+    Ok(Started { shared, commands, rib, kernel: export, learn, book })
 }
 
 fn check(builder: &Builder) -> Result<(), StartError> {

@@ -51,8 +51,23 @@ pub struct Status {
     pub signatures: Option<SignatureFailures>,
     /// The table.
     pub table: TableStatus,
+    /// What is known of origin validation; `None` while nobody has told.
+    pub vrps: Option<VrpStatus>,
     /// The kernel follower, if routes are exported.
     pub kernel: Option<Arc<FollowerStatus>>,
+}
+
+/// The payloads of origin validation (RFC 6811) at one moment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct VrpStatus {
+    /// For IPv4 prefixes.
+    pub ipv4: usize,
+    /// For IPv6 prefixes.
+    pub ipv6: usize,
+    /// Passed over: their greatest length is shorter than their prefix, or longer than an address.
+    pub passed_over: usize,
+    /// When they last changed.
+    pub changed: SystemTime,
 }
 
 /// One listen range at one moment.

@@ -6,6 +6,7 @@ mod control;
 mod demo;
 mod desired;
 mod failure;
+mod rpki;
 mod run;
 mod show;
 mod time;

@@ -34,7 +34,10 @@ pub(crate) async fn run(path: &Path, restarting: bool) -> Result<(), Failure> {
     let mut signals = Signals::new()?;
     let socket = control_socket(&config)?;
     let metrics = metrics_listener(&config).await?;
-    let desired = Desired::of(&config);
+    let mut desired = Desired::of(&config);
+    if let Err(fault) = desired.read_payloads(None) {
+        error!(%fault, "no origin validation: no route has a state");
+    }
     let mut builder = desired.builder();
     // With kernel export the kernel knows it better: it tells whether routes are there to go on with.
     let takes_over = || !config.kernel_export && socket.as_ref().is_some_and(ControlSocket::takes_over);
@@ -100,7 +103,7 @@ impl Daemon {
 
     /// Reads the file again and changes what differs; a bad file, or one that needs a restart, changes nothing.
     async fn reload(&mut self) {
-        let next = match config::load(&self.path) {
+        let mut next = match config::load(&self.path) {
             Ok(config) => Desired::of(&config),
             Err(fault) => {
                 error!("the configuration is not reloaded:\n{fault}");
@@ -110,6 +113,9 @@ impl Daemon {
         if let Some(key) = self.desired.needs_restart(&next) {
             error!(key, "the configuration is not reloaded: this key changes with a restart only");
             return;
+        }
+        if let Err(fault) = next.read_payloads(Some(&self.desired)) {
+            error!(%fault, "origin validation goes on by what was read before");
         }
         match next.apply(&self.speaker).await {
             Ok(report) => {

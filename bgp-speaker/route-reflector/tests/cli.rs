@@ -378,6 +378,33 @@ fn a_reload_moves_the_listener_and_tells_what_it_could_not_do() {
 }
 
 #[test]
+fn a_reload_reads_the_payloads_of_origin_validation_again_and_keeps_them_where_it_cannot() {
+    let directory = Directory::new("rpki");
+    let socket = directory.path("s");
+    let roa =
+        |asn: u32| format!("{{\"asn\": \"AS{asn}\", \"prefix\": \"10.{asn}.0.0/16\", \"maxLength\": 16}}");
+    let payloads = directory.write("vrps.json", &format!("{{\"roas\": [{}]}}", roa(1)));
+    let text =
+        config(&format!("127.0.0.1:{}", free_port()), &socket, &format!("[rpki]\nfile = \"{payloads}\"\n"));
+    let file = directory.write("rr.toml", &text);
+    let daemon = Daemon::start(&file, &socket);
+    let first = daemon.eventually("knows one", |status| status["rpki"]["ipv4"] == 1);
+    directory.write("vrps.json", &format!("{{\"roas\": [{}, {}]}}", roa(1), roa(2)));
+    daemon.signal(Signal::HUP);
+    let second = daemon.eventually("knows two", |status| status["rpki"]["ipv4"] == 2);
+    assert_eq!((&first["rpki"]["ipv6"], &second["rpki"]["passed-over"]), (&Value::from(0), &Value::from(0)));
+    directory.write("vrps.json", "none");
+    directory.write("rr.toml", &format!("{text}[[route]]\nprefix = \"10.1.0.0/26\"\n"));
+    daemon.signal(Signal::HUP);
+    let third = daemon.eventually("reloads the rest", |status| status["prefixes"] == 1);
+    assert_eq!(third["rpki"], second["rpki"]);
+    daemon.signal(Signal::TERM);
+    let (code, log) = daemon.end();
+    assert_eq!(code, Some(0));
+    assert!(log.contains("origin validation goes on by what was read before"), "{log}");
+}
+
+#[test]
 fn a_listing_of_many_pages_has_every_route_once() {
     let directory = Directory::new("pages");
     let socket = directory.path("s");

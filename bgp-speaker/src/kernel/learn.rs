@@ -5,8 +5,8 @@
 //! those without a word) and at a slow pace. Routes of the kernel export are never among it.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -17,7 +17,7 @@ use tokio::sync::mpsc;
 use super::error::FibError;
 use super::fib::Waker;
 use super::netlink::{Alien, AlienEvent, Listener};
-use super::route::RouteKey;
+use super::route::{Protocols, RouteKey};
 
 /// Changes in one batch: a batch of the tables or two.
 const BATCH: usize = 512;
@@ -79,12 +79,12 @@ impl LearnConfig {
         }
     }
 
-    fn takes(&self, own_protocol: Option<u8>, alien: &Alien, interfaces: &[Arc<str>]) -> bool {
+    fn takes(&self, own: &Protocols, alien: &Alien, interfaces: &[Arc<str>]) -> bool {
         let among =
             |globs: &[Glob]| interfaces.iter().any(|name| globs.iter().any(|glob| glob.matches(name)));
         alien.unicast
             && self.tables.contains(&alien.key.table)
-            && Some(alien.protocol) != own_protocol
+            && !own.contains(alien.protocol)
             && self.takes_protocol(alien.protocol)
             && !among(&self.ignored_interfaces)
             && self.interfaces.as_ref().is_none_or(|globs| among(globs))
@@ -120,19 +120,31 @@ pub enum LearnChange {
 pub struct Learner {
     changes: mpsc::Receiver<Vec<LearnChange>>,
     stop: Arc<AtomicBool>,
+    settings: Settings,
     waker: Waker,
     thread: Option<JoinHandle<()>>,
 }
 
+/// Settings for the thread to take.
+type Settings = Arc<Mutex<Option<LearnConfig>>>;
+
 impl Learner {
     /// Starts; `own_protocol` is that of the kernel export.
     pub fn spawn(config: LearnConfig, own_protocol: Option<u8>) -> Result<Self, FibError> {
-        let listener = Listener::open(own_protocol)?;
+        let own = Protocols::default();
+        own_protocol.into_iter().for_each(|protocol| own.insert(protocol));
+        Self::spawn_beside(config, own)
+    }
+
+    /// The same beside a kernel export that may change its protocol.
+    pub(crate) fn spawn_beside(config: LearnConfig, own: Protocols) -> Result<Self, FibError> {
+        let listener = Listener::open(own.clone())?;
         let (waker, stop) = (listener.waker(), Arc::new(AtomicBool::new(false)));
         let (sender, changes) = mpsc::channel(BATCHES);
         let learning = Learning {
             config,
-            own_protocol,
+            settings: Settings::default(),
+            own,
             listener,
             names: HashMap::new(),
             seen: BTreeMap::new(),
@@ -142,12 +154,19 @@ impl Learner {
             sender,
             left_out: 0,
         };
-        let stopped = stop.clone();
+        let (stopped, settings) = (stop.clone(), learning.settings.clone());
         let thread = std::thread::Builder::new()
             .name("kernel-learn".into())
             .spawn(move || learning.run(&stopped))
             .map_err(|error| FibError::Io("starting the thread that learns kernel routes", error))?;
-        Ok(Self { changes, stop, waker, thread: Some(thread) })
+        Ok(Self { changes, stop, settings, waker, thread: Some(thread) })
+    }
+
+    /// Learns by other settings from now on; what differs is told.
+    pub fn reconfigure(&self, config: LearnConfig) {
+        // A value, whole after every statement.
+        *self.settings.lock().unwrap_or_else(PoisonError::into_inner) = Some(config);
+        self.waker.wake();
     }
 
     /// The next batch of changes: first everything that there is, then what comes and goes. `None` once it has ended.
@@ -175,7 +194,8 @@ type Candidates = BTreeMap<(u32, u32), LearnedRoute>;
 
 struct Learning {
     config: LearnConfig,
-    own_protocol: Option<u8>,
+    settings: Settings,
+    own: Protocols,
     listener: Listener,
     /// Interfaces by index, as last heard.
     names: HashMap<u32, Arc<str>>,
@@ -195,6 +215,10 @@ impl Learning {
         let mut after_loss = self.config.debounce;
         while !stop.load(Ordering::Acquire) {
             let now = Instant::now();
+            if let Some(config) = self.settings.lock().unwrap_or_else(PoisonError::into_inner).take() {
+                self.config = config;
+                read_at = Some(now);
+            }
             if read_at.is_some_and(|at| at <= now) {
                 read_at = match self.read_all() {
                     Ok(()) => {
@@ -293,7 +317,7 @@ impl Learning {
         if held || alien.several {
             self.crowded.insert(alien.key);
         }
-        if !self.config.takes(self.own_protocol, alien, &names) {
+        if !self.config.takes(&self.own, alien, &names) {
             // It may have taken the place of the one that was, or stand beside it.
             return held;
         }

@@ -73,6 +73,7 @@ pub use memory::MemoryFib;
 pub use netlink::Netlink;
 pub use next_hops::NextHopWatch;
 pub use resolver::NextHopWay;
+pub(crate) use route::Protocols;
 pub use route::{
     Device, FibAction, FibChange, FibNextHop, FibRoute, KernelAction, KernelHop, MAX_LEGS, RouteKey,
 };

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use ipnet::IpNet;
 
@@ -173,6 +174,20 @@ impl KernelAction {
             leg.weight = 1;
         }
         Self::Unicast(legs.into())
+    }
+}
+
+/// Protocols under which this process writes or has written routes: one that was ours once is never learned from.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Protocols(Arc<[AtomicU64; 4]>);
+
+impl Protocols {
+    pub(crate) fn insert(&self, protocol: u8) {
+        self.0[usize::from(protocol / 64)].fetch_or(1 << (protocol % 64), Ordering::Relaxed);
+    }
+
+    pub(crate) fn contains(&self, protocol: u8) -> bool {
+        self.0[usize::from(protocol / 64)].load(Ordering::Relaxed) & (1 << (protocol % 64)) != 0
     }
 }
 

@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::config::KernelConfig;
 use super::error::{FibError, RouteError};
 use super::fib::{DumpScope, Fib, FibEvent, FibOp, Found, Lookup, Waker};
-use super::route::RouteKey;
+use super::route::{Protocols, RouteKey};
 
 /// The kernel's routing table; on this platform it cannot be opened.
 #[derive(Debug)]
@@ -64,7 +64,7 @@ pub(super) struct Alien {
     pub(super) unicast: bool,
     pub(super) devices: Vec<u32>,
     pub(super) on_link: bool,
-    pub(super) shares_key: bool,
+    pub(super) several: bool,
 }
 
 /// What happened to routes of others.
@@ -76,7 +76,7 @@ pub(super) enum AlienEvent {
 }
 
 impl Listener {
-    pub(super) fn open() -> Result<Self, FibError> {
+    pub(super) fn open(_: Protocols) -> Result<Self, FibError> {
         Err(FibError::Unsupported(
             "learning kernel routes needs Linux (netlink); run without it on this system",
         ))

@@ -1,9 +1,9 @@
 //! The way to the tables from outside.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use bgp_rib::{OwnerId, PeerId};
+use bgp_rib::{OwnerId, PeerId, Vrp};
 use ipnet::IpNet;
 use tokio::sync::{Mutex, MutexGuard, mpsc, oneshot};
 
@@ -24,6 +24,11 @@ pub(crate) enum Query {
     Ready(OwnerId, oneshot::Sender<()>),
     Rename(Us, oneshot::Sender<()>),
     Ways(Option<Ways>, oneshot::Sender<()>),
+    Vrps {
+        announced: Vec<Vrp>,
+        withdrawn: Vec<Vrp>,
+        reply: oneshot::Sender<()>,
+    },
     Routes {
         filter: RouteFilter,
         /// The ids of the peers that the filter names.
@@ -49,6 +54,8 @@ pub(crate) struct RibClient {
     pub(super) door: Arc<Door>,
     /// Held until the question that follows from it is on its way, so that both keep one order.
     pub(super) originations: Arc<Mutex<Originations>>,
+    /// The payloads of origin validation, once there was word of them.
+    pub(super) vrps: Arc<Mutex<Option<BTreeSet<Vrp>>>>,
 }
 
 impl RibClient {
@@ -77,6 +84,36 @@ impl RibClient {
         way.send(Query::Withdraw(owner, prefixes, reply));
         drop(originations);
         answer.await.map_err(|_| SpeakerError::Stopped)
+    }
+
+    /// Withdraws everything that the owner announces.
+    pub(crate) async fn withdraw_all(&self, owner: OwnerId) -> Result<(), SpeakerError> {
+        let prefixes = self.originations.lock().await.prefixes_of(owner);
+        self.withdraw(owner, prefixes).await
+    }
+
+    /// Makes these all the payloads of origin validation; how many came and went, if that is news.
+    pub(crate) async fn set_vrps(
+        &self,
+        wanted: BTreeSet<Vrp>,
+    ) -> Result<Option<(usize, usize)>, SpeakerError> {
+        let mut held = self.vrps.lock().await;
+        // From here on nothing waits before the question is asked: a caller that gives up changes nothing or both.
+        let way = self.queries.reserve().await.map_err(|_| SpeakerError::Stopped)?;
+        let before = held.as_ref();
+        let none = BTreeSet::new();
+        let announced: Vec<Vrp> = wanted.difference(before.unwrap_or(&none)).copied().collect();
+        let withdrawn: Vec<Vrp> = before.unwrap_or(&none).difference(&wanted).copied().collect();
+        let counts = (announced.len(), withdrawn.len());
+        if before.is_some() && counts == (0, 0) {
+            return Ok(None);
+        }
+        *held = Some(wanted);
+        let (reply, answer) = oneshot::channel();
+        way.send(Query::Vrps { announced, withdrawn, reply });
+        drop(held);
+        answer.await.map_err(|_| SpeakerError::Stopped)?;
+        Ok(Some(counts))
     }
 
     /// Makes these all routes that are originated; what that changed.

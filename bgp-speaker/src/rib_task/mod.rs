@@ -143,7 +143,12 @@ impl RibTask {
         if barrier.holds() {
             rib.handle(shared.now(), Input::DeferEndOfRib(true));
         }
-        let client = RibClient { queries: sender, door: door.clone(), originations: Arc::default() };
+        let client = RibClient {
+            queries: sender,
+            door: door.clone(),
+            originations: Arc::default(),
+            vrps: Arc::default(),
+        };
         let task = Self {
             rib,
             shared,

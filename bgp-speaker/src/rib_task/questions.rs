@@ -34,6 +34,12 @@ impl RibTask {
                 self.rib.handle(self.shared.now(), Input::Rename { local_as, router_id, cluster_id });
                 let _ = reply.send(());
             }
+            // At once, so that no route is judged by a part of them.
+            Query::Vrps { announced, withdrawn, reply } => {
+                let input = Input::Vrps { announced: &announced, withdrawn: &withdrawn };
+                self.rib.handle(self.shared.now(), input);
+                let _ = reply.send(());
+            }
             Query::Ways(ways, reply) => {
                 self.next_hops.follow(&mut self.rib, self.shared.now(), ways);
                 let _ = reply.send(());

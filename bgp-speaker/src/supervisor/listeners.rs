@@ -57,7 +57,7 @@ impl Supervisor {
     fn tell_listeners(&self) {
         let missing = self.not_listening.iter().filter_map(|missing| match missing {
             NotDone::Listen { address, why, .. } => Some((*address, why.clone())),
-            NotDone::Kernel { .. } => None,
+            NotDone::Kernel { .. } | NotDone::Learn { .. } => None,
         });
         self.shared.set_listen(self.household.listening.addresses(), missing.collect());
     }

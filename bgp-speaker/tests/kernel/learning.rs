@@ -2,7 +2,7 @@
 
 use bgp_speaker::kernel::{KernelConfig, LearnConfig};
 use bgp_speaker::policy::Glob;
-use bgp_speaker::{Route, RouteFilter, Speaker};
+use bgp_speaker::{Desired, Learning, Route, RouteFilter, RouteNews, Speaker, Subject};
 use ipnet::IpNet;
 
 use crate::namespace::Namespace;
@@ -17,6 +17,8 @@ stories![
     ten_thousand_changes_at_once_lose_none,
     the_desired_state_of_the_caller_leaves_learned_routes_alone,
     a_route_that_loses_one_of_several_under_its_key_is_never_withdrawn,
+    what_is_learned_is_part_of_the_desired_state,
+    a_protocol_that_the_kernel_export_takes_up_is_not_learned_from_any_more,
 ];
 
 /// Prefixes that a speaker knows, in order.
@@ -192,11 +194,11 @@ fn the_desired_state_of_the_caller_leaves_learned_routes_alone() {
     run(async {
         let us = builder(3).learn(LearnConfig::default()).start().await.unwrap();
         await_known(&us, &["10.65.0.1/32"]).await;
-        let mut desired = bgp_speaker::Desired::default();
+        let mut desired = Desired::default();
         desired.routes.insert(OWNER, vec![Route::new(net("10.66.0.0/26"))]);
         us.apply(desired).await.unwrap();
         await_known(&us, &["10.65.0.1/32", "10.66.0.0/26"]).await;
-        us.apply(bgp_speaker::Desired::default()).await.unwrap();
+        us.apply(Desired::default()).await.unwrap();
         await_known(&us, &["10.65.0.1/32"]).await;
     });
 }
@@ -218,7 +220,7 @@ fn a_route_that_loses_one_of_several_under_its_key_is_never_withdrawn() {
         namespace.ip("route append blackhole 10.65.0.1/32 proto 80");
         let quiet = std::time::Duration::from_millis(600);
         while let Ok(Some(batch)) = tokio::time::timeout(quiet, told.next()).await {
-            let bgp_speaker::RouteNews::Batch(batch) = batch else { panic!("it keeps up") };
+            let RouteNews::Batch(batch) = batch else { panic!("it keeps up") };
             for change in batch.changes {
                 assert!(change.best.is_some(), "{change:?}");
             }
@@ -227,5 +229,71 @@ fn a_route_that_loses_one_of_several_under_its_key_is_never_withdrawn() {
         namespace.ip("route del 10.65.0.1/32 dev e0 proto 80");
         namespace.ip("route del 2001:db8:65::/64");
         await_known(&us, &[]).await;
+    });
+}
+
+fn what_is_learned_is_part_of_the_desired_state() {
+    let namespace = Namespace::enter();
+    namespace.ip("route add 10.65.0.1/32 dev e0 proto 80");
+    namespace.ip("route add 10.66.0.1/32 dev e1 proto 81");
+    run(async {
+        let us = builder(3).start().await.unwrap();
+        let learning = |edit: fn(&mut LearnConfig)| {
+            let mut config = LearnConfig::default();
+            edit(&mut config);
+            Desired { learn: Some(Learning::On(config)), ..Desired::default() }
+        };
+        let all = learning(|_| {});
+        let report = us.apply(all.clone()).await.unwrap();
+        assert_eq!((report.changes[0].subject, report.changes[0].why.as_str()), (Subject::Learning, "begun"));
+        await_known(&us, &["10.65.0.1/32", "10.66.0.1/32"]).await;
+        assert_eq!(us.apply(all).await.unwrap().changes, []);
+        let mut told = us.subscribe();
+        us.apply(learning(|config| config.protocols = Some(vec![80]))).await.unwrap();
+        await_known(&us, &["10.65.0.1/32"]).await;
+        while let Some(RouteNews::Batch(batch)) = told.next().await {
+            let stays = |change: &&bgp_speaker::RouteChange| change.prefix == net("10.65.0.1/32");
+            assert!(batch.changes.iter().filter(stays).all(|change| change.best.is_some()), "{batch:?}");
+            if batch.changes.iter().any(|change| change.best.is_none()) {
+                break;
+            }
+        }
+        us.apply(Desired { learn: Some(Learning::Off), ..Desired::default() }).await.unwrap();
+        await_known(&us, &[]).await;
+        // Nobody hears of the kernel any more.
+        namespace.ip("route add 10.65.0.2/32 dev e0 proto 80");
+        tokio::time::sleep(std::time::Duration::from_millis(300)).await;
+        await_known(&us, &[]).await;
+    });
+}
+
+fn a_protocol_that_the_kernel_export_takes_up_is_not_learned_from_any_more() {
+    let namespace = Namespace::enter();
+    run(async {
+        let one = teller(1, [Route::new(net("192.0.2.0/24")).next_hop(address("10.0.0.9"))]).await;
+        let us =
+            builder(3).learn(LearnConfig::default()).kernel(KernelConfig::default()).start().await.unwrap();
+        join(&us, &[&one], &options()).await;
+        let own = async |speaker: &Speaker| {
+            let filter = RouteFilter { prefix: Some(net("192.0.2.0/24")), ..RouteFilter::default() };
+            speaker.routes(filter, None, 10).await.unwrap().routes.len()
+        };
+        for protocol in [99, 98, 186] {
+            let config = KernelConfig { protocol, ..KernelConfig::default() };
+            let mut waiting = bgp_speaker::PeerConfig::new(one.status().listen[0].ip(), one.status().asn)
+                .port(one.status().listen[0].port());
+            waiting.options = options();
+            let kernel = Some(bgp_speaker::KernelExport::On(config));
+            us.apply(Desired { peers: vec![waiting], kernel, ..Desired::default() }).await.unwrap();
+            eventually("it is written", async || {
+                match namespace.routes(254, &format!("proto {protocol}")).len() {
+                    1 => Ok(()),
+                    other => Err(format!("{other} routes of {protocol}")),
+                }
+            })
+            .await;
+            tokio::time::sleep(std::time::Duration::from_millis(400)).await;
+            assert_eq!(own(&us).await, 1, "the path of the peer, and none that came back from the kernel");
+        }
     });
 }

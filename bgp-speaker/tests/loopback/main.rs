@@ -12,6 +12,7 @@ mod limits;
 mod listeners;
 mod mesh;
 mod misbehaviour;
+mod origin_validation;
 mod ranges;
 mod reconnect;
 mod reflector;

@@ -8,6 +8,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 
 use bgp_speaker::PeerAddress;
+use bgp_speaker::kernel::KernelConfig;
 use ipnet::IpNet;
 use toml::Spanned;
 use tracing_subscriber::EnvFilter;
@@ -31,6 +32,7 @@ pub(super) fn check(config: &Config) -> Outcome {
     log_filter(config)?;
     control_socket(config)?;
     kernel(config)?;
+    learn(config)?;
     let mut peers = Once::default();
     for neighbor in &config.neighbor {
         single_peer(config, neighbor, &listen)?;
@@ -178,6 +180,26 @@ fn kernel(config: &Config) -> Outcome {
             "metric 0 is the kernel's own choice for routes without one",
         )
         .mend("write 1 or more, or remove the line"));
+    }
+    Ok(())
+}
+
+fn learn(config: &Config) -> Outcome {
+    let Some(learn) = config.learn.as_ref().map(Spanned::get_ref) else { return Ok(()) };
+    if let Some(tables) =
+        learn.tables.as_ref().filter(|tables| tables.get_ref().iter().any(|table| matches!(table, 0 | 255)))
+    {
+        return Err(Diagnostic::new(tables.span(), "tables 0 and 255 hold no routes to learn")
+            .mend("write 254 for the main table, or other numbers"));
+    }
+    let ours = config.kernel.as_ref().and_then(|kernel| kernel.get_ref().protocol.as_ref());
+    let ours = ours.map_or(KernelConfig::default().protocol, |protocol| *protocol.get_ref());
+    if let Some(protocols) = learn.protocols.as_ref().filter(|protocols| protocols.get_ref().contains(&ours))
+        && config.kernel_export
+    {
+        let title = format!("routes of protocol {ours} are what we write ourselves");
+        return Err(Diagnostic::new(protocols.span(), title)
+            .mend("name the protocols of other programs, or give [kernel] another protocol"));
     }
     Ok(())
 }

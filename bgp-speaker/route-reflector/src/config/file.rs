@@ -8,6 +8,7 @@ use serde::Deserialize;
 use toml::Spanned;
 
 use super::compile::Policies;
+use super::pattern::InterfacePattern;
 use super::policy::{PolicyTable, PrefixSetTable};
 use super::value::{
     AddPathSend, Address, AddressList, Asn, Capability, CommunityValue, Dialer, Family, HoldTime, Hops,
@@ -40,6 +41,10 @@ pub(crate) struct Config {
     pub(crate) kernel_export: bool,
     /// How to write them.
     pub(crate) kernel: Option<Spanned<Kernel>>,
+    /// Kernel routes of other programs that are originated.
+    pub(crate) learn: Option<Spanned<Learn>>,
+    /// Origin validation.
+    pub(crate) rpki: Option<Rpki>,
     /// The socket that `status` and `routes` talk to.
     pub(crate) control_socket: Option<Spanned<PathBuf>>,
     /// Measurements.
@@ -107,6 +112,36 @@ pub(crate) struct Kernel {
     pub(crate) track_next_hops: Option<bool>,
     /// Whether a next hop may be reached through the default route; yes when missing.
     pub(crate) resolve_via_default: Option<bool>,
+}
+
+/// `[learn]`: which kernel routes of other programs are originated.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub(crate) struct Learn {
+    /// Tables; the main one when missing.
+    pub(crate) tables: Option<Spanned<Vec<u32>>>,
+    /// Protocols; all but the kernel's own when missing. Never that of our kernel export.
+    pub(crate) protocols: Option<Spanned<Vec<u8>>>,
+    /// Interfaces; all when missing.
+    pub(crate) interfaces: Option<Vec<InterfacePattern>>,
+    /// Interfaces that do not count.
+    #[serde(default)]
+    pub(crate) ignored_interfaces: Vec<InterfacePattern>,
+    /// Only routes inside these; everywhere when missing.
+    pub(crate) within: Option<Vec<Prefix>>,
+    /// Only routes without a gateway.
+    #[serde(default)]
+    pub(crate) on_link_only: bool,
+    /// Most routes; what is beyond is left out.
+    pub(crate) limit: Option<u32>,
+}
+
+/// `[rpki]`: which AS may originate what (RFC 6811).
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub(crate) struct Rpki {
+    /// What a validator has written as JSON; read again with the configuration.
+    pub(crate) file: PathBuf,
 }
 
 /// `[metrics]`: measurements for Prometheus; the control socket has them as well.

@@ -23,6 +23,7 @@ pub(crate) use self::file::{
     StaticRoute,
 };
 pub(crate) use self::parse::family_by_name;
+pub(crate) use self::pattern::InterfacePattern;
 pub(crate) use self::value::{
     Capability, Dialer, Family, LimitAction, LocalAsMode, LogFormat, NextHop, PeerAs, PrivateAs, Role, Scope,
     Seconds, SessionPassword,

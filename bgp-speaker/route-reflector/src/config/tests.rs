@@ -288,6 +288,11 @@ fn a_text_that_is_no_toml_says_where() {
 #[test]
 fn options_without_effect_are_refused() {
     says(&fault("[kernel]\ntable = 100\n"), &["no effect without kernel export", "rr.toml:4:1"]);
+    says(&fault("[learn]\ntables = [255]\n"), &["hold no routes to learn", "rr.toml:5:10"]);
+    says(
+        &fault("kernel-export = true\n[learn]\nprotocols = [80, 186]\n"),
+        &["routes of protocol 186 are what we write ourselves", "rr.toml:6:13"],
+    );
     says(
         &fault(&format!("{PEER}graceful-restart = false\nrestart-time = 5\n")),
         &["no effect", "rr.toml:8:16"],

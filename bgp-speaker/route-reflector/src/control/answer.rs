@@ -39,6 +39,8 @@ pub(crate) struct Status {
     pub(crate) keepalive_lateness: Lateness,
     pub(crate) prefixes: u64,
     pub(crate) paths: u64,
+    /// Origin validation, once there is word of it.
+    pub(crate) rpki: Option<Rpki>,
     pub(crate) kernel: Option<Kernel>,
 }
 
@@ -290,4 +292,18 @@ pub(crate) struct Told {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Refusal {
     pub(crate) error: String,
+}
+
+/// The payloads of origin validation (RFC 6811).
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) struct Rpki {
+    /// For IPv4 prefixes.
+    pub(crate) ipv4: usize,
+    /// For IPv6 prefixes.
+    pub(crate) ipv6: usize,
+    /// Passed over.
+    pub(crate) passed_over: usize,
+    /// When they last changed.
+    pub(crate) changed: String,
 }

@@ -17,8 +17,8 @@ use prometheus_client::encoding::text::encode;
 use prometheus_client::registry::Registry;
 
 use super::answer::{
-    Backlog, Cleared, Explanation, Kernel, Lateness, Messages, Negotiated, Notification, Path, Peer, Range, Sessions,
-    SignatureFailures, Status, Told,
+    Backlog, Cleared, Explanation, Kernel, Lateness, Messages, Negotiated, Notification, Path, Peer, Range,
+    Rpki, Sessions, SignatureFailures, Status, Told,
 };
 use super::query::{RoutesQuestion, Subject};
 use crate::time::rfc3339;
@@ -75,6 +75,12 @@ impl Source {
             keepalive_lateness: lateness(&status.keepalive_lateness),
             prefixes: status.table.prefixes,
             paths: status.table.paths,
+            rpki: status.vrps.map(|vrps| Rpki {
+                ipv4: vrps.ipv4,
+                ipv6: vrps.ipv6,
+                passed_over: vrps.passed_over,
+                changed: rfc3339(vrps.changed),
+            }),
             kernel: status.kernel.as_deref().map(kernel),
         }
     }

@@ -1,10 +1,10 @@
-//! Whether and how routes go to the kernel.
+//! Whether and how routes go to the kernel, and which come from it.
 
-use bgp_speaker::KernelExport;
-use bgp_speaker::kernel::KernelConfig;
+use bgp_speaker::kernel::{KernelConfig, LearnConfig};
+use bgp_speaker::{KernelExport, Learning};
 use toml::Spanned;
 
-use crate::config::Config;
+use crate::config::{Config, InterfacePattern};
 
 /// What the file asks for.
 pub(super) fn export(config: &Config) -> KernelExport {
@@ -23,4 +23,21 @@ pub(super) fn export(config: &Config) -> KernelExport {
     to.resolve_via_default = from.resolve_via_default.unwrap_or(to.resolve_via_default);
     to.policy = from.policy.as_ref().map(|name| config.policies.get(name.get_ref()));
     KernelExport::On(to)
+}
+
+/// What the file asks to learn.
+pub(super) fn learning(config: &Config) -> Learning {
+    let Some(from) = config.learn.as_ref().map(Spanned::get_ref) else { return Learning::Off };
+    let mut to = LearnConfig::default();
+    let globs = |patterns: &Vec<InterfacePattern>| patterns.iter().map(|pattern| pattern.0.clone()).collect();
+    if let Some(tables) = &from.tables {
+        to.tables.clone_from(tables.get_ref());
+    }
+    to.protocols = from.protocols.as_ref().map(|protocols| protocols.get_ref().clone());
+    to.interfaces = from.interfaces.as_ref().map(globs);
+    to.ignored_interfaces = globs(&from.ignored_interfaces);
+    to.within = from.within.as_ref().map(|nets| nets.iter().map(|net| net.0).collect());
+    to.on_link_only = from.on_link_only;
+    to.limit = from.limit.map_or(to.limit, |limit| usize::try_from(limit).unwrap_or(usize::MAX));
+    Learning::On(to)
 }

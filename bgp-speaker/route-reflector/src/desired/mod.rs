@@ -7,7 +7,8 @@ mod session;
 use std::collections::{BTreeMap, HashMap};
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::time::Duration;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
 
 use bgp_speaker::{
     ApplyReport, Asn, Builder, ClusterId, DecisionOptions, MeshDialer, OwnerId, PeerAddress, RouterId,
@@ -16,6 +17,7 @@ use bgp_speaker::{
 use toml::Spanned;
 
 use crate::config::{Config, Dialer, LogFormat};
+use crate::rpki;
 
 /// The configuration file owns what it originates; nothing else does in this program.
 const OWNER: OwnerId = OwnerId(0);
@@ -28,6 +30,8 @@ pub(crate) struct Desired {
     /// What it is asked to do.
     speaker: bgp_speaker::Desired,
     descriptions: HashMap<PeerAddress, String>,
+    /// Where the payloads of origin validation are.
+    payloads: Option<PathBuf>,
 }
 
 /// What cannot be changed while a speaker runs.
@@ -81,8 +85,11 @@ impl Desired {
                     Some(Dialer::Numeric) | None => MeshDialer::Numeric,
                 }),
                 kernel: Some(kernel::export(config)),
+                learn: Some(kernel::learning(config)),
+                vrps: None,
                 routes: BTreeMap::from([(OWNER, routes::originated(config))]),
             },
+            payloads: config.rpki.as_ref().map(|rpki| rpki.file.clone()),
             descriptions: config
                 .neighbor
                 .iter()
@@ -102,6 +109,18 @@ impl Desired {
             .max_paths(identity.max_paths.into())
             .decision(identity.decision)
             .desired(self.speaker.clone())
+    }
+
+    /// Reads the payloads of origin validation, if there are to be any; `before` had some. Where they cannot be read, those
+    /// before stay.
+    pub(crate) fn read_payloads(&mut self, before: Option<&Desired>) -> Result<(), rpki::Fault> {
+        let had_some = before.is_some_and(|before| before.payloads.is_some());
+        self.speaker.vrps = match &self.payloads {
+            Some(path) => Some(rpki::load(path, SystemTime::now())?.into()),
+            None if had_some => Some(Arc::from([])),
+            None => None,
+        };
+        Ok(())
     }
 
     /// What the configuration remarks on its neighbors.

@@ -6,10 +6,11 @@ use bgp_speaker::policy::{RouteSource, RouteView};
 use bgp_speaker::{AddPath, AddPathSend, Community, Family};
 use bgp_wire::{AsPath, AttributeBlock, PathAttributes, PeerKind};
 
+use bgp_speaker::kernel::LearnConfig;
 use bgp_speaker::policy::Discard;
 use bgp_speaker::{
-    Aggregation, AoAlgorithm, AoKey, FamilySet, KernelExport, Limit, LimitAction, NextHopMode, PeerAs,
-    PeerClass, PeerConfig, Policy, Route, RouteRules, Secret,
+    Aggregation, AoAlgorithm, AoKey, FamilySet, KernelExport, Learning, Limit, LimitAction, NextHopMode,
+    PeerAs, PeerClass, PeerConfig, Policy, Route, RouteRules, Secret,
 };
 
 use super::*;
@@ -220,6 +221,27 @@ fn every_key_of_the_kernel_export_reaches_it() {
     assert_eq!((config.table, config.protocol, config.metric), (100, 77, 5));
     assert_eq!((config.tables, config.policy), (vec![101, 102], Some(Policy::reject_all())));
     assert!(!config.nexthop_objects && !config.track_next_hops && !config.resolve_via_default);
+}
+
+#[test]
+fn every_key_of_what_is_learned_reaches_it() {
+    assert_eq!(desired("").speaker.learn, Some(Learning::Off));
+    assert_eq!(desired("[learn]\n").speaker.learn, Some(Learning::On(LearnConfig::default())));
+    let keys = "[learn]\ntables = [100]\nprotocols = [80]\ninterfaces = [\"cali*\"]\n\
+                ignored-interfaces = [\"cali-x\"]\nwithin = [\"10.65.0.0/16\"]\non-link-only = true\nlimit = 7\n";
+    let Some(Learning::On(config)) = desired(keys).speaker.learn else { panic!("it is on") };
+    let glob = |text: &str| text.parse().expect("a pattern");
+    let expected = LearnConfig {
+        tables: vec![100],
+        protocols: Some(vec![80]),
+        interfaces: Some(vec![glob("cali*")]),
+        ignored_interfaces: vec![glob("cali-x")],
+        within: Some(vec!["10.65.0.0/16".parse().expect("a prefix")]),
+        on_link_only: true,
+        limit: 7,
+        ..LearnConfig::default()
+    };
+    assert_eq!(config, expected);
 }
 
 #[test]

@@ -14,7 +14,7 @@ use super::socket::{Channel, RECEIVE_BUFFER};
 use super::{DUMP_TRIES, GROUPS, decode, encode, new_eventfd, wait_for, waker_of};
 use crate::kernel::error::{FibError, RouteError, errno};
 use crate::kernel::fib::Waker;
-use crate::kernel::route::RouteKey;
+use crate::kernel::route::{Protocols, RouteKey};
 
 /// A route of anybody.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -39,8 +39,8 @@ pub(in crate::kernel) enum AlienEvent {
 
 /// Hears of every route in the namespace of the thread that opened it.
 pub(in crate::kernel) struct Listener {
-    /// The protocol of the kernel export, of which nothing is told.
-    own: Option<u8>,
+    /// Protocols of the kernel export, of which nothing is told.
+    own: Protocols,
     requests: Channel,
     events: Channel,
     wake: Arc<OwnedFd>,
@@ -50,7 +50,7 @@ pub(in crate::kernel) struct Listener {
 }
 
 impl Listener {
-    pub(in crate::kernel) fn open(own: Option<u8>) -> Result<Self, FibError> {
+    pub(in crate::kernel) fn open(own: Protocols) -> Result<Self, FibError> {
         let requests = Channel::requests(RECEIVE_BUFFER)?;
         let events = Channel::events(&GROUPS, requests.port, RECEIVE_BUFFER)?;
         Ok(Self {
@@ -90,7 +90,7 @@ impl Listener {
         self.out.clear();
         encode::dump(&mut self.out, family, table, 0, self.sequence);
         self.requests.send(&self.out)?;
-        let own = self.own;
+        let own = self.own.clone();
         let mut inconsistent = false;
         loop {
             let Some(messages) = self.requests.receive()? else { return Err(FibError::Overrun) };
@@ -100,7 +100,7 @@ impl Listener {
                     decode::NLMSG_DONE => decode::done(payload),
                     decode::NLMSG_ERROR => decode::verdict(&header, payload),
                     decode::RTM_NEWROUTE => {
-                        if let Some(alien) = alien(payload, own).filter(|alien| alien.key.table == table) {
+                        if let Some(alien) = alien(payload, &own).filter(|alien| alien.key.table == table) {
                             found(alien);
                         }
                         continue;
@@ -122,7 +122,7 @@ impl Listener {
     /// The next event; never blocks. `Err(Overrun)` = some were lost.
     pub(in crate::kernel) fn poll(&mut self) -> Result<Option<AlienEvent>, FibError> {
         while self.pending.is_empty() {
-            let own = self.own;
+            let own = &self.own;
             let Some(messages) = self.events.receive()? else { return Ok(None) };
             self.pending.extend(messages.filter_map(|(header, payload)| match header.message_type {
                 decode::RTM_NEWROUTE => alien(payload, own).map(AlienEvent::Added),
@@ -149,10 +149,10 @@ impl Listener {
     }
 }
 
-/// A route, unless it is of protocol `own`: of those there may be a million, and only their outline is read.
-fn alien(payload: &[u8], own: Option<u8>) -> Option<Alien> {
+/// A route, unless it is of one of these protocols: of those there may be a million, and only their outline is read.
+fn alien(payload: &[u8], own: &Protocols) -> Option<Alien> {
     let outline = decode::outline(payload)?;
-    if !outline.plain || Some(outline.protocol) == own {
+    if !outline.plain || own.contains(outline.protocol) {
         return None;
     }
     let unicast = decode::is_unicast(payload);
