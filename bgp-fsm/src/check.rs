@@ -93,7 +93,6 @@ fn missing_rows(config: &SessionConfig, negotiated: &Negotiated) -> impl Iterato
 
 /// Whether the peer's role answers ours (RFC 9234 §4.2). Roles mean nothing between internal peers.
 pub(crate) fn role(config: &SessionConfig, negotiated: &Negotiated) -> Result<(), Notification> {
-    let Some(ours) = config.role else { return Ok(()) };
     if negotiated.kind == PeerKind::Internal {
         return Ok(());
     }
@@ -101,11 +100,15 @@ pub(crate) fn role(config: &SessionConfig, negotiated: &Negotiated) -> Result<()
         Capability::Role(role) => Some(*role),
         _ => None,
     });
-    let fits = match theirs.next() {
-        None => !config.role_strict,
-        // Several different roles cannot all be the peer's.
-        Some(first) => answers(ours) == Some(first) && theirs.all(|other| other == first),
-    };
+    let first = theirs.next();
+    // Several different roles cannot all be the peer's, whatever ours is.
+    let several = theirs.any(|other| Some(other) != first);
+    let fits = !several
+        && match (config.role, first) {
+            (None, _) => true,
+            (Some(_), None) => !config.role_strict,
+            (Some(ours), Some(theirs)) => answers(ours) == Some(theirs),
+        };
     if fits { Ok(()) } else { Err(Notification::role_mismatch()) }
 }
 

@@ -251,6 +251,14 @@ fn a_peer_without_a_role_is_refused_in_strict_mode_only() {
     assert_eq!(refusal(config(true), peer_open(LOW_ID)), None, "an internal peer needs none");
 }
 
+/// RFC 9234 §4.2.
+#[test]
+fn several_different_roles_are_refused_also_where_we_have_none() {
+    let config = || SessionConfig { role: None, ..expecting(PeerAs::Any) };
+    assert_eq!(refusal(config(), with_roles(&[Role::PROVIDER, Role::PEER])), Some((2, 11)));
+    assert_eq!(refusal(config(), with_roles(&[Role::PROVIDER, Role::PROVIDER])), None);
+}
+
 #[test]
 fn delayed_our_open_goes_out_when_the_timer_expires_or_the_peer_speaks() {
     let delayed = || SessionConfig { delay_open: Some(seconds(5)), ..config() };

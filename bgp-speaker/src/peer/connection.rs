@@ -175,6 +175,15 @@ impl Connection {
         matches!(SockRef::from(&*self.stream).peek(&mut octet), Ok(n) if n > 0)
     }
 
+    /// Queues a question for routes, unless the same waits already; whether it does so now.
+    pub(crate) fn ask(&mut self, message: Bytes) -> bool {
+        let is_new = !self.outgoing.session.contains(&message);
+        if is_new {
+            self.send(message);
+        }
+        is_new
+    }
+
     /// Queues a message of the session.
     pub(crate) fn send(&mut self, message: Bytes) {
         // A keepalive that waits says what a second one behind it would say. This bounds the queue of a peer that does

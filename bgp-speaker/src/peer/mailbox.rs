@@ -1,5 +1,5 @@
 //! Where a peer's task, the table's task and the supervisor leave things for each other. Everything in it is bounded: one
-//! order, a few accepted sockets, one transmission, and as many octets of UPDATEs as [`Mailbox::room`] allows.
+//! order of each kind, a few accepted sockets, one transmission, and as many octets of UPDATEs as [`Mailbox::room`] allows.
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -78,7 +78,10 @@ pub(crate) struct Mailbox {
 #[derive(Debug, Default)]
 struct State {
     // For the peer's task.
-    order: Option<Order>,
+    // One of each kind: none makes another void.
+    stop: Option<Stop>,
+    rekey: Option<Key>,
+    hold: Option<Notification>,
     reconfigured: Option<Depth>,
     bfd: VecDeque<Bfd>,
     accepted: VecDeque<TcpStream>,
@@ -150,7 +153,10 @@ impl Mailbox {
     }
 
     pub(crate) fn take_order(&self) -> Option<Order> {
-        lock(&self.state).order.take()
+        let mut state = lock(&self.state);
+        let stop = state.stop.take().map(Order::Stop);
+        let rekey = |state: &mut State| state.rekey.take().map(Order::Rekey);
+        stop.or_else(|| rekey(&mut state)).or_else(|| state.hold.take().map(Order::Hold))
     }
 
     /// The configuration in the cell has changed.
@@ -291,7 +297,13 @@ impl Mailbox {
     }
 
     pub(crate) fn order(&self, order: Order) {
-        lock(&self.state).order = Some(order);
+        let mut state = lock(&self.state);
+        match order {
+            Order::Stop(stop) => state.stop = Some(stop),
+            Order::Rekey(key) => state.rekey = Some(key),
+            Order::Hold(why) => state.hold = Some(why),
+        }
+        drop(state);
         self.call();
     }
 

@@ -14,7 +14,7 @@ use super::value::{
     AddPathSend, Address, AddressList, Asn, Capability, CommunityValue, Dialer, Family, HoldTime, Hops,
     Identifier, Interface, LimitAction, ListenList, LocalAsMode, LogFormat, MaxPaths, MaxPrefixes,
     MetricsListen, NextHop, PeerAddress, PeerAs, Port, Prefix, PrivateAs, RangeLimit, RestartTime, Role,
-    Scope, Seconds, SessionPassword, Ttl,
+    Scope, Seconds, SessionPassword, StaleTime, Ttl,
 };
 
 /// A whole file.
@@ -263,7 +263,7 @@ macro_rules! peer_table {
             /// After how long a session that ended for that begins anew; never by itself when missing.
             pub(crate) limit_restart: Option<Spanned<Seconds>>,
             /// How long routes may stay beyond the restart time (RFC 9494); off when missing.
-            pub(crate) long_lived_time: Option<Spanned<Seconds>>,
+            pub(crate) long_lived_time: Option<Spanned<StaleTime>>,
             /// We are a route server to the peer (RFC 7947).
             pub(crate) route_server_client: Option<bool>,
             /// It is told the best of what may go to it, whatever is best for others (RFC 7947 §2.3).
@@ -391,7 +391,7 @@ pub(crate) struct SessionKeys<'a> {
     pub(crate) max_prefixes: Option<MaxPrefixes>,
     pub(crate) max_prefixes_action: Option<&'a Spanned<LimitAction>>,
     pub(crate) limit_restart: Option<&'a Spanned<Seconds>>,
-    pub(crate) long_lived_time: Option<&'a Spanned<Seconds>>,
+    pub(crate) long_lived_time: Option<&'a Spanned<StaleTime>>,
     pub(crate) route_server_client: Option<bool>,
     pub(crate) best_per_client: Option<bool>,
     pub(crate) aigp: Option<bool>,

@@ -221,6 +221,17 @@ pub(super) fn seconds(number: i64) -> Result<u16, Refusal> {
     }
 }
 
+/// 24 bits on the wire (RFC 9494 §3.1).
+pub(super) fn stale_time(number: i64) -> Result<u32, Refusal> {
+    match u32::try_from(number) {
+        Ok(seconds @ 1..=0x00ff_ffff) => Ok(seconds),
+        _ => Err((
+            format!("a long-lived time of {number} s does not fit its 24 bits (RFC 9494 §3.1)"),
+            "write 1 to 16777215 (seconds)".into(),
+        )),
+    }
+}
+
 pub(super) fn restart_time(number: i64) -> Result<u16, Refusal> {
     match u16::try_from(number) {
         Ok(seconds @ 1..=4095) => Ok(seconds),

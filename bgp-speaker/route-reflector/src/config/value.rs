@@ -15,7 +15,7 @@ use toml::Spanned;
 use super::parse::{
     ScopedAddress, address, asn, community, family, hold_time, hops, identifier, interface, listen,
     max_paths, max_prefixes, metrics_listen, password, paths_to_send, peer_address, port, prefix,
-    range_limit, restart_time, seconds, ttl,
+    range_limit, restart_time, seconds, stale_time, ttl,
 };
 
 /// Between the words of a refusal and its mend: `serde` errors carry one text only.
@@ -341,6 +341,10 @@ number!(
 number!(
     /// A restart time in seconds: 12 bits on the wire (RFC 4724 §3).
     RestartTime(u16), "a number of seconds from 1 to 4095 (without quotes)", restart_time
+);
+number!(
+    /// How long routes may stay beyond the restart time, in seconds: 24 bits on the wire (RFC 9494 §3.1).
+    StaleTime(u32), "a number of seconds from 1 to 16777215 (without quotes)", stale_time
 );
 quoted!(
     /// Which paths of a prefix go to a peer that takes several (RFC 7911).

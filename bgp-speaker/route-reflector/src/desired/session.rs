@@ -112,7 +112,7 @@ fn session(config: &Config, keys: SessionKeys<'_>) -> SessionOptions {
     options.timers.open_hold = keys.open_hold_time.map_or(options.timers.open_hold, seconds);
     options.extended_next_hop = keys.extended_next_hop;
     options.required = required(keys, options.families);
-    options.long_lived = keys.long_lived_time.map(seconds);
+    options.long_lived = keys.long_lived_time.map(|time| Duration::from_secs(time.get_ref().0.into()));
     options.role = keys.role.map(role);
     options.role_strict = keys.role_strict.unwrap_or(false);
     options.limit_restart = keys.limit_restart.map(seconds);

@@ -68,9 +68,11 @@ impl PeerTask {
         for family in families.iter().filter(|_| able) {
             let mut out = BytesMut::new();
             RouteRefresh { family, kind: RefreshKind::REQUEST }.encode(&mut out);
-            self.cell.sent.count(MessageType::ROUTE_REFRESH, 1, out.len() as u64);
-            connection.send(out.freeze());
-            asked = true;
+            let octets = out.len() as u64;
+            if connection.ask(out.freeze()) {
+                self.cell.sent.count(MessageType::ROUTE_REFRESH, 1, octets);
+                asked = true;
+            }
         }
         asked
     }
