@@ -218,10 +218,10 @@ impl GroupKey {
 }
 
 impl GroupKey {
-    /// The block with what the peer is to see of the path and of the session's end; `None` where that is all.
-    fn shown(&self, block: AttributeBlock<'_>, as_last: bool) -> Option<Vec<u8>> {
+    /// The block with what the peer is to see of the path; `None` where that is all.
+    fn shown(&self, block: AttributeBlock<'_>) -> Option<Vec<u8>> {
         let path = self.as_path.change(block);
-        if !path && !as_last && !self.leaving && self.as_path.behind.is_none() {
+        if !path && self.as_path.behind.is_none() {
             return None;
         }
         let mut attributes = PathAttributes::from_block(block);
@@ -231,12 +231,23 @@ impl GroupKey {
         if let Some(speaker_as) = self.as_path.behind {
             crate::policy::prepend(&mut attributes.as_path, &[speaker_as]);
         }
-        if as_last && !attributes.communities.contains(&Community::NO_EXPORT) {
-            attributes.communities.push(Community::NO_EXPORT);
+        let mut out = Vec::new();
+        attributes.encode_block(&mut out).ok().map(|()| out)
+    }
+
+    /// The block with what a stale route (RFC 9494 §4.6) and a session that is about to end (RFC 8326) say of themselves;
+    /// `None` where that is all. It stands above policy: a community list that a policy sets does not take it away.
+    fn marked(&self, block: AttributeBlock<'_>, as_last: bool) -> Option<Vec<u8>> {
+        let marks = [(as_last, Community::NO_EXPORT), (self.leaving, Community::GRACEFUL_SHUTDOWN)];
+        let missing = |(wanted, mark): (bool, Community)| {
+            (wanted && !block.communities().iter().any(|community| community == mark)).then_some(mark)
+        };
+        let missing: Vec<Community> = marks.into_iter().filter_map(missing).collect();
+        if missing.is_empty() {
+            return None;
         }
-        if self.leaving && !attributes.communities.contains(&Community::GRACEFUL_SHUTDOWN) {
-            attributes.communities.push(Community::GRACEFUL_SHUTDOWN);
-        }
+        let mut attributes = PathAttributes::from_block(block);
+        attributes.communities.extend(missing);
         let mut out = Vec::new();
         attributes.encode_block(&mut out).ok().map(|()| out)
     }
@@ -376,20 +387,21 @@ pub(crate) fn write(
     if as_last {
         how.local_pref = Edit::Set(0);
     }
-    let shown = to.shown(set.block(), as_last);
-    let base = AttributeBlock::trusted(shown.as_deref().unwrap_or(set.bytes()));
-    let written = match edits.filter(|edits| edits.changes_attributes()) {
-        None => rewrite_block(base, &how, block).is_ok(),
-        Some(edits) => {
-            let mut edited = Vec::new();
-            // What a policy sets goes to whomever it is set for.
-            if let Edit::Set(_) = edits.med {
-                how.med = Edit::Keep;
-            }
-            edits.apply(base, &mut edited).is_ok()
-                && rewrite_block(AttributeBlock::trusted(&edited), &how, block).is_ok()
+    let shown = to.shown(set.block());
+    let mut base = AttributeBlock::trusted(shown.as_deref().unwrap_or(set.bytes()));
+    let mut edited = Vec::new();
+    let mut lawful = true;
+    if let Some(edits) = edits.filter(|edits| edits.changes_attributes()) {
+        // What a policy sets goes to whomever it is set for.
+        if let Edit::Set(_) = edits.med {
+            how.med = Edit::Keep;
         }
-    };
+        lawful = edits.apply(base, &mut edited).is_ok();
+        base = AttributeBlock::trusted(&edited);
+    }
+    let marked = if as_last || to.leaving { to.marked(base, as_last) } else { None };
+    let base = marked.as_deref().map_or(base, AttributeBlock::trusted);
+    let written = lawful && rewrite_block(base, &how, block).is_ok();
     let fits = |length: usize| length + pack::MESSAGE_OVERHEAD + pack::MAX_NLRI <= to.codec.max_len_tx();
     let goes = written
         && (fits(block.len() - start) || pack::drop_link_state(block, start) && fits(block.len() - start));

@@ -2,7 +2,8 @@
 
 use core::time::Duration;
 
-use bgp_rib::{Event, HeldBack, PathVerdict, PeerId, PeerParams, Retain, Rung};
+use bgp_rib::policy::{Action, CommunityEdit, PolicyConfig, Rule, Verdict};
+use bgp_rib::{Event, HeldBack, PathVerdict, PeerId, PeerParams, Policy, Retain, Rung};
 use bgp_wire::{Community, FamilySet, LongLivedFamily, PathAttributes};
 
 use crate::support::*;
@@ -153,6 +154,20 @@ fn in_a_partial_deployment_internal_peers_hear_of_it_as_of_the_last_choice() {
     assert_eq!(told.local_pref, Some(0));
     assert_eq!(told.communities, [Community::LLGR_STALE, Community::NO_EXPORT]);
     assert!(lab.view(outside).is_empty());
+}
+
+#[test]
+fn no_policy_lets_a_stale_route_out_of_a_partial_deployment() {
+    let mut lab = Lab::new();
+    let from = lab.up(1, with_llgr(client(1), 1000));
+    let set = Rule::accept("set").then(Action::Communities(CommunityEdit::Replace(vec![Community(7)])));
+    let export = Policy::compile(PolicyConfig::new("p", Verdict::Reject).rule(set)).unwrap();
+    let inside = lab.up(2, PeerParams { long_lived_partial: true, export, ..client(2) });
+    lab.announce(from, &[net(HERE)], next_hop(1), &attributes(&[]));
+    lab.drain_all();
+    lab.down(from, Retain::Stale);
+    later(&mut lab, 121);
+    assert_eq!(lab.view(inside)[&net(HERE)].attributes.communities, [Community(7), Community::NO_EXPORT]);
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! Roles and Only to Customer (RFC 9234 §5), both procedures, row by row.
 
+use bgp_rib::policy::{Action, CommunityEdit, PolicyConfig, Rule, Verdict};
 use bgp_rib::{HeldBack, Ineligible, Input, PathVerdict, PeerId, PeerParams, Policy, Retain, RibConfig};
 use bgp_wire::{Asn, Community, PathAttributes, Role};
 
@@ -148,6 +149,22 @@ fn a_session_that_is_about_to_end_says_so_with_every_route() {
             (local_pref, &[Community::GRACEFUL_SHUTDOWN][..])
         );
     }
+}
+
+#[test]
+fn what_a_session_says_of_its_end_stands_above_its_policy() {
+    let mut lab = Lab::new();
+    let from = lab.up(1, client(1));
+    let cleared = Rule::accept("cleared").then(Action::Communities(CommunityEdit::Replace(Vec::new())));
+    let told_bare = PeerParams {
+        export: Policy::compile(PolicyConfig::new("p", Verdict::Reject).rule(cleared)).unwrap(),
+        ..client(2)
+    };
+    let inside = lab.up(2, PeerParams { leaving: true, ..told_bare });
+    let marked = PathAttributes { communities: vec![Community(7)], ..attributes(&[64512]) };
+    lab.announce(from, &[net(HERE)], next_hop(1), &marked);
+    lab.drain_all();
+    assert_eq!(lab.view(inside)[&net(HERE)].attributes.communities, [Community::GRACEFUL_SHUTDOWN]);
 }
 
 #[test]
