@@ -271,8 +271,12 @@ impl Fib for MemoryFib {
 
     fn reconfigure(&mut self, config: &KernelConfig) -> Result<(), FibError> {
         let before = std::mem::replace(&mut self.protocol, config.protocol);
-        self.former.push(before);
-        self.former.retain(|former| *former != config.protocol);
+        if before != config.protocol {
+            self.former.push(before);
+            self.former.retain(|former| *former != config.protocol);
+        } else if self.routes().iter().all(|(_, protocol, _)| !self.former.contains(protocol)) {
+            self.former.clear();
+        }
         Ok(())
     }
 

@@ -108,7 +108,10 @@ async fn another_protocol_takes_the_place_of_the_former_route_by_route() {
     eventually("it goes", async || fib.routes().len() == 2).await;
     fib.put_foreign(key, 186, bgp_speaker::kernel::KernelAction::Blackhole);
     b.apply(Desired { kernel: with(|config| config.protocol = 98), ..desired }).await.unwrap();
-    eventually("the others move on", async || places(&fib) == [(254, 186, 98), (254, 186, 186)].into()).await;
+    let moved = || places(&fib) == [(254, 186, 98), (254, 186, 186)].into();
+    eventually("the others move on", async || moved()).await;
+    tokio::time::sleep(Duration::from_millis(800)).await;
+    assert!(moved(), "what is another's stays: {:?}", fib.routes());
 }
 
 #[tokio::test]

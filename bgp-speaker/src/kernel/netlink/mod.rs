@@ -592,6 +592,9 @@ impl Fib for Netlink {
         if former != config.protocol {
             self.own.former.push(former);
             self.own.former.retain(|former| *former != config.protocol);
+        } else if self.elders.is_empty() {
+            // Nothing of ours stands under them any more: what does from now on is another's.
+            self.own.former.clear();
         }
         self.own.tables = config.own_tables().collect();
         self.objects.reconfigure(self.own.protocol, &self.own.former);

@@ -108,7 +108,10 @@ impl Objects {
 
     /// Ours are those of another protocol from now on.
     pub(super) fn reconfigure(&mut self, protocol: u8, former: &[u8]) {
-        self.former = former.to_vec();
+        // Routes have left it; objects that none of them uses are still to be found.
+        self.former.extend(former);
+        self.former.retain(|former| *former != protocol);
+        self.former.dedup();
         if std::mem::replace(&mut self.protocol, protocol) != protocol {
             // They are read again before the next write.
             self.ids.clear();
