@@ -586,7 +586,7 @@ impl<K: Key> Table<K> {
         let head = self.log_of(log).head();
         let own = self.reader(slot).map_or(0, |reader| self.own_head(reader));
         if log == NONE {
-            let told = self.advertised(slot);
+            let told = self.advertised_about(slot);
             if let Some(reader) = self.reader_mut(slot).filter(|reader| reader.cursor == head) {
                 reader.advertised = told;
             }

@@ -490,6 +490,9 @@ impl SessionOptions {
         if self.password.is_some() && !self.tcp_ao.is_empty() {
             return Err(SpeakerError::SignedTwice(peer));
         }
+        if self.role_strict && self.role.is_none() {
+            return Err(SpeakerError::StrictWithoutRole(peer));
+        }
         for (n, key) in self.tcp_ao.iter().enumerate() {
             let earlier = self.tcp_ao.get(..n).unwrap_or_default();
             if earlier.iter().any(|k| k.send_id == key.send_id || k.recv_id == key.recv_id) {

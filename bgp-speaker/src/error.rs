@@ -64,6 +64,8 @@ pub enum SpeakerError {
     TtlTwice(IpAddr),
     /// A session is signed with a password or with TCP-AO keys (RFC 5925 §9.2), not with both.
     SignedTwice(IpAddr),
+    /// A peer without a role is to be refused, and there is no role of ours (RFC 9234 §4.2).
+    StrictWithoutRole(IpAddr),
     /// Two TCP-AO keys of a session have the same id in one direction (RFC 5925 §3.1).
     AoKeyIds {
         /// The peer.
@@ -165,6 +167,12 @@ impl fmt::Display for SpeakerError {
                 f,
                 "peer {peer} has both a TTL and TTL security, which sends with 255 (RFC 5082): drop one of the two"
             ),
+            Self::StrictWithoutRole(peer) => {
+                write!(
+                    f,
+                    "peer {peer} is to have a role and we have none: set options.role, or role_strict = false"
+                )
+            }
             Self::SignedTwice(peer) => {
                 write!(f, "peer {peer} has both a password (TCP-MD5) and TCP-AO keys: drop one of the two")
             }

@@ -350,6 +350,7 @@ fn session(config: &Config, keys: SessionKeys<'_>, peer: IpAddr) -> Outcome {
     one_password(keys.password, keys.password_file)?;
     ao_keys(keys)?;
     one_ttl(keys)?;
+    strict_role(keys)?;
     restart(keys)
 }
 
@@ -443,6 +444,16 @@ fn keepalive(config: &Config, keys: SessionKeys<'_>) -> Outcome {
             .mend(format!("write at most {}, or remove the line for a third of the hold time", hold / 3)));
     }
     Ok(())
+}
+
+fn strict_role(keys: SessionKeys<'_>) -> Outcome {
+    match keys.role_strict.filter(|strict| *strict.get_ref() && keys.role.is_none()) {
+        Some(strict) => {
+            Err(Diagnostic::new(strict.span(), "role-strict has no effect without a role (RFC 9234 §4.2)")
+                .mend("say our own role, as in role = \"customer\", or remove the line"))
+        }
+        None => Ok(()),
+    }
 }
 
 fn restart(keys: SessionKeys<'_>) -> Outcome {

@@ -255,7 +255,7 @@ macro_rules! peer_table {
             /// Our role in the relation with an external peer (RFC 9234).
             pub(crate) role: Option<Role>,
             /// Refuse an external peer that announces no role.
-            pub(crate) role_strict: Option<bool>,
+            pub(crate) role_strict: Option<Spanned<bool>>,
             /// How many prefixes of each family the peer may tell.
             pub(crate) max_prefixes: Option<MaxPrefixes>,
             /// What becomes of it when it tells more; the session ends when missing.
@@ -327,7 +327,7 @@ macro_rules! peer_table {
                     restart_time: self.restart_time.as_ref(),
                     extended_message: self.extended_message,
                     role: self.role,
-                    role_strict: self.role_strict,
+                    role_strict: self.role_strict.as_ref(),
                     max_prefixes: self.max_prefixes,
                     max_prefixes_action: self.max_prefixes_action.as_ref(),
                     limit_restart: self.limit_restart.as_ref(),
@@ -387,7 +387,7 @@ pub(crate) struct SessionKeys<'a> {
     pub(crate) restart_time: Option<&'a Spanned<RestartTime>>,
     pub(crate) extended_message: Option<bool>,
     pub(crate) role: Option<Role>,
-    pub(crate) role_strict: Option<bool>,
+    pub(crate) role_strict: Option<&'a Spanned<bool>>,
     pub(crate) max_prefixes: Option<MaxPrefixes>,
     pub(crate) max_prefixes_action: Option<&'a Spanned<LimitAction>>,
     pub(crate) limit_restart: Option<&'a Spanned<Seconds>>,

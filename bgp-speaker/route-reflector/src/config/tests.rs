@@ -406,3 +406,17 @@ fn what_is_wrong_with_a_policy_is_shown_at_its_rule() {
     let rejecting = POLICY.replace("then = \"accept\"", "then = \"reject\"\nset.med = 1");
     says(&fault(&rejecting), &["a rule that rejects changes nothing", "rr.toml:7:1"]);
 }
+
+#[test]
+fn a_strict_role_needs_a_role() {
+    let message = fault("[[neighbor]]\naddress = \"10.0.0.2\"\nasn = 65001\nrole-strict = true\n");
+    says(&message, &["role-strict has no effect without a role", "rr.toml:7:15", "role = \"customer\""]);
+}
+
+#[test]
+fn a_long_lived_time_has_24_bits() {
+    for time in ["86400", "16777215"] {
+        parse(&format!("{HEAD}{PEER}long-lived-time = {time}\n")).expect("RFC 9494 has room for it");
+    }
+    says(&fault(&format!("{PEER}long-lived-time = 16777216\n")), &["rr.toml:7:19", "16777215"]);
+}

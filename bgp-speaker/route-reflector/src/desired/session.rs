@@ -114,7 +114,7 @@ fn session(config: &Config, keys: SessionKeys<'_>) -> SessionOptions {
     options.required = required(keys, options.families);
     options.long_lived = keys.long_lived_time.map(|time| Duration::from_secs(time.get_ref().0.into()));
     options.role = keys.role.map(role);
-    options.role_strict = keys.role_strict.unwrap_or(false);
+    options.role_strict = keys.role_strict.is_some_and(|strict| *strict.get_ref());
     options.limit_restart = keys.limit_restart.map(seconds);
     if let Some(max) = keys.max_prefixes {
         let action = match keys.max_prefixes_action.map(Spanned::get_ref) {

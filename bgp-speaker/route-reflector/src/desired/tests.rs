@@ -186,7 +186,6 @@ fn every_option_of_a_session_has_a_key_or_a_reason_not_to() {
         "extended-message = false",
         "long-lived-time = 3600",
         "role = \"customer\"",
-        "role-strict = true",
         "collision-detect-established = true",
         "enforce-first-as = false",
         "route-server-client = true",
@@ -207,6 +206,7 @@ fn every_option_of_a_session_has_a_key_or_a_reason_not_to() {
     }
     let bounded = options("max-prefixes = 10\nmax-prefixes-action = \"warn\"\nlimit-restart = 9");
     assert_eq!(bounded.limit_restart, Some(Duration::from_secs(9)));
+    assert!(options("role = \"customer\"\nrole-strict = true").role_strict);
     let bound = bounded.limits.of(Family::IPV4_UNICAST).received;
     assert_eq!(bound, Some(Limit::new(10, LimitAction::Warn)));
 }

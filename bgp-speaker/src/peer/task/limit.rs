@@ -61,6 +61,13 @@ impl PeerTask {
     fn ask_again(&mut self) -> bool {
         let families = self.mailbox.take_refresh();
         let able = self.session.negotiated().is_some_and(|negotiated| negotiated.route_refresh);
+        if !able && !families.is_empty() && self.up.is_some() {
+            tracing::warn!(
+                peer = %self.cell.address,
+                "there is room again, and the peer cannot be asked for what was not kept (no route refresh): it comes \
+                 with the next session"
+            );
+        }
         let Some(connection) = self.connections.iter_mut().find(|c| Some(c.id) == self.up) else {
             return false;
         };
