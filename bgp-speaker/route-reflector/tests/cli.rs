@@ -486,6 +486,9 @@ fn the_control_socket_speaks_http() {
         ("GET /routes?colour=red HTTP/1.1\r\nHost: x\r\n\r\n", "400"),
         ("GET /explain?prefix=10.0.0.0/8 HTTP/1.1\r\nHost: x\r\n\r\n", "404"),
         ("POST /status HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n", "405"),
+        ("POST /nothing HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n", "404"),
+        ("GET /clear?peer=10.0.0.1 HTTP/1.1\r\nHost: x\r\n\r\n", "405"),
+        ("DELETE /status HTTP/1.1\r\nHost: x\r\n\r\n", "405"),
         ("\u{1}\u{2}\u{3} garbage\r\n\r\n", "400"),
     ] {
         let answer = http(&socket, request);

@@ -52,6 +52,15 @@ impl Request {
     }
 }
 
+/// The one method of a path that is there.
+pub(super) fn method_of(path: &str) -> Option<&'static str> {
+    match path {
+        "/status" | "/metrics" | "/routes" | "/explain" => Some("GET"),
+        "/clear" => Some("POST"),
+        _ => None,
+    }
+}
+
 /// What to explain.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Subject {

@@ -138,7 +138,7 @@ async fn answer(request: Request<Incoming>, source: Arc<Source>) -> Response<Bod
             Err(refused) => error(StatusCode::SERVICE_UNAVAILABLE, &refused.to_string()),
         },
         Ok(Question::Routes(question)) => routes(source, question).await,
-        Err(Unanswerable::Unknown(words)) => error(StatusCode::NOT_FOUND, &words),
+        Err(Unanswerable::Unknown(words)) => elsewhere(&request, &words),
         Err(Unanswerable::Pair(words)) => error(StatusCode::BAD_REQUEST, &words),
     }
 }
@@ -151,7 +151,7 @@ async fn change(request: &Request<Incoming>, source: &Source) -> Response<Body> 
             Err(refused @ SpeakerError::UnknownPeer(_)) => error(StatusCode::NOT_FOUND, &refused.to_string()),
             Err(refused) => error(StatusCode::SERVICE_UNAVAILABLE, &refused.to_string()),
         },
-        Err(Unanswerable::Unknown(words)) => error(StatusCode::NOT_FOUND, &words),
+        Err(Unanswerable::Unknown(words)) => elsewhere(request, &words),
         Err(Unanswerable::Pair(words)) => error(StatusCode::BAD_REQUEST, &words),
     }
 }
@@ -162,6 +162,11 @@ async fn answer_metrics(request: Request<Incoming>, source: Arc<Source>) -> Resp
         (&Method::GET, _) => error(StatusCode::NOT_FOUND, "only /metrics is here"),
         _ => only("GET"),
     }
+}
+
+/// The path is not there, or takes another method.
+fn elsewhere(request: &Request<Incoming>, words: &str) -> Response<Body> {
+    query::method_of(request.uri().path()).map_or_else(|| error(StatusCode::NOT_FOUND, words), only)
 }
 
 fn only(methods: &'static str) -> Response<Body> {
