@@ -7,7 +7,7 @@
 //! Two speakers on loopback exchange a route:
 //!
 //! ```
-//! use bgp_speaker::{Asn, OwnerId, PeerConfig, Route, RouterId, Speaker};
+//! use bgp_speaker::{Asn, OwnerId, PeerConfig, Route, RouteNews, RouterId, Speaker};
 //!
 //! # #[tokio::main] async fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! let asn = Asn(64512);
@@ -23,7 +23,9 @@
 //! east.announce(OwnerId(0), [Route::new(block)]).await?;
 //!
 //! let mut routes = west.subscribe();
-//! while let Some(batch) = routes.next().await {
+//! while let Some(news) = routes.next().await {
+//!     // The other news is that the table follows anew: it comes to those who do not read for long.
+//!     let RouteNews::Batch(batch) = news else { continue };
 //!     if let Some(change) = batch.changes.iter().find(|c| c.prefix == block) {
 //!         let best = change.best.as_ref().expect("it was just announced");
 //!         assert_eq!(best.next_hops[0].to_string(), "127.0.77.1");
