@@ -623,7 +623,7 @@ fn a_peer_that_is_held_down_is_let_in_again() {
     assert_eq!(output.status.code(), Some(1));
     assert!(text(&output.stderr).contains("127.0.0.78"), "{}", text(&output.stderr));
     let answer = http(&socket, "POST /routes HTTP/1.1\r\nHost: x\r\n\r\n");
-    assert!(answer.starts_with("HTTP/1.1 404"), "{answer}");
+    assert!(answer.starts_with("HTTP/1.1 405"), "{answer}");
     let answer = http(&socket, "PUT /clear?peer=127.0.0.77 HTTP/1.1\r\nHost: x\r\n\r\n");
     assert!(answer.starts_with("HTTP/1.1 405") && answer.contains("GET, POST"), "{answer}");
 }
