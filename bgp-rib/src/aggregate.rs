@@ -166,6 +166,16 @@ impl Aggregates {
         !self.rows.is_empty() && self.around(prefix).any(|net| !self.in_force(&net).is_empty())
     }
 
+    /// Whether what some except depends on origin validation.
+    pub(crate) fn ask_for_rpki(&self) -> bool {
+        self.rows.values().flat_map(|row| &row.in_force).any(Policy::asks_for_rpki)
+    }
+
+    /// This speaker has other names, and aggregates carry them.
+    pub(crate) fn rename(&mut self) {
+        self.touched.extend(self.rows.keys());
+    }
+
     fn in_force(&self, prefix: &IpNet) -> &[Policy] {
         self.rows.get(prefix).map_or(&[], |row| &row.in_force)
     }
@@ -293,7 +303,7 @@ impl Shared {
         in_force.iter().any(|except| {
             let session = (kind, self.config.local_as);
             let view = self.view(route.attributes, route.source, route.path_id, session, route.destination);
-            except.rejects_all() || !except.evaluate(&view).is_accepted()
+            except.rejects_all() || !except.evaluate(&self.validated(except, view)).is_accepted()
         })
     }
 

@@ -372,9 +372,11 @@ impl Draft {
         } else {
             bounded.has(id) || (ever && !by_bits)
         };
+        // The rules say what it has as of now: what they depend on may have changed since it was told.
+        let may_have = held || (by_rules && ever);
         let Some(Offered { attributes, source, edits, path, .. }) = goes else {
             bounded.lose(id);
-            self.withdrawn.extend(held.then_some((Audience::All, id)));
+            self.withdrawn.extend(may_have.then_some((Audience::All, id)));
             return;
         };
         // How many stand is not known before all has been looked at that was told without a bound.
@@ -382,7 +384,7 @@ impl Draft {
         if !told {
             bounded.lose(id);
             bounded.wait(id);
-            self.withdrawn.extend(held.then_some((Audience::All, id)));
+            self.withdrawn.extend(may_have.then_some((Audience::All, id)));
         } else if !(held && before.is_some_and(|before| before.same)) {
             let audience = Audience::All;
             self.items.push(Item { audience, attributes, source, edits, id, path, fresh: false });

@@ -5,8 +5,9 @@ use ipnet::IpNet;
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::Policy;
+use crate::group::Group;
 use crate::policy::{RouteView, RpkiState};
-use crate::rib::Rib;
+use crate::rib::{Rib, any_table};
 use crate::table::Shared;
 
 /// A validated ROA payload (RFC 6811 §2): this AS may originate the prefix, and longer ones up to a length. AS 0 means that
@@ -95,6 +96,11 @@ impl VrpTable {
         self.everything || self.around(prefix).any(|net| self.changed.contains(&net))
     }
 
+    /// What counts as our own AS is another.
+    pub(crate) fn rename(&mut self) {
+        self.everything |= self.known;
+    }
+
     /// All that changed has been told.
     pub(crate) fn told(&mut self) {
         self.changed.clear();
@@ -132,19 +138,26 @@ impl Shared {
 }
 
 impl Rib {
-    /// Other payloads: routes of peers whose import policy asks are judged anew, and told anew where export policy asks.
+    /// Other payloads.
     pub(crate) fn change_vrps(&mut self, announced: &[Vrp], withdrawn: &[Vrp]) {
-        if !self.shared.vrps.change(announced, withdrawn) {
-            return;
+        if self.shared.vrps.change(announced, withdrawn) {
+            self.validate_again();
         }
+    }
+
+    /// States changed: routes of peers whose import policy asks are judged anew, and told anew where export policy asks.
+    pub(crate) fn validate_again(&mut self) {
+        // Also by rules that a peer was told some stretch by, and that it has left.
+        let asks = |group: &Group| group.key.export.asks_for_rpki();
+        let tells =
+            self.shared.aggregates.ask_for_rpki() || any_table!(self, table => table.groups.iter().any(asks));
         let peers = &mut self.shared.peers;
-        let (mut judges, mut tells) = (false, false);
+        let mut judges = false;
         for slot in peers.slots().collect::<Vec<u32>>() {
             let Some(peer) = peers.get_mut(slot) else { continue };
             let asks = peer.params.import.asks_for_rpki();
             peer.judging |= asks;
             judges |= asks;
-            tells |= peer.up && peer.params.export.asks_for_rpki();
         }
         peers.judging |= judges;
         if !tells {

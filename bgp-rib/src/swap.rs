@@ -82,20 +82,40 @@ impl Rib {
     /// Other names of this speaker, for all sessions that there are.
     pub(crate) fn rename(&mut self, local_as: Asn, router_id: RouterId, cluster_id: Option<ClusterId>) {
         let config = &mut self.shared.config;
-        let (id, cluster) = (config.router_id, config.cluster_id());
+        let (asn, id, cluster) = (config.local_as, config.router_id, config.cluster_id());
         (config.local_as, config.router_id, config.cluster_id) = (local_as, router_id, cluster_id);
-        if id != router_id || cluster != config.cluster_id() {
+        let cluster_now = config.cluster_id();
+        if (asn, id) != (local_as, router_id) {
+            self.shared.aggregates.rename();
+        }
+        if asn != local_as {
+            self.shared.vrps.rename();
+            self.validate_again();
+        }
+        if (asn, id, cluster) != (local_as, router_id, cluster_now) {
             // What is a loop is another question now.
             self.gather_clusters();
             self.shared.peers.judge_all();
             self.begin_rescan();
         }
         let slots: Vec<u32> = self.shared.peers.slots().collect();
+        let mut left = false;
         for slot in slots {
             if let Some(state) = self.shared.peers.up(slot) {
                 let params = state.params.clone();
                 self.peer_change(PeerId(slot), params);
+            } else if let Some(state) = self.shared.peers.get_mut(slot) {
+                // Routes that a session left are told with our cluster, too.
+                let origin = Origin::of(&state.params, cluster_now);
+                let retold = core::mem::replace(&mut state.origin, origin) != origin;
+                state.retold |= retold;
+                left |= retold;
             }
+        }
+        if left {
+            self.clear_caches();
+            self.shared.peers.judging = true;
+            self.begin_rescan();
         }
     }
 

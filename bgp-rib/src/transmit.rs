@@ -162,9 +162,12 @@ impl<K: Key> Table<K> {
         }
     }
 
-    /// Says End-of-RIB when it is due (RFC 4724 §2).
+    /// Says End-of-RIB when it is due (RFC 4724 §2), and not before what there is room for is told.
     fn close_initial(&mut self, slot: u32, chunks: &mut Vec<Bytes>) {
         let Some(reader) = self.reader(slot) else { return };
+        if reader.bounded.as_ref().is_some_and(|bounded| bounded.can_refill()) {
+            return;
+        }
         let (head, defers) = (self.log_of(reader.log).head(), self.defers(reader));
         if let Some(reader) = self.reader_mut(slot)
             && reader.end_of_rib_due(head, defers)

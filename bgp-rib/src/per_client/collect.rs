@@ -175,7 +175,7 @@ impl Told<'_> {
             before,
             alone: true,
         };
-        let ever = matches!(mode, Mode::Follow | Mode::Own) && self.ever;
+        let ever = !matches!(mode, Mode::Initial | Mode::Refill) && self.ever;
         draft.tell_within(Some(offered), (mode, by_bits), self.id, ever);
     }
 

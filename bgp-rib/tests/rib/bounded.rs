@@ -1,9 +1,11 @@
 //! A bound on what a peer is told: what would be one too many waits, and at no moment does the peer hold more.
 
 use bgp_rib::policy::{Action, Condition, Number, PolicyConfig, PrefixSet, Rule, Verdict};
+use std::sync::Arc;
+
 use bgp_rib::{
-    AddPathSend, Event, FamilyLimits, HeldBack, Input, Limit, LimitAction, LimitLevel, Limits, PeerId,
-    PeerParams, Policy, Retain, RibConfig,
+    AddPathSend, Aggregation, Event, FamilyLimits, HeldBack, Input, Limit, LimitAction, LimitLevel, Limits,
+    Origination, PeerId, PeerParams, Policy, Retain, RibConfig,
 };
 use bgp_wire::{FamilySet, PathAttributes, RefreshKind};
 use ipnet::IpNet;
@@ -247,4 +249,42 @@ fn a_route_that_changes_twice_before_it_is_met_within_a_new_bound_is_not_forgott
     lab.announce(feeder, &hosts(6, 8), next_hop(1), &attributes(&[64513]));
     lab.drain_all();
     assert_eq!((lab.view(few).len(), lab.rib.peer_counters(few, V4).advertised), (3, 3));
+}
+
+#[test]
+fn a_route_that_waited_is_told_before_end_of_rib_once_there_is_room() {
+    let mut lab = Lab::new();
+    let feeder = lab.up(1, client(1));
+    lab.input(Input::DeferEndOfRib(true));
+    let few = lab.up(2, at_most(1, client(2)));
+    let (goes, waits) = (hosts(0, 1), hosts(1, 2));
+    lab.announce(feeder, &goes, next_hop(1), &attributes(&[]));
+    lab.announce(feeder, &waits, next_hop(1), &attributes(&[]));
+    lab.drain(few);
+    assert_eq!(held(&lab, few), goes);
+    lab.withdraw(feeder, &goes);
+    lab.input(Input::DeferEndOfRib(false));
+    lab.drain(few);
+    assert_eq!(held(&lab, few), waits);
+    let at_end = &lab.remotes[&few].held_at_end[&V4];
+    assert_eq!(*at_end, lab.remotes[&few].held(V4), "it sweeps nothing that it is told a moment later");
+}
+
+#[test]
+fn what_is_kept_back_since_is_withdrawn_from_a_peer_that_has_just_got_a_bound() {
+    for most in [0, 1, 3] {
+        let mut lab = Lab::new();
+        let peer = lab.up(1, client(1));
+        let prefix = hosts(1, 2)[0];
+        lab.originate(0, &[Origination::new(prefix)]);
+        lab.quiet(peer);
+        reconfigure(&mut lab, peer, at_most(most, client(1)));
+        let aggregation = Aggregation { always: true, suppress: true, ..Aggregation::default() };
+        let aggregation = Some(Arc::new(aggregation));
+        lab.originate(1, &[Origination { aggregation, ..Origination::new(net("192.0.2.0/24")) }]);
+        // Before the aggregate's walk over what lies inside it has come there.
+        assert!(lab.read_once(peer, 64));
+        lab.drain_all();
+        assert!(!held(&lab, peer).contains(&prefix), "at most {most}");
+    }
 }

@@ -1,7 +1,11 @@
 //! Another configuration for a session that goes on: the difference is told, and nothing else.
 
-use bgp_rib::{HeldBack, Input, NextHopMode, PeerParams, PeerRole, RibConfig};
-use bgp_wire::{ClusterId, NextHop};
+use std::sync::Arc;
+
+use bgp_rib::{
+    Aggregation, HeldBack, Input, NextHopMode, Origination, PeerParams, PeerRole, Retain, RibConfig,
+};
+use bgp_wire::{Aggregator, Asn, ClusterId, NextHop};
 
 use crate::support::*;
 
@@ -35,7 +39,7 @@ fn another_next_hop_mode_tells_what_differs_by_it_and_repeats_nothing() {
     let mut lab = Lab::new();
     let (a, b) = (lab.up(1, client(1)), lab.up(2, client(2)));
     lab.announce(a, &[net("10.1.0.0/24")], next_hop(1), &attributes(&[]));
-    lab.originate(0, &[bgp_rib::Origination::new(net("10.9.0.0/24"))]);
+    lab.originate(0, &[Origination::new(net("10.9.0.0/24"))]);
     lab.quiet(b);
     change(&mut lab, b, |params| params.next_hop = NextHopMode::SelfAlways);
     assert_eq!(lab.remotes[&b].announced, [net("10.1.0.0/24")], "the other had our next hop already");
@@ -57,7 +61,7 @@ fn another_cluster_id_is_stamped_from_now_on() {
 fn a_further_address_of_ours_is_told_where_there_was_none() {
     let mut lab = Lab::new();
     let b = lab.up(2, PeerParams { local_ipv6: None, ..client(2) });
-    lab.originate(0, &[bgp_rib::Origination::new(net("2001:db8:9::/64"))]);
+    lab.originate(0, &[Origination::new(net("2001:db8:9::/64"))]);
     lab.drain_all();
     assert!(lab.view(b).is_empty());
     change(&mut lab, b, |params| params.local_ipv6 = Some("2001:db8::2".parse().unwrap()));
@@ -92,4 +96,50 @@ fn what_was_negotiated_stays_whatever_the_change_says() {
     lab.announce(a, &[net("10.2.0.0/24")], next_hop(1), &attributes(&[]));
     lab.drain_all();
     assert_eq!(lab.view(b).len(), 2);
+}
+
+fn rename(lab: &mut Lab, local_as: Asn, id: u8) {
+    let (router_id, cluster_id) = (router_id(id), None);
+    lab.input(Input::Rename { local_as, router_id, cluster_id });
+    lab.drain_all();
+}
+
+#[test]
+fn routes_that_a_restarting_client_left_are_told_with_the_cluster_of_a_new_identifier() {
+    let mut lab = Lab::new();
+    let (a, b) = (lab.up(1, client(1)), lab.up(2, client(2)));
+    lab.announce(a, &[net("10.1.0.0/24")], next_hop(1), &attributes(&[]));
+    lab.drain_all();
+    lab.down(a, Retain::Stale);
+    rename(&mut lab, LOCAL_AS, 253);
+    assert_eq!(lab.view(b)[&net("10.1.0.0/24")].attributes.cluster_list, [ClusterId(router_id(253).0)]);
+    lab.up(1, client(1));
+    lab.drain_all();
+    assert_eq!(lab.view(b).len(), 1, "the client comes back as itself");
+}
+
+#[test]
+fn another_as_of_this_speaker_is_what_loops_are_looked_for_by_on_sessions_that_have_their_own() {
+    let mut lab = Lab::new();
+    let (a, b) = (lab.up(1, external(1, 65001)), lab.up(2, client(2)));
+    lab.announce(a, &[net("10.1.0.0/24")], next_hop(1), &external_attributes(&[65001, 65100]));
+    lab.drain_all();
+    assert_eq!(lab.view(b).len(), 1);
+    rename(&mut lab, Asn(65100), 254);
+    assert!(lab.view(b).is_empty());
+    rename(&mut lab, LOCAL_AS, 254);
+    assert_eq!(lab.view(b).len(), 1);
+}
+
+#[test]
+fn an_aggregate_names_the_speaker_as_it_is_called_now() {
+    let mut lab = Lab::new();
+    let (a, b) = (lab.up(1, external(1, 65001)), lab.up(2, client(2)));
+    lab.announce(a, &[net("10.1.1.0/24")], next_hop(1), &external_attributes(&[65001]));
+    let aggregation = Some(Arc::new(Aggregation::default()));
+    lab.originate(0, &[Origination { aggregation, ..Origination::new(net("10.1.0.0/16")) }]);
+    lab.drain_all();
+    rename(&mut lab, Asn(65100), 253);
+    let expected = Aggregator { asn: Asn(65100), router_id: router_id(253) };
+    assert_eq!(lab.view(b)[&net("10.1.0.0/16")].attributes.aggregator, Some(expected));
 }

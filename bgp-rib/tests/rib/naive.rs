@@ -3,8 +3,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
-use bgp_rib::{AddPathSend, PeerId, PeerParams, PeerRole, Policy, Reachability};
-use bgp_wire::{Aggregator, Asn, ClusterId, Community, Family, NextHop, PathAttributes, PeerKind};
+use bgp_rib::policy::RpkiState;
+use bgp_rib::{
+    AddPathSend, DecisionOptions, NextHopMode, PeerId, PeerParams, PeerRole, Policy, Reachability, Vrp,
+};
+use bgp_wire::{Aggregator, Asn, ClusterId, Community, Family, NextHop, PathAttributes, PeerKind, RouterId};
 use ipnet::IpNet;
 
 use crate::naive_policy::{apply, policy};
@@ -41,6 +44,26 @@ impl Naive {
     }
 }
 
+/// What this speaker is called.
+#[derive(Clone, Copy)]
+pub(crate) struct Names {
+    pub(crate) local_as: Asn,
+    pub(crate) router_id: RouterId,
+    pub(crate) cluster_id: Option<ClusterId>,
+}
+
+impl Names {
+    fn cluster_id(&self) -> ClusterId {
+        self.cluster_id.unwrap_or(ClusterId(self.router_id.0))
+    }
+}
+
+impl Default for Names {
+    fn default() -> Self {
+        Self { local_as: LOCAL_AS, router_id: router_id(254), cluster_id: None }
+    }
+}
+
 /// Everything that was told, and by whom.
 #[derive(Default)]
 pub(crate) struct Facts {
@@ -52,6 +75,10 @@ pub(crate) struct Facts {
     pub(crate) over: BTreeSet<(IpNet, Teller, u32)>,
     /// Equal ways may lead through other AS.
     pub(crate) relax: bool,
+    pub(crate) options: DecisionOptions,
+    pub(crate) names: Names,
+    /// Who may originate what, once somebody said so.
+    pub(crate) vrps: Option<BTreeSet<Vrp>>,
     /// By prefix and owner: whether it is always told, whether it suppresses, and all but what.
     pub(crate) aggregates: BTreeMap<(IpNet, u32), (bool, bool, Policy)>,
 }
@@ -68,7 +95,13 @@ fn keep(left: &mut Vec<Runner>, key: impl Fn(&Runner) -> i64) {
 impl Facts {
     /// A path behind its import policy, if it takes part in the decision, and the interior cost.
     fn usable(&self, prefix: IpNet, from: &Teller, told: &Naive) -> Option<(Naive, u32)> {
-        let (mut attributes, next_hop) = apply(&told.import, prefix, &told.attributes)?;
+        let (mut attributes, next_hop) = self.apply(&told.import, prefix, &told.attributes)?;
+        if let Teller::Peer(peer) = from
+            && self.sessions[peer].0.kind == PeerKind::External
+            && told.attributes.communities.contains(&Community::GRACEFUL_SHUTDOWN)
+        {
+            attributes.local_pref = Some(0);
+        }
         if told.long_lived {
             attributes.communities.push(Community::LLGR_STALE);
         }
@@ -91,18 +124,45 @@ impl Facts {
         if path.next_hop.is_some_and(|hop| own(hop.address())) {
             return None;
         }
-        (!Self::is_looped(told)).then_some((path, metric))
+        (!self.is_looped(told)).then_some((path, metric))
     }
 
-    fn is_looped(told: &Naive) -> bool {
-        told.asns().contains(&LOCAL_AS)
-            || told.attributes.originator_id == Some(router_id(254))
-            || told.attributes.cluster_list.contains(&ClusterId(router_id(254).0))
+    fn is_looped(&self, told: &Naive) -> bool {
+        let of_sessions =
+            self.sessions.values().filter(|(_, up)| *up).filter_map(|(params, _)| params.cluster_id);
+        let mut clusters = of_sessions.chain([self.names.cluster_id()]);
+        [LOCAL_AS, self.names.local_as].iter().any(|asn| told.asns().contains(asn))
+            || told.attributes.originator_id == Some(self.names.router_id)
+            || clusters.any(|cluster| told.attributes.cluster_list.contains(&cluster))
+    }
+
+    /// What a policy makes of a route.
+    fn apply(
+        &self,
+        which: &Policy,
+        prefix: IpNet,
+        attributes: &PathAttributes,
+    ) -> Option<(PathAttributes, Option<NextHop>)> {
+        apply(which, prefix, attributes, self.rpki(prefix, attributes))
+    }
+
+    fn rpki(&self, prefix: IpNet, attributes: &PathAttributes) -> RpkiState {
+        let Some(vrps) = &self.vrps else { return RpkiState::Unknown };
+        let last = attributes.as_path.segments.last().and_then(|segment| segment.asns.last());
+        let origin = last.copied().unwrap_or(self.names.local_as);
+        let around: Vec<&Vrp> = vrps.iter().filter(|vrp| vrp.prefix.contains(&prefix)).collect();
+        let fits =
+            |vrp: &&Vrp| vrp.asn == origin && vrp.asn != Asn(0) && prefix.prefix_len() <= vrp.max_length;
+        match around.iter().any(fits) {
+            true => RpkiState::Valid,
+            false if around.is_empty() => RpkiState::NotFound,
+            false => RpkiState::Invalid,
+        }
     }
 
     /// Whether import lets a path of a peer pass, as far as no bound keeps it out.
-    pub(crate) fn passes(prefix: IpNet, told: &Naive) -> bool {
-        apply(&told.import, prefix, &told.attributes).is_some() && !Self::is_looped(told)
+    pub(crate) fn passes(&self, prefix: IpNet, told: &Naive) -> bool {
+        self.apply(&told.import, prefix, &told.attributes).is_some() && !self.is_looped(told)
     }
 
     /// What each aggregate is told with, from the longest on: a shorter one may stand for it.
@@ -125,7 +185,8 @@ impl Facts {
             attributes.origin = worst.unwrap_or_default();
             if inside.iter().any(|a| !a.as_path.segments.is_empty()) {
                 attributes.atomic_aggregate = true;
-                attributes.aggregator = Some(Aggregator { asn: LOCAL_AS, router_id: router_id(254) });
+                attributes.aggregator =
+                    Some(Aggregator { asn: self.names.local_as, router_id: self.names.router_id });
             }
             let naive = Naive::new(attributes, None, Policy::accept_all());
             self.told.insert((prefix, Teller::Local, owner), naive);
@@ -139,7 +200,7 @@ impl Facts {
                 && *net != prefix
                 && net.contains(&prefix)
                 && self.told.contains_key(&(*net, Teller::Local, *owner))
-                && apply(except, prefix, &path.attributes).is_none()
+                && self.apply(except, prefix, &path.attributes).is_none()
         })
     }
 
@@ -237,9 +298,11 @@ impl Facts {
         keep(&mut left, |c| i64::from(c.2.attributes.origin.octet()));
         let all = left.clone();
         left.retain(|c| {
-            let same = all.iter().filter(|o| asns(&o.2).first() == asns(&c.2).first());
-            let lowest = same.map(|o| o.2.attributes.med.unwrap_or(0)).min();
-            lowest == Some(c.2.attributes.med.unwrap_or(0))
+            let options = self.options;
+            let same = |o: &&Runner| options.always_compare_med || asns(&o.2).first() == asns(&c.2).first();
+            let missing = if options.missing_med_as_worst { u64::MAX } else { 0 };
+            let med = |o: &Runner| o.2.attributes.med.map_or(missing, u64::from);
+            all.iter().filter(same).map(med).min() == Some(med(c))
         });
         keep(&mut left, |c| i64::from(peer(&c.0).is_none_or(|p| p.kind == PeerKind::Internal)));
         keep(&mut left, |c| i64::from(c.3));
@@ -301,11 +364,18 @@ impl Facts {
         if stale && !knows && !as_last {
             return None;
         }
-        let (mut attributes, set) = apply(&target.export, prefix, &path.attributes)?;
-        let usual = if external { own_next_hop } else { path.next_hop.or(own_next_hop) };
+        let (mut attributes, set) = self.apply(&target.export, prefix, &path.attributes)?;
+        let from_external = source.as_ref().is_some_and(|source| source.kind == PeerKind::External);
+        let by_mode = match target.next_hop {
+            NextHopMode::SelfAlways => true,
+            NextHopMode::Unchanged => false,
+            NextHopMode::SelfForExternal => external || from_external,
+            _ => external,
+        };
+        let is_own = by_mode || path.next_hop.is_none();
+        let usual = if is_own { own_next_hop } else { path.next_hop };
         let next_hop = set.or(usual)?;
-        let is_own = set.is_none() && (external || path.next_hop.is_none());
-        if !is_own && next_hop.address() == target.peer_address {
+        if !(is_own && set.is_none()) && next_hop.address() == target.peer_address {
             return None;
         }
         let way = path.next_hop.filter(|hop| hop.address() != next_hop.address()).map(|hop| {
@@ -334,13 +404,19 @@ impl Facts {
                 attributes.communities.push(Community::NO_EXPORT);
             }
         }
+        if target.leaving {
+            attributes.local_pref = attributes.local_pref.map(|_| 0);
+            if !attributes.communities.contains(&Community::GRACEFUL_SHUTDOWN) {
+                attributes.communities.push(Community::GRACEFUL_SHUTDOWN);
+            }
+        }
         if let Some(source) = from_internal.filter(|_| !external) {
             if source.role == PeerRole::Plain && target.role == PeerRole::Plain {
                 return None;
             }
             attributes.originator_id = Some(attributes.originator_id.unwrap_or(source.peer_router_id));
             let of = if source.role == PeerRole::Client { source } else { target };
-            let cluster = of.cluster_id.unwrap_or(ClusterId(router_id(254).0));
+            let cluster = of.cluster_id.unwrap_or(self.names.cluster_id());
             attributes.cluster_list.insert(0, cluster);
         } else {
             attributes.originator_id = None;

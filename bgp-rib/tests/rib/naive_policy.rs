@@ -2,7 +2,8 @@
 
 use bgp_rib::Policy;
 use bgp_rib::policy::{
-    Action, CommunityEdit, Condition, Number, PolicyConfig, PrefixSet, Rule, SetNextHop, Span, Verdict,
+    Action, CommunityEdit, Condition, Number, PolicyConfig, PrefixSet, RpkiState, Rule, SetNextHop, Span,
+    Verdict,
 };
 use bgp_wire::{Asn, Community, NextHop, PathAttributes};
 use ipnet::IpNet;
@@ -10,9 +11,12 @@ use ipnet::IpNet;
 use crate::support::*;
 
 /// How many there are.
-pub(crate) const POLICIES: u8 = 5;
+pub(crate) const POLICIES: u8 = 6;
+/// The one that sets a next hop.
+pub(crate) const SETS_NEXT_HOP: u8 = 4;
 
 const MARK: Community = Community::new(65000, 1);
+const VALID: Community = Community::new(65000, 2);
 
 /// The policy of a number.
 pub(crate) fn policy(number: u8) -> Policy {
@@ -33,10 +37,17 @@ pub(crate) fn policy(number: u8) -> Policy {
                 .rule(Rule::go_on("med").when(Condition::Med(Span::ANY)).then(Action::Med(Number::Set(7))))
                 .rule(Rule::go_on("prepend").then(Action::Prepend(vec![Asn(64999)])))
         }
-        _ => {
+        SETS_NEXT_HOP => {
             let inside = Condition::Prefix(PrefixSet::or_longer(&[net("10.1.0.0/24")]));
             let there = Action::NextHop(SetNextHop::Address(address(3)));
             PolicyConfig::new("four", Verdict::Accept).rule(Rule::accept("there").when(inside).then(there))
+        }
+        _ => {
+            let is = Condition::Rpki;
+            let mark = Action::Communities(CommunityEdit::Add(vec![VALID]));
+            PolicyConfig::new("five", Verdict::Accept)
+                .rule(Rule::reject("invalid").when(is(RpkiState::Invalid)))
+                .rule(Rule::accept("valid").when(is(RpkiState::Valid)).then(mark))
         }
     };
     Policy::compile(config).unwrap()
@@ -47,6 +58,7 @@ pub(crate) fn apply(
     which: &Policy,
     prefix: IpNet,
     attributes: &PathAttributes,
+    rpki: RpkiState,
 ) -> Option<(PathAttributes, Option<NextHop>)> {
     let mut attributes = attributes.clone();
     let mut next_hop = None;
@@ -70,9 +82,15 @@ pub(crate) fn apply(
             let asns: Vec<u32> = core::iter::once(64999).chain(asns).collect();
             attributes.as_path = crate::support::attributes(&asns).as_path;
         }
-        _ => {
+        SETS_NEXT_HOP => {
             if net("10.1.0.0/24").contains(&prefix) {
                 next_hop = Some(crate::support::next_hop(3));
+            }
+        }
+        _ if rpki == RpkiState::Invalid => return None,
+        _ => {
+            if rpki == RpkiState::Valid && !attributes.communities.contains(&VALID) {
+                attributes.communities.push(VALID);
             }
         }
     }

@@ -1,7 +1,9 @@
 //! Origin validation, told from outside (RFC 6811).
 
+use std::sync::Arc;
+
 use bgp_rib::policy::{Condition, PolicyConfig, RpkiState, Rule, Verdict};
-use bgp_rib::{Ineligible, Input, PathVerdict, PeerParams, Policy, Vrp};
+use bgp_rib::{Aggregation, Ineligible, Input, Origination, PathVerdict, PeerParams, Policy, Vrp};
 use bgp_wire::Asn;
 
 use crate::support::*;
@@ -79,4 +81,39 @@ fn an_export_policy_that_asks_is_followed_when_payloads_change() {
     lab.drain_all();
     assert_eq!(lab.view(to).keys().copied().collect::<Vec<_>>(), outside[1..]);
     assert_eq!(lab.remotes[&to].withdrawn, [outside[1], outside[0]]);
+}
+
+#[test]
+fn payloads_that_change_while_a_peer_still_reads_what_another_policy_makes_lose_no_route() {
+    let mut lab = Lab::new();
+    let from = lab.up(1, external(1, 65001));
+    let to = lab.up(2, PeerParams { export: no(RpkiState::Invalid), ..internal(2) });
+    let bad = vrp("10.1.0.0/16", 16, 65009);
+    tell(&mut lab, &[bad], &[]);
+    lab.announce(from, &[net("10.1.0.0/16")], next_hop(1), &external_attributes(&[65001]));
+    lab.drain_all();
+    assert!(lab.view(to).is_empty());
+    // The policy that kept the route back would let it pass by now; the peer was not told it all the same.
+    lab.input(Input::SetPolicy { peer: to, import: None, export: Some(Policy::accept_all()) });
+    tell(&mut lab, &[], &[bad]);
+    lab.drain_all();
+    assert_eq!(lab.view(to).len(), 1);
+}
+
+#[test]
+fn what_an_aggregate_excepts_may_depend_on_validity() {
+    let mut lab = Lab::new();
+    let (from, to) = (lab.up(1, external(1, 65001)), lab.up(2, internal(2)));
+    let inside = [net("10.1.1.0/24"), net("10.1.2.0/24")];
+    lab.announce(from, &inside, next_hop(1), &external_attributes(&[65001]));
+    let aggregation = Aggregation { always: true, suppress: true, except: no(RpkiState::NotFound) };
+    let aggregation = Some(Arc::new(aggregation));
+    tell(&mut lab, &[vrp("10.1.1.0/24", 24, 65001)], &[]);
+    lab.originate(0, &[Origination { aggregation, ..Origination::new(net("10.1.0.0/16")) }]);
+    lab.drain_all();
+    let held = |lab: &Lab| lab.view(to).keys().copied().collect::<Vec<_>>();
+    assert_eq!(held(&lab), [net("10.1.0.0/16"), inside[0]]);
+    tell(&mut lab, &[vrp("10.1.2.0/24", 24, 65001)], &[vrp("10.1.1.0/24", 24, 65001)]);
+    lab.drain_all();
+    assert_eq!(held(&lab), [net("10.1.0.0/16"), inside[1]]);
 }

@@ -8,8 +8,8 @@ use ipnet::IpNet;
 
 use super::scene::prefixes;
 use super::world::World;
-use crate::naive::{Facts, Teller};
-use crate::naive_policy::{POLICIES, policy};
+use crate::naive::Teller;
+use crate::naive_policy::{SETS_NEXT_HOP, policy};
 use crate::support::*;
 
 fn all_prefixes() -> Vec<IpNet> {
@@ -20,6 +20,7 @@ impl World {
     /// Every peer that is idle holds exactly what the rules say, and the counters and explanations agree.
     pub(super) fn check(&mut self) {
         self.lab.settle();
+        self.hear();
         self.see_who_is_over();
         self.facts.aggregate();
         for prefix in all_prefixes() {
@@ -56,7 +57,16 @@ impl World {
             }
             assert!(self.defers || remote.end_of_rib.len() == 2, "{peer} was drained without End-of-RIB");
             self.check_counters(peer);
+            self.check_memory(peer);
         }
+    }
+
+    /// While nothing new is stored of a peer there is something that takes up its memory, and else there is not too much.
+    fn check_memory(&self, peer: PeerId) {
+        let Some(limit) = self.facts.sessions[&peer].0.limits.memory else { return };
+        let used = self.lab.rib.peer_memory(peer);
+        assert!(self.full.contains(&peer) || used < limit.max, "{peer}: {used}");
+        assert!(!self.full.contains(&peer) || used > 0, "{peer} is refused routes and has none");
     }
 
     /// Which paths a bound keeps out of the decision depends on the order of what came. That there are as many in it as may
@@ -78,7 +88,7 @@ impl World {
                 let passes = self.facts.told.iter().filter(|((prefix, from, _), path)| {
                     *from == Teller::Peer(*peer)
                         && family_of(prefix) == family
-                        && Facts::passes(*prefix, path)
+                        && self.facts.passes(*prefix, path)
                 });
                 let (over, within): (Vec<_>, Vec<_>) =
                     passes.partition(|(key, _)| self.facts.over.contains(key));
@@ -191,7 +201,7 @@ impl World {
         let addresses: Vec<IpAddr> =
             self.facts.sessions.values().map(|(params, _)| params.peer_address).collect();
         let sets_one =
-            |params: &PeerParams| [&params.import, &params.export].contains(&&policy(POLICIES - 1));
+            |params: &PeerParams| [&params.import, &params.export].contains(&&policy(SETS_NEXT_HOP));
         self.facts.sessions.values().any(|(params, _)| sets_one(params))
             || self
                 .facts

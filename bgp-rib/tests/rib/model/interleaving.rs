@@ -2,12 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use bgp_rib::{PeerId, RouteFilter, Source};
+use bgp_rib::{DecisionOptions, PeerId, RouteFilter, Source};
 use ipnet::IpNet;
 use proptest::prelude::*;
 use proptest::sample::Index;
 
-use super::scene::{PEERS, prefixes};
+use super::scene::{PEERS, SETS, prefixes};
 use super::step::Step;
 use super::world::World;
 use crate::support::*;
@@ -21,7 +21,7 @@ enum Said {
 
 fn said() -> impl Strategy<Value = Said> {
     prop_oneof![
-        3 => (0..2u8, any::<u8>(), 0..13u8, 0..10u8).prop_map(|(path, prefixes, attributes, next_hop)| {
+        3 => (0..2u8, any::<u8>(), 0..SETS, 0..10u8).prop_map(|(path, prefixes, attributes, next_hop)| {
             Said::Announce { path, prefixes, attributes, next_hop }
         }),
         1 => (0..2u8, any::<u8>()).prop_map(|(path, prefixes)| Said::Withdraw { path, prefixes }),
@@ -37,8 +37,13 @@ fn tellers() -> Vec<u8> {
 type Tables = (BTreeMap<IpNet, String>, BTreeMap<PeerId, Vec<String>>);
 
 /// Says everything, of each peer in order, of all peers in the order of the choices; some read in between.
-fn tables(all: &[Vec<Said>], order: &[(Index, Index)], many_paths: usize) -> Tables {
-    let mut world = World::new(2, many_paths);
+fn tables(
+    all: &[Vec<Said>],
+    order: &[(Index, Index)],
+    many_paths: usize,
+    options: DecisionOptions,
+) -> Tables {
+    let mut world = World::new(2, many_paths, options);
     let tellers = tellers();
     tellers.iter().for_each(|&peer| world.take(Step::Up { peer, variant: 1 }));
     let mut left: Vec<(u8, &[Said])> = tellers.iter().copied().zip(all.iter().map(Vec::as_slice)).collect();
@@ -88,7 +93,8 @@ proptest! {
         one in prop::collection::vec(any::<(Index, Index)>(), 48),
         other in prop::collection::vec(any::<(Index, Index)>(), 48),
         many_paths in prop_oneof![Just(2_usize), Just(16)],
+        options in super::options(),
     ) {
-        prop_assert_eq!(tables(&all, &one, many_paths), tables(&all, &other, many_paths));
+        prop_assert_eq!(tables(&all, &one, many_paths, options), tables(&all, &other, many_paths, options));
     }
 }

@@ -4,15 +4,19 @@
 //! | what happens | steps |
 //! |---|---|
 //! | routes come and go | `Announce`, `Withdraw`, with ADD-PATH both ways; `Originate`, `Aggregate`, `Unoriginate` |
-//! | sessions | `Up` in two variants (another identity, role, families kept), `Down` with its routes kept or not |
+//! | sessions | `Up` in two variants (another identity, role, families kept), `Down` with its routes kept or not, `Again` without one |
 //! | restart | `EndOfRib`, `Later` (restart time, long-lived time, the bound on a first table), `Defer` |
 //! | refresh, both ways | `RefreshFromPeer`, `Begin`, `End` |
-//! | policy | `SetPolicy`; `Swaps`, one within the walk of the other, where every message must be news to its peer |
-//! | another configuration | `Change` of role and cluster, `NextHop` |
-//! | limits | on what is received and accepted (by peer), `Bound` on what is told, which holds with every single message |
+//! | policy | `SetPolicy`; `Swaps`, one within the walk of the other, where every message must be news to its peer; `Vrps` |
+//! | another configuration | `Change` of role, cluster, next hops, of a session that is about to end; `Rename`, `NextHop` |
+//! | limits | on what is received and accepted, with the session's end or without, and on memory (by peer); `Bound` on what is told, which holds with every single message |
 //! | readers | `Read` a little, `Drain`, `Follow`; whoever reads slowly has the past behind it |
 //!
-//! `interleaving` has the same updates in two orders.
+//! `interleaving` has the same updates in two orders. Both go as deep as one asks, each case being a story of its own:
+//!
+//! ```text
+//! PROPTEST_CASES=3000 cargo test -p bgp-rib --test rib model
+//! ```
 
 mod check;
 mod interleaving;
@@ -22,7 +26,7 @@ mod sessions;
 mod step;
 mod world;
 
-use bgp_rib::{Event, Input, PeerId, Retain};
+use bgp_rib::{DecisionOptions, Event, Input, PeerId, Retain};
 use proptest::prelude::*;
 
 use self::scene::PEERS;
@@ -30,8 +34,17 @@ use self::step::{Step, step};
 use self::world::World;
 use crate::support::*;
 
-fn run(steps: Vec<Step>, max_paths: usize, many_paths: usize) {
-    let mut world = World::new(max_paths, many_paths);
+/// How MULTI_EXIT_DISC is compared.
+fn options() -> impl Strategy<Value = DecisionOptions> {
+    any::<[bool; 2]>().prop_map(|[always_compare_med, missing_med_as_worst]| DecisionOptions {
+        always_compare_med,
+        missing_med_as_worst,
+        ..DecisionOptions::default()
+    })
+}
+
+fn run(steps: Vec<Step>, max_paths: usize, many_paths: usize, options: DecisionOptions) {
+    let mut world = World::new(max_paths, many_paths, options);
     for step in steps {
         let settles = matches!(step, Step::Settle | Step::Drain { .. });
         world.take(step);
@@ -65,23 +78,23 @@ proptest! {
     #![proptest_config(ProptestConfig { max_shrink_iters: 4000, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn every_view_replayed_from_its_bytes_is_what_the_rules_say(steps in prop::collection::vec(step(), 1..120)) {
-        run(steps, 1, 16);
+    fn every_view_replayed_from_its_bytes_is_what_the_rules_say(steps in prop::collection::vec(step(), 1..120), options in options()) {
+        run(steps, 1, 16, options);
     }
 
     #[test]
-    fn multipath_followers_do_not_disturb_the_peers(steps in prop::collection::vec(step(), 1..80)) {
-        run(steps, 3, 16);
+    fn multipath_followers_do_not_disturb_the_peers(steps in prop::collection::vec(step(), 1..80), options in options()) {
+        run(steps, 3, 16, options);
     }
 
     #[test]
-    fn prefixes_with_many_paths_are_decided_like_those_with_few(steps in prop::collection::vec(step(), 1..120)) {
-        run(steps, 1, 2);
+    fn prefixes_with_many_paths_are_decided_like_those_with_few(steps in prop::collection::vec(step(), 1..120), options in options()) {
+        run(steps, 1, 2, options);
     }
 
     #[test]
-    fn multipath_sets_of_prefixes_with_many_paths(steps in prop::collection::vec(step(), 1..80)) {
-        run(steps, 3, 2);
+    fn multipath_sets_of_prefixes_with_many_paths(steps in prop::collection::vec(step(), 1..80), options in options()) {
+        run(steps, 3, 2, options);
     }
 }
 
@@ -101,5 +114,6 @@ fn a_bound_that_comes_when_all_that_was_told_has_changed() {
         ],
         3,
         16,
+        DecisionOptions::default(),
     );
 }

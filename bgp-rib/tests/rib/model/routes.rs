@@ -3,15 +3,15 @@
 use std::sync::Arc;
 
 use bgp_rib::{
-    Aggregation, FamilyLimits, Input, Limit, LimitAction, Limits, Origination, OwnerId, PeerId, PeerParams,
-    Policy, Reachability,
+    Aggregation, FamilyLimits, Input, Limit, LimitAction, Limits, NextHopMode, Origination, OwnerId, PeerId,
+    PeerParams, Policy, Reachability,
 };
 use bgp_wire::{ClusterId, Family, PeerKind};
 use ipnet::IpNet;
 
-use super::scene::{hop, prefixes, set};
+use super::scene::{OTHER, OTHER_AS, hop, prefixes, set, vrps};
 use super::world::World;
-use crate::naive::{Naive, Teller};
+use crate::naive::{Naive, Names, Teller};
 use crate::naive_policy::policy;
 use crate::support::*;
 
@@ -30,25 +30,29 @@ impl World {
         }
         for prefix in prefixes(bits) {
             let hop = hop(next_hop, &prefix);
+            self.hear();
+            let refused = self.is_refused(peer, &params, (prefix, path));
             self.lab.announce_path(peer, path, &[prefix], hop, &attributes);
             let import = params.import.clone();
             let session = self.count[&peer];
             let naive = Naive { session, ..Naive::new(attributes.clone(), Some(hop), import) };
-            if self.is_refused(peer, &params, (prefix, path)) {
-                continue;
+            if !refused {
+                self.facts.told.insert((prefix, Teller::Peer(peer), path), naive);
             }
-            self.facts.told.insert((prefix, Teller::Peer(peer), path), naive);
         }
     }
 
     /// Whether a path is one too many of those that a session told.
     fn is_refused(&self, peer: PeerId, params: &PeerParams, (prefix, path): (IpNet, u32)) -> bool {
         let family = family_of(&prefix);
-        let Some(limit) = params.limits.of(family).received else { return false };
+        if self.facts.told.contains_key(&(prefix, Teller::Peer(peer), path)) {
+            return false;
+        }
+        let Some(limit) = params.limits.of(family).received else { return self.full.contains(&peer) };
         let told = self.facts.told.iter().filter(|((prefix, from, _), path)| {
             *from == Teller::Peer(peer) && family_of(prefix) == family && path.session == self.count[&peer]
         });
-        told.count() as u64 >= limit.max && !self.facts.told.contains_key(&(prefix, Teller::Peer(peer), path))
+        told.count() as u64 >= limit.max || self.full.contains(&peer)
     }
 
     pub(super) fn withdraw(&mut self, peer: u8, path: u8, bits: u8) {
@@ -174,7 +178,7 @@ impl World {
         self.lab.input(Input::PeerChange(peer, Box::new(params)));
     }
 
-    pub(super) fn change(&mut self, peer: u8, client: bool, cluster: bool) {
+    pub(super) fn change(&mut self, peer: u8, (client, cluster): (bool, bool), leaving: bool, next_hop: u8) {
         let peer = PeerId(u32::from(peer));
         if !self.is_up(peer) {
             return;
@@ -185,8 +189,37 @@ impl World {
         }
         params.best_per_client = client != cluster;
         params.cluster_id = cluster.then_some(ClusterId(77));
+        params.leaving = leaving;
+        let modes = [
+            NextHopMode::Auto,
+            NextHopMode::SelfForExternal,
+            NextHopMode::Unchanged,
+            NextHopMode::SelfAlways,
+        ];
+        params.next_hop = modes[usize::from(next_hop)];
         let params = params.clone();
         self.lab.input(Input::PeerChange(peer, Box::new(params)));
+    }
+
+    /// Other names of this speaker, or those that it began with.
+    pub(super) fn rename(&mut self, other_as: bool, other_id: bool, cluster: bool) {
+        let names = Names {
+            local_as: if other_as { OTHER_AS } else { LOCAL_AS },
+            router_id: if other_id { router_id(OTHER) } else { router_id(254) },
+            cluster_id: cluster.then_some(ClusterId(5)),
+        };
+        let Names { local_as, router_id, cluster_id } = names;
+        self.lab.input(Input::Rename { local_as, router_id, cluster_id });
+        self.facts.names = names;
+    }
+
+    /// A cache tells who may originate what.
+    pub(super) fn vrps(&mut self, announced: u8, withdrawn: u8) {
+        let (announced, withdrawn) = (vrps(announced), vrps(withdrawn));
+        self.lab.input(Input::Vrps { announced: &announced, withdrawn: &withdrawn });
+        let rows = self.facts.vrps.get_or_insert_default();
+        rows.retain(|vrp| !withdrawn.contains(vrp));
+        rows.extend(announced);
     }
 
     /// Everything that a peer told is under this import policy now.

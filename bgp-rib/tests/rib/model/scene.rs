@@ -1,8 +1,8 @@
 //! Who takes part, and what can be told.
 
-use bgp_rib::{AddPathSend, FamilyLimits, Limit, LimitAction, Limits, PeerParams, Policy};
+use bgp_rib::{AddPathSend, FamilyLimits, Limit, LimitAction, Limits, PeerParams, Policy, Vrp};
 use bgp_wire::{
-    ClusterId, Community, FamilySet, LongLivedFamily, NextHop, PathAttributes, PeerKind, RouterId,
+    Asn, ClusterId, Community, FamilySet, LongLivedFamily, NextHop, PathAttributes, PeerKind, RouterId,
 };
 use ipnet::IpNet;
 
@@ -10,6 +10,10 @@ use crate::support::*;
 
 /// How many peers there are.
 pub(super) const PEERS: u8 = 10;
+
+/// Other names of this speaker: the end of its BGP identifier, and its AS.
+pub(super) const OTHER: u8 = 253;
+pub(super) const OTHER_AS: Asn = Asn(65100);
 
 /// The peers: clients, non-clients, external ones, one of them without policies, one with ADD-PATH. The second variant
 /// has another BGP identifier.
@@ -80,12 +84,17 @@ fn long_lived(peer: u8, variant: u8) -> Option<Vec<LongLivedFamily>> {
     }
 }
 
-/// What some peers may tell.
+/// What some peers may tell: one that tells too much in IPv6 is to be sent away.
 fn limits(peer: u8) -> Limits {
     let most = |max| Some(Limit::new(max, LimitAction::Drop));
+    let stop = Some(Limit::new(3, LimitAction::Stop));
     match peer {
-        2 => Limits::default().family(V4, FamilyLimits { received: most(3), ..FamilyLimits::default() }),
-        4 => Limits::default().family(V4, FamilyLimits { accepted: most(2), ..FamilyLimits::default() }),
+        2 => Limits::default()
+            .family(V4, FamilyLimits { received: most(3), ..FamilyLimits::default() })
+            .family(V6, FamilyLimits { received: stop, ..FamilyLimits::default() }),
+        4 => Limits::default()
+            .family(V4, FamilyLimits { accepted: most(2), ..FamilyLimits::default() })
+            .memory(Limit::new(MEMORY, LimitAction::Drop)),
         _ => Limits::default(),
     }
 }
@@ -103,6 +112,12 @@ pub(super) fn prefixes(bits: u8) -> Vec<IpNet> {
     ];
     (0..8).filter(|bit| bits & (1 << bit) != 0).map(|bit| net(all[bit])).collect()
 }
+
+/// What the routes of one peer may take: some seven of them.
+pub(super) const MEMORY: u64 = 700;
+
+/// How many attribute sets there are.
+pub(super) const SETS: u8 = 22;
 
 /// Attribute sets as peer `peer` tells them.
 pub(super) fn set(which: u8, peer: Option<&PeerParams>) -> PathAttributes {
@@ -124,6 +139,20 @@ pub(super) fn set(which: u8, peer: Option<&PeerParams>) -> PathAttributes {
         8 => attributes.originator_id = Some(router_id(254)),
         9 => attributes.cluster_list = vec![ClusterId(router_id(254).0)],
         12 => attributes.communities = vec![Community::NO_LLGR],
+        // Two neighbouring AS, and our own, with MULTI_EXIT_DISCs that are compared within each.
+        13..=17 => {
+            let (asn, med) =
+                [(64512, 3), (64512, 9), (64513, 1), (64513, 7), (64513, 0)][usize::from(which) - 13];
+            let med = Some(med).filter(|med| *med > 0);
+            attributes = PathAttributes { med, ..crate::support::attributes(&path(&[asn])) };
+        }
+        18 => attributes.communities = vec![Community::GRACEFUL_SHUTDOWN],
+        // What is ours once this speaker has other names, and what is a cluster of some session.
+        19 => attributes = crate::support::attributes(&path(&[OTHER_AS.0])),
+        20 => {
+            (attributes.originator_id, attributes.cluster_list) =
+                (Some(router_id(OTHER)), vec![ClusterId(77)]);
+        }
         10 => (attributes.originator_id, attributes.cluster_list) = (Some(router_id(99)), vec![ClusterId(5)]),
         11 => attributes.origin = bgp_wire::Origin::Incomplete,
         _ => attributes.set_aigp(Some(1)),
@@ -134,6 +163,23 @@ pub(super) fn set(which: u8, peer: Option<&PeerParams>) -> PathAttributes {
         attributes.cluster_list.clear();
     }
     attributes
+}
+
+/// Who may originate what.
+pub(super) fn vrps(bits: u8) -> Vec<Vrp> {
+    let all = [
+        ("10.1.0.0/24", 26, LOCAL_AS.0),
+        ("10.1.0.0/24", 24, 64512),
+        ("10.1.0.0/26", 26, 64512),
+        ("192.0.2.0/24", 32, 65005),
+        ("2001:db8::/32", 64, 65006),
+        ("2001:db8::/32", 128, 0),
+        ("10.1.0.0/16", 32, 65010),
+        ("0.0.0.0/0", 32, 64513),
+    ];
+    let of =
+        |(prefix, max_length, asn): (&str, u8, u32)| Vrp { prefix: net(prefix), max_length, asn: Asn(asn) };
+    (0..8).filter(|bit| bits & (1 << bit) != 0).map(|bit| of(all[bit])).collect()
 }
 
 /// 10.0.0.1..7 are the peers' own addresses, 254 is ours.

@@ -16,7 +16,23 @@ impl World {
         if self.is_up(id) {
             return;
         }
+        self.begin(peer, variant);
+    }
+
+    /// Another session under the name of one that is up ends that one.
+    pub(super) fn again(&mut self, peer: u8, variant: u8) {
+        let id = PeerId(u32::from(peer));
+        if self.is_up(id) {
+            self.ended(id, false);
+            self.begin(peer, variant);
+        }
+    }
+
+    fn begin(&mut self, peer: u8, variant: u8) {
+        let id = PeerId(u32::from(peer));
         let params = params(peer, variant);
+        self.hear();
+        self.full.remove(&id);
         self.lab.up(peer, params.clone());
         self.deadlines.remove(&id);
         self.unread.insert(id);
@@ -56,6 +72,10 @@ impl World {
             return;
         }
         self.lab.down(peer, if stale { Retain::Stale } else { Retain::Nothing });
+        self.ended(peer, stale);
+    }
+
+    fn ended(&mut self, peer: PeerId, stale: bool) {
         self.facts.sessions.get_mut(&peer).unwrap().1 = false;
         for family in [V4, V6] {
             self.initial.remove(&(peer, family));

@@ -2,7 +2,7 @@
 
 use proptest::prelude::*;
 
-use super::scene::PEERS;
+use super::scene::{PEERS, SETS};
 use crate::naive_policy::POLICIES;
 
 /// What can be done in one step.
@@ -22,7 +22,10 @@ pub(super) enum Step {
     NextHop { which: u8, metric: Option<u8> },
     SetPolicy { peer: u8, import: Option<u8>, export: Option<u8> },
     Swaps { peer: u8, exports: [u8; 3], reads: [u8; 2] },
-    Change { peer: u8, client: bool, cluster: bool },
+    Change { peer: u8, client: bool, cluster: bool, leaving: bool, next_hop: u8 },
+    Rename { other_as: bool, other_id: bool, cluster: bool },
+    Vrps { announced: u8, withdrawn: u8 },
+    Again { peer: u8, variant: u8 },
     Bound { peer: u8, v6: bool, most: Option<u8> },
     Follow { most: u8 },
     Read { peer: u8 },
@@ -37,7 +40,7 @@ pub(super) enum Step {
 pub(super) fn step() -> impl Strategy<Value = Step> {
     let peer = 1..=PEERS;
     prop_oneof![
-        12 => (peer.clone(), 0..2u8, any::<u8>(), 0..13u8, 0..10u8).prop_map(
+        12 => (peer.clone(), 0..2u8, any::<u8>(), 0..SETS, 0..10u8).prop_map(
             |(peer, path, prefixes, attributes, next_hop)| Step::Announce { peer, path, prefixes, attributes, next_hop }
         ),
         6 => (peer.clone(), 0..2u8, any::<u8>()).prop_map(|(peer, path, prefixes)| Step::Withdraw { peer, path, prefixes }),
@@ -47,7 +50,7 @@ pub(super) fn step() -> impl Strategy<Value = Step> {
         2 => (peer.clone(), any::<bool>()).prop_map(|(peer, v6)| Step::RefreshFromPeer { peer, v6 }),
         2 => (peer.clone(), any::<bool>()).prop_map(|(peer, v6)| Step::Begin { peer, v6 }),
         2 => (peer.clone(), any::<bool>()).prop_map(|(peer, v6)| Step::End { peer, v6 }),
-        2 => (0..3u8, any::<u8>(), 0..13u8).prop_map(|(owner, prefixes, attributes)| Step::Originate { owner, prefixes, attributes }),
+        2 => (0..3u8, any::<u8>(), 0..SETS).prop_map(|(owner, prefixes, attributes)| Step::Originate { owner, prefixes, attributes }),
         2 => (0..3u8, prop_oneof![Just(16u8), Just(128), any::<u8>()], any::<bool>(), any::<bool>(), 0..POLICIES)
             .prop_map(|(owner, prefixes, always, suppress, except)| Step::Aggregate { owner, prefixes, always, suppress, except }),
         2 => (0..3u8, any::<u8>()).prop_map(|(owner, prefixes)| Step::Unoriginate { owner, prefixes }),
@@ -56,8 +59,12 @@ pub(super) fn step() -> impl Strategy<Value = Step> {
             .prop_map(|(peer, import, export)| Step::SetPolicy { peer, import, export }),
         2 => (peer.clone(), prop::array::uniform3(0..POLICIES), prop::array::uniform2(0..6u8))
             .prop_map(|(peer, exports, reads)| Step::Swaps { peer, exports, reads }),
-        2 => (peer.clone(), any::<bool>(), any::<bool>())
-            .prop_map(|(peer, client, cluster)| Step::Change { peer, client, cluster }),
+        2 => (peer.clone(), any::<bool>(), any::<bool>(), prop::bool::weighted(0.2), 0..4u8)
+            .prop_map(|(peer, client, cluster, leaving, next_hop)| Step::Change { peer, client, cluster, leaving, next_hop }),
+        1 => any::<[bool; 3]>()
+            .prop_map(|[other_as, other_id, cluster]| Step::Rename { other_as, other_id, cluster }),
+        2 => any::<[u8; 2]>().prop_map(|[announced, withdrawn]| Step::Vrps { announced, withdrawn }),
+        1 => (peer.clone(), 0..2u8).prop_map(|(peer, variant)| Step::Again { peer, variant }),
         2 => (peer.clone(), any::<bool>(), proptest::option::of(0..5u8))
             .prop_map(|(peer, v6, most)| Step::Bound { peer, v6, most }),
         1 => (1..4u8).prop_map(|most| Step::Follow { most }),

@@ -3,7 +3,7 @@
 use core::time::Duration;
 use std::collections::{BTreeMap, BTreeSet};
 
-use bgp_rib::{Input, PeerId, RibConfig};
+use bgp_rib::{DecisionOptions, Event, Input, LimitAction, LimitLevel, Limited, PeerId, RibConfig};
 use bgp_wire::{Family, NextHop};
 use ipnet::IpNet;
 
@@ -28,6 +28,9 @@ pub(super) struct World {
     pub(super) unread: BTreeSet<PeerId>,
     pub(super) follower: BTreeMap<IpNet, (Option<NextHop>, Vec<NextHop>)>,
     pub(super) reader: bgp_rib::ReaderId,
+    /// Whose memory is used up; how many events have been looked at.
+    pub(super) full: BTreeSet<PeerId>,
+    heard: usize,
 }
 
 /// One of both.
@@ -36,9 +39,10 @@ fn family(v6: bool) -> Family {
 }
 
 impl World {
-    pub(super) fn new(max_paths: usize, many_paths: usize) -> Self {
+    pub(super) fn new(max_paths: usize, many_paths: usize, options: DecisionOptions) -> Self {
         let mut config = RibConfig::new(LOCAL_AS, router_id(254));
         config.max_paths = max_paths;
+        config.decision = options;
         config.multipath_relax = many_paths == 2;
         // Small enough that batches are thrown away and made again.
         config.batch_cache = 2048;
@@ -47,7 +51,7 @@ impl World {
         let reader = lab.rib.open_reader();
         Self {
             lab,
-            facts: Facts { relax: many_paths == 2, ..Facts::default() },
+            facts: Facts { relax: many_paths == 2, options, ..Facts::default() },
             deadlines: BTreeMap::new(),
             initial: BTreeSet::new(),
             refreshing: BTreeSet::new(),
@@ -57,6 +61,8 @@ impl World {
             defers: false,
             unread: BTreeSet::new(),
             follower: BTreeMap::new(),
+            full: BTreeSet::new(),
+            heard: 0,
             reader,
         }
     }
@@ -76,6 +82,31 @@ impl World {
     }
 
     pub(super) fn take(&mut self, step: Step) {
+        self.make(step);
+        for peer in self.hear() {
+            self.down(peer, false);
+        }
+    }
+
+    /// Takes note of what was said of bounds; who is to be sent away for that.
+    pub(super) fn hear(&mut self) -> Vec<u8> {
+        let mut gone = Vec::new();
+        for event in &self.lab.events[self.heard..] {
+            let Event::Limit(limit) = event else { continue };
+            let exceeded = limit.level == LimitLevel::Exceeded;
+            if limit.what == Limited::Memory && exceeded {
+                self.full.insert(limit.peer);
+            } else if limit.what == Limited::Memory {
+                self.full.remove(&limit.peer);
+            } else if exceeded && limit.limit.action == LimitAction::Stop {
+                gone.push(u8::try_from(limit.peer.0).unwrap());
+            }
+        }
+        self.heard = self.lab.events.len();
+        gone
+    }
+
+    fn make(&mut self, step: Step) {
         match step {
             Step::Announce { peer, path, prefixes, attributes, next_hop } => {
                 self.announce(peer, path, prefixes, attributes, next_hop);
@@ -95,7 +126,12 @@ impl World {
             Step::NextHop { which, metric } => self.next_hop(which, metric),
             Step::SetPolicy { peer, import, export } => self.set_policy(peer, import, export),
             Step::Swaps { peer, exports, reads } => self.swaps(peer, exports, reads),
-            Step::Change { peer, client, cluster } => self.change(peer, client, cluster),
+            Step::Change { peer, client, cluster, leaving, next_hop } => {
+                self.change(peer, (client, cluster), leaving, next_hop);
+            }
+            Step::Rename { other_as, other_id, cluster } => self.rename(other_as, other_id, cluster),
+            Step::Vrps { announced, withdrawn } => self.vrps(announced, withdrawn),
+            Step::Again { peer, variant } => self.again(peer, variant),
             Step::Bound { peer, v6, most } => self.bound(peer, family(v6), most),
             Step::Follow { most } => {
                 self.follow(usize::from(most));
