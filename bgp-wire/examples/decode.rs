@@ -35,7 +35,8 @@
 //!
 //! UPDATE: `attributes` (list of `type`, `code`, `flags`, `value`, as received and without the discarded ones),
 //! `reach` (list of `family`, `next_hop`, `prefixes`), `unreach` (list of `family`, `prefixes`), `faults` (texts),
-//! `end_of_rib` (family, where it is one), `disabled` (families given up). A prefix is an object of `prefix` and, with
+//! `end_of_rib` (family, where it is one), `disabled` (families given up), `merged` (`as_path`, `aggregator`: what the AS4
+//! attributes make of those beside them, RFC 6793). A prefix is an object of `prefix` and, with
 //! ADD-PATH, `path_id`. Values: a number (MULTI_EXIT_DISC, LOCAL_PREF, AIGP, ONLY_TO_CUSTOMER), a text (ORIGIN,
 //! NEXT_HOP, ORIGINATOR_ID), a list of texts (communities of all kinds, CLUSTER_LIST), a list of segments such as
 //! `{"sequence": [65000, 65001]}` (AS_PATH, AS4_PATH), `{"asn", "router_id"}` (AGGREGATOR, AS4_AGGREGATOR),

@@ -91,7 +91,10 @@
 //! - An UPDATE from an internal peer without LOCAL_PREF is accepted.
 //! - A flow specification that has its end but is malformed inside (RFC 8955 §4.2), an unknown component included, is
 //!   treated as withdrawn, and so is a segment routing policy of a wrong length (RFC 9830 §5); a BGP-LS NLRI like that is
-//!   left out alone (RFC 9552 §8.2.2).
+//!   left out alone (RFC 9552 §8.2.2). EVPN routes of types 1 to 5 whose lengths do not fit their type (RFC 7432 §7, RFC 9136
+//!   §3.1) are treated as withdrawn too: passed on, they would reset the sessions of those who read them.
+//! - PMSI_TUNNEL is malformed where the identifier has not the length of its tunnel type (RFC 6514 §5); a tunnel type that is
+//!   not known is passed on.
 //! - Unknown types of EVPN and other typed NLRI are shown by their octets, and so passed on by a reflector. RFC 7606 §5.4 would
 //!   have them left out where their family does not say otherwise, as BGP-LS does (RFC 9552 §5.2); but here no type is
 //!   interpreted, and a new one should not have to wait for its reflectors.

@@ -33,6 +33,36 @@ fn update(body: &str) -> String {
 }
 
 #[test]
+fn paths_of_two_octets_are_shown_with_what_the_four_octet_ones_make_of_them() {
+    let run = |aggregator: &str| {
+        let path = "4002 06 0202 5ba0 fdea c011 0a 0202 00030d40 0000fdea";
+        let attributes =
+            format!("40010100 {path} 4003040a000001 c00706 {aggregator} 0a000009 c01208 00030d40 0a000008");
+        let len = attributes.split_whitespace().collect::<String>().len() / 2;
+        let body = format!("0000 {len:04x} {attributes} 180a0102");
+        let (_, mut lines) = lines(&["--two-octet-as"], update(&body).as_bytes());
+        lines.remove(0)
+    };
+    let told = run("5ba0");
+    assert_eq!(told["attributes"][1]["value"], json!([{ "sequence": [23456, 65002] }]));
+    assert_eq!(
+        told["merged"],
+        json!({
+            "as_path": [{ "sequence": [200_000, 65002] }],
+            "aggregator": { "asn": 200_000, "router_id": "10.0.0.8" },
+        })
+    );
+    // Somebody of two octets aggregated since (RFC 6793 §4.2.3).
+    assert_eq!(
+        run("fde9")["merged"],
+        json!({
+            "as_path": [{ "sequence": [23456, 65002] }],
+            "aggregator": { "asn": 65001, "router_id": "10.0.0.9" },
+        })
+    );
+}
+
+#[test]
 fn an_update_comes_out_as_one_json_line() {
     let (status, lines) = lines(&[], update(BODY).as_bytes());
     assert_eq!(status, 0);

@@ -121,9 +121,26 @@ fn update_fields(view: &UpdateView<'_>, codec: &Codec, fields: &mut Map<String, 
     fields.insert("reach".into(), view.reach().map(reach).collect::<Vec<_>>().into());
     fields.insert("unreach".into(), view.unreach().map(unreach).collect::<Vec<_>>().into());
     fields.insert("faults".into(), texts(view.faults()));
+    if let Some(merged) = merged(view) {
+        fields.insert("merged".into(), merged);
+    }
     if !view.disabled().is_empty() {
         fields.insert("disabled".into(), texts(view.disabled().iter()));
     }
+}
+
+/// What the AS4 attributes make of those beside them (RFC 6793 §4.2.3).
+fn merged(view: &UpdateView<'_>) -> Option<Value> {
+    let mut four = [AttributeCode::AS4_PATH, AttributeCode::AS4_AGGREGATOR].into_iter();
+    four.find_map(|code| view.attribute(code))?;
+    let mut block = vec![];
+    view.canonical_attributes(&mut block);
+    let block = AttributeBlock::parse(&block).ok()?;
+    let mut merged = json!({ "as_path": path(block.as_path()) });
+    if let Some(a) = block.aggregator() {
+        merged["aggregator"] = json!({ "asn": a.asn.0, "router_id": a.router_id.to_string() });
+    }
+    Some(merged)
 }
 
 fn prefixes(block: &NlriBlock<'_>) -> Vec<Value> {

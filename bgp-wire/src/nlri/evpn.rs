@@ -40,6 +40,35 @@ fn colons(octets: &[u8], f: &mut fmt::Formatter<'_>) -> fmt::Result {
     Ok(())
 }
 
+/// Whether the lengths fit the type, so that [`EvpnRoute::parse`] reads it (RFC 7432 §7, RFC 9136 §3.1). Other types have no
+/// known inside (RFC 7606 §5.4).
+pub(super) fn is_whole(one: &[u8]) -> bool {
+    let [kind, _, value @ ..] = one else { return false };
+    // What an address adds behind so many octets, its bits in the last of them.
+    let with_address = |before: usize, optional: bool| match value.get(before.wrapping_sub(1)) {
+        Some(0) if optional => Some(before),
+        Some(32) => before.checked_add(4),
+        Some(128) => before.checked_add(16),
+        _ => None,
+    };
+    let is_prefix = |most: u8| value.get(22).is_some_and(|bits| *bits <= most);
+    match kind {
+        1 => value.len() == 25,
+        2 => {
+            let labels = with_address(30, true).and_then(|before| value.len().checked_sub(before));
+            value.get(22) == Some(&48) && matches!(labels, Some(3 | 6))
+        }
+        3 => with_address(13, false) == Some(value.len()),
+        4 => with_address(19, false) == Some(value.len()),
+        5 => match value.len() {
+            34 => is_prefix(32),
+            58 => is_prefix(128),
+            _ => false,
+        },
+        _ => true,
+    }
+}
+
 /// An EVPN route. Label fields have all their 24 bits: an MPLS label in the upper twenty, or a VNI (RFC 8365 §5.1.3).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[non_exhaustive]

@@ -1,6 +1,6 @@
 //! The table of families beyond plain prefixes: how an NLRI is delimited, what is checked of it, which octets are its key.
 use super::opaque::NlriKey;
-use super::{flowspec, link_state, mup};
+use super::{evpn, flowspec, link_state, mup};
 use crate::Family;
 use crate::parse::front16;
 
@@ -44,6 +44,8 @@ enum Inside {
     LinkState(usize),
     /// The lengths (draft-ietf-bess-mup-safi §3.1).
     Mup { ipv6: bool },
+    /// The lengths of types 1 to 5 (RFC 7432 §7, RFC 9136 §3.1).
+    Evpn,
 }
 
 /// Which octets of an opaque NLRI are its key.
@@ -105,7 +107,7 @@ impl Shape {
             (31, 9) => length(2, 2),
             (25, 65) => keyed(length(0, 2), Key::Vpls),
             (1, 66) => bits(Inside::Opaque),
-            (25, 70) => keyed(length(1, 1), Key::Evpn),
+            (25, 70) => Self { inside: Inside::Evpn, ..keyed(length(1, 1), Key::Evpn) },
             (16388, 71 | 80) => link_state_nlri(0),
             (16388, 72) => link_state_nlri(8),
             // Distinguisher, color, endpoint (RFC 9830 §2.1).
@@ -160,6 +162,7 @@ impl Shape {
             }
             // Its end is known, so it can be withdrawn (RFC 9830 §5).
             Inside::Exactly(bits) => (one.first() != Some(&bits)).then_some(Flaw::Withdraw),
+            Inside::Evpn => (!evpn::is_whole(one)).then_some(Flaw::Withdraw),
             Inside::Mup { ipv6 } => (!mup::is_whole(one, ipv6)).then_some(Flaw::Withdraw),
             Inside::LinkState(before) => (!link_state::is_whole(one, before)).then_some(Flaw::Discard),
             _ => None,

@@ -119,6 +119,66 @@ fn a_mobile_user_plane_route_of_a_wrong_length_is_treated_as_withdrawn() {
     }
 }
 
+/// An EVPN route of a type with a value.
+fn evpn(kind: u8, value: &str) -> String {
+    format!("{kind:02x} {:02x} {value}", hex(value).len())
+}
+
+#[test]
+fn evpn_routes_have_the_lengths_of_their_types() {
+    const ROUTE: &str = "0000fde800000064";
+    const SEGMENT: &str = "00000000000000000000";
+    const TAG: &str = "00000000";
+    const MAC: &str = "30 aabbccddeeff";
+    const V6: &str = "20010db8000000000000000000000001";
+    let front = format!("{ROUTE} {SEGMENT} {TAG}");
+    for (kind, value) in [
+        (1, format!("{front} 000641")),
+        (2, format!("{front} {MAC} 00 000641")),
+        (2, format!("{front} {MAC} 00 000641 000651")),
+        (2, format!("{front} {MAC} 20 0a000001 000641")),
+        (2, format!("{front} {MAC} 20 0a000001 000641 000651")),
+        (2, format!("{front} {MAC} 80 {V6} 000641")),
+        (2, format!("{front} {MAC} 80 {V6} 000641 000651")),
+        (3, format!("{ROUTE} {TAG} 20 0a000001")),
+        (3, format!("{ROUTE} {TAG} 80 {V6}")),
+        (4, format!("{ROUTE} {SEGMENT} 20 0a000001")),
+        (4, format!("{ROUTE} {SEGMENT} 80 {V6}")),
+        (5, format!("{front} 18 0a010200 00000000 000641")),
+        (5, format!("{front} 80 {V6} {V6} 000641")),
+        // What is not known cannot be wrong (RFC 7606 §5.4).
+        (6, String::new()),
+        (99, "01".to_owned()),
+    ] {
+        let whole = evpn(kind, &value);
+        assert_eq!(told(Family::EVPN, &whole), FINE, "{whole}");
+        let readable = OpaqueNlri::trusted(Family::EVPN, &hex(&whole)).evpn().is_some();
+        assert_eq!(readable, kind <= 5, "{whole}");
+    }
+    for (kind, value) in [
+        (1, format!("{front} 0006")),
+        (1, format!("{front} 000641 00")),
+        (2, String::new()),
+        (2, format!("{front} {MAC} 00")),
+        (2, format!("{front} {MAC} 00 0006")),
+        (2, format!("{front} {MAC} 00 000641 000651 000661")),
+        (2, format!("{front} 28 aabbccddeeff 00 000641")),
+        (2, format!("{front} {MAC} 18 0a0000 000641")),
+        (2, format!("{front} {MAC} 20 000641")),
+        (3, format!("{ROUTE} {TAG} 40 0a000001")),
+        (3, format!("{ROUTE} {TAG} 00")),
+        (3, format!("{ROUTE} {TAG} 20 0a00000100")),
+        (4, format!("{ROUTE} {SEGMENT} 80 0a000001")),
+        (5, format!("{front} 21 0a010200 00000000 000641")),
+        (5, format!("{front} 18 0a0102 00000000 000641")),
+        (5, format!("{front} 81 {V6} {V6} 000641")),
+    ] {
+        let broken = evpn(kind, &value);
+        assert_eq!(told(Family::EVPN, &broken), WITHDRAWN, "{broken}");
+        assert!(OpaqueNlri::trusted(Family::EVPN, &hex(&broken)).evpn().is_none(), "{broken}");
+    }
+}
+
 /// A node NLRI with the TLVs.
 fn node(tlvs: &str) -> String {
     format!("0001 {:04x} 02 0000000000000000 {tlvs}", 9 + hex(tlvs).len())

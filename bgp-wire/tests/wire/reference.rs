@@ -125,7 +125,16 @@ fn judged(flags: u8, code: u8, value: &[u8], external: bool) -> Option<Verdict> 
         16 => (TRANSITIVE, true, is_many(value, 8), WITHDRAW, WITHDRAW),
         // Between four-octet speakers (RFC 6793 §4.1).
         17 | 18 => return Some(DISCARD),
-        22 => (TRANSITIVE, true, len >= 5, WITHDRAW, WITHDRAW),
+        22 => {
+            let lengths: &[usize] = match value.get(1) {
+                Some(1) => &[17, 29],
+                Some(3..=5) => &[13, 37],
+                Some(6) => &[9, 21],
+                _ => &[],
+            };
+            let good = if lengths.is_empty() { len >= 5 } else { lengths.contains(&len) };
+            (TRANSITIVE, true, good, WITHDRAW, WITHDRAW)
+        }
         23 => (
             TRANSITIVE,
             false,
