@@ -241,6 +241,9 @@ pub struct PeerParams {
     /// Where the best route is kept from this peer, by policy or because it is its own, it is told the best of the others, as
     /// if it had a Loc-RIB of its own (RFC 7947 §2.3.1). Where it takes several paths those are told instead.
     pub best_per_client: bool,
+    /// Whether a client is told routes of other clients of its cluster. Without it they are taken to be fully meshed, and
+    /// tell each other (RFC 4456 §6). It says nothing of sessions that are not those of clients.
+    pub client_to_client: bool,
     /// AIGP is taken from this peer, counts, and is told to it (AIGP_SESSION, RFC 7311 §3.1).
     pub aigp: bool,
     /// What becomes of private AS numbers in what an external peer is told.
@@ -298,6 +301,7 @@ impl PeerParams {
             leaving: false,
             route_server_client: false,
             best_per_client: false,
+            client_to_client: true,
             aigp: kind == PeerKind::Internal,
             private_as: PrivateAs::Keep,
             as_override: false,

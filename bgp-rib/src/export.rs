@@ -6,6 +6,7 @@
 //! | 2 | NO_ADVERTISE (RFC 1997) | from every peer |
 //! | 3 | NO_EXPORT, NO_EXPORT_SUBCONFED (RFC 1997) | from external peers |
 //! | 4 | internal to internal (RFC 4271 §9.2, RFC 4456 §6) | unless the source or the target is a client |
+//! | 4 | client to client of one cluster, where the target is meshed with them (RFC 4456 §6) | everything but memberships of route targets |
 //! | 4a | route target constraint (RFC 4684 §6) | VPN routes without a route target that the peer wants |
 //! | 5 | Only to Customer (RFC 9234 §5) | from providers, lateral peers and route servers |
 //! | 6 | long-lived stale (RFC 9494 §4.3) | from peers that do not know what that is |
@@ -52,6 +53,9 @@ pub enum HeldBack {
     NoExport,
     /// Learned from an internal peer, and neither side is a client (RFC 4456 §6).
     NotReflected,
+    /// Learned from a client of the same cluster, from which this client hears it itself
+    /// ([`PeerParams::client_to_client`]).
+    ClientToClient,
     /// It carries ONLY_TO_CUSTOMER and the peer is no customer (RFC 9234 §5).
     OnlyToCustomer,
     /// It is long-lived stale and the peer does not know what that is (RFC 9494 §4.3).
@@ -90,6 +94,9 @@ impl fmt::Display for HeldBack {
             Self::NoAdvertise => "NO_ADVERTISE",
             Self::NoExport => "NO_EXPORT to an external peer",
             Self::NotReflected => "learned from an internal peer, and neither side is a client",
+            Self::ClientToClient => {
+                "learned from a client of the same cluster, which tells it to this client itself"
+            }
             Self::OnlyToCustomer => "ONLY_TO_CUSTOMER, and the peer is no customer",
             Self::LongLivedStale => "long-lived stale, and the peer does not know LLGR",
             Self::Suppressed => "suppressed: an aggregate stands for it",
@@ -120,6 +127,8 @@ pub(crate) struct GroupKey {
     pub(crate) self_ipv4: Option<Ipv4Addr>,
     pub(crate) self_ipv6: Option<Ipv6Addr>,
     pub(crate) cluster_id: ClusterId,
+    /// A client that hears of the routes of the other clients of its cluster from them.
+    pub(crate) meshed: bool,
     /// The route targets that it wants routes of, in families that have them (RFC 4684).
     pub(crate) membership: Option<Membership>,
     /// The bound on what its only member is told, if more is kept from it.
@@ -191,6 +200,7 @@ impl GroupKey {
             self_ipv4: peer.self_ipv4(),
             self_ipv6: peer.self_ipv6(),
             cluster_id: peer.cluster_id.unwrap_or(cluster_id),
+            meshed: !peer.client_to_client && peer.role == PeerRole::Client,
             export: peer.export.clone(),
             as_path: if external { as_path } else { AsPathRules::default() },
             bgp_role: roles::role(peer, family),
@@ -314,9 +324,7 @@ pub(crate) fn offer(shared: &Shared, to: &GroupKey, route: &Outbound) -> Result<
         _ => {}
     }
     let from = shared.peers.origin(route.source);
-    if !passes_inside(to, from) {
-        return Err(HeldBack::NotReflected); // 4
-    }
+    passes_inside(to, from)?; // 4
     if to.membership.as_ref().is_some_and(|membership| !membership.wants(&set.block())) {
         return Err(HeldBack::RouteTarget); // 4a
     }
@@ -424,13 +432,20 @@ fn way(shared: &Shared, attributes: AttributesId, told: NextHop) -> u64 {
 ///
 /// | source \ target | client | non-client | external |
 /// |---|---|---|---|
-/// | client | yes | yes | yes |
+/// | client | yes, unless of its cluster and meshed with it | yes | yes |
 /// | non-client | yes | no | yes |
 /// | external, local | yes | yes | yes |
-pub(crate) fn passes_inside(to: &GroupKey, from: Origin) -> bool {
-    match (from, to.kind, to.role) {
-        (Origin::Internal { role: PeerRole::Plain, .. }, PeerKind::Internal, PeerRole::Plain) => false,
-        (Origin::Internal { .. } | Origin::External | Origin::Local, _, _) => true,
+pub(crate) fn passes_inside(to: &GroupKey, from: Origin) -> Result<(), HeldBack> {
+    let Origin::Internal { role: from_role, cluster_id, .. } = from else { return Ok(()) };
+    match (from_role, to.kind, to.role) {
+        (PeerRole::Plain, PeerKind::Internal, PeerRole::Plain) => Err(HeldBack::NotReflected),
+        // What it wants of VPN routes is for us to know (RFC 4684 §3.2 (i)), whoever else tells it.
+        (PeerRole::Client, PeerKind::Internal, PeerRole::Client)
+            if to.meshed && cluster_id == to.cluster_id && !to.tells_as_own(from) =>
+        {
+            Err(HeldBack::ClientToClient)
+        }
+        _ => Ok(()),
     }
 }
 

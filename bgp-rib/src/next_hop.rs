@@ -126,6 +126,7 @@ mod tests {
             self_ipv4: Some(OWN4),
             self_ipv6: Some(OWN6),
             cluster_id: ClusterId(1),
+            meshed: false,
             membership: None,
             bound: None,
             export: Policy::accept_all(),

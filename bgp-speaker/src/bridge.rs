@@ -81,6 +81,8 @@ fn params(negotiated: &Negotiated, options: &SessionOptions, ends: Ends, leaving
     params.enforce_first_as = rules.enforce_first_as;
     params.route_server_client = rules.route_server_client;
     params.best_per_client = rules.best_per_client;
+    params.cluster_id = rules.cluster_id;
+    params.client_to_client = rules.client_to_client;
     params.aigp = rules.aigp.unwrap_or(params.aigp);
     params.honour_graceful_shutdown = rules.honour_graceful_shutdown;
     params.leaving = rules.leaving || leaving;

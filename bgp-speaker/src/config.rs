@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use bgp_fsm::{PeerAs, Required};
 use bgp_rib::{AddPathSend, Limits, LocalAsMode, NextHopMode, Policy, PrivateAs};
-use bgp_wire::{AddPathMode, Asn, Family, FamilySet, Role};
+use bgp_wire::{AddPathMode, Asn, ClusterId, Family, FamilySet, Role};
 use ipnet::IpNet;
 
 use crate::error::SpeakerError;
@@ -119,6 +119,12 @@ pub struct RouteRules {
     /// Where the best route is kept from this peer it is told the best of the others, as if it had a table of its own: what
     /// the clients of a route server need (RFC 7947 §2.3). Default `false`.
     pub best_per_client: bool,
+    /// The cluster of this client, or the one that this non-client's routes are reflected in, where it is not the speaker's
+    /// (RFC 4456 §7). Default: the speaker's.
+    pub cluster_id: Option<ClusterId>,
+    /// Whether a route reflector client is told routes of other clients of its cluster; not so where they are fully meshed
+    /// (RFC 4456 §6). Default `true`.
+    pub client_to_client: bool,
     /// AIGP is taken, counts and is told (AIGP_SESSION, RFC 7311 §3.1). Default: with internal peers.
     pub aigp: Option<bool>,
     /// Routes that an external peer tells with GRACEFUL_SHUTDOWN are the last choice (RFC 8326). Default `true`.
@@ -144,6 +150,8 @@ impl Default for RouteRules {
             enforce_first_as: true,
             route_server_client: false,
             best_per_client: false,
+            cluster_id: None,
+            client_to_client: true,
             aigp: None,
             honour_graceful_shutdown: true,
             leaving: false,

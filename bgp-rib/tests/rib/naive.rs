@@ -414,10 +414,14 @@ impl Facts {
             if source.role == PeerRole::Plain && target.role == PeerRole::Plain {
                 return None;
             }
+            let ours = |params: &PeerParams| params.cluster_id.unwrap_or(self.names.cluster_id());
+            let clients = source.role == PeerRole::Client && target.role == PeerRole::Client;
+            if clients && !target.client_to_client && ours(source) == ours(target) {
+                return None;
+            }
             attributes.originator_id = Some(attributes.originator_id.unwrap_or(source.peer_router_id));
             let of = if source.role == PeerRole::Client { source } else { target };
-            let cluster = of.cluster_id.unwrap_or(self.names.cluster_id());
-            attributes.cluster_list.insert(0, cluster);
+            attributes.cluster_list.insert(0, ours(of));
         } else {
             attributes.originator_id = None;
             attributes.cluster_list.clear();

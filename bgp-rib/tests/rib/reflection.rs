@@ -1,6 +1,6 @@
 //! Route reflection (RFC 4456).
 
-use bgp_rib::{Ineligible, PathVerdict, RibConfig};
+use bgp_rib::{HeldBack, Ineligible, Input, PathVerdict, PeerParams, RibConfig};
 use bgp_wire::{ClusterId, PathAttributes};
 
 use crate::support::*;
@@ -18,6 +18,38 @@ fn a_clients_route_goes_to_everybody_and_a_non_clients_to_clients_alone() {
     assert_eq!(lab.view(c2).keys().copied().collect::<Vec<_>>(), [from_client, from_plain]);
     assert_eq!(lab.view(n3).keys().copied().collect::<Vec<_>>(), [from_client]);
     assert_eq!(lab.view(n4).keys().copied().collect::<Vec<_>>(), [from_client]);
+}
+
+#[test]
+fn clients_that_are_meshed_hear_of_each_other_from_themselves_alone() {
+    let mut lab = Lab::new();
+    let meshed = |n| PeerParams { client_to_client: false, ..client(n) };
+    let elsewhere = |n| PeerParams { cluster_id: Some(ClusterId(42)), ..meshed(n) };
+    let (c1, c2, c3) = (lab.up(1, meshed(1)), lab.up(2, meshed(2)), lab.up(3, client(3)));
+    let (far, plain, outside) =
+        (lab.up(4, elsewhere(4)), lab.up(5, internal(5)), lab.up(6, external(6, 65006)));
+    let routes = ["192.0.2.0/28", "192.0.2.16/28", "192.0.2.32/28", "192.0.2.48/28"].map(net);
+    for (from, n, route) in [(c1, 1, routes[0]), (far, 4, routes[1]), (plain, 5, routes[2])] {
+        lab.announce(from, &[route], next_hop(n), &attributes(&[]));
+    }
+    lab.announce(outside, &[routes[3]], next_hop(6), &external_attributes(&[65006]));
+    lab.drain_all();
+    let has = |lab: &Lab, peer| lab.view(peer).keys().copied().collect::<Vec<_>>();
+    assert_eq!(has(&lab, c2), routes[1..], "another cluster's, a non-client's, an external peer's");
+    assert_eq!(has(&lab, c3), routes, "a client that is not in that mesh");
+    assert_eq!(has(&lab, far), [routes[0], routes[2], routes[3]]);
+    assert_eq!(has(&lab, plain), [routes[0], routes[1], routes[3]]);
+    let explained = lab.rib.explain(routes[0]).expect("it is there");
+    let to_c2 = explained.peers.iter().find(|told| told.peer == c2).expect("it is up");
+    assert_eq!(to_c2.verdict, Err(HeldBack::ClientToClient));
+
+    // The mesh ends, and begins again: exactly the difference is told.
+    lab.input(Input::PeerChange(c2, Box::new(client(2))));
+    lab.drain_all();
+    assert_eq!(has(&lab, c2), routes);
+    lab.input(Input::PeerChange(c2, Box::new(meshed(2))));
+    lab.drain_all();
+    assert_eq!(has(&lab, c2), routes[1..]);
 }
 
 #[test]

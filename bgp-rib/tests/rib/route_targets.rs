@@ -182,6 +182,18 @@ fn a_client_hears_its_own_membership_back_as_the_reflectors() {
 }
 
 #[test]
+fn clients_that_are_meshed_are_asked_for_vpn_routes_all_the_same() {
+    let mut lab = Lab::new();
+    let meshed = |n| PeerParams { client_to_client: false, ..speaks(n) };
+    let (one, two) = (lab.up(1, meshed(1)), lab.up(2, meshed(2)));
+    lab.announce_nlri(two, 0, &[membership(1)], next_hop(2), &attributes(&[]));
+    lab.announce_nlri(one, 0, &[route(1)], next_hop(1), &with(&[1]));
+    lab.drain_all();
+    assert_eq!(lab.further(one, RTC).len(), 1, "what is wanted of it");
+    assert!(held(&lab, two).is_empty(), "the route itself comes from the other client");
+}
+
+#[test]
 fn a_non_client_hears_a_clients_path_where_the_best_is_a_non_clients() {
     let mut lab = Lab::new();
     let (first, second) =

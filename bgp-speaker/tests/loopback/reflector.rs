@@ -4,8 +4,8 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
 
 use bgp_speaker::{
-    AddPathSend, Asn, ClusterId, Community, NextHop, PeerClass, RangeConfig, Route, RouteFilter, RouterId,
-    ShutdownMode, Speaker,
+    AddPathSend, Asn, Batch, ChangeClass, ClusterId, Community, NextHop, PeerClass, RangeConfig, Route,
+    RouteFilter, RouterId, ShutdownMode, Speaker,
 };
 
 use crate::support::{
@@ -46,6 +46,34 @@ async fn clients_learn_each_others_routes_with_the_announcers_next_hop() {
     assert_eq!(page.routes[0].attributes.next_hop, next_hop(ip(20, 13)));
     let status = reflector.status();
     assert!(status.peers.iter().all(|p| p.reflector_client && p.class == PeerClass::ReflectorClient));
+}
+
+#[tokio::test]
+async fn meshed_clients_of_one_cluster_are_told_of_the_others_by_themselves() {
+    let reflector = builder(ip(199, 1), ASN).cluster_id(ClusterId(7)).start().await.unwrap();
+    let client = |n: u8, client_to_client: bool, cluster: Option<ClusterId>| {
+        let mut config = waiting_for(ip(199, n), ASN).reflector_client();
+        config.options.rules.client_to_client = client_to_client;
+        config.options.rules.cluster_id = cluster;
+        config
+    };
+    let mut clients = Vec::new();
+    for n in 2..=4u8 {
+        reflector.add_peer(client(n, false, (n == 4).then_some(ClusterId(8)))).await.unwrap();
+        let speaker = speaker(ip(199, n)).await;
+        announce(&speaker, &[&format!("10.0.{n}.0/26")]).await;
+        speaker.add_peer(peer_of(&reflector)).await.unwrap();
+        clients.push(speaker);
+    }
+    established(&reflector, 3).await;
+    has_exactly(&clients[0], &["10.0.2.0/26", "10.0.4.0/26"]).await;
+    has_exactly(&clients[2], &["10.0.2.0/26", "10.0.3.0/26", "10.0.4.0/26"]).await;
+    let since = reflector.status().peers.iter().map(|peer| peer.since).collect::<Vec<_>>();
+    let batch = Batch { peers: vec![client(2, true, None)], ..Batch::default() };
+    let report = reflector.update(batch).await.unwrap();
+    assert!(report.changes.iter().all(|change| change.class == ChangeClass::Soft), "{report:?}");
+    has_exactly(&clients[0], &["10.0.2.0/26", "10.0.3.0/26", "10.0.4.0/26"]).await;
+    assert_eq!(reflector.status().peers.iter().map(|peer| peer.since).collect::<Vec<_>>(), since);
 }
 
 #[tokio::test]

@@ -346,6 +346,7 @@ fn session(config: &Config, keys: SessionKeys<'_>, peer: IpAddr) -> Outcome {
     families(keys)?;
     own_next_hops(keys, peer)?;
     client_is_internal(config, keys)?;
+    client_to_client_is_a_clients(keys)?;
     keepalive(config, keys)?;
     one_password(keys.password, keys.password_file)?;
     ao_keys(keys)?;
@@ -428,6 +429,12 @@ fn client_is_internal(config: &Config, keys: SessionKeys<'_>) -> Outcome {
     Err(Diagnostic::new(client.span(), "a route-reflector client is of our own AS (RFC 4456 §2)")
         .related(keys.asn.span(), format!("our AS is {ours}"))
         .mend(format!("write asn = {ours}, or remove route-reflector-client")))
+}
+
+fn client_to_client_is_a_clients(keys: SessionKeys<'_>) -> Outcome {
+    let Some(key) = keys.client_to_client.filter(|_| !keys.is_client()) else { return Ok(()) };
+    Err(Diagnostic::new(key.span(), "client-to-client is about what a route-reflector client is told")
+        .mend("add route-reflector-client = true, or remove client-to-client"))
 }
 
 fn keepalive(config: &Config, keys: SessionKeys<'_>) -> Outcome {

@@ -268,6 +268,10 @@ macro_rules! peer_table {
             pub(crate) route_server_client: Option<bool>,
             /// It is told the best of what may go to it, whatever is best for others (RFC 7947 §2.3).
             pub(crate) best_per_client: Option<bool>,
+            /// The cluster that the session is of (RFC 4456 §7); that of the file when missing.
+            pub(crate) cluster_id: Option<Identifier>,
+            /// A client is told routes of other clients of its cluster; yes when missing.
+            pub(crate) client_to_client: Option<Spanned<bool>>,
             /// AIGP counts on the session (RFC 7311); with internal peers when missing.
             pub(crate) aigp: Option<bool>,
             /// Its AS must stand first in its paths (RFC 4271 §6.3); yes when missing.
@@ -334,6 +338,8 @@ macro_rules! peer_table {
                     long_lived_time: self.long_lived_time.as_ref(),
                     route_server_client: self.route_server_client,
                     best_per_client: self.best_per_client,
+                    cluster_id: self.cluster_id,
+                    client_to_client: self.client_to_client.as_ref(),
                     aigp: self.aigp,
                     enforce_first_as: self.enforce_first_as,
                     as_override: self.as_override,
@@ -394,6 +400,8 @@ pub(crate) struct SessionKeys<'a> {
     pub(crate) long_lived_time: Option<&'a Spanned<StaleTime>>,
     pub(crate) route_server_client: Option<bool>,
     pub(crate) best_per_client: Option<bool>,
+    pub(crate) cluster_id: Option<Identifier>,
+    pub(crate) client_to_client: Option<&'a Spanned<bool>>,
     pub(crate) aigp: Option<bool>,
     pub(crate) enforce_first_as: Option<bool>,
     pub(crate) as_override: Option<bool>,

@@ -5,9 +5,9 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use bgp_speaker::{
-    AoAlgorithm, AoKey, Asn, FamilyLimits, FamilySet, Limit, LimitAction, Limits, LocalAsMode, MeshNode,
-    NextHopMode, PeerAs, PeerClass, PeerConfig, PrivateAs, RangeConfig, Required, Role, RouteRules, Secret,
-    SessionOptions,
+    AoAlgorithm, AoKey, Asn, ClusterId, FamilyLimits, FamilySet, Limit, LimitAction, Limits, LocalAsMode,
+    MeshNode, NextHopMode, PeerAs, PeerClass, PeerConfig, PrivateAs, RangeConfig, Required, Role, RouteRules,
+    Secret, SessionOptions,
 };
 use bgp_wire::Afi;
 use toml::Spanned;
@@ -158,6 +158,8 @@ fn required(keys: SessionKeys<'_>, offered: Option<FamilySet>) -> Required {
 fn rules(rules: &mut RouteRules, keys: SessionKeys<'_>) {
     rules.route_server_client = keys.route_server_client.unwrap_or(rules.route_server_client);
     rules.best_per_client = keys.best_per_client.unwrap_or(rules.best_per_client);
+    rules.cluster_id = keys.cluster_id.map(|cluster| ClusterId(cluster.0.into())).or(rules.cluster_id);
+    rules.client_to_client = keys.client_to_client.map_or(rules.client_to_client, |key| *key.get_ref());
     rules.aigp = keys.aigp.or(rules.aigp);
     rules.enforce_first_as = keys.enforce_first_as.unwrap_or(rules.enforce_first_as);
     rules.local_as = match keys.local_as_mode {

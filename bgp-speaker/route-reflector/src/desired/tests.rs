@@ -135,6 +135,8 @@ fn every_option_of_a_session_has_a_key_or_a_reason_not_to() {
         enforce_first_as: _,
         route_server_client: _,
         best_per_client: _,
+        cluster_id: _,
+        client_to_client: _,
         aigp: _,
         honour_graceful_shutdown: _,
         // Said of a session for a while, and not by a file.
@@ -191,6 +193,7 @@ fn every_option_of_a_session_has_a_key_or_a_reason_not_to() {
         "route-server-client = true",
         "aigp = true",
         "best-per-client = true",
+        "cluster-id = \"10.0.0.9\"",
         "honour-graceful-shutdown = false",
         "long-lived-partial = true",
         "private-as = \"remove\"",
@@ -204,6 +207,9 @@ fn every_option_of_a_session_has_a_key_or_a_reason_not_to() {
     for key in keys {
         assert_ne!(options(key), plain, "{key} changes nothing");
     }
+    let client = "local-as = 65009\nroute-reflector-client = true\n";
+    let meshed = options(&format!("{client}client-to-client = false"));
+    assert!(options(client).rules.client_to_client && !meshed.rules.client_to_client);
     let bounded = options("max-prefixes = 10\nmax-prefixes-action = \"warn\"\nlimit-restart = 9");
     assert_eq!(bounded.limit_restart, Some(Duration::from_secs(9)));
     assert!(options("role = \"customer\"\nrole-strict = true").role_strict);
