@@ -54,8 +54,8 @@ pub(super) struct Entry {
     pub(super) desired: Option<Desired>,
     pub(super) installed: Option<Installed>,
     /// Further routes of ours for the prefix (a changed metric or table, a former process).
-    pub(super) others: Vec<Slot>,
-    /// Protocol of a foreign route on the desired key.
+    pub(super) others: Vec<Installed>,
+    /// Protocol of a foreign route on the desired key, or on ours where nothing is desired.
     pub(super) foreign: Option<u8>,
     pub(super) fault: Option<Box<RouteError>>,
     /// Installed over a next hop that another route leads to.
@@ -111,7 +111,7 @@ impl Entry {
         }
         if equal {
             return match self.others.last() {
-                Some(other) => Step::Write(FibOp::Delete(other.key(prefix))),
+                Some(other) => Step::Write(removal_of_other(prefix, other)),
                 None => Step::Rest(RouteState::Installed, None),
             };
         }
@@ -120,9 +120,9 @@ impl Entry {
         }
         // Another metric or table: the new route comes first, the old one goes afterwards.
         if let Some(old) = self.installed.take() {
-            self.others.push(old.slot);
+            self.others.push(old);
         }
-        if let Some(at) = self.others.iter().position(|other| *other == slot) {
+        if let Some(at) = self.others.iter().position(|other| other.slot == slot) {
             self.others.swap_remove(at);
             self.installed = Some(Installed { slot, action: KernelAction::Other });
             return Step::Write(FibOp::Replace(key, action));
@@ -132,7 +132,7 @@ impl Entry {
 
     fn remove_one(&self, prefix: IpNet) -> Option<FibOp> {
         let Some(Installed { slot, action }) = &self.installed else {
-            return Some(FibOp::Delete(self.others.last()?.key(prefix)));
+            return self.others.last().map(|other| removal_of_other(prefix, other));
         };
         let key = slot.key(prefix);
         let shared = self.foreign.is_some() && prefix.addr().is_ipv6();
@@ -147,7 +147,7 @@ impl Entry {
         if self.installed.as_ref().is_some_and(|installed| installed.slot == slot) {
             self.installed = None;
         }
-        self.others.retain(|&other| other != slot);
+        self.others.retain(|other| other.slot != slot);
     }
 
     pub(super) fn state(&self) -> RouteState {
@@ -168,10 +168,11 @@ impl Entry {
         self.enter(RouteState::Pending, counts);
     }
 
-    /// Whether a route of somebody else there stands in our way.
+    /// Whether a route of somebody else there stands in our way. Where ours stands for the time being, and is to stand
+    /// elsewhere, it does not.
     pub(super) fn holds(&self, slot: Slot) -> bool {
-        self.desired.as_ref().is_some_and(|desired| desired.slot == slot)
-            || self.installed.as_ref().is_some_and(|installed| installed.slot == slot)
+        let installed = self.installed.as_ref().map(|installed| installed.slot);
+        self.desired.as_ref().map(|desired| desired.slot).or(installed) == Some(slot)
     }
 
     /// Whether it leads over a next hop that is not on a link, as far as is known: what a former process left may.
@@ -203,6 +204,17 @@ impl Entry {
             foreign: self.foreign,
             error: self.fault.as_deref().cloned(),
         }
+    }
+}
+
+/// Nobody looks who else is on a key that we leave: legs by which ours is told keep those of others in IPv6.
+fn removal_of_other(prefix: IpNet, other: &Installed) -> FibOp {
+    let key = other.slot.key(prefix);
+    match &other.action {
+        action @ KernelAction::Unicast(_) if prefix.addr().is_ipv6() => {
+            FibOp::DeleteLegs(key, action.clone())
+        }
+        _ => FibOp::Delete(key),
     }
 }
 
@@ -354,12 +366,12 @@ impl Table {
                     }
                     entry.installed = Some(seen);
                 }
-                Some(_) if entry.others.contains(&seen.slot) => return false,
+                Some(_) if entry.others.iter().any(|other| other.slot == seen.slot) => return false,
                 Some(held) if wanted == Some(seen.slot) => {
-                    entry.others.push(held.slot);
+                    entry.others.push(held.clone());
                     entry.installed = Some(seen);
                 }
-                Some(_) => entry.others.push(seen.slot),
+                Some(_) => entry.others.push(seen),
                 None => entry.installed = Some(seen),
             }
         }
@@ -494,6 +506,16 @@ mod tests {
         assert_eq!(equal.step(prefix(), target(1), true), Step::Rest(RouteState::Conflict, Some(taken(4))));
         let mut absent = Entry { foreign: Some(4), ..entry(Some(20), None) };
         assert_eq!(absent.step(prefix(), target(1), true), Step::Rest(RouteState::Conflict, Some(taken(4))));
+    }
+
+    #[test]
+    fn a_foreign_route_on_a_key_that_we_leave_is_no_conflict() {
+        let moving = entry(Some(30), Some((20, 1)));
+        assert!(moving.holds(slot(30)) && !moving.holds(slot(20)));
+        let mut leaving = entry(None, Some((20, 1)));
+        assert!(leaving.holds(slot(20)), "its legs are to stay beside ours");
+        leaving.others.push(Installed { slot: slot(30), action: action(1) });
+        assert!(!leaving.holds(slot(30)));
     }
 
     #[test]

@@ -22,6 +22,7 @@ stories![
     a_foreign_route_is_never_overwritten,
     a_foreign_route_that_takes_our_key_keeps_it,
     a_foreign_leg_beside_ours_stays_when_ours_goes,
+    a_foreign_route_on_a_key_that_ours_leaves_is_no_conflict_and_stays,
     a_restart_adopts_without_a_write_and_sweeps_when_synced,
     routes_stay_when_the_follower_ends,
     routes_go_when_none_shall_stay,
@@ -272,6 +273,38 @@ fn a_foreign_leg_beside_ours_stays_when_ours_goes() {
     });
     update(&follower, [remove("192.0.2.0/24"), remove("2001:db8:f::/48")]);
     await_that("only theirs", || {
+        let routes = namespace.routes(254, "metric 186");
+        match routes.as_slice() {
+            [v4, v6]
+                if v4.starts_with("192.0.2.0/24 via 10.0.1.9")
+                    && v6.starts_with("2001:db8:f::/48 via 2001:db8:1::9") =>
+            {
+                Ok(())
+            }
+            _ => Err(format!("{routes:#?}")),
+        }
+    });
+}
+
+/// The agent moves to another metric while somebody else comes to the former one.
+fn a_foreign_route_on_a_key_that_ours_leaves_is_no_conflict_and_stays() {
+    let (namespace, follower) = started();
+    update(
+        &follower,
+        [via("192.0.2.0/24", "10.0.0.2"), ecmp("2001:db8:f::/48", &["2001:db8::2", "2001:db8::3"])],
+    );
+    await_installed(&follower, 2);
+    drop(follower);
+    namespace.ip("route append 192.0.2.0/24 via 10.0.1.9 proto static metric 186");
+    namespace.ip("-6 route append 2001:db8:f::/48 via 2001:db8:1::9 proto static metric 186");
+    let follower = follow(KernelConfig { metric: 50, ..KernelConfig::default() });
+    update(
+        &follower,
+        [via("192.0.2.0/24", "10.0.0.2"), ecmp("2001:db8:f::/48", &["2001:db8::2", "2001:db8::3"])],
+    );
+    await_installed(&follower, 2);
+    assert_eq!(follower.status().conflicts, 0);
+    await_that("theirs alone at the former metric", || {
         let routes = namespace.routes(254, "metric 186");
         match routes.as_slice() {
             [v4, v6]
