@@ -30,6 +30,7 @@ use ipnet::IpNet;
 use crate::config::{MAX_ORIGINATED_PER_CALL, PeerConfig, RangeConfig};
 use crate::desired::{ChangeClass, Desired};
 use crate::error::SpeakerError;
+use crate::originations::check_owner;
 use crate::peer::{Depth, Live};
 use crate::peer_address::PeerAddress;
 use crate::route::Route;
@@ -65,6 +66,7 @@ impl Wanted {
         }
         for range in &desired.ranges {
             range.check(wanted.us.asn)?;
+            let range = range.clone().canonical();
             if wanted.ranges.insert(range.prefix, range.clone()).is_some() {
                 return Err(SpeakerError::DuplicateRange(range.prefix));
             }
@@ -82,6 +84,7 @@ pub(crate) fn check_routes(desired: &Desired) -> Result<(), SpeakerError> {
     if routes().count() > MAX_ORIGINATED_PER_CALL {
         return Err(SpeakerError::TooManyRoutes(routes().count()));
     }
+    desired.routes.keys().copied().try_for_each(check_owner)?;
     routes().try_for_each(Route::check)
 }
 
@@ -168,8 +171,10 @@ fn compare_way(
     reasons.compare(ChangeClass::None, "port", &old.port, &new.port);
     let (was, is) = (former.source(old), us.source(new));
     if was != is {
-        // A session whose connection begins where it is wanted to, or that may begin anywhere, is what is wanted.
-        let suits = is.is_none_or(|is| live.is_some_and(|live| live.local == is));
+        // A session whose connection begins where it is wanted to, or that may begin anywhere, is what is wanted. Where nobody
+        // named a source, any address of ours is one.
+        let ours = |live: Live| new.options.source.is_none() && us.addresses.contains(&live.local);
+        let suits = is.is_none_or(|is| live.is_some_and(|live| live.local == is || ours(live)));
         let class = if suits { ChangeClass::None } else { ChangeClass::Hard };
         reasons.add(class, "source address");
     }

@@ -199,7 +199,8 @@ impl AddPath {
 pub struct SessionOptions {
     /// Our AS on this session, where it differs from the speaker's.
     pub local_as: Option<Asn>,
-    /// Source address. Default: the listening address of the peer's family when there is just one, else the kernel chooses.
+    /// Source address. Default: the listening address of the peer's family when there is just one, else
+    /// [`Builder::local_address`](crate::Builder::local_address) of it in the same way, else the kernel chooses.
     pub source: Option<IpAddr>,
     /// Never dial, only accept. Default `false`.
     pub passive: bool,
@@ -452,6 +453,12 @@ impl RangeConfig {
     pub fn reflector_clients(mut self) -> Self {
         self.options.route_reflector_client = true;
         self.class = PeerClass::ReflectorClient;
+        self
+    }
+
+    /// The same range without the host bits that a caller may have written into the field.
+    pub(crate) fn canonical(mut self) -> Self {
+        self.prefix = self.prefix.trunc();
         self
     }
 

@@ -110,6 +110,8 @@ pub enum SpeakerError {
         /// Its next hop.
         next_hop: IpAddr,
     },
+    /// `OwnerId(u32::MAX)` is who originates what is learned from the kernel.
+    ReservedOwner,
     /// Too many routes in one call.
     TooManyRoutes(usize),
     /// The speaker has been shut down.
@@ -212,6 +214,11 @@ impl fmt::Display for SpeakerError {
             Self::NextHopFamily { prefix, next_hop } => {
                 write!(f, "next hop {next_hop} does not fit {prefix}: use one of the prefix's own family")
             }
+            Self::ReservedOwner => write!(
+                f,
+                "owner {} originates what is learned from the kernel: give routes another owner",
+                u32::MAX
+            ),
             Self::TooManyRoutes(n) => {
                 write!(
                     f,

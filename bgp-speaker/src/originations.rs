@@ -6,6 +6,7 @@ use bgp_rib::OwnerId;
 use ipnet::IpNet;
 
 use crate::desired::{Change, ChangeClass, Subject};
+use crate::error::SpeakerError;
 use crate::route::Route;
 
 /// The originations of one speaker. A route that has nothing but its prefix takes no memory of its own.
@@ -24,10 +25,16 @@ pub(crate) struct Difference {
 /// Who originates what is learned from the kernel: not the caller, and so nothing that the caller's desired state ends.
 pub(crate) const LEARNED: OwnerId = OwnerId(u32::MAX);
 
+/// Refuses a caller's routes of the owner that is not the caller's.
+pub(crate) fn check_owner(owner: OwnerId) -> Result<(), SpeakerError> {
+    if owner == LEARNED { Err(SpeakerError::ReservedOwner) } else { Ok(()) }
+}
+
 impl Originations {
     /// Notes what an owner announces; what it announces already in the same way is taken out of `routes`.
     pub(crate) fn announce(&mut self, owner: OwnerId, routes: &mut Vec<Route>) {
         let held = self.owners.entry(owner).or_default();
+        canonical(routes);
         routes.retain(|route| {
             let kept = keep(route);
             let known = held.get(&route.prefix).is_some_and(|before| *before == kept);
@@ -68,6 +75,7 @@ impl Originations {
             .map(|(owner, prefixes)| (owner, prefixes.iter().map(IpNet::trunc).collect()))
             .collect();
         for (owner, mut routes) in announced {
+            canonical(&mut routes);
             if let Some(gone) = gone.get_mut(&owner) {
                 routes.iter().for_each(|route| _ = gone.remove(&route.prefix));
             }
@@ -122,7 +130,7 @@ impl Originations {
         let before = self.owners.remove(&owner).unwrap_or_default();
         let mut held =
             HashMap::with_capacity_and_hasher(routes.len(), foldhash::fast::RandomState::default());
-        held.extend(routes.iter().map(|route| (route.prefix, keep(route))));
+        held.extend(routes.iter().map(|route| (route.prefix.trunc(), keep(route))));
         let mut difference = Difference::default();
         for (prefix, kept) in &held {
             let why = match before.get(prefix) {
@@ -143,8 +151,15 @@ impl Originations {
     }
 }
 
+/// Clears the host bits of prefixes: a caller may write them into the field, and they make no other route.
+fn canonical(routes: &mut [Route]) {
+    routes.iter_mut().for_each(|route| route.prefix = route.prefix.trunc());
+}
+
 fn keep(route: &Route) -> Option<Box<Route>> {
-    (*route != Route::new(route.prefix)).then(|| Box::new(route.clone()))
+    let prefix = route.prefix.trunc();
+    let plain = *route == Route { prefix: route.prefix, ..Route::new(prefix) };
+    (!plain).then(|| Box::new(Route { prefix, ..route.clone() }))
 }
 
 fn change(owner: OwnerId, prefix: IpNet, why: &str) -> Change {
@@ -206,6 +221,23 @@ mod tests {
         let (differences, _) = all.become_all(&BTreeMap::new());
         assert_eq!(differences[&OwnerId(9)].withdrawn, [route(1).prefix]);
         assert!(all.owners.is_empty());
+    }
+
+    #[test]
+    fn host_bits_make_no_other_route() {
+        let with_host =
+            |third: u8| Route { prefix: IpNet::new([10, 0, third, 7].into(), 24).unwrap(), ..route(third) };
+        let mut all = Originations::default();
+        all.announce(OWNER, &mut vec![route(1)]);
+        assert!(all.become_all(&wanted([with_host(1)])).0.is_empty(), "it is there already");
+        let mut again = vec![with_host(1), with_host(2)];
+        all.announce(OWNER, &mut again);
+        assert_eq!(again, [route(2)]);
+        let (differences, changes) =
+            all.step(wanted([with_host(3)]), BTreeMap::from([(OWNER, vec![route(2).prefix])]));
+        assert_eq!(differences[&OWNER].announced, [route(3)]);
+        assert_eq!(differences[&OWNER].withdrawn, [route(2).prefix]);
+        assert_eq!(changes.len(), 2);
     }
 
     #[test]

@@ -69,7 +69,8 @@ impl Supervisor {
         self.shared.note_reconfigured();
         let hard = [(was.asn != us.asn, "AS"), (was.router_id != us.router_id, "BGP identifier")];
         let soft = [(was.cluster_id != us.cluster_id, "cluster")];
-        let none = [(was.addresses != us.addresses, "own addresses")];
+        let own = was.addresses != us.addresses || was.listening != us.listening;
+        let none = [(own, "own addresses")];
         let differs = |rows: &[(bool, &str)]| rows.iter().any(|(differs, _)| *differs);
         let class = match (differs(&hard), differs(&soft)) {
             (true, _) => ChangeClass::Hard,
@@ -112,6 +113,10 @@ impl Supervisor {
         ranges: Vec<Change>,
     ) -> Vec<Change> {
         let mut changes = if migrates { self.migrate(&mut touched) } else { Vec::new() };
+        // A change in the middle of a migration does not cut it short.
+        if let Some(migration) = &self.migration {
+            touched.retain(|address| !migration.old.contains(address) || self.wanted_at(*address).is_some());
+        }
         changes.extend(touched.into_iter().filter_map(|address| self.settle(address)));
         changes.extend(ranges);
         changes

@@ -86,6 +86,8 @@ pub(crate) struct Us {
     pub(crate) cluster_id: Option<ClusterId>,
     /// The addresses of this node: those that it listens on, and those that it was told of.
     pub(crate) addresses: Arc<[IpAddr]>,
+    /// Of these, those that it listens on.
+    pub(crate) listening: Arc<[IpAddr]>,
 }
 
 impl Us {
@@ -94,11 +96,15 @@ impl Us {
         (self.asn, self.router_id, self.cluster_id)
     }
 
-    /// The source address for a peer; where it names none, ours of its family if there is just one.
+    /// The source address for a peer; where it names none, the one of its family that we listen on if there is just one, or
+    /// that we have.
     pub(crate) fn source(&self, peer: &PeerConfig) -> Option<IpAddr> {
+        let only = |addresses: &[IpAddr]| {
+            let mut own = addresses.iter().filter(|a| a.is_ipv4() == peer.address.is_ipv4());
+            own.next().copied().filter(|_| own.next().is_none())
+        };
         peer.options.source.or_else(|| {
-            let mut own = self.addresses.iter().filter(|a| a.is_ipv4() == peer.address.is_ipv4());
-            let own = own.next().copied().filter(|_| own.next().is_none());
+            let own = only(&self.listening).or_else(|| only(&self.addresses));
             // A link-local peer is reached from a link-local address, which the kernel finds best.
             own.filter(|own| is_link_local(*own) || !is_link_local(peer.address))
         })
@@ -203,6 +209,7 @@ impl Shared {
         us.cluster_id = desired.cluster_id.or(us.cluster_id);
         let named = desired.local_addresses.as_ref().unwrap_or(&self.built_addresses);
         us.addresses = own_addresses(self.listen_as(desired), named);
+        us.listening = own_addresses(self.listen_as(desired), &[]);
         match us {
             Us { asn: asn @ (Asn(0) | Asn::TRANS), .. } => Err(SpeakerError::ReservedAsn(asn.0)),
             Us { router_id: RouterId(0), .. } => Err(SpeakerError::ZeroRouterId),

@@ -19,6 +19,7 @@ use crate::kernel::KernelConfig;
 use crate::kernel_feed;
 use crate::learn_feed;
 use crate::mesh::MeshNode;
+use crate::originations::check_owner;
 use crate::peer::Drain;
 use crate::peer_address::PeerAddress;
 use crate::rib_task::{FilterPeers, Query, RibClient};
@@ -195,7 +196,7 @@ impl Speaker {
     /// The configuration is out of range, or the prefix is taken.
     pub async fn add_listen_range(&self, range: RangeConfig) -> Result<(), SpeakerError> {
         range.check(self.shared.us().asn)?;
-        self.call(|reply| Command::AddRange(Box::new(range), reply)).await?
+        self.call(|reply| Command::AddRange(Box::new(range.canonical()), reply)).await?
     }
 
     /// Stops accepting peers from a range and removes those that came through it.
@@ -262,7 +263,8 @@ impl Speaker {
     /// unchanged makes no UPDATE. Two owners of a prefix hold it until both have withdrawn it.
     ///
     /// # Errors
-    /// A next hop does not fit its prefix, or too many routes for one call; then none is announced.
+    /// A next hop does not fit its prefix, the owner is [reserved](SpeakerError::ReservedOwner), or too many routes for one call;
+    /// then none is announced.
     pub async fn announce(
         &self,
         owner: OwnerId,
@@ -272,6 +274,7 @@ impl Speaker {
         if routes.len() > MAX_ORIGINATED_PER_CALL {
             return Err(SpeakerError::TooManyRoutes(routes.len()));
         }
+        check_owner(owner)?;
         routes.iter().try_for_each(Route::check)?;
         self.rib.announce(owner, routes).await
     }
@@ -279,7 +282,7 @@ impl Speaker {
     /// Withdraws what this owner announced; prefixes that it did not announce are ignored.
     ///
     /// # Errors
-    /// Too many prefixes for one call.
+    /// Too many prefixes for one call, or the owner is [reserved](SpeakerError::ReservedOwner).
     pub async fn withdraw(
         &self,
         owner: OwnerId,
@@ -290,6 +293,7 @@ impl Speaker {
         if prefixes.len() > MAX_ORIGINATED_PER_CALL {
             return Err(SpeakerError::TooManyRoutes(prefixes.len()));
         }
+        check_owner(owner)?;
         self.rib.withdraw(owner, prefixes).await
     }
 

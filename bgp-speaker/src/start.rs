@@ -58,6 +58,7 @@ pub(crate) async fn start(builder: Builder) -> Result<Started, StartError> {
             router_id: builder.router_id,
             cluster_id: builder.cluster_id,
             addresses: Arc::default(),
+            listening: Arc::default(),
         },
         listen: builder.listen,
         local_addresses: builder.local_addresses,

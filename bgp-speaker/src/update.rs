@@ -10,6 +10,7 @@ use ipnet::IpNet;
 use crate::config::{MAX_ORIGINATED_PER_CALL, PeerConfig, RangeConfig, SessionOptions};
 use crate::error::SpeakerError;
 use crate::mesh::{MeshDialer, MeshNode, Roster};
+use crate::originations::check_owner;
 use crate::peer_address::PeerAddress;
 use crate::route::Route;
 use crate::shared::Shared;
@@ -74,6 +75,7 @@ impl Steps {
         steps.ranges.extend(batch.ranges_gone.iter().map(|prefix| (prefix.trunc(), None)));
         for range in &batch.ranges {
             range.check(us.asn)?;
+            let range = range.clone().canonical();
             if let Some(Some(_)) = steps.ranges.insert(range.prefix, Some(range.clone())) {
                 return Err(SpeakerError::DuplicateRange(range.prefix));
             }
@@ -92,5 +94,6 @@ fn check_routes(batch: &Batch) -> Result<(), SpeakerError> {
     if count > MAX_ORIGINATED_PER_CALL {
         return Err(SpeakerError::TooManyRoutes(count));
     }
+    batch.announced.keys().chain(batch.withdrawn.keys()).copied().try_for_each(check_owner)?;
     announced.into_iter().try_for_each(Route::check)
 }

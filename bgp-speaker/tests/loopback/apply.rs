@@ -337,6 +337,38 @@ async fn nodes_that_move_from_a_mesh_to_a_reflector_lose_no_route() {
     }
 }
 
+/// The next desired state may come while the old ways are still needed, and touch every peer.
+#[tokio::test]
+async fn a_change_in_the_middle_of_a_migration_does_not_cut_it_short() {
+    let reflector = speaker(ip(243, 1)).await;
+    let speakers = [speaker(ip(243, 2)).await, speaker(ip(243, 3)).await];
+    let blocks = ["10.2.0.0/26", "10.3.0.0/26"];
+    let desired = |block: &str| Desired { routes: routes(&[block]), ..Desired::default() };
+    for (speaker, block) in speakers.iter().zip(blocks) {
+        speaker.apply(Desired { mesh: nodes(&speakers), ..desired(block) }).await.unwrap();
+    }
+    has_exactly(&speakers[0], &blocks).await;
+    let mut changes = speakers[0].subscribe();
+    while !next_batch(&mut changes).await.synced {}
+    for (speaker, block) in speakers.iter().zip(blocks) {
+        let moved = Desired { peers: vec![peer_of(&reflector)], ..desired(block) };
+        speaker.apply(moved.clone()).await.unwrap();
+        let further = Desired { local_addresses: Some(vec![ip(243, 77)]), ..moved };
+        speaker.apply(further).await.unwrap();
+    }
+    assert_eq!(speakers[0].status().peers.len(), 2, "the reflector is not there yet");
+    let range = RangeConfig::new(net("127.40.243.0/24"), ASN).reflector_clients();
+    reflector.add_listen_range(range).await.unwrap();
+    eventually("only the reflector is left", async || {
+        speakers.iter().all(|s| s.status().peers.len() == 1 && s.status().established() == 1)
+    })
+    .await;
+    has_exactly(&speakers[0], &blocks).await;
+    while let Ok(batch) = tokio::time::timeout(Duration::from_millis(200), next_batch(&mut changes)).await {
+        assert!(batch.changes.iter().all(|c| c.best.is_some()), "a route was gone for a moment: {batch:?}");
+    }
+}
+
 #[tokio::test]
 async fn another_cluster_is_told_over_the_sessions_that_stand() {
     let reflector = speaker(ip(194, 1)).await;

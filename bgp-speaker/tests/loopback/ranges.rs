@@ -2,7 +2,9 @@
 
 use std::net::Ipv4Addr;
 
-use bgp_speaker::{Asn, Desired, Family, FamilyLimits, Limit, LimitAction, Limits, RangeConfig};
+use bgp_speaker::{
+    Asn, Batch, Desired, Family, FamilyLimits, Limit, LimitAction, Limits, RangeConfig, SpeakerError,
+};
 use bgp_wire::NotificationCode;
 
 use crate::scripted::{Scripted, update};
@@ -29,6 +31,23 @@ async fn a_peer_of_a_range_that_comes_back_at_once_is_let_in_each_time() {
     drop(scripted);
     eventually("nobody is left", async || a.status().ranges[0].peers == 0 && a.status().peers.is_empty())
         .await;
+}
+
+/// The prefix is a field, into which anything may be written.
+#[tokio::test]
+async fn host_bits_make_no_other_range() {
+    let a = speaker(ip(213, 1)).await;
+    let range = RangeConfig::new(net("127.40.213.128/25"), ASN);
+    let with_host = RangeConfig { prefix: net("127.40.213.130/25"), ..range.clone() };
+    a.add_listen_range(with_host.clone()).await.unwrap();
+    assert_eq!(a.add_listen_range(range.clone()).await, Err(SpeakerError::DuplicateRange(range.prefix)));
+    let desired = |range: &RangeConfig| Desired { ranges: vec![range.clone()], ..Desired::default() };
+    assert!(a.apply(desired(&range)).await.unwrap().changes.is_empty());
+    assert!(a.apply(desired(&with_host)).await.unwrap().changes.is_empty());
+    let batch = Batch { ranges: vec![with_host], ..Batch::default() };
+    assert!(a.update(batch).await.unwrap().changes.is_empty());
+    a.remove_listen_range(range.prefix).await.unwrap();
+    assert!(a.status().ranges.is_empty());
 }
 
 /// A change that makes another peer of it: who came through the range before goes, and comes back on its own.

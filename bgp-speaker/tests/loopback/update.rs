@@ -127,6 +127,22 @@ async fn a_batch_with_a_mistake_changes_nothing() {
     assert_eq!(a.update(good).await.unwrap().class(), ChangeClass::Soft);
 }
 
+/// What is learned from the kernel has an owner as well.
+#[tokio::test]
+async fn the_owner_of_what_is_learned_is_nobody_elses() {
+    let a = speaker(ip(244, 1)).await;
+    let (learned, block) = (OwnerId(u32::MAX), net("10.1.0.0/16"));
+    let of_it = BTreeMap::from([(learned, vec![Route::new(block)])]);
+    let refused = Err(SpeakerError::ReservedOwner);
+    assert_eq!(a.announce(learned, [Route::new(block)]).await, refused);
+    assert_eq!(a.withdraw(learned, [block]).await, refused);
+    let batch = Batch { announced: of_it.clone(), ..Batch::default() };
+    assert_eq!(a.update(batch).await.err(), refused.clone().err());
+    let desired = Desired { routes: of_it, ..Desired::default() };
+    assert_eq!(a.apply(desired).await.err(), refused.err());
+    has_exactly(&a, &[]).await;
+}
+
 #[tokio::test]
 async fn a_mesh_gives_way_to_a_reflector_step_by_step_and_no_route_is_lost() {
     let reflector = speaker(ip(183, 1)).await;
