@@ -148,6 +148,15 @@ impl UpdateIndex {
         Some(NlriBlock::checked(Family::IPV4_UNICAST, form, octets))
     }
 
+    /// No routes of a family that is given up, wherever in the message: those told before go too (RFC 4760 §7).
+    #[cold]
+    pub(super) fn give_up_disabled(&mut self) {
+        let disabled = self.disabled;
+        self.classic = self.classic.filter(|_| !disabled.contains(Family::IPV4_UNICAST));
+        self.mp_reach = self.mp_reach.filter(|b| !disabled.contains(b.family));
+        self.mp_unreach = self.mp_unreach.filter(|b| !disabled.contains(b.family));
+    }
+
     #[inline]
     pub(super) const fn reaction(&self) -> Reaction {
         self.faults.reaction()

@@ -392,6 +392,7 @@ impl<'a> Pass<'a> {
         }
         if self.index.reaction() > Reaction::AttributeDiscard {
             self.without_reachable_nlri()?;
+            self.index.give_up_disabled();
         }
         Ok(())
     }

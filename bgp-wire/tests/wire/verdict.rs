@@ -260,6 +260,31 @@ fn wrong_flags_on_mp_attributes_are_worse_than_withdrawal() {
 }
 
 #[test]
+fn a_family_that_is_given_up_has_no_routes_anywhere_in_the_message() {
+    let disabling = Codec { afi_safi_disable: true, ..external() };
+    let shown = |attributes: &[Vec<u8>], withdrawn: &[u8], nlri: &[u8]| {
+        let frame = update(withdrawn, attributes, nlri);
+        assert_eq!(verdict(&disabling, &frame), DISABLE);
+        let view = disabling.decode_update(&frame).unwrap();
+        let families: Vec<_> = view.disabled().iter().collect();
+        (families, view.reach().count(), view.unreach().count())
+    };
+    let broken = |family: Family| {
+        let value = [family.afi.0.to_be_bytes().as_slice(), &[family.safi.0, 129]].concat();
+        attribute(0x80, 15, &value)
+    };
+    let v4 = [mandatory(), vec![broken(Family::IPV4_UNICAST)]].concat();
+    assert_eq!(shown(&v4, &NET, &NET), (vec![Family::IPV4_UNICAST], 0, 0));
+    let v6 = [origin(), as_path(&[1]), mp_reach(0x80, &NET6), broken(Family::IPV6_UNICAST)];
+    assert_eq!(shown(&v6, &NET, &[]), (vec![Family::IPV6_UNICAST], 0, 1));
+    // Other families go on, and are withdrawn where something else is wrong.
+    let v6 = [mandatory(), vec![broken(Family::IPV6_UNICAST)]].concat();
+    assert_eq!(shown(&v6, &[], &NET), (vec![Family::IPV6_UNICAST], 1, 0));
+    let bad = [attribute(0x40, 1, &[9]), as_path(&[1]), next_hop(), broken(Family::IPV6_UNICAST)];
+    assert_eq!(shown(&bad, &[], &NET), (vec![Family::IPV6_UNICAST], 0, 1));
+}
+
+#[test]
 fn malformed_mp_attributes_end_the_session() {
     let reset = |mp: Vec<u8>| verdict(&external(), &update(&[], &[origin(), as_path(&[1]), mp], &[]));
     assert!(reset(attribute(0x80, 14, &[0, 2])).starts_with("reset 3/9"), "no family");
