@@ -11,7 +11,8 @@ use crate::{Codec, Family};
 /// Octets of the longest prefix, IPv6 with all 128 bits.
 pub const MAX_PREFIX: usize = 17;
 
-/// Something that can be sent as an NLRI.
+/// Something that can be sent as an NLRI. What wraps another passes every method on, the provided ones too: withdrawals and
+/// announcements differ in labels.
 pub trait WriteNlri {
     /// Whether it is an NLRI of the family.
     fn is_of(&self, family: Family) -> bool;
