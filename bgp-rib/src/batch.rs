@@ -15,7 +15,7 @@ use crate::attributes::AttributesId;
 use crate::bounded::Bounded;
 use crate::export::{self, HeldBack, Offer, Outbound};
 use crate::group::Group;
-use crate::pack;
+use crate::pack::{self, Room};
 use crate::path::Path;
 use crate::per_client;
 use crate::pieces::{Audience, Batch, Writer};
@@ -315,7 +315,7 @@ fn collect<K: Key>(
             last
         });
         let offered = offered.filter(|_| {
-            pack::fits(&group.key.codec, table.family, 0, table.told_nlri(group.log, id).1).is_ok()
+            pack::is_sendable(&group.key.codec, table.family, table.told_nlri(group.log, id).1).is_ok()
         });
         if group.key.bound.is_some() {
             // From here on its bits say what the member has of it.
@@ -457,14 +457,14 @@ fn announce<K: Key>(
         let start = out.len();
         let packed = to_bytes(table, shared, group, edits, run, out, block);
         let audience = first.audience;
-        if let Ok(routes) = packed {
+        if let Ok((routes, _)) = packed {
             writer.close(start, out.len(), audience, u32::try_from(routes).unwrap_or(u32::MAX));
         }
         let codec = group.key.codec;
         let log = group.log;
-        let fits = |item| pack::fits(&codec, table.family, block.len(), nlri_of(table, log, item).1).is_ok();
+        let fits = |room: Room, item| room.fits(&codec, table.family, nlri_of(table, log, item).1).is_ok();
         for item in run {
-            let told = packed.is_ok() && fits(item);
+            let told = packed.is_ok_and(|(_, room)| fits(room, item));
             if let Some(bounded) = bounded.as_mut().filter(|_| group.key.bound.is_some()) {
                 if !told {
                     bounded.lose(item.id);
@@ -474,7 +474,8 @@ fn announce<K: Key>(
             }
             if told {
                 group.ever.insert(item.id);
-            } else if mode != Mode::Initial && group.ever.contains(item.id) {
+            } else if matches!(mode, Mode::Swap(_)) || mode != Mode::Initial && group.ever.contains(item.id) {
+                // Who swaps may have it by the rules of the former group.
                 withdrawn.push((audience, item.id));
             }
             if item.fresh {
@@ -488,7 +489,7 @@ fn nlri_of<'a, K: Key>(table: &'a Table<K>, log: u32, item: &Item) -> (PathId, &
     if item.path == NONE { table.told_nlri(log, item.id) } else { (pack::BEST, table.nlri(item.path)) }
 }
 
-/// Writes the messages of one run, or says why they cannot be; how many routes are in them.
+/// Writes the messages of one run, or says why they cannot be; how many routes are in them, and which had room.
 fn to_bytes<K: Key>(
     table: &Table<K>,
     shared: &Shared,
@@ -497,8 +498,9 @@ fn to_bytes<K: Key>(
     run: &[Item],
     out: &mut BytesMut,
     block: &mut Vec<u8>,
-) -> Result<usize, HeldBack> {
-    let Some(&Item { attributes, source, edits: name, .. }) = run.first() else { return Ok(0) };
+) -> Result<(usize, Room), HeldBack> {
+    let Some(first) = run.first() else { return Err(HeldBack::NotSelected) };
+    let Item { attributes, source, edits: name, .. } = *first;
     let edits = edits.get(name);
     block.clear();
     let next_hop = export::next_hop(shared, &group.key, table.family, (attributes, source), edits)?;
@@ -508,11 +510,12 @@ fn to_bytes<K: Key>(
     if family.afi == Afi::BGP_LS {
         for (_, nlri) in nlri() {
             // Who does not fit even so is left out below.
-            let _ = pack::make_room(codec, family, block, nlri);
+            let _ = pack::make_room(codec, family, &next_hop, block, nlri);
         }
     }
-    let nlri = nlri().filter(|(_, nlri)| pack::fits(codec, family, block.len(), *nlri).is_ok());
-    pack::announce(out, codec, family, &next_hop, block, nlri)
+    let room = Room::beside(codec, family, &next_hop, block.len());
+    let nlri = nlri().filter(|(_, nlri)| room.fits(codec, family, *nlri).is_ok());
+    pack::announce(out, codec, family, &next_hop, block, nlri).map(|routes| (routes, room))
 }
 
 impl<K: Key> Table<K> {

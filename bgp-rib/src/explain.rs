@@ -249,7 +249,7 @@ impl<K: Key> Table<K> {
         let mut paths = self.paths_of(path.prefix);
         let at = paths.find(|(_, other)| core::ptr::eq(*other, path)).map(|(at, _)| at);
         let nlri = at.map_or(&self.entries[path.prefix].key, |at| self.nlri(at));
-        pack::make_room(&key.codec, self.family, &mut block, nlri)?;
+        pack::make_room(&key.codec, self.family, &next_hop, &mut block, nlri)?;
         if path.peer == slot && !key.tells_as_own(shared.peers.origin(slot)) {
             return Err(HeldBack::SplitHorizon);
         }

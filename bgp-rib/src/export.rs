@@ -410,7 +410,8 @@ pub(crate) fn write(
     let marked = if as_last || to.leaving { to.marked(base, as_last) } else { None };
     let base = marked.as_deref().map_or(base, AttributeBlock::trusted);
     let written = lawful && rewrite_block(base, &how, block).is_ok();
-    let fits = |length: usize| length + pack::MESSAGE_OVERHEAD + pack::MAX_NLRI <= to.codec.max_len_tx();
+    let family = to.codec.families.iter().next().unwrap_or(Family::IPV4_UNICAST);
+    let fits = |length| pack::Room::beside(&to.codec, family, &told, length).suffices();
     let goes = written
         && (fits(block.len() - start) || pack::drop_link_state(block, start) && fits(block.len() - start));
     if goes { Ok(()) } else { Err(HeldBack::TooLarge) }

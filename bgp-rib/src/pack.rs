@@ -6,29 +6,51 @@ use bytes::BytesMut;
 use crate::export::HeldBack;
 use crate::prefix::Key;
 
-/// Octets of an UPDATE beside attributes and NLRI: header, two lengths, an MP_REACH header with two IPv6 next hops.
+/// Octets of an UPDATE beside attributes and NLRI, about: header, two lengths, an MP_REACH header with two IPv6 next hops.
 pub(crate) const MESSAGE_OVERHEAD: usize = 19 + 4 + 9 + 32;
 
-/// Octets of the longest NLRI here: path identifier, length, IPv6 address.
-pub(crate) const MAX_NLRI: usize = 4 + 1 + 16;
+/// Octets of the longest prefix: path identifier, length, IPv6 address.
+const LONGEST_PREFIX: usize = 4 + 1 + 16;
+
+/// Octets of the shortest NLRI there is, without a path identifier.
+const SHORTEST_NLRI: usize = 1;
 
 /// Where only the best path is sent and ADD-PATH was negotiated it has this identifier: the best replaces the best.
 pub(crate) const BEST: PathId = PathId(1);
 
-/// Octets of an UPDATE beside attributes and NLRI where the next hop is a VPN's: two IPv6 addresses with distinguishers.
-const MESSAGE_OVERHEAD_VPN: usize = MESSAGE_OVERHEAD + 16;
+/// What messages of one announcement leave to NLRI.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Room {
+    octets: usize,
+    path_id: usize,
+}
 
-/// Whether an NLRI can be announced on such a session behind so many octets of attributes.
-pub(crate) fn fits<K: Key>(codec: &Codec, family: Family, block: usize, key: &K) -> Result<(), HeldBack> {
-    if !K::VARIES {
-        return Ok(()); // Of known size: who wrote the attributes left room for it.
+impl Room {
+    /// Beside a next hop and so many octets of attributes.
+    pub(crate) fn beside(codec: &Codec, family: Family, next_hop: &NextHop, block: usize) -> Self {
+        let path_id = if codec.add_path_tx.contains(family) { 4 } else { 0 };
+        Self { octets: bgp_wire::announce_room(codec, family, next_hop, block), path_id }
     }
-    if !key.is_sendable(family, codec) {
+
+    /// Whether there is any NLRI that can be announced.
+    pub(crate) fn suffices(self) -> bool {
+        SHORTEST_NLRI + self.path_id <= self.octets
+    }
+
+    /// Whether a route can be announced.
+    pub(crate) fn fits<K: Key>(self, codec: &Codec, family: Family, key: &K) -> Result<(), HeldBack> {
+        if !K::VARIES && self.octets >= LONGEST_PREFIX {
+            return Ok(());
+        }
+        is_sendable(codec, family, key)?;
+        if key.wire_len() + self.path_id > self.octets { Err(HeldBack::TooLarge) } else { Ok(()) }
+    }
+}
+
+/// Whether an NLRI can be announced on such a session at all, whatever attributes it has.
+pub(crate) fn is_sendable<K: Key>(codec: &Codec, family: Family, key: &K) -> Result<(), HeldBack> {
+    if K::VARIES && !key.is_sendable(family, codec) {
         return Err(HeldBack::SeveralLabels);
-    }
-    let path_id = 4;
-    if block + MESSAGE_OVERHEAD_VPN + path_id + key.wire_len() > codec.max_len_tx() {
-        return Err(HeldBack::TooLarge);
     }
     Ok(())
 }
@@ -52,16 +74,17 @@ pub(crate) fn announce<'a, K: Key + 'a>(
     Err(if packed.refused > 0 { HeldBack::Refused } else { HeldBack::TooLarge })
 }
 
-/// [`fits`], if need be without the BGP-LS attribute, which is then taken out of the block (RFC 9552 §5.3).
+/// [`Room::fits`], if need be without the BGP-LS attribute, which is then taken out of the block (RFC 9552 §5.3).
 pub(crate) fn make_room<K: Key>(
     codec: &Codec,
     family: Family,
+    next_hop: &NextHop,
     block: &mut Vec<u8>,
     key: &K,
 ) -> Result<(), HeldBack> {
-    match fits(codec, family, block.len(), key) {
+    match Room::beside(codec, family, next_hop, block.len()).fits(codec, family, key) {
         Err(HeldBack::TooLarge) if family.afi == Afi::BGP_LS && drop_link_state(block, 0) => {
-            fits(codec, family, block.len(), key)
+            Room::beside(codec, family, next_hop, block.len()).fits(codec, family, key)
         }
         judged => judged,
     }

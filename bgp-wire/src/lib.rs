@@ -192,7 +192,7 @@ pub use nlri::{
 };
 pub use notification::{MAX_SHUTDOWN_TEXT, Notification, NotificationCode, subcode};
 pub use open::{Open, VERSION};
-pub use pack::{Packed, announce, end_of_rib, withdraw};
+pub use pack::{Packed, announce, announce_room, end_of_rib, withdraw};
 pub use path_attributes::{AttributeSet, OwnedAttribute, PathAttributes};
 pub use reaction::{Fault, FaultKind, Reaction};
 pub use refresh::{RefreshKind, RouteRefresh};

@@ -8,6 +8,11 @@ use crate::message::patch_len;
 use crate::nlri::{MAX_PREFIX, WriteNlri};
 use crate::{Afi, AttributeBlock, Codec, Family, HEADER_LEN, MessageType, NextHop, PathId, PeerKind};
 
+/// NEXT_HOP with its header.
+const CLASSIC_NEXT_HOP: usize = 7;
+/// MP_REACH_NLRI but for next hop and NLRI: header with two octets of length, family, length of the next hop, reserved octet.
+const MP_REACH_FRAME: usize = 9;
+
 /// What became of the routes given to [`announce`] or [`withdraw`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Packed {
@@ -53,6 +58,23 @@ pub fn announce<P: WriteNlri>(
         return message.fill_link_state(out, nlri, lawful);
     }
     message.fill(out, nlri, lawful)
+}
+
+/// How many octets of NLRI, path identifiers included, one message of [`announce`] has room for beside so many octets of
+/// attributes.
+#[must_use]
+pub fn announce_room(codec: &Codec, family: Family, next_hop: &NextHop, attributes: usize) -> usize {
+    let around = match next_hop {
+        NextHop::V4(_) if family == Family::IPV4_UNICAST => CLASSIC_NEXT_HOP,
+        _ => next_hop.field_len(family).saturating_add(MP_REACH_FRAME),
+    };
+    room_beside(codec, around.saturating_add(attributes))
+}
+
+/// What a message leaves to NLRI beside its header, its two lengths and so many octets.
+#[inline]
+fn room_beside(codec: &Codec, octets: usize) -> usize {
+    codec.max_len_tx().saturating_sub(HEADER_LEN.saturating_add(4).saturating_add(octets))
 }
 
 /// Appends UPDATEs that withdraw routes: the classic field for IPv4 unicast, else MP_UNREACH_NLRI.
@@ -320,18 +342,14 @@ impl Draft<'_> {
     /// The octets that a message leaves to NLRI; 0 when the rest alone is too long.
     #[inline]
     fn room(&self) -> usize {
-        let fixed = HEADER_LEN.saturating_add(4);
         let next_hop = self.next_hop.map_or(0, |next_hop| next_hop.field_len(self.family));
         let around = match self.form {
-            // NEXT_HOP with its header.
-            Form::Classic => 7,
+            Form::Classic => CLASSIC_NEXT_HOP,
             Form::Withdrawn => 0,
-            // Header with two octets of length, family, length and octets of the next hop, reserved octet.
-            Form::MpReach => next_hop.saturating_add(9),
+            Form::MpReach => next_hop.saturating_add(MP_REACH_FRAME),
             Form::MpUnreach => 7,
         };
-        let rest = fixed.saturating_add(around).saturating_add(self.attributes.len());
-        self.codec.max_len_tx().saturating_sub(rest)
+        room_beside(self.codec, around.saturating_add(self.attributes.len()))
     }
 
     /// Writes everything that comes before the NLRI.

@@ -141,7 +141,7 @@ impl<K: Key> Table<K> {
     fn way(&self, shared: &Shared, key: &GroupKey, at: u32, member: impl Fn(u32) -> bool) -> Option<Way> {
         let path = &self.paths[at];
         let offer = export::offer(shared, key, &self.outbound(path)).ok()?;
-        pack::fits(&key.codec, self.family, 0, self.nlri(at)).ok()?;
+        pack::is_sendable(&key.codec, self.family, self.nlri(at)).ok()?;
         let through = through(shared, path.attributes, offer.next_hop);
         let only = |slot: u32| if member(slot) { slot } else { NONE };
         let (source, through) = (only(path.peer), only(through));

@@ -7,7 +7,7 @@
 //! | withdrawals of a batch go before its announcements | `a_route_that_comes_and_goes_before_it_is_read_leaves_nothing` |
 //! | a superseded announcement leaves last | `when_two_feeders_race_an_idle_receiver_holds_the_better_routes`, `groups::an_idle_peer_is_told_once_and_a_slow_one_sees_the_newest_state_alone` |
 //! | the worse path is told while the better is there | `of_two_feeds_that_race_only_the_better_is_told_to_who_reads_behind_both` |
-//! | an UPDATE built too large is dropped | `a_lost_peer_with_many_prefixes_is_withdrawn_to_the_last_one`, `prefixes_of_one_attribute_set_fill_as_many_messages_as_they_need`, `attributes_that_outgrow_a_message_withdraw_the_route_from_who_cannot_take_them` |
+//! | an UPDATE built too large is dropped | `a_lost_peer_with_many_prefixes_is_withdrawn_to_the_last_one`, `prefixes_of_one_attribute_set_fill_as_many_messages_as_they_need`, `attributes_that_outgrow_a_message_withdraw_the_route_from_who_cannot_take_them`, `a_route_is_told_if_and_only_if_it_fits_a_message` |
 //! | some routes of a large table are missing | `every_client_holds_every_route_of_a_large_feed` |
 //! | ADD-PATH: one withdrawal takes others along, or none | `one_path_of_many_can_be_withdrawn_and_the_last_takes_the_prefix`, `every_path_of_a_lost_peer_is_withdrawn_from_who_is_told_several` |
 //! | ADD-PATH: what a restarted peer did not tell again stays | `a_path_that_is_not_told_again_after_a_restart_goes_and_the_others_stay` |
@@ -21,7 +21,8 @@
 //!
 //! That small changes are not held back by the socket (Nagle) is with the sockets of the speaker.
 
-use bgp_rib::{AddPathSend, Event, PathVerdict, Retain};
+use bgp_rib::policy::{Action, CommunityEdit, PolicyConfig, Rule, Verdict};
+use bgp_rib::{AddPathSend, Event, Input, PathVerdict, Policy, Retain};
 use bgp_wire::{Community, FamilySet, PathAttributes, PeerKind};
 use ipnet::{IpNet, Ipv4Net};
 
@@ -217,6 +218,67 @@ fn attributes_that_outgrow_a_message_withdraw_the_route_from_who_cannot_take_the
     assert_eq!(lab.rib.peer_counters(narrow, V4).advertised, 0);
 }
 
+/// What fits a message of 4096 octets is told to the last octet, what does not is withdrawn, of one attribute set too.
+#[test]
+fn a_route_is_told_if_and_only_if_it_fits_a_message() {
+    // Octets of NLRI that a message leaves beside 1003 communities and what reflection adds, and a prefix that takes them.
+    let cases = [("10.0.0.0/8", "10.0.0.0/9", 1008), ("2001:d00::/24", "2001:d00::/25", 1003)];
+    for (fits, does_not, communities) in cases {
+        for add_path in [false, true] {
+            let mut lab = Lab::new();
+            let mut wide = client(1);
+            wide.codec.extended_message = true;
+            let mut narrow = client(2);
+            if add_path {
+                narrow.codec.add_path_tx = FamilySet::of(&[V4, V6]);
+            }
+            let (one, narrow) = (lab.up(1, wide), lab.up(2, narrow));
+            let both = [net(fits), net(does_not)];
+            let hop = if fits.contains(':') { next_hop6(1) } else { next_hop(1) };
+            lab.announce(one, &both, hop, &attributes(&[]));
+            lab.drain_all();
+            assert_eq!(lab.view(narrow).len(), 2);
+            // A path identifier takes as much as a community.
+            let communities = (0..communities - u32::from(add_path)).map(Community).collect();
+            lab.announce(one, &both, hop, &PathAttributes { communities, ..attributes(&[]) });
+            lab.drain_all();
+            assert_eq!(
+                lab.view(narrow).keys().copied().collect::<Vec<_>>(),
+                [net(fits)],
+                "{fits} {add_path}"
+            );
+            let verdict = |prefix: &str| {
+                let explained = lab.rib.explain(net(prefix)).unwrap();
+                explained.peers.iter().find(|told| told.peer == narrow).unwrap().verdict
+            };
+            assert!(verdict(fits).is_ok());
+            assert_eq!(verdict(does_not).err(), Some(bgp_rib::HeldBack::TooLarge));
+            assert_eq!(lab.rib.peer_counters(narrow, family_of(&net(fits))).advertised, 1);
+        }
+    }
+}
+
+/// A policy that makes a route too long takes it back from who has it, though another of the same set still fits.
+#[test]
+fn a_policy_swap_that_outgrows_a_message_withdraws_what_no_longer_fits() {
+    let mut lab = Lab::new();
+    let mut wide = client(1);
+    wide.codec.extended_message = true;
+    let (one, narrow) = (lab.up(1, wide), lab.up(2, client(2)));
+    let (fits, does_not) = (net("10.0.0.0/8"), net("10.0.0.0/9"));
+    let communities = (0..1007).map(Community).collect();
+    let told = PathAttributes { communities, ..attributes(&[]) };
+    lab.announce(one, &[fits, does_not], next_hop(1), &told);
+    lab.drain_all();
+    assert_eq!(lab.view(narrow).len(), 2);
+    let tag = Action::Communities(CommunityEdit::Add(vec![Community(0xfde8_0001)]));
+    let tags = PolicyConfig::new("tags", Verdict::Accept).rule(Rule::go_on("tag").then(tag));
+    let export = Some(Policy::compile(tags).unwrap());
+    lab.input(Input::SetPolicy { peer: narrow, import: None, export });
+    lab.drain_all();
+    assert_eq!(lab.view(narrow).keys().copied().collect::<Vec<_>>(), [fits]);
+}
+
 /// GoBGP: all withdrawals of a batch went first, so that what was announced and then withdrawn stayed.
 #[test]
 fn a_route_that_comes_and_goes_before_it_is_read_leaves_nothing() {
@@ -363,11 +425,11 @@ fn inputs_that_make_no_sense_are_borne() {
     let one = lab.up(1, client(1));
     let stranger = bgp_rib::PeerId(9);
     assert!(lab.rib.poll_transmit(stranger, 1000).is_none());
-    lab.input(bgp_rib::Input::PeerDown(stranger, Retain::Stale));
+    lab.input(Input::PeerDown(stranger, Retain::Stale));
     lab.withdraw(one, &many(3));
     lab.withdraw_path(one, 7, &many(3));
     lab.refresh(one, bgp_wire::Family::EVPN, bgp_wire::RefreshKind::REQUEST);
-    lab.input(bgp_rib::Input::PeerUp(bgp_rib::PeerId(u32::MAX), Box::new(client(2))));
+    lab.input(Input::PeerUp(bgp_rib::PeerId(u32::MAX), Box::new(client(2))));
     assert!(lab.events.contains(&Event::PeerRefused(bgp_rib::PeerId(u32::MAX))));
     // A second session under one id ends the first.
     lab.announce(one, &many(3), next_hop(1), &attributes(&[]));

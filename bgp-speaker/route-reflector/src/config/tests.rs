@@ -233,7 +233,8 @@ fn a_client_of_another_as_is_refused() {
 fn client_to_client_of_a_session_that_is_no_clients_is_refused() {
     let message = fault(&format!("{PEER}client-to-client = false\n"));
     says(&message, &["route-reflector client", "rr.toml:7:20", "add route-reflector-client = true"]);
-    parse(&format!("{HEAD}{PEER}route-reflector-client = true\nclient-to-client = false\n")).expect("a client");
+    parse(&format!("{HEAD}{PEER}route-reflector-client = true\nclient-to-client = false\n"))
+        .expect("a client");
 }
 
 #[test]
