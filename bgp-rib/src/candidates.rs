@@ -10,6 +10,7 @@ use crate::import::Ineligible;
 use crate::next_hops::Way;
 use crate::path::{LOCAL, Path};
 use crate::peer::address_rank;
+use crate::preference;
 use crate::prefix::Key;
 use crate::table::{Shared, Table};
 
@@ -74,15 +75,18 @@ impl<K: Key> Table<K> {
     /// A path as the ladder sees it, if it is eligible.
     pub(crate) fn candidate(&self, shared: &Shared, at: u32, path: &Path) -> Option<Candidate> {
         let interior_cost = self.eligible(shared, path).ok()?;
-        let summary = &shared.attributes[path.attributes].summary;
+        let set = &shared.attributes[path.attributes];
+        let summary = &set.summary;
         let peer = shared.peers.get(path.peer);
         let of_peer = || peer.map(|peer| peer.params.peer_router_id.0);
         let router_id = summary.originator.map(NonZeroU32::get).or_else(of_peer);
         let has_aigp = summary.marks.has(Marks::AIGP);
+        let usual = if path.peer == LOCAL { preference::OWN } else { preference::PEER };
         Some(Candidate {
-            aigp: if has_aigp { shared.attributes[path.attributes].block().aigp() } else { None },
+            aigp: if has_aigp { set.block().aigp() } else { None },
             oldest: shared.config.decision.prefer_oldest && self.is_oldest(shared, at, path),
             path: at,
+            preference: set.facts().and_then(|facts| facts.kernel.preference).unwrap_or(usual),
             local: path.peer == LOCAL,
             long_lived_stale: summary.marks.has(Marks::LLGR_STALE),
             local_pref: summary.local_pref,

@@ -16,6 +16,8 @@ use crate::config::DecisionOptions;
 pub enum Rung {
     /// Whatever its LLGR_STALE calls long-lived stale comes last (RFC 9494 §4.3).
     LongLivedStale,
+    /// Highest preference: of its source, or as policy or the originator says ([`preference`](crate::preference)).
+    Preference,
     /// Originated on this speaker before learned (RFC 4271 §9.1.1 leaves the preference of own routes to us).
     Local,
     /// Highest LOCAL_PREF (RFC 4271 §9.1.1).
@@ -48,6 +50,7 @@ impl fmt::Display for Rung {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::LongLivedStale => "long-lived stale",
+            Self::Preference => "preference",
             Self::Local => "locally originated",
             Self::LocalPref => "local preference",
             Self::Aigp => "accumulated IGP metric",
@@ -71,6 +74,7 @@ pub(crate) struct Candidate {
     /// The path's index: carried through, never looked at.
     pub(crate) path: u32,
     pub(crate) long_lived_stale: bool,
+    pub(crate) preference: u32,
     pub(crate) local: bool,
     pub(crate) local_pref: u32,
     /// AIGP as it was told.
@@ -111,8 +115,9 @@ impl Candidate {
 type Least = fn(&Candidate) -> u128;
 
 /// The ladder. MULTI_EXIT_DISC stands outside the pattern because it compares within one neighbouring AS only.
-const LADDER: [(Rung, Option<Least>); 14] = [
+const LADDER: [(Rung, Option<Least>); 15] = [
     (Rung::LongLivedStale, Some(|c| u128::from(c.long_lived_stale))),
+    (Rung::Preference, Some(|c| u128::from(u32::MAX - c.preference))),
     (Rung::Local, Some(|c| u128::from(!c.local))),
     (Rung::LocalPref, Some(|c| u128::from(u32::MAX - c.local_pref))),
     (Rung::Aigp, Some(Candidate::accumulated)),
@@ -129,7 +134,7 @@ const LADDER: [(Rung, Option<Least>); 14] = [
 ];
 
 /// Where MULTI_EXIT_DISC stands in the ladder.
-const MED: usize = 6;
+const MED: usize = 7;
 
 impl Candidate {
     /// Compares by the rungs above MULTI_EXIT_DISC.
@@ -291,6 +296,7 @@ mod tests {
         Candidate {
             path,
             long_lived_stale: false,
+            preference: 100,
             local: false,
             local_pref: 100,
             aigp: None,
@@ -330,7 +336,7 @@ mod tests {
 
     fn any_candidate() -> impl Strategy<Value = Candidate> {
         let preference = (
-            (prop::bool::weighted(0.1), prop::bool::weighted(0.2)),
+            (prop::bool::weighted(0.1), prop::bool::weighted(0.2), 99..101u32),
             99..101u32,
             1..3u32,
             0..2u8,
@@ -341,22 +347,25 @@ mod tests {
         let aigp = prop_oneof![4 => Just(None), 3 => (0..3u64).prop_map(Some), 1 => Just(Some(u64::MAX))];
         let ties = (any::<bool>(), 0..3u32, 0..2u32, 0..2u32, 0..2u128, aigp, prop::bool::weighted(0.3));
         (preference, ties).prop_map(
-            |(((local, long_lived_stale), local_pref, length, origin, med, neighbour), ties)| Candidate {
-                local,
-                long_lived_stale,
-                local_pref,
-                as_path_length: length,
-                origin,
-                med,
-                neighbour_as: neighbour,
-                external: ties.0,
-                interior_cost: ties.1,
-                router_id: ties.2,
-                cluster_list_length: ties.3,
-                peer_address: ties.4,
-                aigp: ties.5,
-                oldest: ties.0 && ties.6,
-                ..candidate(0)
+            |(((local, long_lived_stale, preference), local_pref, length, origin, med, neighbour), ties)| {
+                Candidate {
+                    local,
+                    long_lived_stale,
+                    preference,
+                    local_pref,
+                    as_path_length: length,
+                    origin,
+                    med,
+                    neighbour_as: neighbour,
+                    external: ties.0,
+                    interior_cost: ties.1,
+                    router_id: ties.2,
+                    cluster_list_length: ties.3,
+                    peer_address: ties.4,
+                    aigp: ties.5,
+                    oldest: ties.0 && ties.6,
+                    ..candidate(0)
+                }
             },
         )
     }
@@ -416,6 +425,7 @@ mod tests {
         struct Worse(Rung, fn(&mut Candidate));
         let worse = [
             Worse(Rung::LongLivedStale, |c| c.long_lived_stale = true),
+            Worse(Rung::Preference, |c| c.preference = 99),
             Worse(Rung::Local, |c| c.local = false),
             Worse(Rung::LocalPref, |c| c.local_pref = 99),
             Worse(Rung::Aigp, |c| c.aigp = Some(9)),

@@ -95,6 +95,8 @@ pub struct Origination {
     pub tag: u32,
     /// The interface that it leaves by, for policies.
     pub interface: Option<Arc<str>>,
+    /// Its preference over routes of other sources; `None` is [`preference::OWN`](crate::preference::OWN).
+    pub preference: Option<u32>,
     /// How followers that write kernel routes drop its packets; `None` leaves the kernel as it is.
     pub discard: Option<Discard>,
     /// It is an aggregate: it stands for what lies inside it. `None`: it stands for itself.
@@ -113,6 +115,7 @@ impl Origination {
             metric: None,
             tag: 0,
             interface: None,
+            preference: None,
             discard: None,
             aggregation: None,
         }
@@ -124,6 +127,7 @@ impl Origination {
             metric: self.metric,
             tag: Some(self.tag).filter(|&tag| tag != 0),
             discard: self.discard,
+            preference: self.preference,
             ..KernelTag::default()
         };
         let facts = Facts { received: None, kernel, interface: self.interface.clone() };

@@ -114,6 +114,7 @@ mod peer;
 mod per_client;
 mod pieces;
 pub mod policy;
+pub mod preference;
 mod prefix;
 mod query;
 mod reader;

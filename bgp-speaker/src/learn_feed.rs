@@ -121,7 +121,7 @@ async fn pass_on(rib: &RibClient, changes: Vec<LearnChange>) -> Result<(), Speak
     for change in changes {
         match change {
             LearnChange::Set(learned) => {
-                let route = Route::new(learned.prefix).metric(learned.metric);
+                let route = Route::new(learned.prefix).metric(learned.metric).preference(learned.preference);
                 set.push(Route { interface: learned.interface, ..route });
             }
             LearnChange::Gone(prefix) => gone.push(prefix),

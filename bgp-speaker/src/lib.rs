@@ -123,6 +123,7 @@ mod vrps;
 
 pub use bgp_fsm::{Bfd, PeerAs, Required, State};
 pub use bgp_rib::policy;
+pub use bgp_rib::preference;
 pub use bgp_rib::{
     AddPathSend, Aggregation, Best, DecisionOptions, Destination, FamilyLimits, HeldBack, Ineligible, Limit,
     LimitAction, LimitLevel, Limited, Limits, LocalAsMode, NextHopMode, OwnerId, PathExplanation,

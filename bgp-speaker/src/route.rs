@@ -28,6 +28,12 @@ pub struct Route {
     pub metric: Option<u32>,
     /// The interface that it leaves by, for policies.
     pub interface: Option<Arc<str>>,
+    /// Its preference over routes of other sources, the greater wins; `None` is 200 ([`preference::OWN`]). A route that
+    /// another program has in the kernel has [`preference::LEARNED`], so that routes of peers come before it.
+    ///
+    /// [`preference::OWN`]: crate::preference::OWN
+    /// [`preference::LEARNED`]: crate::preference::LEARNED
+    pub preference: Option<u32>,
     /// What the kernel export makes of packets that no other route takes, as for the address block of a node; without a
     /// `metric` the kernel route ranks behind all others of its prefix. `None` leaves the kernel as it is.
     pub discard: Option<Discard>,
@@ -46,6 +52,7 @@ impl Route {
             communities: Vec::new(),
             metric: None,
             interface: None,
+            preference: None,
             discard: None,
             aggregation: None,
         }
@@ -69,6 +76,13 @@ impl Route {
     #[must_use]
     pub fn metric(mut self, metric: u32) -> Self {
         self.metric = Some(metric);
+        self
+    }
+
+    /// The same route with this preference over routes of other sources.
+    #[must_use]
+    pub fn preference(mut self, preference: u32) -> Self {
+        self.preference = Some(preference);
         self
     }
 

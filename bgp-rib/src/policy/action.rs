@@ -81,7 +81,8 @@ pub enum Action {
     Table(u32),
     /// Weight among the next hops of a multipath route.
     Weight(u32),
-    /// Preference over routes of other sources.
+    /// Preference over routes of other sources, in an import policy: the decision looks at it before LOCAL_PREF, and peers
+    /// never see it. Without it a route has that of its source ([`preference`](crate::preference)).
     Preference(u32),
     /// Tag.
     Tag(u32),

@@ -54,7 +54,8 @@ pub struct KernelTag {
     pub table: Option<u32>,
     /// Weight among the next hops of a multipath route.
     pub weight: Option<u32>,
-    /// Preference over routes of other sources, the greater one wins.
+    /// Preference over routes of other sources, the greater one wins: the decision looks at it before LOCAL_PREF. `None` is
+    /// that of its source ([`preference`](crate::preference)).
     pub preference: Option<u32>,
     /// A number for the route's tag (realm).
     pub tag: Option<u32>,

@@ -23,6 +23,7 @@ mod origin_validation;
 mod originate;
 mod per_client;
 mod policies;
+mod preferences;
 mod readers;
 mod reflection;
 mod restart;

@@ -10,7 +10,7 @@ use bgp_rib::{
 use bgp_wire::{Aggregator, Asn, ClusterId, Community, Family, NextHop, PathAttributes, PeerKind, RouterId};
 use ipnet::IpNet;
 
-use crate::naive_policy::{apply, policy};
+use crate::naive_policy::{apply, policy, preference};
 use crate::support::*;
 
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
@@ -31,12 +31,14 @@ pub(crate) struct Naive {
     pub(crate) session: u32,
     /// It is long-lived stale.
     pub(crate) long_lived: bool,
+    /// Its preference where that is not the usual one of its source.
+    pub(crate) preference: Option<u32>,
 }
 
 impl Naive {
     /// As it is told.
     pub(crate) fn new(attributes: PathAttributes, next_hop: Option<NextHop>, import: Policy) -> Self {
-        Self { attributes, next_hop, import, stale: 0, session: 0, long_lived: false }
+        Self { attributes, next_hop, import, stale: 0, session: 0, long_lived: false, preference: None }
     }
 
     fn asns(&self) -> Vec<Asn> {
@@ -105,7 +107,8 @@ impl Facts {
         if told.long_lived {
             attributes.communities.push(Community::LLGR_STALE);
         }
-        let path = Naive { attributes, next_hop: next_hop.or(told.next_hop), ..told.clone() };
+        let preference = preference(&told.import, prefix).or(told.preference);
+        let path = Naive { attributes, next_hop: next_hop.or(told.next_hop), preference, ..told.clone() };
         let metric = path.next_hop.map_or(Some(0), |hop| match self.metrics.get(&hop.address()) {
             Some(Reachability::Unreachable) => (*from == Teller::Local).then_some(0),
             Some(Reachability::Metric(metric)) => Some(*metric),
@@ -291,6 +294,10 @@ impl Facts {
         let asns =
             |p: &Naive| p.attributes.as_path.segments.iter().flat_map(|s| s.asns.clone()).collect::<Vec<_>>();
         keep(&mut left, |c| i64::from(c.2.attributes.communities.contains(&Community::LLGR_STALE)));
+        keep(&mut left, |c| {
+            let usual = if c.0 == Teller::Local { 200 } else { 100 };
+            -i64::from(c.2.preference.unwrap_or(usual))
+        });
         keep(&mut left, |c| i64::from(c.0 != Teller::Local));
         keep(&mut left, |c| -i64::from(c.2.attributes.local_pref.unwrap_or(100)));
         keep(&mut left, |c| c.2.attributes.aigp().map_or(i64::MAX, |aigp| aigp as i64 + i64::from(c.3)));

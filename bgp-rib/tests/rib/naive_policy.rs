@@ -11,9 +11,12 @@ use ipnet::IpNet;
 use crate::support::*;
 
 /// How many there are.
-pub(crate) const POLICIES: u8 = 6;
+pub(crate) const POLICIES: u8 = 7;
 /// The one that sets a next hop.
 pub(crate) const SETS_NEXT_HOP: u8 = 4;
+
+/// The one that sets a preference.
+const PREFERS: u8 = 6;
 
 const MARK: Community = Community::new(65000, 1);
 const VALID: Community = Community::new(65000, 2);
@@ -42,6 +45,11 @@ pub(crate) fn policy(number: u8) -> Policy {
             let there = Action::NextHop(SetNextHop::Address(address(3)));
             PolicyConfig::new("four", Verdict::Accept).rule(Rule::accept("there").when(inside).then(there))
         }
+        PREFERS => {
+            let inside = Condition::Prefix(PrefixSet::or_longer(&[net("10.1.0.0/24")]));
+            let rule = Rule::accept("preferred").when(inside).then(Action::Preference(250));
+            PolicyConfig::new("six", Verdict::Accept).rule(rule)
+        }
         _ => {
             let is = Condition::Rpki;
             let mark = Action::Communities(CommunityEdit::Add(vec![VALID]));
@@ -51,6 +59,11 @@ pub(crate) fn policy(number: u8) -> Policy {
         }
     };
     Policy::compile(config).unwrap()
+}
+
+/// The preference that a policy gives a route, if it does.
+pub(crate) fn preference(which: &Policy, prefix: IpNet) -> Option<u32> {
+    (*which == policy(PREFERS) && net("10.1.0.0/24").contains(&prefix)).then_some(250)
 }
 
 /// What a policy makes of a route: its attributes and, where it sets one, its next hop. `None`: rejected.
@@ -87,6 +100,7 @@ pub(crate) fn apply(
                 next_hop = Some(crate::support::next_hop(3));
             }
         }
+        PREFERS => {}
         _ if rpki == RpkiState::Invalid => return None,
         _ => {
             if rpki == RpkiState::Valid && !attributes.communities.contains(&VALID) {

@@ -37,7 +37,7 @@ fn an_own_route_comes_before_any_learned_one_and_carries_our_address() {
     }
     let explained = lab.rib.explain(prefix).unwrap();
     assert_eq!(explained.paths[0].source, Source::Local(OwnerId(1)));
-    assert_eq!(explained.paths[1].verdict, PathVerdict::Lost(Rung::Local));
+    assert_eq!(explained.paths[1].verdict, PathVerdict::Lost(Rung::Preference));
 }
 
 #[test]

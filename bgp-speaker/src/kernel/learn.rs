@@ -11,6 +11,7 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use bgp_rib::policy::Glob;
+use bgp_rib::preference;
 use ipnet::IpNet;
 use tokio::sync::mpsc;
 
@@ -47,6 +48,9 @@ pub struct LearnConfig {
     /// Whether only routes to what is on the link are learned (`scope link`: no gateway), as those of workloads are;
     /// default no.
     pub on_link_only: bool,
+    /// Preference over routes of other sources; `None` = by whose they are: 240 for the kernel's own, connected networks
+    /// mostly, and 10 for those of other programs, which routes of peers come before.
+    pub preference: Option<u32>,
     /// Most routes: what is beyond is left out and counted; default 16,384, a hundred times what a full node has.
     pub limit: usize,
     /// How long link and address changes are gathered before the tables are read again; default 100 ms.
@@ -64,6 +68,7 @@ impl Default for LearnConfig {
             ignored_interfaces: Vec::new(),
             within: None,
             on_link_only: false,
+            preference: None,
             limit: 16 * 1024,
             debounce: Duration::from_millis(100),
             verify_interval: Some(Duration::from_secs(300)),
@@ -77,6 +82,11 @@ impl LearnConfig {
             Some(protocols) => protocols.contains(&protocol),
             None => !OF_THE_HOST.contains(&protocol),
         }
+    }
+
+    fn preference_of(&self, protocol: u8) -> u32 {
+        let usual = if OF_THE_HOST.contains(&protocol) { preference::DIRECT } else { preference::LEARNED };
+        self.preference.unwrap_or(usual)
     }
 
     fn takes(&self, own: &Protocols, alien: &Alien, interfaces: &[Arc<str>]) -> bool {
@@ -102,6 +112,8 @@ pub struct LearnedRoute {
     pub metric: u32,
     /// Whose it is.
     pub protocol: u8,
+    /// Its preference over routes of other sources.
+    pub preference: u32,
     /// The interface that it leaves by, the first where there are several.
     pub interface: Option<Arc<str>>,
 }
@@ -326,6 +338,7 @@ impl Learning {
             prefix: alien.key.prefix,
             metric: alien.key.metric,
             protocol: alien.protocol,
+            preference: self.config.preference_of(alien.protocol),
             interface: names.into_iter().next(),
         };
         self.seen.entry(route.prefix).or_default().insert(at, route);

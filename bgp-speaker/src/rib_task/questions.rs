@@ -179,6 +179,7 @@ fn origination(route: Route) -> Origination {
         attributes,
         metric: route.metric,
         interface: route.interface,
+        preference: route.preference,
         discard: route.discard,
         aggregation: route.aggregation,
         ..Origination::new(route.prefix)

@@ -1,12 +1,20 @@
 //! Kernel routes of others become originations, and go with them.
 
 use bgp_speaker::kernel::{KernelConfig, LearnConfig};
-use bgp_speaker::policy::Glob;
-use bgp_speaker::{Desired, Learning, Route, RouteFilter, RouteNews, Speaker, Subject};
+use bgp_speaker::policy::{
+    Action, Condition, Glob, Policy, PolicyConfig, Rule, Span, Verdict, local_pref_of_metric,
+};
+use bgp_speaker::{
+    Desired, Learning, PathVerdict, Route, RouteFilter, RouteNews, Rung, SessionOptions, Source, Speaker,
+    Subject, preference,
+};
 use ipnet::IpNet;
 
 use crate::namespace::Namespace;
-use crate::speakers::{OWNER, address, builder, eventually, join, net, options, run, teller};
+use crate::speakers::{
+    OWNER, address, await_best, await_kernel, await_no_kernel, builder, eventually, join, net, options, run,
+    teller,
+};
 
 stories![
     routes_of_workloads_come_and_go_with_the_kernels,
@@ -19,6 +27,9 @@ stories![
     a_route_that_loses_one_of_several_under_its_key_is_never_withdrawn,
     what_is_learned_is_part_of_the_desired_state,
     a_protocol_that_the_kernel_export_takes_up_is_not_learned_from_any_more,
+    a_route_of_a_peer_comes_before_a_learned_one_which_stays_where_it_is,
+    a_workload_that_moves_away_is_followed_although_its_route_is_still_here,
+    connected_networks_that_are_learned_come_before_all_else,
 ];
 
 /// Prefixes that a speaker knows, in order.
@@ -295,5 +306,100 @@ fn a_protocol_that_the_kernel_export_takes_up_is_not_learned_from_any_more() {
             tokio::time::sleep(std::time::Duration::from_millis(400)).await;
             assert_eq!(own(&us).await, 1, "the path of the peer, and none that came back from the kernel");
         }
+    });
+}
+
+/// What the kernel holds of another program for a prefix.
+fn foreign(namespace: &Namespace, prefix: &str) -> Vec<String> {
+    namespace.routes(254, "proto 80").into_iter().filter(|route| route.starts_with(prefix)).collect()
+}
+
+fn a_route_of_a_peer_comes_before_a_learned_one_which_stays_where_it_is() {
+    let namespace = Namespace::enter();
+    namespace.ip("route add 10.65.0.2/32 dev e1 scope link proto 80 metric 1024");
+    let before = foreign(&namespace, "10.65.0.2");
+    run(async {
+        let one = teller(1, []).await;
+        let listener = teller(4, []).await;
+        let us =
+            builder(3).kernel(KernelConfig::default()).learn(LearnConfig::default()).start().await.unwrap();
+        let clients = SessionOptions { route_reflector_client: true, ..options() };
+        join(&us, &[&one, &listener], &clients).await;
+        await_known(&one, &["10.65.0.2/32"]).await;
+        await_best(&listener, &[("10.65.0.2/32", "127.50.0.3")]).await;
+        let told = Route::new(net("10.65.0.2/32")).next_hop(address("10.0.0.9"));
+        one.announce(OWNER, [told]).await.unwrap();
+        await_kernel(&namespace, "10.65.0.2", &["via", "10.0.0.9", "metric", "186"]).await;
+        await_best(&listener, &[("10.65.0.2/32", "10.0.0.9")]).await;
+        assert_eq!(foreign(&namespace, "10.65.0.2"), before);
+        // The other way round, the other one all the time in its place.
+        one.withdraw(OWNER, [net("10.65.0.2/32")]).await.unwrap();
+        await_no_kernel(&namespace, "10.65.0.2").await;
+        await_best(&listener, &[("10.65.0.2/32", "127.50.0.3")]).await;
+        assert_eq!(foreign(&namespace, "10.65.0.2"), before);
+    });
+}
+
+fn a_workload_that_moves_away_is_followed_although_its_route_is_still_here() {
+    let namespace = Namespace::enter();
+    namespace.ip("route add 10.65.0.2/32 dev e1 scope link proto 80 metric 1024");
+    let normal = local_pref_of_metric(1024);
+    let elevated = Condition::LocalPref(Span::from(normal + 1..=u32::MAX));
+    let import = PolicyConfig::new("import", Verdict::Accept)
+        .rule(Rule::go_on("elevation").when(elevated).then(Action::Preference(200)))
+        .rule(Rule::go_on("metric").then(Action::MetricFromLocalPref));
+    let import = Some(Policy::compile(import).unwrap());
+    run(async {
+        let one = teller(1, []).await;
+        // Without a kernel of its own to learn from: the agent tells what its workloads have.
+        let own = Route::new(net("10.65.0.2/32")).metric(1024).preference(preference::LEARNED + 100);
+        let us = builder(3).kernel(KernelConfig::default()).announce(OWNER, [own]).start().await.unwrap();
+        join(&us, &[&one], &SessionOptions { import, ..options() }).await;
+        await_known(&one, &["10.65.0.2/32"]).await;
+        let route = |metric| {
+            Route::new(net("10.65.0.2/32"))
+                .next_hop(address("10.0.0.9"))
+                .local_pref(local_pref_of_metric(metric))
+        };
+        one.announce(OWNER, [route(1024)]).await.unwrap();
+        one.announce(OWNER, [route(512)]).await.unwrap();
+        await_kernel(&namespace, "10.65.0.2", &["via", "10.0.0.9", "metric", "512"]).await;
+        let way = namespace.ip("route get 10.65.0.2");
+        assert!(way.contains("via 10.0.0.9"), "before the workload's own, whose metric is 1024: {way}");
+        assert_eq!(foreign(&namespace, "10.65.0.2").len(), 1);
+        // It is an ordinary route again, and ours counts.
+        one.announce(OWNER, [route(1024)]).await.unwrap();
+        await_no_kernel(&namespace, "10.65.0.2").await;
+        assert_eq!(foreign(&namespace, "10.65.0.2").len(), 1);
+    });
+}
+
+fn connected_networks_that_are_learned_come_before_all_else() {
+    let _namespace = Namespace::enter();
+    run(async {
+        let one = teller(1, [Route::new(net("10.0.1.0/24")).next_hop(address("10.0.0.9"))]).await;
+        let learn = LearnConfig {
+            protocols: Some(vec![2]),
+            within: Some(vec![net("10.0.1.0/24")]),
+            ..LearnConfig::default()
+        };
+        let us = builder(3).learn(learn).start().await.unwrap();
+        us.announce(OWNER, [Route::new(net("10.0.1.0/24"))]).await.unwrap();
+        join(&us, &[&one], &options()).await;
+        eventually("three paths", async || {
+            let explained = us.explain(net("10.0.1.0/24")).await.unwrap();
+            let verdicts: Vec<_> = explained
+                .iter()
+                .flat_map(|told| &told.paths)
+                .map(|path| (path.source, path.verdict))
+                .collect();
+            let lost = |at: usize| verdicts.get(at).map(|(_, verdict)| *verdict);
+            let learned = verdicts
+                .first()
+                .is_some_and(|(source, _)| matches!(source, Source::Local(owner) if *owner != OWNER));
+            let fell = Some(PathVerdict::Lost(Rung::Preference));
+            if learned && lost(1) == fell && lost(2) == fell { Ok(()) } else { Err(format!("{verdicts:?}")) }
+        })
+        .await;
     });
 }

@@ -121,7 +121,7 @@ pub(crate) async fn await_best(speaker: &Speaker, expected: &[(&str, &str)]) {
     .await;
 }
 
-async fn await_kernel(namespace: &Namespace, prefix: &str, words: &[&str]) {
+pub(crate) async fn await_kernel(namespace: &Namespace, prefix: &str, words: &[&str]) {
     eventually(&format!("{prefix} {words:?}"), async || {
         let ours = namespace.ours();
         let found = |route: &&String| {
@@ -134,7 +134,7 @@ async fn await_kernel(namespace: &Namespace, prefix: &str, words: &[&str]) {
     .await;
 }
 
-async fn await_no_kernel(namespace: &Namespace, prefix: &str) {
+pub(crate) async fn await_no_kernel(namespace: &Namespace, prefix: &str) {
     eventually(&format!("no {prefix}"), async || {
         let ours = namespace.ours();
         if ours.iter().any(|route| route.contains(prefix)) { Err(format!("{ours:#?}")) } else { Ok(()) }

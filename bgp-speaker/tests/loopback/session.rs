@@ -234,7 +234,7 @@ async fn explain_names_the_rung_and_the_peers() {
     eventually("both paths are there", async || a.status().table.paths == 2).await;
     let told = a.explain(net("10.1.0.0/16")).await.unwrap().expect("there is a path");
     assert_eq!(told.paths[0].verdict, bgp_speaker::PathVerdict::Best);
-    assert_eq!(told.paths[1].verdict, bgp_speaker::PathVerdict::Lost(bgp_speaker::Rung::Local));
+    assert_eq!(told.paths[1].verdict, bgp_speaker::PathVerdict::Lost(bgp_speaker::Rung::Preference));
     assert_eq!(told.peers[0].0, ip(73, 2));
     assert!(told.peers[0].1.is_ok());
 }

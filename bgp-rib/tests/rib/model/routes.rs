@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use bgp_rib::{
     Aggregation, FamilyLimits, Input, Limit, LimitAction, Limits, NextHopMode, Origination, OwnerId, PeerId,
-    PeerParams, Policy, Reachability,
+    PeerParams, Policy, Reachability, preference,
 };
 use bgp_wire::{ClusterId, Family, PeerKind};
 use ipnet::IpNet;
@@ -75,10 +75,12 @@ impl World {
             self.facts.aggregates.remove(&(prefix, u32::from(owner)));
             let next_hop = next_hop.filter(|_| family_of(&prefix) == V4);
             let shown = attributes.clone();
-            let route = Origination { next_hop, attributes: shown, ..Origination::new(prefix) };
+            // What another program wrote into the kernel: peers come first.
+            let preference = (owner == 1).then_some(preference::LEARNED);
+            let route = Origination { next_hop, attributes: shown, preference, ..Origination::new(prefix) };
             self.lab.originate(u32::from(owner), &[route]);
             let import = Policy::accept_all();
-            let naive = Naive::new(attributes.clone(), next_hop, import);
+            let naive = Naive { preference, ..Naive::new(attributes.clone(), next_hop, import) };
             self.facts.told.insert((prefix, Teller::Local, u32::from(owner)), naive);
         }
     }

@@ -132,6 +132,8 @@ pub(crate) struct Learn {
     /// Only routes without a gateway.
     #[serde(default)]
     pub(crate) on_link_only: bool,
+    /// Preference over routes of other sources; 240 for the kernel's own and 10 for all others when missing.
+    pub(crate) preference: Option<u32>,
     /// Most routes; what is beyond is left out.
     pub(crate) limit: Option<u32>,
 }
@@ -495,6 +497,8 @@ pub(crate) struct StaticRoute {
     pub(crate) prefix: Spanned<Prefix>,
     /// Its next hop; our own address on each session when missing.
     pub(crate) next_hop: Option<Spanned<Address>>,
+    /// Preference over routes of other sources; 200 when missing.
+    pub(crate) preference: Option<u32>,
     /// LOCAL_PREF towards internal peers.
     pub(crate) local_pref: Option<u32>,
     /// MULTI_EXIT_DISC.

@@ -124,6 +124,7 @@ pub(crate) struct SetTable {
     metric: Option<NumberValue>,
     table: Option<u32>,
     weight: Option<u32>,
+    preference: Option<u32>,
     tag: Option<u32>,
 }
 
@@ -267,6 +268,7 @@ impl SetTable {
         add(number(&self.metric, Action::Metric));
         add(self.table.map(Action::Table));
         add(self.weight.map(Action::Weight));
+        add(self.preference.map(Action::Preference));
         add(self.tag.map(Action::Tag));
         all
     }

@@ -38,6 +38,7 @@ pub(super) fn learning(config: &Config) -> Learning {
     to.ignored_interfaces = globs(&from.ignored_interfaces);
     to.within = from.within.as_ref().map(|nets| nets.iter().map(|net| net.0).collect());
     to.on_link_only = from.on_link_only;
+    to.preference = from.preference;
     to.limit = from.limit.map_or(to.limit, |limit| usize::try_from(limit).unwrap_or(usize::MAX));
     Learning::On(to)
 }

@@ -31,6 +31,7 @@ fn aggregate(config: &Config, from: &config::Aggregate) -> Route {
 
 fn route(from: &config::StaticRoute) -> Route {
     let mut route = Route::new(from.prefix.get_ref().0);
+    route.preference = from.preference;
     route.next_hop = from.next_hop.as_ref().map(|next_hop| next_hop.get_ref().0);
     route.local_pref = from.local_pref;
     route.med = from.med;
