@@ -98,6 +98,8 @@
 //! - Unknown types of EVPN and other typed NLRI are shown by their octets, and so passed on by a reflector. RFC 7606 §5.4 would
 //!   have them left out where their family does not say otherwise, as BGP-LS does (RFC 9552 §5.2); but here no type is
 //!   interpreted, and a new one should not have to wait for its reflectors.
+//! - SAFI 64, 67 to 69, 74, 75, 77, 79 and 140 have no row in the table of families: experiments, drafts that expired or still
+//!   change, and layer-1 VPNs. A session cannot negotiate them.
 //! - A mobile user plane route is read up to its prefix or endpoint: what is behind changed from draft to draft.
 //!
 //! # RFCs and where they are

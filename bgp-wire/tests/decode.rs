@@ -62,6 +62,61 @@ fn paths_of_two_octets_are_shown_with_what_the_four_octet_ones_make_of_them() {
     );
 }
 
+/// Checks the messages of one group, and says which come out otherwise.
+fn strays(flags: &str, group: &[&str]) -> Vec<String> {
+    let flags: Vec<_> = flags.split_whitespace().collect();
+    let parts: Vec<Vec<&str>> = group.iter().map(|line| line.splitn(4, ' ').collect()).collect();
+    let octets = |hex: &str| hex.strip_prefix('!').map_or_else(|| format!("{MARKER}{hex}"), str::to_owned);
+    let input: Vec<_> = parts.iter().map(|p| octets(p[2])).collect();
+    let (_, lines) = lines(&flags, input.join("\n").as_bytes());
+    assert_eq!(lines.len(), parts.len(), "one line for each message: {flags:?}");
+    let told = |line: &Value| {
+        let code = &line["notification"];
+        (
+            line["outcome"].as_str().unwrap_or_default().to_owned(),
+            format!("{}/{}", code["code"], code["subcode"]),
+        )
+    };
+    let stray = |(part, line): (&Vec<&str>, &Value)| {
+        let (outcome, code) = told(line);
+        let fits = outcome == part[0] && (part[1] == "-" || code == part[1]);
+        (!fits).then(|| format!("{} {flags:?}: {outcome} {code}, not {} {}", part[3], part[0], part[1]))
+    };
+    parts.iter().zip(&lines).filter_map(stray).collect()
+}
+
+#[test]
+fn each_message_of_the_list_has_its_outcome() {
+    let list = include_str!("outcomes.txt");
+    let (mut strays_found, mut messages) = (vec![], 0);
+    for group in list.split("\n= ").skip(1) {
+        let mut group = group.lines();
+        let flags = group.next().expect("a group begins with its flags");
+        let group: Vec<_> = group.collect();
+        messages += group.len();
+        strays_found.extend(strays(flags, &group));
+    }
+    assert!(messages > 800, "{messages}");
+    assert!(strays_found.is_empty(), "{strays_found:#?}");
+}
+
+#[test]
+fn labels_are_shown_where_they_mean_something() {
+    let vpn = "70 000641 0000fde800000064 0a0102";
+    let shown = |attribute: &str, value: &str, field: &str| {
+        let value: String = value.split_whitespace().collect();
+        let attribute = format!("80{attribute}{:02x}{value}", value.len() / 2);
+        let mandatory = "40010100 40020602010000fde9";
+        let len = (attribute.len() + mandatory.len()) / 2;
+        let (_, lines) = lines(&[], update(&format!("0000 {len:04x} {mandatory}{attribute}")).as_bytes());
+        lines[0][field][0]["prefixes"][0]["prefix"].clone()
+    };
+    let reach = format!("0001 80 0c 0000000000000000 0a000001 00 {vpn}");
+    assert_eq!(shown("0e", &reach, "reach"), "65000:100:10.1.2.0/24 label 100");
+    assert_eq!(shown("0f", &format!("0001 80 {vpn}"), "unreach"), "65000:100:10.1.2.0/24");
+    assert_eq!(shown("0f", "0001 04 30 800000 0a0102", "unreach"), "10.1.2.0/24");
+}
+
 #[test]
 fn an_update_comes_out_as_one_json_line() {
     let (status, lines) = lines(&[], update(BODY).as_bytes());

@@ -1,6 +1,6 @@
 //! One message, or what is none, as the fields of its JSON object.
 use bgp_wire::{
-    AsPathView, AttributeBlock, AttributeCode, Codec, Message, MessageType, NlriBlock, Notification,
+    AsPathView, AttributeBlock, AttributeCode, Codec, Message, MessageType, Nlri, NlriBlock, Notification,
     RawAttribute, Reaction, RouteRefresh, SegmentKind, UpdateView,
 };
 use bytes::Bytes;
@@ -113,10 +113,11 @@ fn update_fields(view: &UpdateView<'_>, codec: &Codec, fields: &mut Map<String, 
         json!({
             "family": r.family.to_string(),
             "next_hop": r.next_hop.to_string(),
-            "prefixes": prefixes(&r.nlri),
+            "prefixes": prefixes(&r.nlri, |nlri| nlri.to_string()),
         })
     };
-    let unreach = |b: NlriBlock<'_>| json!({ "family": b.family().to_string(), "prefixes": prefixes(&b) });
+    let unreach =
+        |b: NlriBlock<'_>| json!({ "family": b.family().to_string(), "prefixes": prefixes(&b, withdrawn) });
     fields.insert("attributes".into(), attributes.into());
     fields.insert("reach".into(), view.reach().map(reach).collect::<Vec<_>>().into());
     fields.insert("unreach".into(), view.unreach().map(unreach).collect::<Vec<_>>().into());
@@ -143,9 +144,18 @@ fn merged(view: &UpdateView<'_>) -> Option<Value> {
     Some(merged)
 }
 
-fn prefixes(block: &NlriBlock<'_>) -> Vec<Value> {
-    let one = |(id, nlri): (bgp_wire::PathId, bgp_wire::Nlri<'_>)| {
-        let prefix = nlri.to_string();
+/// Labels mean nothing in a withdrawal (RFC 8277 §2.4).
+fn withdrawn(nlri: &Nlri<'_>) -> String {
+    match nlri {
+        Nlri::Labeled(p) => p.prefix.to_string(),
+        Nlri::Vpn(p) => format!("{}:{}", p.distinguisher, p.prefix),
+        other => other.to_string(),
+    }
+}
+
+fn prefixes(block: &NlriBlock<'_>, text: impl Fn(&Nlri<'_>) -> String) -> Vec<Value> {
+    let one = |(id, nlri): (bgp_wire::PathId, Nlri<'_>)| {
+        let prefix = text(&nlri);
         if block.add_path() {
             json!({ "prefix": prefix, "path_id": id.0 })
         } else {
