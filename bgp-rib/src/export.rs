@@ -409,6 +409,9 @@ pub(crate) fn write(
     }
     let marked = if as_last || to.leaving { to.marked(base, as_last) } else { None };
     let base = marked.as_deref().map_or(base, AttributeBlock::trusted);
+    if to.as_path.transparent && base.as_path().segments().next().is_none() {
+        how.prepend = Some((to.local_as, 1)); // Begun in our AS: no external peer takes an empty path.
+    }
     let written = lawful && rewrite_block(base, &how, block).is_ok();
     let family = to.codec.families.iter().next().unwrap_or(Family::IPV4_UNICAST);
     let fits = |length| pack::Room::beside(&to.codec, family, &told, length).suffices();
@@ -456,7 +459,7 @@ pub(crate) fn passes_inside(to: &GroupKey, from: Origin) -> Result<(), HeldBack>
 /// |---|---|---|
 /// | LOCAL_PREF (RFC 4271 §5.1.5) | 100 if absent, 0 before the session ends (RFC 8326) | removed |
 /// | MULTI_EXIT_DISC (RFC 4271 §5.1.4) | kept | removed unless originated here, or we are a route server |
-/// | AS_PATH (RFC 4271 §5.1.2) | kept | our AS in front, unless we are a route server (RFC 7947 §2.2.2); confederation segments removed (RFC 5065 §4.1) |
+/// | AS_PATH (RFC 4271 §5.1.2) | kept | our AS in front, unless we are a route server and there is a path (RFC 7947 §2.2.2); confederation segments removed (RFC 5065 §4.1) |
 /// | ONLY_TO_CUSTOMER (RFC 9234 §5) | kept | kept, or our AS if absent and the role says so |
 /// | ORIGINATOR_ID, CLUSTER_LIST (RFC 4456 §8) | stamped if reflected | removed |
 /// | AIGP (RFC 7311 §3.1, §3.4.3) | kept, with the way to the next hop that is replaced | removed unless the session says so; then as to internal |

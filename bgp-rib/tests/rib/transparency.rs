@@ -38,6 +38,23 @@ fn a_route_server_passes_on_path_next_hop_and_med_as_they_are() {
     assert!(lab.view(a).keys().all(|prefix| *prefix != net(HERE)), "not back to who told it");
 }
 
+/// What an internal peer begins is of our AS, and an empty path is refused by external peers (RFC 4271 §6.3).
+#[test]
+fn a_route_that_begins_inside_has_our_as_in_what_a_client_of_a_route_server_is_told() {
+    let mut lab = Lab::new();
+    let served = PeerParams { route_server_client: true, ..external(2, 65002) };
+    let (inside, to) = (lab.up(1, internal(1)), lab.up(2, served));
+    lab.announce(inside, &[net(HERE)], next_hop(1), &attributes(&[]));
+    lab.announce(inside, &[net("10.9.0.0/24")], next_hop(1), &attributes(&[65010]));
+    lab.drain_all();
+    assert_eq!(lab.view(to)[&net(HERE)].attributes.as_path, path(&[LOCAL_AS.0]));
+    assert_eq!(
+        lab.view(to)[&net("10.9.0.0/24")].attributes.as_path,
+        path(&[65010]),
+        "others stay as they are"
+    );
+}
+
 #[test]
 fn private_as_numbers_go_or_are_replaced_as_asked() {
     let with = |private_as| PeerParams { private_as, ..external(2, 70000) };
