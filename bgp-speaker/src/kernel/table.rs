@@ -231,6 +231,8 @@ pub(super) struct Table {
     queue: VecDeque<IpNet>,
     counts: RouteCounts,
     generation: u32,
+    /// A prefix may have a foreign route on its key.
+    contested: bool,
 }
 
 impl Table {
@@ -386,6 +388,7 @@ impl Table {
         if !entry.holds(key.into()) {
             return None;
         }
+        self.contested = true;
         entry.foreign_seen = generation;
         let news = entry.foreign.replace(protocol) != Some(protocol);
         if news {
@@ -398,6 +401,7 @@ impl Table {
     /// prefixes whose conflict is over.
     pub(super) fn end_dump(&mut self, all_protocols: bool) -> (u64, Vec<IpNet>) {
         let (mut vanished, mut freed, mut touched) = (0, Vec::new(), Vec::new());
+        self.contested &= !all_protocols;
         for (prefix, entry) in &mut self.entries {
             if entry.seen != self.generation && (entry.installed.is_some() || !entry.others.is_empty()) {
                 vanished += u64::from(entry.installed.take().is_some());
@@ -408,11 +412,22 @@ impl Table {
                 freed.push(*prefix);
                 touched.push(*prefix);
             }
+            self.contested |= entry.foreign.is_some();
         }
         for prefix in touched {
             self.enqueue(prefix);
         }
         (vanished, freed)
+    }
+
+    /// A prefix has a foreign route on its key from now on.
+    pub(super) fn contested(&mut self) {
+        self.contested = true;
+    }
+
+    /// Whether a prefix may have a foreign route on its key.
+    pub(super) fn is_contested(&self) -> bool {
+        self.contested
     }
 
     pub(super) fn entries(&self) -> impl Iterator<Item = (&IpNet, &Entry)> {

@@ -115,8 +115,8 @@ fn without_objects_routes_carry_their_next_hops() {
     await_installed(&follower, 40);
     drop(follower);
     let follower = follow(plain());
-    update(&follower, changes());
-    update(&follower, [via("172.16.0.0/24", "10.0.1.7")]);
+    // In one: of two, the first may be adopted before the second comes.
+    update(&follower, changes().into_iter().chain([via("172.16.0.0/24", "10.0.1.7")]));
     await_installed(&follower, 40);
     assert_eq!(follower.status().adopted, 39);
     assert!(!namespace.ip("route show 172.16.0.0/24").contains("nhid"));

@@ -23,6 +23,7 @@ stories![
     a_foreign_route_that_takes_our_key_keeps_it,
     a_foreign_leg_beside_ours_stays_when_ours_goes,
     a_foreign_route_on_a_key_that_ours_leaves_is_no_conflict_and_stays,
+    a_foreign_route_that_goes_with_its_link_makes_room_for_ours,
     a_restart_adopts_without_a_write_and_sweeps_when_synced,
     routes_stay_when_the_follower_ends,
     routes_go_when_none_shall_stay,
@@ -284,6 +285,16 @@ fn a_foreign_leg_beside_ours_stays_when_ours_goes() {
             _ => Err(format!("{routes:#?}")),
         }
     });
+}
+
+/// Linux says nothing of IPv4 routes that go with a link.
+fn a_foreign_route_that_goes_with_its_link_makes_room_for_ours() {
+    let (namespace, follower) = started();
+    namespace.ip("route add 192.0.2.0/24 via 10.0.1.9 proto static metric 186");
+    update(&follower, [via("192.0.2.0/24", "10.0.0.2")]);
+    await_state(&follower, "192.0.2.0/24", RouteState::Conflict);
+    namespace.ip("link set e1 down");
+    await_state(&follower, "192.0.2.0/24", RouteState::Installed);
 }
 
 /// The agent moves to another metric while somebody else comes to the former one.

@@ -33,8 +33,14 @@ impl Follower {
             FibEvent::Link { index, name, up } => {
                 self.link(now, index, name.as_deref());
                 self.carrier(now, index, up);
+                if !up {
+                    self.look_for_conflicts(now);
+                }
             }
-            FibEvent::Address { index } => self.link(now, index, None),
+            FibEvent::Address { index } => {
+                self.link(now, index, None);
+                self.look_for_conflicts(now);
+            }
             FibEvent::Shared => self.schedule_resync(now, DumpScope::Own, ResyncReason::Interference),
             FibEvent::Route { key, protocol, our_table, removed } => {
                 if our_table && protocol == self.config.protocol {
@@ -60,6 +66,13 @@ impl Follower {
         }
     }
 
+    /// A link or an address takes IPv4 routes along without a word, and so perhaps what stands in our way.
+    fn look_for_conflicts(&mut self, now: Duration) {
+        if self.table.is_contested() {
+            self.schedule_foreign_dump(now + self.config.debounce);
+        }
+    }
+
     /// A link that comes back has lost the routes whose nexthop objects were over it: they are written again at once, not
     /// when the dust has settled. One that flaps is answered once per debounce time, and all of it is settled then.
     fn carrier(&mut self, now: Duration, index: u32, up: bool) {
@@ -82,6 +95,7 @@ impl Follower {
             if entry.foreign.replace(protocol) != Some(protocol) {
                 self.conflict(key.prefix, protocol);
             }
+            self.table.contested();
             self.table.enqueue(key.prefix);
             if ours_there {
                 self.schedule_resync(now, DumpScope::Own, ResyncReason::Interference);

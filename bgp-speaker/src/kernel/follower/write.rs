@@ -159,6 +159,7 @@ impl Follower {
         if matches!(operation, FibOp::Add(..)) && error.errno == errno::EEXIST {
             if let Some(entry) = self.table.get_mut(&prefix) {
                 entry.foreign = Some(0);
+                self.table.contested();
             }
             self.rest(prefix, RouteState::Conflict, Some(taken(0)));
             self.conflict(prefix, 0);
