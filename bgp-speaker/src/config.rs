@@ -625,10 +625,15 @@ fn is_interface_name(name: &str) -> bool {
     (1..16).contains(&name.len()) && name.bytes().all(good) && name != "." && name != ".."
 }
 
-/// Refuses what is not the address of one host.
-pub(crate) fn check_address(address: IpAddr) -> Result<(), SpeakerError> {
+/// Whether it can be the address of one host.
+pub(crate) fn is_host(address: IpAddr) -> bool {
     let broadcast = matches!(address, IpAddr::V4(v4) if v4.is_broadcast());
-    if address.is_unspecified() || address.is_multicast() || broadcast {
+    !address.is_unspecified() && !address.is_multicast() && !broadcast
+}
+
+/// Refuses what is not the address of one host, and an IPv4 address that is written as one of IPv6 (RFC 4291 §2.5.5.2).
+pub(crate) fn check_address(address: IpAddr) -> Result<(), SpeakerError> {
+    if !is_host(address) || address.to_canonical() != address {
         return Err(SpeakerError::NotAPeerAddress(address));
     }
     Ok(())

@@ -33,7 +33,7 @@ pub enum SpeakerError {
     ZeroRouterId,
     /// Port 0 cannot be dialled.
     ZeroPort(IpAddr),
-    /// An unspecified, multicast or broadcast address cannot be a peer.
+    /// An unspecified, multicast or broadcast address cannot be a peer, nor an IPv4 address in the form of IPv6.
     NotAPeerAddress(IpAddr),
     /// The peer is this speaker itself.
     OwnAddress(IpAddr),
@@ -110,6 +110,13 @@ pub enum SpeakerError {
         /// Its next hop.
         next_hop: IpAddr,
     },
+    /// An unspecified, multicast or broadcast address cannot be a next hop.
+    NotANextHop {
+        /// The route.
+        prefix: IpNet,
+        /// Its next hop.
+        next_hop: IpAddr,
+    },
     /// `OwnerId(u32::MAX)` is who originates what is learned from the kernel.
     ReservedOwner,
     /// Too many routes in one call.
@@ -139,6 +146,9 @@ impl fmt::Display for SpeakerError {
             ),
             Self::ZeroTimer(name) => write!(f, "{name} is zero: give it at least a second"),
             Self::ZeroPort(peer) => write!(f, "peer {peer} has port 0: use 179 or the port it listens on"),
+            Self::NotAPeerAddress(a) if a.to_canonical() != *a => {
+                write!(f, "{a} cannot be a peer: write it as {}", a.to_canonical())
+            }
             Self::NotAPeerAddress(a) => write!(f, "{a} cannot be a peer: give the address of one host"),
             Self::OwnAddress(a) => {
                 write!(f, "{a} is an address of this speaker: a speaker does not peer with itself")
@@ -213,6 +223,12 @@ impl fmt::Display for SpeakerError {
             Self::DuplicateNode(a) => write!(f, "two nodes of the mesh have address {a}: give each its own"),
             Self::NextHopFamily { prefix, next_hop } => {
                 write!(f, "next hop {next_hop} does not fit {prefix}: use one of the prefix's own family")
+            }
+            Self::NotANextHop { prefix, next_hop } => {
+                write!(
+                    f,
+                    "{next_hop} cannot be the next hop of {prefix}: give the address of one host, or none for our own"
+                )
             }
             Self::ReservedOwner => write!(
                 f,

@@ -8,6 +8,7 @@ use bgp_rib::{Aggregation, Destination, HeldBack, PageToken, PathExplanation, Ro
 use bgp_wire::{Community, Family, NextHop};
 use ipnet::IpNet;
 
+use crate::config::is_host;
 use crate::error::SpeakerError;
 use crate::peer_address::PeerAddress;
 
@@ -119,6 +120,10 @@ impl Route {
             // An IPv4 prefix may have an IPv6 next hop (RFC 8950), not the other way round.
             (IpNet::V6(_), Some(next_hop @ IpAddr::V4(_))) => {
                 Err(SpeakerError::NextHopFamily { prefix: self.prefix, next_hop })
+            }
+            // Peers would treat it as withdrawn (RFC 7606 §7.3).
+            (prefix, Some(next_hop)) if !is_host(next_hop) => {
+                Err(SpeakerError::NotANextHop { prefix, next_hop })
             }
             _ => Ok(()),
         }

@@ -111,6 +111,16 @@ impl Us {
     }
 }
 
+/// Ends the events when it is dropped, however the supervisor ends.
+#[derive(Debug)]
+pub(crate) struct EndOfEvents(pub(crate) Arc<Shared>);
+
+impl Drop for EndOfEvents {
+    fn drop(&mut self) {
+        self.0.end_events();
+    }
+}
+
 /// What [`Shared`] is made of.
 pub(crate) struct Makings {
     pub(crate) version: String,
@@ -278,7 +288,7 @@ impl Shared {
     }
 
     /// Lets every [`Events`] come to its end.
-    pub(crate) fn end_events(&self) {
+    fn end_events(&self) {
         lock(&self.events).take();
     }
 

@@ -20,7 +20,7 @@ use crate::learn_feed::{self, LearnTask};
 use crate::listening::Listening;
 use crate::next_hops::NextHops;
 use crate::rib_task::{RibClient, RibTask};
-use crate::shared::{Makings, Shared, Us};
+use crate::shared::{EndOfEvents, Makings, Shared, Us};
 use crate::supervisor::{Command, Household, Supervisor};
 use crate::tcp::Listeners;
 use crate::update::MeshBook;
@@ -116,8 +116,14 @@ pub(crate) async fn start(builder: Builder) -> Result<Started, StartError> {
     tokio::spawn(LearnTask::new(rib.clone(), (orders, stop), own, learner).run());
     let learning = Some(alive);
     let (commands, inbox) = mpsc::channel(COMMANDS);
-    let household =
-        Household { listening, rib: Some(rib_task), kernel, learning, closing: Closing(door.clone()) };
+    let household = Household {
+        listening,
+        rib: Some(rib_task),
+        kernel,
+        learning,
+        closing: Closing(door.clone()),
+        events: EndOfEvents(shared.clone()),
+    };
     let restarting = match builder.restarting {
         Some(restarting) => restarting,
         None => found_routes(&shared).await,

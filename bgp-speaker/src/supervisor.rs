@@ -26,7 +26,7 @@ use crate::listening::{Accepted, Listening};
 use crate::peer::{Depth, Drain, Mailbox, Order, PeerCell, PeerTask, Unaccepted};
 use crate::peer_address::PeerAddress;
 use crate::reconcile::Migration;
-use crate::shared::{Shared, Us};
+use crate::shared::{EndOfEvents, Shared, Us};
 use crate::socket;
 use crate::speaker::ShutdownMode;
 use crate::status::RangeStatus;
@@ -108,6 +108,8 @@ pub(crate) struct Household {
     pub(crate) learning: Option<oneshot::Sender<()>>,
     /// The tables' task ends with it.
     pub(crate) closing: Closing,
+    /// After all else.
+    pub(crate) events: EndOfEvents,
 }
 
 pub(crate) struct Supervisor {
@@ -554,7 +556,7 @@ impl Supervisor {
         if self.household.rib.is_some() {
             ended(&mut self.household.rib).await;
         }
-        self.shared.end_events();
+        drop(self.household.events);
     }
 }
 

@@ -37,8 +37,8 @@
 //! A file of JSON has the same shape. In a directory each `.toml` and `.json` file holds any part of it: lists are put
 //! together in the order of the files' names.
 
-use std::collections::BTreeSet;
-use std::net::{IpAddr, Ipv4Addr};
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 
 use bgp_speaker::{Asn, BGP_PORT, MeshDialer, RouterId};
@@ -189,6 +189,13 @@ impl Cluster {
                 return Err(format!("node {name:?} has no asn, and the cluster names none"));
             }
         }
+        let mut addresses = BTreeMap::new();
+        for (name, address) in self.node.iter().flat_map(|n| n.addresses.iter().map(|a| (&n.name, a.addr())))
+        {
+            if let Some(other) = addresses.insert(address, name) {
+                return Err(format!("{address} is an address of node {other:?} and of node {name:?}"));
+            }
+        }
         let strange =
             self.peer.iter().flat_map(|peer| peer.nodes.iter().flatten()).find(|name| !names.contains(name));
         if let Some(name) = strange {
@@ -211,10 +218,9 @@ impl Node {
         Asn(self.asn.or(cluster.asn).unwrap_or_default())
     }
 
-    /// What a speaker is born with.
-    pub(crate) fn identity(&self, cluster: &Cluster) -> (Vec<IpAddr>, Asn, u16, Option<Ipv4Addr>) {
-        let addresses = self.addresses.iter().map(IpNet::addr).collect();
-        (addresses, self.asn(cluster), self.port, self.cluster_id)
+    /// Where its speaker listens.
+    pub(crate) fn listen(&self) -> Vec<SocketAddr> {
+        self.addresses.iter().map(|address| SocketAddr::new(address.addr(), self.port)).collect()
     }
 
     /// The IPv4 address of the node; without one a number made of its name, which is nobody's multicast address.

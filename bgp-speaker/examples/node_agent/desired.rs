@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use bgp_speaker::policy::{Condition, Discard, PolicyConfig, PrefixSet, Rule, SourceKind, Verdict};
 use bgp_speaker::{
-    Asn, Desired, Family, FamilySet, MeshNode, OwnerId, PeerClass, PeerConfig, Policy, Route, Secret,
-    SessionOptions,
+    Asn, Desired, Family, FamilySet, Identity, MeshNode, OwnerId, PeerClass, PeerConfig, Policy, Route,
+    Secret, SessionOptions,
 };
 use ipnet::IpNet;
 
@@ -31,6 +31,11 @@ pub(crate) fn of(cluster: &Cluster, this: &Node) -> Result<Desired, String> {
     let in_mesh = cluster.mesh.enabled && this.cluster_id.is_none();
     let nodes = cluster.node.iter().filter(|node| in_mesh && node.cluster_id.is_none());
     Ok(Desired {
+        identity: Some(Identity { asn: this.asn(cluster), router_id: this.router_id() }),
+        cluster_id: this.cluster_id.map(Into::into),
+        listen: Some(this.listen()),
+        local_addresses: Some(this.addresses.iter().map(IpNet::addr).collect()),
+        mesh_dialer: Some(cluster.mesh.dialer.into()),
         peers,
         mesh: nodes.map(|node| mesh_node(cluster, node)).collect(),
         mesh_options: Some(options(cluster)),

@@ -34,12 +34,12 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use bgp_speaker::kernel::{FibNotice, KernelConfig, NextHopHook};
-use bgp_speaker::{Event, RouteBatch, RouteNews, ShutdownMode, Speaker};
+use bgp_speaker::{Desired, Event, RouteBatch, RouteNews, ShutdownMode, Speaker};
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::cluster::{Cluster, Node};
 use crate::source::{Files, Source};
-use crate::tunnels::Tunnels;
+use crate::tunnels::{Tunnels, Ways};
 
 /// How long peers have to find other ways when the node is drained.
 const DRAIN: Duration = Duration::from_secs(2);
@@ -128,37 +128,32 @@ struct Agent {
     source: Files,
     tunnels: Tunnels,
     status: Option<PathBuf>,
-    /// What the speaker was started as.
-    this: Node,
+    name: String,
+    /// Where to listen, if not at the addresses of the node.
+    listen: Vec<SocketAddr>,
+    /// What the speaker was started with and keeps.
+    max_paths: usize,
 }
 
 impl Agent {
     async fn start(arguments: Arguments) -> Result<Self, String> {
         let mut source = Files::new(arguments.cluster);
         let cluster = source.first()?;
-        let this = cluster.node(&arguments.node)?.clone();
+        let (name, listen) = (arguments.node, arguments.listen);
+        let this = cluster.node(&name)?;
         let tunnels = Tunnels::default();
-        tunnels.set(&cluster, &this);
+        tunnels.set(Ways::of(&cluster, this));
+        let max_paths = cluster.mesh.max_paths;
         let mut builder = Speaker::builder(this.asn(&cluster), this.router_id())
-            .desired(desired::of(&cluster, &this)?)
-            .mesh_dialer(cluster.mesh.dialer.into())
-            .max_paths(cluster.mesh.max_paths);
-        if let Some(id) = this.cluster_id {
-            builder = builder.cluster_id(id.into());
-        }
-        for address in &this.addresses {
-            builder = builder.local_address(address.addr());
-        }
-        let own = this.addresses.iter().map(|address| SocketAddr::new(address.addr(), this.port));
-        let listen = if arguments.listen.is_empty() { own.collect() } else { arguments.listen };
-        builder = listen.into_iter().fold(builder, bgp_speaker::Builder::listen);
+            .desired(desired(&cluster, this, &listen)?)
+            .max_paths(max_paths);
         if let Some(mut kernel) = arguments.kernel {
             let tunnels = tunnels.clone();
             kernel.next_hop = Some(NextHopHook::new(move |query| tunnels.action(&query)));
             builder = builder.kernel(kernel);
         }
         let speaker = builder.start().await.map_err(|e| e.to_string())?;
-        Ok(Self { speaker, source, tunnels, status: arguments.status, this })
+        Ok(Self { speaker, source, tunnels, status: arguments.status, name, listen, max_paths })
     }
 
     async fn run(mut self) -> ExitCode {
@@ -177,7 +172,7 @@ impl Agent {
             },
             None => None,
         };
-        println!("node {} is up: {}", self.this.name, status::line(&self.speaker));
+        println!("node {} is up: {}", self.name, status::line(&self.speaker));
         let drained = loop {
             tokio::select! {
                 event = events.next() => match event {
@@ -200,13 +195,13 @@ impl Agent {
             answering.abort();
         }
         if drained {
-            let mode = ShutdownMode::Admin { text: format!("{} is drained", self.this.name) };
+            let mode = ShutdownMode::Admin { text: format!("{} is drained", self.name) };
             // It may have ended meanwhile, which is what was wanted.
             let _ = self.speaker.drain(DRAIN, mode).await;
         } else {
             self.speaker.shutdown(ShutdownMode::Restart).await;
         }
-        println!("node {} has ended; its routes stay in the kernel", self.this.name);
+        println!("node {} has ended; its routes stay in the kernel", self.name);
         ExitCode::SUCCESS
     }
 
@@ -223,22 +218,36 @@ impl Agent {
 
     /// Makes what runs what the description says; what is the same already is not touched.
     async fn apply(&mut self, cluster: &Cluster) -> Result<(), String> {
-        let this = cluster.node(&self.this.name)?;
-        if this.identity(cluster) != self.this.identity(cluster) {
-            return Err(
-                "the address, AS, port or cluster id of this very node changed: restart the agent".into()
-            );
-        }
-        let desired = desired::of(cluster, this)?;
-        let other_ways = self.tunnels.set(cluster, this);
-        let report = self.speaker.apply(desired).await.map_err(|e| e.to_string())?;
-        if other_ways {
+        let this = cluster.node(&self.name)?;
+        let desired = desired(cluster, this, &self.listen)?;
+        // First, so that routes of nodes that are new are not written in the former way.
+        let former = self.tunnels.set(Ways::of(cluster, this));
+        let report = match self.speaker.apply(desired).await {
+            Ok(report) => report,
+            Err(mistake) => {
+                former.map(|former| self.tunnels.set(former));
+                return Err(mistake.to_string());
+            }
+        };
+        if former.is_some() {
             self.speaker.ask_next_hops_again();
         }
-        self.this = this.clone();
         report.changes.iter().for_each(|change| println!("{change}"));
+        report.not_done.iter().for_each(|obstacle| eprintln!("node_agent: {obstacle}"));
+        if cluster.mesh.max_paths != self.max_paths {
+            eprintln!("node_agent: max-paths stays {} until the agent starts anew", self.max_paths);
+        }
         Ok(())
     }
+}
+
+/// What the speaker of this node is to do, where it is to listen included.
+fn desired(cluster: &Cluster, this: &Node, listen: &[SocketAddr]) -> Result<Desired, String> {
+    let mut desired = desired::of(cluster, this)?;
+    if !listen.is_empty() {
+        desired.listen = Some(listen.to_vec());
+    }
+    Ok(desired)
 }
 
 fn tell(event: &Event) {

@@ -9,7 +9,7 @@ use tokio::time::{Interval, MissedTickBehavior, interval};
 use crate::cluster::Cluster;
 
 /// How often files are looked at.
-const LOOK: Duration = Duration::from_secs(1);
+const LOOK: Duration = Duration::from_millis(500);
 
 /// Something that knows the cluster. A watch on etcd or on the Kubernetes API would be another one.
 pub(crate) trait Source {
@@ -25,13 +25,15 @@ pub(crate) trait Source {
 pub(crate) struct Files {
     path: PathBuf,
     look: Option<Interval>,
-    /// What was read last, good or not.
+    /// What was told last, good or not.
     known: Result<Cluster, String>,
+    /// What was read last and is not told yet.
+    seen: Option<Result<Cluster, String>>,
 }
 
 impl Files {
     pub(crate) fn new(path: PathBuf) -> Self {
-        Self { path, look: None, known: Ok(Cluster::default()) }
+        Self { path, look: None, known: Ok(Cluster::default()), seen: None }
     }
 }
 
@@ -49,11 +51,17 @@ impl Source for Files {
         });
         loop {
             look.tick().await;
-            // Times of modification are too coarse to trust, and reading a few files once a second costs nothing.
+            // Times of modification are too coarse to trust, and reading a few files twice a second costs nothing.
             let now = read(&self.path);
-            if now != self.known {
+            if now == self.known {
+                self.seen = None;
+            } else if self.seen.as_ref() == Some(&now) {
                 self.known = now;
+                self.seen = None;
                 return self.known.clone();
+            } else {
+                // Half a file may well be the description of a smaller cluster: what stands twice alike is meant.
+                self.seen = Some(now);
             }
         }
     }
@@ -84,10 +92,63 @@ fn files(path: &Path) -> Result<Vec<PathBuf>, String> {
     let mut files = Vec::new();
     for entry in fs::read_dir(path).map_err(failed)? {
         let file = entry.map_err(failed)?.path();
+        // What begins with a dot is an editor's or a mount's own.
+        let hidden = file.file_name().is_some_and(|name| name.to_string_lossy().starts_with('.'));
+        if hidden {
+            continue;
+        }
         if file.extension().is_some_and(|extension| extension == "toml" || extension == "json") {
             files.push(file);
         }
     }
     files.sort();
     Ok(files)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::task::{Context, Waker};
+
+    use super::*;
+
+    const WHOLE: &str = "asn = 64512\n[[node]]\nname = \"a\"\naddresses = [\"10.0.0.1/24\"]\n\
+                         [[node]]\nname = \"b\"\naddresses = [\"10.0.0.2/24\"]\n";
+
+    fn directory(name: &str) -> PathBuf {
+        let path = std::env::temp_dir().join(format!("node-agent-{}-{name}", std::process::id()));
+        fs::create_dir_all(&path).unwrap();
+        path
+    }
+
+    #[tokio::test]
+    async fn half_a_file_is_waited_out() {
+        let path = directory("half").join("cluster.toml");
+        fs::write(&path, WHOLE).unwrap();
+        let mut source = Files::new(path.clone());
+        let whole = source.first().unwrap();
+        assert_eq!(whole.node.len(), 2);
+        // It is written anew, and cut where the description is lawful, during one look.
+        let half = WHOLE.find("[[node]]\nname = \"b\"").unwrap();
+        fs::write(&path, &WHOLE[..half]).unwrap();
+        let mut once = Context::from_waker(Waker::noop());
+        assert!(std::pin::pin!(source.changed()).poll(&mut once).is_pending());
+        fs::write(&path, WHOLE).unwrap();
+        assert!(tokio::time::timeout(LOOK * 3, source.changed()).await.is_err(), "nothing has changed");
+        fs::write(&path, &WHOLE[..half]).unwrap();
+        assert_eq!(source.changed().await.unwrap().node.len(), 1, "what stays is meant");
+        fs::remove_file(&path).unwrap();
+        assert!(source.changed().await.is_err());
+        fs::write(&path, WHOLE).unwrap();
+        assert_eq!(source.changed().await, Ok(whole));
+        fs::remove_dir_all(path.parent().unwrap()).unwrap();
+    }
+
+    #[test]
+    fn hidden_files_are_nobodys_description() {
+        let path = directory("hidden");
+        fs::write(path.join("cluster.toml"), WHOLE).unwrap();
+        std::os::unix::fs::symlink("nobody@nowhere.1", path.join(".#cluster.toml")).unwrap();
+        assert_eq!(Files::new(path.clone()).first().unwrap().node.len(), 2);
+        fs::remove_dir_all(path).unwrap();
+    }
 }

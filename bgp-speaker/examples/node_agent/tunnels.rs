@@ -14,8 +14,9 @@ pub(crate) struct Tunnels {
     ways: Arc<RwLock<Ways>>,
 }
 
+/// What an answer depends on.
 #[derive(Debug, Default, PartialEq)]
-struct Ways {
+pub(crate) struct Ways {
     pools: Vec<Pool>,
     /// The subnets of this node.
     own: Vec<IpNet>,
@@ -23,9 +24,9 @@ struct Ways {
     ends: Vec<(IpAddr, IpAddr)>,
 }
 
-impl Tunnels {
-    /// Takes up a description; whether any way may have changed.
-    pub(crate) fn set(&self, cluster: &Cluster, this: &Node) -> bool {
+impl Ways {
+    /// As a description has them.
+    pub(crate) fn of(cluster: &Cluster, this: &Node) -> Self {
         let ends = cluster.node.iter().flat_map(|node| {
             let addresses = node.addresses.iter().map(IpNet::addr);
             addresses.filter_map(|address| {
@@ -33,15 +34,19 @@ impl Tunnels {
                 Some((address, *end))
             })
         });
-        let ways = Ways {
+        Self {
             pools: cluster.pool.clone(),
             own: this.addresses.iter().map(IpNet::trunc).collect(),
             ends: ends.collect(),
-        };
+        }
+    }
+}
+
+impl Tunnels {
+    /// Goes by these ways from now on; the former ones, if they were others.
+    pub(crate) fn set(&self, ways: Ways) -> Option<Ways> {
         let mut known = self.ways.write().unwrap_or_else(PoisonError::into_inner);
-        let changed = *known != ways;
-        *known = ways;
-        changed
+        if *known == ways { None } else { Some(std::mem::replace(&mut known, ways)) }
     }
 
     /// What the kernel is to do with one next hop of one route.

@@ -214,7 +214,13 @@ fn the_runtime_ends_first() {
     let runtime = runtime();
     let speakers = runtime.block_on(pair());
     let subscription = speakers.0.subscribe();
+    let mut events = speakers.0.events();
     drop(runtime);
+    let other = self::runtime();
+    let ends = async { while events.next().await.is_some() {} };
+    other
+        .block_on(async { tokio::time::timeout(PATIENCE, ends).await.expect("events end with the speaker") });
+    drop((other, events));
     drop((speakers, subscription));
     await_that("what there was before", || match held() {
         now if now == before => Ok(()),

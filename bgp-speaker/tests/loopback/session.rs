@@ -12,8 +12,8 @@ use tokio::net::TcpListener;
 
 use crate::scripted::{Scripted, update};
 use crate::support::{
-    ASN, announce, builder, established, eventually, has_exactly, ip, listening, net, pair, peer, peer_of,
-    quick, speaker, waiting_for, within,
+    ASN, OWNER, announce, builder, established, eventually, has_exactly, ip, listening, net, pair, peer,
+    peer_of, quick, speaker, waiting_for, within,
 };
 
 const ID: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 99);
@@ -264,6 +264,13 @@ async fn configurations_that_cannot_work_are_refused_at_the_call() {
         with(|c| *c = PeerConfig::new(c.address, bgp_speaker::Asn(1)).reflector_client()).await,
         Err(SpeakerError::ExternalClient(_))
     ));
+    let mapped = "::ffff:127.40.74.2".parse().unwrap();
+    assert_eq!(a.add_peer(PeerConfig::new(mapped, ASN)).await, Err(SpeakerError::NotAPeerAddress(mapped)));
+    for next_hop in ["0.0.0.0", "224.0.0.5", "255.255.255.255", "::", "ff02::1"] {
+        let (prefix, next_hop) = (net("10.74.0.0/16"), next_hop.parse().unwrap());
+        let refused = a.announce(OWNER, [Route::new(prefix).next_hop(next_hop)]).await;
+        assert_eq!(refused, Err(SpeakerError::NotANextHop { prefix, next_hop }));
+    }
     a.add_peer(good.clone()).await.unwrap();
     assert_eq!(a.add_peer(good.clone()).await, Err(SpeakerError::DuplicatePeer(ip(74, 2).into())));
 }
