@@ -15,16 +15,23 @@ use crate::{Asn, PeerKind, RouterId};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct AttributeBlock<'a>(&'a [u8]);
 
-/// The octets are no canonical block.
+/// Octets that are no canonical block, or values that make none.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct NotCanonical {
-    /// The attribute that is malformed, out of order or not to be in a block; 0 where the octets break off.
+    /// The attribute that is malformed, too long, out of order or not to be in a block; 0 where the octets break off.
     pub attribute: AttributeCode,
 }
 
 impl fmt::Display for NotCanonical {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "not a canonical attribute block, at {}", self.attribute)
+        if self.attribute.0 == 0 {
+            return f.write_str("no canonical attribute block: the octets break off");
+        }
+        write!(
+            f,
+            "no canonical attribute block: {} is malformed, too long, out of order or repeated, or has its place elsewhere",
+            self.attribute
+        )
     }
 }
 

@@ -264,6 +264,16 @@ fn equal_large_communities_are_left_once() {
 }
 
 #[test]
+fn an_error_of_a_block_says_what_may_be_wrong() {
+    let long = PathAttributes { communities: vec![Community(1); 20_000], ..PathAttributes::default() };
+    let error = long.encode_block(&mut vec![]).unwrap_err();
+    assert_eq!(error.attribute, AttributeCode::COMMUNITIES);
+    assert!(error.to_string().contains("COMMUNITIES is malformed, too long"), "{error}");
+    let error = AttributeBlock::parse(&[0x40]).unwrap_err();
+    assert!(error.to_string().ends_with("break off"), "{error}");
+}
+
+#[test]
 fn a_block_has_one_form() {
     let parsed = |attribute: &[u8]| AttributeBlock::parse(attribute).map(|_| ());
     let refused = |code| Err(NotCanonical { attribute: AttributeCode(code) });
