@@ -77,6 +77,24 @@ impl RibConfig {
         }
     }
 
+    /// How many next hops a prefix may have, and which.
+    #[must_use]
+    pub fn multipath(&self) -> Multipath {
+        let (paths, internal) = (self.max_paths, self.max_paths_internal);
+        Multipath { paths, internal, relax: self.multipath_relax }
+    }
+
+    /// Takes other bounds on next hops.
+    pub fn set_multipath(&mut self, multipath: Multipath) {
+        let Multipath { paths, internal, relax } = multipath;
+        (self.max_paths, self.max_paths_internal, self.multipath_relax) = (paths.max(1), internal, relax);
+    }
+
+    /// Whether any prefix may have several next hops.
+    pub(crate) fn has_multipath(&self) -> bool {
+        self.most_paths(true).max(self.most_paths(false)) > 1
+    }
+
     /// How many next hops a prefix may have, by whether its best route is of an internal peer.
     pub(crate) fn most_paths(&self, internal: bool) -> usize {
         if internal { self.max_paths_internal.unwrap_or(self.max_paths) } else { self.max_paths }
@@ -86,6 +104,23 @@ impl RibConfig {
     #[must_use]
     pub fn cluster_id(&self) -> ClusterId {
         self.cluster_id.unwrap_or(ClusterId(self.router_id.0))
+    }
+}
+
+/// How many next hops followers that are no peers are given for one prefix; see the fields of [`RibConfig`].
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub struct Multipath {
+    /// How many at most. Default 1: the best route alone; 0 counts as 1.
+    pub paths: usize,
+    /// The same for prefixes whose best route is of an internal peer. Default: no difference.
+    pub internal: Option<usize>,
+    /// Whether routes through other AS may stand beside the best if their AS_PATH is as long. Default `false`.
+    pub relax: bool,
+}
+
+impl Default for Multipath {
+    fn default() -> Self {
+        Self { paths: 1, internal: None, relax: false }
     }
 }
 

@@ -9,6 +9,7 @@ use ipnet::IpNet;
 
 use crate::aggregate::Aggregation;
 use crate::attributes::Facts;
+use crate::config::Multipath;
 use crate::limits::LimitEvent;
 use crate::origin_validation::Vrp;
 use crate::policy::{Discard, KernelTag};
@@ -54,6 +55,9 @@ pub enum Input<'a> {
         /// The cluster that we reflect for; our BGP identifier where none is given (RFC 4456 §7).
         cluster_id: Option<ClusterId>,
     },
+    /// Other bounds on the next hops of a prefix than [`RibConfig`](crate::RibConfig) gave: followers that are no peers are told
+    /// what changes by it, in bounded turns. Peers hear of it only where [`AddPathSend::EqualCost`](crate::AddPathSend) asks.
+    Multipath(Multipath),
     /// Which AS may originate what (RFC 6811): payloads that are there now, and others that are no more, as a cache tells
     /// them. From the first of these on, policies that ask are told a state. What changes by it is told.
     Vrps {

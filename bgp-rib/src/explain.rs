@@ -128,7 +128,9 @@ impl<K: Key> Table<K> {
         let fell = ladder.fallen.iter().find(|&&(path, _)| path == at).map(|&(_, rung)| rung);
         let verdict = match (self.eligible(shared, path), fell) {
             (Err(reason), _) => PathVerdict::Ineligible(reason),
-            (Ok(_), Some(rung)) if path.multipath && self.multipath.is_some() => PathVerdict::Multipath(rung),
+            (Ok(_), Some(rung)) if path.multipath && self.has_several(shared, best) => {
+                PathVerdict::Multipath(rung)
+            }
             (Ok(_), Some(rung)) => PathVerdict::Lost(rung),
             (Ok(_), None) => {
                 debug_assert_eq!(best, Some(at), "who did not fall is the best");

@@ -23,7 +23,7 @@ pub(crate) struct Place {
 }
 
 impl Place {
-    fn hold(self) -> u64 {
+    pub(crate) fn hold(self) -> u64 {
         self.cursor.max(self.birth)
     }
 }

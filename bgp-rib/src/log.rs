@@ -14,7 +14,7 @@ const SEGMENT: usize = 512;
 const NOWHERE: u64 = u64::MAX;
 
 /// A stretch of the log. It answers for all positions from the end of its predecessor to its own end.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Segment {
     /// Position of the first slot while the segment is dense.
     first: u64,
@@ -44,6 +44,16 @@ impl Log {
         let mut segments = VecDeque::new();
         segments.push_back(Segment::open(0));
         Self { segments, positions: Slab::new(), head: 0, moves: 0, live: 0, cursors: BTreeMap::new() }
+    }
+
+    /// A log that reads as this one does from every place, and that nobody reads yet.
+    pub(crate) fn fork(&self) -> Self {
+        Self {
+            segments: self.segments.clone(),
+            positions: self.positions.clone(),
+            cursors: BTreeMap::new(),
+            ..*self
+        }
     }
 
     /// One past the newest position.
@@ -293,6 +303,19 @@ mod tests {
         assert!(log.moved_since(0, 10, stamp));
         assert!(log.moved_since(100, 700, stamp));
         assert!(!log.moved_since(1600, 2000, stamp));
+    }
+
+    #[test]
+    fn a_fork_reads_as_the_log_did_and_goes_its_own_way() {
+        let mut log = Log::new();
+        (0..2000).for_each(|id| log.touch(id));
+        log.join(5);
+        let mut fork = log.fork();
+        assert_eq!(fork.walk(0, 2000).collect::<Vec<_>>(), log.walk(0, 2000).collect::<Vec<_>>());
+        assert_eq!(fork.read_by_all(), fork.head(), "nobody reads it yet");
+        fork.touch(7);
+        assert_eq!((log.position(7), fork.position(7)), (Some(7), Some(2000)));
+        assert_eq!((log.len(), fork.len()), (2000, 2000));
     }
 
     #[test]

@@ -109,8 +109,8 @@ pub(crate) use any_table;
 
 /// A follower of the Loc-RIB.
 #[derive(Debug)]
-struct Follower {
-    places: [Place; 2],
+pub(crate) struct Follower {
+    pub(crate) places: [Place; 2],
     /// It was said to be pending and has not been drained since.
     told: bool,
     /// It was told that its snapshot is whole.
@@ -151,7 +151,7 @@ pub struct Rib {
     pub(crate) asks_for_everything: bool,
     /// Peers with paths to be swept.
     pub(crate) sweeps: BTreeSet<u32>,
-    followers: Vec<Option<Follower>>,
+    pub(crate) followers: Vec<Option<Follower>>,
     draft: Draft,
     block: Vec<u8>,
 }
@@ -213,6 +213,7 @@ impl Rib {
             Input::SetPolicy { peer, import, export } => self.set_policy(peer, import, export),
             Input::PeerChange(peer, params) => self.peer_change(peer, *params),
             Input::Rename { local_as, router_id, cluster_id } => self.rename(local_as, router_id, cluster_id),
+            Input::Multipath(multipath) => self.set_multipath(multipath),
             Input::Vrps { announced, withdrawn } => self.change_vrps(announced, withdrawn),
             Input::DeferEndOfRib(defers) => self.defer_end_of_rib(defers),
             Input::Tick => self.tick(),

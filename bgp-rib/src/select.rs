@@ -242,10 +242,14 @@ impl<K: Key> Table<K> {
             let renamed = self.tell_again(shared, id);
             let before = self.seen(id);
             self.decide(shared, id, Touched { renamed, ..Touched::new(before) });
+            if self.tells_ways {
+                self.tell_ways(id);
+            }
         }
         self.rescan = (end < self.entries.bound()).then_some(end);
-        if self.rescan.is_none() && core::mem::take(&mut self.rescan_again) {
-            self.rescan = Some(0);
+        if self.rescan.is_none() {
+            self.rescan = core::mem::take(&mut self.rescan_again).then_some(0);
+            self.tells_ways &= self.rescan.is_some();
         }
     }
 }

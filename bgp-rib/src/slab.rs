@@ -7,7 +7,7 @@ const CHUNK: usize = 1024;
 pub(crate) const NONE: u32 = u32::MAX;
 
 /// A slab whose free slots keep their last value until they are taken again.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Slab<T> {
     chunks: Vec<Vec<T>>,
     free: Vec<u32>,

@@ -161,6 +161,8 @@ pub(crate) struct Table<K> {
     /// The next prefix to decide anew after a next hop changed, and whether one changed again meanwhile.
     pub(crate) rescan: Option<u32>,
     pub(crate) rescan_again: bool,
+    /// How many next hops a prefix may have is another number now: the rescan tells those that have several.
+    pub(crate) tells_ways: bool,
     /// Some aggregate suppresses what lies inside it, or did and that is not told yet.
     pub(crate) suppresses: bool,
     /// The next prefix to tell anew, if what is suppressed changed; and how often that had been when it was looked at.
@@ -186,7 +188,7 @@ impl<K: Key> Table<K> {
             many_paths: config.many_paths.max(1),
             variants: HashMap::with_hasher(FixedState::with_seed(config.seed)),
             log: Log::new(),
-            multipath: (config.most_paths(true).max(config.most_paths(false)) > 1).then(Log::new),
+            multipath: config.has_multipath().then(Log::new),
             path_logs: PathLogs::default(),
             peers: Vec::new(),
             groups: Groups::default(),
@@ -195,6 +197,7 @@ impl<K: Key> Table<K> {
             reaped: [0; 2],
             rescan: None,
             rescan_again: false,
+            tells_ways: false,
             suppresses: false,
             retell: None,
             flips: 0,

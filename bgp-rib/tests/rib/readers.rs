@@ -4,8 +4,8 @@ use core::time::Duration;
 
 use bgp_rib::policy::{Action, PolicyConfig, Rule, Verdict};
 use bgp_rib::{
-    Event, Input, PeerId, PeerParams, Policy, Reachability, ReaderId, Retain, RibConfig, RouteFilter, Rung,
-    Source, Why,
+    Event, Input, Multipath, PathVerdict, PeerId, PeerParams, Policy, Reachability, ReaderId, Retain,
+    RibConfig, RouteFilter, Rung, Source, Why,
 };
 use bgp_wire::{NextHop, PathAttributes};
 
@@ -241,4 +241,90 @@ fn next_hops_weigh_as_their_links_are_wide() {
     assert_eq!(wide([Some(1e9), Some(1e9), Some(1e9)]), [], "all the same");
     assert_eq!(wide([Some(1e9), None, Some(2e9)]), [], "one says nothing");
     assert_eq!(wide([Some(1e9), Some(f32::NAN), Some(f32::INFINITY)]), [], "no bandwidths");
+}
+
+fn with_paths(lab: &mut Lab, paths: usize) {
+    lab.input(Input::Multipath(Multipath { paths, ..Multipath::default() }));
+    lab.settle();
+}
+
+#[test]
+fn the_bound_on_next_hops_changes_while_a_follower_reads_and_peers_hear_nothing() {
+    let mut lab = Lab::with(config(1));
+    let prefix = net("192.0.2.0/24");
+    let reader = lab.rib.open_reader();
+    let peers: Vec<_> = (1..=3).map(|n| lab.up(n, client(n))).collect();
+    for (n, peer) in (1..).zip(&peers) {
+        lab.announce(*peer, &[prefix, net(&format!("10.0.{n}.0/24"))], next_hop(20 + n), &attributes(&[]));
+    }
+    let told = |lab: &mut Lab| {
+        let batch = lab.rib.poll_reader(reader, 10)?;
+        assert!(!batch.anew, "it goes on where it stood");
+        let hops = batch.changes.iter().map(|change| (change.prefix, change.best.clone().unwrap().next_hops));
+        Some(hops.collect::<Vec<_>>())
+    };
+    assert_eq!(told(&mut lab).unwrap().len(), 4);
+    assert_eq!(told(&mut lab), None);
+    lab.drain_all();
+    peers.iter().for_each(|peer| lab.quiet(*peer));
+    let hops =
+        |last: std::ops::RangeInclusive<u8>| Some(vec![(prefix, last.map(|n| next_hop(20 + n)).collect())]);
+    for (paths, is) in [(2, hops(1..=2)), (2, None), (4, hops(1..=3)), (1, hops(1..=1)), (3, hops(1..=3))] {
+        with_paths(&mut lab, paths);
+        assert_eq!(told(&mut lab), is, "{paths} paths");
+        lab.drain_all();
+        let updates: Vec<_> = peers.iter().map(|peer| lab.remotes[peer].updates).collect();
+        assert_eq!(updates, [0; 3], "the best path is what it was");
+    }
+    let same = lab
+        .rib
+        .explain(prefix)
+        .unwrap()
+        .paths
+        .iter()
+        .filter(|p| matches!(p.verdict, PathVerdict::Multipath(_)))
+        .count();
+    assert_eq!(same, 2);
+}
+
+#[test]
+fn what_a_follower_had_not_read_when_the_bound_changed_it_reads_afterwards() {
+    let mut lab = Lab::with(config(1));
+    let (kept, gone) = (net("192.0.2.0/26"), net("192.0.2.64/26"));
+    let reader = lab.rib.open_reader();
+    let one = lab.up(1, client(1));
+    lab.announce(one, &[kept, gone], next_hop(1), &attributes(&[]));
+    assert_eq!(lab.rib.poll_reader(reader, 10).unwrap().changes.len(), 2);
+    lab.withdraw(one, &[gone]);
+    with_paths(&mut lab, 8);
+    let batch = lab.rib.poll_reader(reader, 10).unwrap();
+    let there: Vec<_> = batch.changes.iter().map(|change| (change.prefix, change.best.is_some())).collect();
+    assert_eq!(there, [(gone, false)]);
+    lab.withdraw(one, &[kept]);
+    lab.settle();
+    assert_eq!(lab.rib.poll_reader(reader, 10).unwrap().changes.len(), 1);
+    lab.drain_all();
+    lab.settle();
+    assert_eq!(lab.rib.table_counters(V4).tombstones, 0, "nothing is kept for a reader of the former log");
+}
+
+#[test]
+fn the_relaxed_rule_may_come_and_go() {
+    let mut lab = Lab::with(config(4));
+    for n in 1..=2 {
+        let peer = lab.up(n, client(n));
+        lab.announce(peer, &[net("10.0.0.0/26")], next_hop(n), &attributes(&[64500 + u32::from(n)]));
+    }
+    let reader = lab.rib.open_reader();
+    let hops = |lab: &mut Lab| {
+        lab.settle();
+        let batch = lab.rib.poll_reader(reader, 10).unwrap();
+        batch.changes[0].best.clone().unwrap().next_hops
+    };
+    assert_eq!(hops(&mut lab), [next_hop(1)]);
+    let relaxed = Multipath { paths: 4, internal: None, relax: true };
+    lab.input(Input::Multipath(relaxed));
+    assert_eq!(hops(&mut lab), [next_hop(1), next_hop(2)]);
+    lab.input(Input::Multipath(Multipath { relax: false, ..relaxed }));
+    assert_eq!(hops(&mut lab), [next_hop(1)]);
 }
