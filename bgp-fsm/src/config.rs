@@ -156,6 +156,9 @@ pub struct SessionConfig {
     /// The most paths of a prefix that we wish to be sent, per family with ADD-PATH
     /// (draft-abraitis-idr-addpath-paths-limit). Default: no limit.
     pub paths_limit: Vec<(Family, u16)>,
+    /// An external peer belongs to the same administration and segment routing domain; see
+    /// [`Codec::same_domain`](bgp_wire::Codec::same_domain). No message says so. Default: off.
+    pub same_domain: bool,
     /// No session before BFD says that the peer can be reached (RFC 5882 §4.1), unless BFD is taken out of service
     /// ([`Bfd::AdminDown`](crate::Bfd)). Default: off.
     pub bfd_strict: bool,
@@ -200,6 +203,7 @@ impl SessionConfig {
             }),
             long_lived: None,
             paths_limit: Vec::new(),
+            same_domain: false,
             bfd_strict: false,
             role: None,
             role_strict: false,

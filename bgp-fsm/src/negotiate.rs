@@ -75,6 +75,7 @@ fn agree(config: &SessionConfig, open: &Open, kind: PeerKind, hold_time: Duratio
         add_path_tx: add_path(config, &peer, families, AddPathMode::sends, AddPathMode::receives),
         extended_next_hop: extended_next_hop(config, &peer, families),
         families,
+        same_domain: config.same_domain,
         ..Codec::before_open()
     };
     let restart = config.graceful_restart.as_ref().and(peer.graceful_restart);

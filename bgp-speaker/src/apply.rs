@@ -10,6 +10,7 @@
 //! | password, for another one; TCP-AO keys, for others | with the next segment | soft |
 //! | hold time | not at all where the negotiated one stays the same (RFC 4271 §4.2: the smaller counts) | none |
 //! | anything in our OPEN: families, restart time, message size, a hold time that would count | with a new session | hard |
+//! | several paths of a prefix, whether an external peer is of our administration | with a new session | hard |
 //! | client role, policies, next hops, own AS allowed, limits | at once: the difference is told, and nothing else | soft |
 //! | our BGP identifier, our AS (where no session names another) | with a new session, of each peer | hard |
 //! | the cluster | at once: what is reflected is told anew | soft |
@@ -27,7 +28,7 @@ use bgp_rib::Policy;
 use bgp_wire::{Asn, PeerKind};
 use ipnet::IpNet;
 
-use crate::config::{MAX_ORIGINATED_PER_CALL, PeerConfig, RangeConfig};
+use crate::config::{MAX_ORIGINATED_PER_CALL, PeerConfig, RangeConfig, SessionOptions};
 use crate::desired::{ChangeClass, Desired};
 use crate::error::SpeakerError;
 use crate::originations::check_owner;
@@ -223,12 +224,15 @@ fn compare_session(reasons: &mut Reasons, old: &SessionConfig, new: &SessionConf
     let next_hop = |config: &SessionConfig| !config.extended_next_hop.is_empty();
     reasons.compare(ChangeClass::Hard, "extended next hop", &next_hop(old), &next_hop(new));
     reasons.compare(ChangeClass::Hard, "required capabilities", &old.required, &new.required);
+    reasons.compare(ChangeClass::Hard, "administrative domain", &old.same_domain, &new.same_domain);
     reasons.compare(ChangeClass::Hard, "our BGP identifier", &old.router_id, &new.router_id);
     let role = |config: &SessionConfig| (config.role, config.role_strict);
     reasons.compare(ChangeClass::Hard, "role", &role(old), &role(new));
     let mut rest = old.clone();
     rest.peer_as = new.peer_as.clone();
     rest.passive = new.passive;
+    rest.same_domain = new.same_domain;
+    rest.paths_limit.clone_from(&new.paths_limit);
     rest.delay_open = new.delay_open;
     rest.collision_wait = new.collision_wait;
     rest.open_hold_time = new.open_hold_time;
@@ -272,7 +276,15 @@ fn compare_rules(reasons: &mut Reasons, old: &PeerConfig, new: &PeerConfig, live
     reasons.compare(soft, "next-hop mode", &was.next_hop, &is.next_hop);
     reasons.compare(soft, "IPv4 next hop", &was.next_hop_v4, &is.next_hop_v4);
     reasons.compare(soft, "IPv6 next hop", &was.next_hop_v6, &is.next_hop_v6);
-    reasons.compare(ChangeClass::Hard, "several paths", &was.add_path, &is.add_path);
+    let both = was.offered_families().intersection(is.offered_families());
+    let paths = |options: &SessionOptions| -> Vec<_> {
+        let of = |family| {
+            let paths = &options.add_path;
+            (paths.mode(family), paths.limit(family), paths.sends(family))
+        };
+        both.iter().map(of).collect()
+    };
+    reasons.compare(ChangeClass::Hard, "several paths", &paths(was), &paths(is));
     reasons.compare(soft, "own AS in the path", &was.allow_own_as, &is.allow_own_as);
     reasons.compare(soft, "rules for routes", &was.rules, &is.rules);
     reasons.compare(soft, "limits", &was.limits, &is.limits);
@@ -324,6 +336,7 @@ fn differs_elsewhere(old: &PeerConfig, new: &PeerConfig) -> bool {
     to.add_path.clone_from(&from.add_path);
     to.limits.clone_from(&from.limits);
     to.limit_restart = from.limit_restart;
+    to.same_domain = from.same_domain;
     to.graceful_restart = from.graceful_restart;
     to.extended_message = from.extended_message;
     to.long_lived = from.long_lived;

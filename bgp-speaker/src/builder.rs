@@ -4,7 +4,7 @@ use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
-use bgp_rib::{DecisionOptions, OwnerId};
+use bgp_rib::{DecisionOptions, Multipath, OwnerId};
 use bgp_wire::{Asn, ClusterId, RouterId};
 
 use crate::config::{PeerConfig, RangeConfig, SessionOptions};
@@ -40,7 +40,7 @@ pub struct Builder {
     pub(crate) local_addresses: Vec<IpAddr>,
     pub(crate) mesh_dialer: MeshDialer,
     pub(crate) mesh_options: SessionOptions,
-    pub(crate) max_paths: usize,
+    pub(crate) multipath: Multipath,
     pub(crate) decision: DecisionOptions,
     pub(crate) seed: Option<u64>,
     pub(crate) sweep_after: Duration,
@@ -63,7 +63,7 @@ impl Builder {
             local_addresses: Vec::new(),
             mesh_dialer: MeshDialer::default(),
             mesh_options: SessionOptions::default(),
-            max_paths: 1,
+            multipath: Multipath::default(),
             decision: DecisionOptions::default(),
             seed: None,
             sweep_after: Duration::from_secs(120),
@@ -164,7 +164,13 @@ impl Builder {
 
     /// How many equal paths of a prefix the kernel and subscribers get as next hops. Default 1; 0 counts as 1.
     pub fn max_paths(mut self, paths: usize) -> Self {
-        self.max_paths = paths.max(1);
+        self.multipath.paths = paths;
+        self
+    }
+
+    /// The same, with a bound of its own for routes of internal peers, and whether equal paths may go through different AS.
+    pub fn multipath(mut self, multipath: Multipath) -> Self {
+        self.multipath = multipath;
         self
     }
 

@@ -1,26 +1,25 @@
 //! What a peer, a listen range and their sessions are configured with, and what is refused at the call.
 
+mod rules;
+mod timers;
+
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::time::Duration;
 
 use bgp_fsm::{PeerAs, Required};
-use bgp_rib::{AddPathSend, Limits, LocalAsMode, NextHopMode, Policy, PrivateAs};
-use bgp_wire::{AddPathMode, Asn, ClusterId, Family, FamilySet, Role};
+use bgp_rib::{Limits, NextHopMode, Policy};
+use bgp_wire::{Asn, Family, FamilySet, Role};
 use ipnet::IpNet;
 
 use crate::error::SpeakerError;
 use crate::peer_address::PeerAddress;
 use crate::tcp::{AoKey, Secret};
 
+pub use self::rules::{AddPath, RouteRules};
+pub use self::timers::{MIN_HOLD_TIME, Timers};
+
 /// The port that IANA gave to BGP.
 pub const BGP_PORT: u16 = 179;
-/// The shortest hold time besides "off" (RFC 4271 §4.2).
-pub const MIN_HOLD_TIME: Duration = Duration::from_secs(3);
-/// The shortest SendHold time unless another is chosen (RFC 9687).
-const MIN_SEND_HOLD: Duration = Duration::from_secs(480);
-/// What TCP waits longer than SendHold, which begins to count later: TCP from the moment that the peer's window closes,
-/// SendHold from when our own buffer is full as well, which a table on its way does within seconds.
-const AFTER_SEND_HOLD: Duration = Duration::from_secs(60);
 /// Originations of one call are held in memory twice while they go to the table; a million is a full table with room to spare.
 pub const MAX_ORIGINATED_PER_CALL: usize = 1_000_000;
 /// Payloads of origin validation: about three times as many as there are, at a hundred octets each.
@@ -55,142 +54,6 @@ impl std::fmt::Display for PeerClass {
             Self::ReflectorClient => "reflector client",
             Self::Dynamic => "dynamic",
         })
-    }
-}
-
-/// The timers of one session (RFC 4271 §10). Each may differ from peer to peer.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Timers {
-    /// Proposed hold time; zero turns hold and keepalives off. Default 90 s.
-    pub hold_time: Duration,
-    /// Time between keepalives; `None` is a third of the negotiated hold time.
-    pub keepalive: Option<Duration>,
-    /// How long one attempt to connect may take, and the pause to the next. Default 5 s.
-    pub connect_retry: Duration,
-    /// First pause after a session failed; it doubles with each failure. Default 1 s.
-    pub idle_hold_min: Duration,
-    /// Longest pause after failures. Default 30 s.
-    pub idle_hold_max: Duration,
-    /// Time in Established that makes up for one failure. Default 60 s.
-    pub idle_hold_forgive: Duration,
-    /// How long a connection may take until the peer's OPEN is there. Default 240 s (RFC 4271 §8.2.2).
-    pub open_hold: Duration,
-    /// Wait this long for the peer's OPEN before sending ours (DelayOpen, RFC 4271 §8.1.1). Default: no wait.
-    pub delay_open: Option<Duration>,
-    /// How long a peer whose BGP Identifier wins is awaited to choose between its connection and ours when both have called
-    /// at once (RFC 4271 §6.8); zero decides at once. Default 1 s.
-    pub collision_wait: Duration,
-    /// How long a peer may take nothing of what we have for it (RFC 9687); zero turns it off, and so does a negotiated hold
-    /// time of zero. Default: 8 minutes, or twice the hold time if that is longer.
-    pub send_hold: Option<Duration>,
-    /// How long sent octets may stay unacknowledged, or untaken by a peer that acknowledges and does not read, before TCP gives
-    /// the connection up (`TCP_USER_TIMEOUT`, RFC 5482). A shorter time than the default finds a path that carries nothing
-    /// one way before the hold time does, and gives up a peer that does not read before `send_hold` does. Default: a minute
-    /// longer than `send_hold`, which therefore has the first word.
-    pub tcp_user_timeout: Option<Duration>,
-}
-
-impl Default for Timers {
-    fn default() -> Self {
-        Self {
-            hold_time: Duration::from_secs(90),
-            keepalive: None,
-            connect_retry: Duration::from_secs(5),
-            idle_hold_min: Duration::from_secs(1),
-            idle_hold_max: Duration::from_secs(30),
-            idle_hold_forgive: Duration::from_secs(60),
-            open_hold: Duration::from_secs(240),
-            delay_open: None,
-            collision_wait: Duration::from_secs(1),
-            send_hold: None,
-            tcp_user_timeout: None,
-        }
-    }
-}
-
-/// How routes change on their way from and to a peer, besides by policy. It may change while the session goes on.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct RouteRules {
-    /// An external peer's AS must stand first in its AS_PATH (RFC 4271 §6.3); not so where the peer is a route server.
-    /// Default `true`.
-    pub enforce_first_as: bool,
-    /// We are a route server to this external peer: path, next hop and MED pass as they are (RFC 7947). Default `false`.
-    pub route_server_client: bool,
-    /// Where the best route is kept from this peer it is told the best of the others, as if it had a table of its own: what
-    /// the clients of a route server need (RFC 7947 §2.3). Default `false`.
-    pub best_per_client: bool,
-    /// The cluster of this client, or the one that this non-client's routes are reflected in, where it is not the speaker's
-    /// (RFC 4456 §7). Default: the speaker's.
-    pub cluster_id: Option<ClusterId>,
-    /// Whether a route reflector client is told routes of other clients of its cluster; not so where they are fully meshed
-    /// (RFC 4456 §6). Default `true`.
-    pub client_to_client: bool,
-    /// AIGP is taken, counts and is told (AIGP_SESSION, RFC 7311 §3.1). Default: with internal peers.
-    pub aigp: Option<bool>,
-    /// Routes that an external peer tells with GRACEFUL_SHUTDOWN are the last choice (RFC 8326). Default `true`.
-    pub honour_graceful_shutdown: bool,
-    /// The session is about to end: what is told carries GRACEFUL_SHUTDOWN (RFC 8326). Default `false`.
-    pub leaving: bool,
-    /// An internal peer that does not know long-lived graceful restart is told long-lived stale routes nevertheless, as the
-    /// last choice (RFC 9494 §4.6). Default `false`.
-    pub long_lived_partial: bool,
-    /// Private AS numbers in what an external peer is told (RFC 6996). Default: they stay.
-    pub private_as: PrivateAs,
-    /// An external peer's own AS is replaced by ours in what it is told. Default `false`.
-    pub as_override: bool,
-    /// How [`SessionOptions::local_as`] shows in paths. Default: alone, as if the speaker were of that AS.
-    pub local_as: LocalAsMode,
-    /// The network that we share with the peer, for [`NextHopMode::ThirdParty`]. Default: none.
-    pub shared_network: Option<IpNet>,
-}
-
-impl Default for RouteRules {
-    fn default() -> Self {
-        Self {
-            enforce_first_as: true,
-            route_server_client: false,
-            best_per_client: false,
-            cluster_id: None,
-            client_to_client: true,
-            aigp: None,
-            honour_graceful_shutdown: true,
-            leaving: false,
-            long_lived_partial: false,
-            private_as: PrivateAs::Keep,
-            as_override: false,
-            local_as: LocalAsMode::default(),
-            shared_network: None,
-        }
-    }
-}
-
-/// Several paths of a prefix on one session (RFC 7911). Either direction takes both sides.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct AddPath {
-    /// Take several, in every family of the session. Default `false`.
-    pub receive: bool,
-    /// Which to send, in every family of the session. Default: none, the best path alone goes. What the peer gives as its
-    /// limit is kept.
-    pub send: Option<AddPathSend>,
-    /// Which to send in single families, instead of `send`.
-    pub send_in: Vec<(Family, AddPathSend)>,
-}
-
-impl AddPath {
-    /// Which paths of a family to send, if more than the best are to go at all.
-    pub(crate) fn sends(&self, family: Family) -> Option<AddPathSend> {
-        let single = self.send_in.iter().find(|(of, _)| *of == family).map(|(_, send)| *send);
-        single.or(self.send)
-    }
-
-    /// What the OPEN says of a family; `None` for nothing.
-    pub(crate) fn mode(&self, family: Family) -> Option<AddPathMode> {
-        match (self.receive, self.sends(family).is_some()) {
-            (true, true) => Some(AddPathMode::BOTH),
-            (true, false) => Some(AddPathMode::RECEIVE),
-            (false, true) => Some(AddPathMode::SEND),
-            (false, false) => None,
-        }
     }
 }
 
@@ -251,6 +114,9 @@ pub struct SessionOptions {
     ///
     /// [`Speaker::clear_limit`]: crate::Speaker::clear_limit
     pub limit_restart: Option<Duration>,
+    /// The external peer is of our own administration and segment routing domain: it is told of tunnels and segments, and heard
+    /// about them (RFC 9012 §11, RFC 8669 §5, RFC 9830). Internal peers always are. Default `false`.
+    pub same_domain: bool,
     /// Restart time that we advertise for graceful restart (RFC 4724); `None` turns it off. Default 120 s,
     /// at most 4095 s.
     pub graceful_restart: Option<Duration>,
@@ -301,6 +167,7 @@ impl Default for SessionOptions {
             rules: RouteRules::default(),
             limits: Limits::default(),
             limit_restart: None,
+            same_domain: false,
             graceful_restart: Some(Duration::from_secs(120)),
             extended_message: true,
             extended_next_hop: None,
@@ -570,48 +437,6 @@ fn zero_asn(rule: &PeerAs) -> bool {
 /// Whether the rule admits no peer of `local_as`.
 fn never_internal(rule: &PeerAs, local_as: Asn) -> bool {
     !rule.admits(local_as, local_as)
-}
-
-impl Timers {
-    /// How long the peer of a session with this negotiated hold time may take no octet; zero is for ever (RFC 9687).
-    pub(crate) fn send_hold_for(&self, hold_time: Duration) -> Duration {
-        self.send_hold.unwrap_or_else(|| hold_time.saturating_mul(2).max(MIN_SEND_HOLD))
-    }
-
-    /// When TCP gives up a connection that carries nothing to the peer; `None` is when the system does by itself. Without a
-    /// hold time there is no SendHold either (RFC 9687 §4.3), and TCP has no reason to be stricter.
-    pub(crate) fn user_timeout_for(&self, hold_time: Duration) -> Option<Duration> {
-        self.tcp_user_timeout.or_else(|| {
-            let send_hold = self.send_hold_for(hold_time);
-            let off = hold_time.is_zero() || send_hold.is_zero();
-            (!off).then(|| send_hold.saturating_add(AFTER_SEND_HOLD))
-        })
-    }
-
-    pub(crate) fn check(&self) -> Result<(), SpeakerError> {
-        let hold = self.hold_time;
-        if !hold.is_zero() && (hold < MIN_HOLD_TIME || hold > Duration::from_secs(u64::from(u16::MAX))) {
-            return Err(SpeakerError::HoldTime(hold));
-        }
-        if let Some(keepalive) = self.keepalive
-            && (keepalive.is_zero() || (!hold.is_zero() && keepalive >= hold))
-        {
-            return Err(SpeakerError::KeepaliveTime { keepalive, hold });
-        }
-        for (name, timer) in [
-            ("connect-retry time", self.connect_retry),
-            ("shortest idle-hold time", self.idle_hold_min),
-            ("longest idle-hold time", self.idle_hold_max),
-            ("idle-hold forgiveness", self.idle_hold_forgive),
-            ("open-hold time", self.open_hold),
-            ("TCP user timeout", self.tcp_user_timeout.unwrap_or(Duration::MAX)),
-        ] {
-            if timer.is_zero() {
-                return Err(SpeakerError::ZeroTimer(name));
-            }
-        }
-        Ok(())
-    }
 }
 
 /// An address that means something on one link only (RFC 4291 §2.5.6).

@@ -6,7 +6,7 @@ use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
-use bgp_rib::{OwnerId, Vrp};
+use bgp_rib::{Multipath, OwnerId, Vrp};
 use bgp_wire::{Asn, ClusterId, RouterId};
 use ipnet::IpNet;
 
@@ -45,6 +45,9 @@ pub struct Desired {
     pub kernel: Option<KernelExport>,
     /// Which kernel routes of others are originated; `None`: as [`Builder::learn`](crate::Builder::learn) said.
     pub learn: Option<Learning>,
+    /// How many next hops of a prefix the kernel and subscribers get; `None`: as [`Builder::multipath`](crate::Builder::multipath)
+    /// said. It changes while sessions go on, and peers hear nothing of it.
+    pub multipath: Option<Multipath>,
     /// Which AS may originate what, all of it (RFC 6811); `None`: what was told last. See
     /// [`Speaker::set_vrps`](crate::Speaker::set_vrps).
     pub vrps: Option<Arc<[Vrp]>>,
@@ -161,6 +164,8 @@ pub enum Subject {
     Kernel,
     /// What is learned from the kernel.
     Learning,
+    /// How many next hops a prefix may have.
+    Multipath,
     /// The payloads of origin validation.
     Vrps,
     /// The peer at this address, wherever it comes from.
@@ -190,6 +195,7 @@ impl fmt::Display for Subject {
             Self::Listener(address) => write!(f, "listener {address}"),
             Self::Kernel => f.write_str("kernel export"),
             Self::Learning => f.write_str("kernel routes of others"),
+            Self::Multipath => f.write_str("next hops of a prefix"),
             Self::Vrps => f.write_str("origin validation"),
             Self::Peer(address) => write!(f, "peer {address}"),
             Self::Range(prefix) => write!(f, "listen range {prefix}"),

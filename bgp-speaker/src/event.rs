@@ -4,6 +4,7 @@ use std::net::IpAddr;
 
 use bgp_fsm::State;
 use bgp_wire::Family;
+use ipnet::IpNet;
 use tokio::sync::broadcast;
 
 use crate::kernel::FibNotice;
@@ -72,6 +73,17 @@ pub enum Event {
         count: u64,
         /// One of them.
         example: IpAddr,
+    },
+    /// A listen range did not take connections; told at most once in ten seconds for each range.
+    Refused {
+        /// The range.
+        range: IpNet,
+        /// How many since the last such event of it.
+        count: u64,
+        /// Who came last.
+        example: PeerAddress,
+        /// What stood in the way of that one.
+        why: &'static str,
     },
     /// The kernel follower has something to tell.
     Kernel(FibNotice),

@@ -113,10 +113,10 @@ mod socket;
 mod speaker;
 mod start;
 mod status;
-mod strangers;
 mod subscription;
 mod supervisor;
 mod tcp;
+mod telling;
 mod turns;
 mod update;
 mod vrps;
@@ -126,7 +126,7 @@ pub use bgp_rib::policy;
 pub use bgp_rib::preference;
 pub use bgp_rib::{
     AddPathSend, Aggregation, Best, DecisionOptions, Destination, FamilyLimits, HeldBack, Ineligible, Limit,
-    LimitAction, LimitLevel, Limited, Limits, LocalAsMode, NextHopMode, OwnerId, PathExplanation,
+    LimitAction, LimitLevel, Limited, Limits, LocalAsMode, Multipath, NextHopMode, OwnerId, PathExplanation,
     PathVerdict, Policy, PrivateAs, ReaderBatch as RouteBatch, RouteAttributes, RouteChange, RouteInfo, Rung,
     Source, Vrp, Why,
 };

@@ -40,6 +40,9 @@ pub(crate) fn config(shared: &Shared, us: &Us, peer: &PeerConfig, restarting: bo
     config.families = options.offered_families();
     let modes = config.families.iter().filter_map(|family| Some((family, options.add_path.mode(family)?)));
     config.add_path = modes.collect();
+    let limits = config.families.iter().filter_map(|family| Some((family, options.add_path.limit(family)?)));
+    config.paths_limit = limits.collect();
+    config.same_domain = options.same_domain;
     config.extended_message = options.extended_message;
     if options.extended_next_hop.unwrap_or(is_link_local(peer.address)) {
         let families = config.families.iter().filter(|family| family.afi == Afi::IPV4);

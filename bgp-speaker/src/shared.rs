@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
-use bgp_rib::PeerId;
+use bgp_rib::{Multipath, PeerId};
 use bgp_wire::{Asn, ClusterId, RouterId};
 use ipnet::IpNet;
 use tokio::sync::{Notify, broadcast, watch};
@@ -45,6 +45,8 @@ pub(crate) struct Shared {
     built_addresses: Vec<IpAddr>,
     built_kernel: Option<KernelConfig>,
     built_learn: Option<LearnConfig>,
+    built_multipath: Multipath,
+    multipath: Mutex<Multipath>,
     vrps: Mutex<Option<VrpStatus>>,
     listen: Mutex<Vec<SocketAddr>>,
     /// Where we are to listen and do not, and why.
@@ -129,6 +131,7 @@ pub(crate) struct Makings {
     pub(crate) local_addresses: Vec<IpAddr>,
     pub(crate) kernel: Option<KernelConfig>,
     pub(crate) learn: Option<LearnConfig>,
+    pub(crate) multipath: Multipath,
     pub(crate) mesh_dialer: MeshDialer,
     pub(crate) mesh_options: SessionOptions,
     pub(crate) forwarding_preserved: bool,
@@ -170,6 +173,8 @@ impl Shared {
             built_addresses: identity.local_addresses,
             built_kernel: identity.kernel,
             built_learn: identity.learn,
+            built_multipath: identity.multipath,
+            multipath: Mutex::new(identity.multipath),
             vrps: Mutex::default(),
             listen: Mutex::default(),
             not_listening: Mutex::default(),
@@ -370,6 +375,18 @@ impl Shared {
             Some(Learning::Off) => None,
             None => self.built_learn.clone(),
         }
+    }
+
+    /// How many next hops a prefix is to have from now on; whether that is news.
+    pub(crate) fn set_multipath(&self, desired: &Desired) -> Option<Multipath> {
+        let wanted = desired.multipath.unwrap_or(self.built_multipath);
+        let before = std::mem::replace(&mut *lock(&self.multipath), wanted);
+        (before != wanted).then_some(wanted)
+    }
+
+    /// How many next hops a prefix may have.
+    pub(crate) fn multipath(&self) -> Multipath {
+        *lock(&self.multipath)
     }
 
     /// What is known of origin validation.

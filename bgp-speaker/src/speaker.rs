@@ -12,7 +12,7 @@ use tokio::sync::{Mutex, mpsc, oneshot};
 use crate::apply::{Wanted, check_routes};
 use crate::builder::Builder;
 use crate::config::{MAX_ORIGINATED_PER_CALL, MAX_VRPS, PeerConfig, RangeConfig};
-use crate::desired::{ApplyReport, Change, Desired, NotDone};
+use crate::desired::{ApplyReport, Change, ChangeClass, Desired, NotDone, Subject};
 use crate::error::{SpeakerError, StartError};
 use crate::event::Events;
 use crate::kernel::KernelConfig;
@@ -98,12 +98,13 @@ impl Speaker {
             Some(vrps) => vrps::become_all(&self.shared, &self.rib, vrps).await?,
             None => None,
         };
+        let multipath = self.become_multipath(&desired).await?;
         let learning = self.order(&self.learn, self.shared.learn_as(&desired)).await?;
         let kernel = self.order(&self.kernel, export).await?;
         let way = self.way().await?;
         *book = becomes;
         let mut report = answered(send(way, |reply| Command::Apply(Box::new(wanted), reply))).await?;
-        report.changes.extend(validation);
+        report.changes.extend(multipath.into_iter().chain(validation));
         for outcome in [kernel, learning] {
             match outcome {
                 Ok(change) => report.changes.extend(change),
@@ -118,6 +119,13 @@ impl Speaker {
     #[cfg(feature = "metrics")]
     pub(crate) fn shared(&self) -> Arc<Shared> {
         self.shared.clone()
+    }
+
+    /// Lets prefixes have as many next hops as is asked for.
+    async fn become_multipath(&self, desired: &Desired) -> Result<Option<Change>, SpeakerError> {
+        let Some(multipath) = self.rib.set_multipath(&self.shared, desired).await? else { return Ok(None) };
+        let why = format!("changed, to at most {}", multipath.paths.max(1));
+        Ok(Some(Change { subject: Subject::Multipath, class: ChangeClass::Soft, why }))
     }
 
     /// Makes the kernel export, or what is learned from it, this.

@@ -64,6 +64,7 @@ pub(crate) async fn start(builder: Builder) -> Result<Started, StartError> {
         local_addresses: builder.local_addresses,
         kernel: built_kernel,
         learn: builder.learn,
+        multipath: builder.multipath,
         mesh_dialer: builder.mesh_dialer,
         mesh_options: builder.mesh_options,
         forwarding_preserved: builder.forwarding_preserved,
@@ -90,7 +91,8 @@ pub(crate) async fn start(builder: Builder) -> Result<Started, StartError> {
 
     let mut config = RibConfig::new(us.asn, us.router_id);
     config.cluster_id = us.cluster_id;
-    config.max_paths = builder.max_paths;
+    shared.set_multipath(&builder.desired);
+    config.set_multipath(shared.multipath());
     config.decision = builder.decision;
     config.seed = seed;
     // The export may begin later.

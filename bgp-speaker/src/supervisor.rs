@@ -1,9 +1,10 @@
 //! The supervisor: it owns the peers and the listeners, brings accepted sockets to their peer, and ends everything.
 
 mod listeners;
+mod ranges;
 mod secrets;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
@@ -29,17 +30,17 @@ use crate::reconcile::Migration;
 use crate::shared::{EndOfEvents, Shared, Us};
 use crate::socket;
 use crate::speaker::ShutdownMode;
-use crate::status::RangeStatus;
-use crate::strangers::{self, Strangers};
 use crate::tcp::{Key, Listeners, Secret};
+use crate::telling::{Tally, Telling};
 use crate::update::Steps;
 
 /// How long peers may take to hear our last words when the speaker ends; longer than a lingering connection lives.
 const FAREWELL: Duration = Duration::from_secs(3);
 
-/// Between two looks how many peers of a full range are held down: a look goes through all peers, and strangers may knock a
-/// thousand times a second.
-const COUNT: Duration = Duration::from_millis(100);
+pub(crate) use ranges::Range;
+
+/// When nothing is to be told, look again.
+const IDLE: Duration = Duration::from_secs(3600);
 
 /// What handles ask of the supervisor.
 #[derive(Debug)]
@@ -79,24 +80,6 @@ pub(crate) struct Entry {
     held: Option<Box<PeerTask>>,
 }
 
-/// A listen range, and how many peers are there through it.
-#[derive(Debug)]
-pub(crate) struct Range {
-    pub(crate) config: RangeConfig,
-    pub(crate) members: usize,
-    /// How many of them were held down when that was last counted.
-    held: usize,
-    counted: Option<Instant>,
-    /// The key in use.
-    key: Option<Key>,
-    /// Why the key that is wanted is not in use.
-    trouble: Option<String>,
-    /// Connections that were turned away.
-    refused: u64,
-    /// When that was last told.
-    told: Option<Instant>,
-}
-
 /// Everything that has to end with the speaker, besides the peers.
 pub(crate) struct Household {
     pub(crate) listening: Listening,
@@ -130,7 +113,9 @@ pub(crate) struct Supervisor {
     pub(crate) migration: Option<Migration>,
     tasks: JoinSet<()>,
     running: HashMap<Id, Arc<PeerCell>>,
-    strangers: Strangers,
+    strangers: Telling<IpAddr>,
+    /// Ranges that have refused connections of which nobody was told yet.
+    refusing: BTreeSet<IpNet>,
     pub(crate) listeners: Listeners,
     /// What is to be listened on and is not, and why.
     pub(crate) not_listening: Vec<NotDone>,
@@ -149,7 +134,8 @@ impl Supervisor {
         listeners: Listeners,
     ) -> Self {
         Self {
-            strangers: Strangers::new(shared.clone()),
+            strangers: Telling::default(),
+            refusing: BTreeSet::new(),
             former: shared.us(),
             shared,
             door,
@@ -176,7 +162,7 @@ impl Supervisor {
         let mut review = interval(secrets::REVIEW);
         review.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let (mode, reply) = loop {
-            let report_due = self.strangers.due();
+            let report_due = self.report_due();
             let (migrates, look_due) = (self.migration.is_some(), self.migration_due().unwrap_or(report_due));
             tokio::select! {
                 command = self.commands.recv() => match command {
@@ -196,7 +182,7 @@ impl Supervisor {
                     tracing::error!("the tables' task ended by a bug: the speaker ends");
                     break (ShutdownMode::HardReset, None);
                 }
-                () = tokio::time::sleep_until(report_due) => self.strangers.report(),
+                () = tokio::time::sleep_until(report_due) => self.report(),
                 () = tokio::time::sleep_until(look_due), if migrates => self.look_at_migration(),
                 _ = review.tick(), if self.secrets || !self.not_listening.is_empty() => {
                     self.review();
@@ -296,28 +282,6 @@ impl Supervisor {
             }
             Some(Origin::Mesh) | None => Err(SpeakerError::UnknownPeer(address)),
         }
-    }
-
-    fn add_range(&mut self, config: RangeConfig) -> Result<(), SpeakerError> {
-        let prefix = config.prefix;
-        if self.ranges.contains_key(&prefix) {
-            return Err(SpeakerError::DuplicateRange(prefix));
-        }
-        self.ranges.insert(prefix, Range::new(config));
-        self.settle_range(prefix);
-        self.shared.note_reconfigured();
-        Ok(())
-    }
-
-    fn remove_range(&mut self, prefix: IpNet) -> Result<(), SpeakerError> {
-        let members = self.members_of(|range| range == prefix);
-        self.ranges.remove(&prefix).ok_or(SpeakerError::UnknownRange(prefix))?;
-        self.forget_range(prefix);
-        self.shared.note_reconfigured();
-        for address in members {
-            self.remove(address);
-        }
-        Ok(())
     }
 
     pub(crate) fn add(&mut self, config: Arc<PeerConfig>, origin: Origin) -> Arc<Mailbox> {
@@ -426,103 +390,36 @@ impl Supervisor {
         }
     }
 
-    fn accepted_by_range(&mut self, stream: TcpStream, address: PeerAddress) {
-        let Some(range) = self.range_for(address) else {
-            self.strangers.count(address.ip());
-            return;
-        };
-        let prefix = range.config.prefix;
-        self.count_held(prefix);
-        let Some(range) = self.ranges.get(&prefix) else { return };
-        let obstacle = match (range.has_room(), self.takes_peers(range)) {
-            (false, _) => "it is full",
-            (_, false) => "its password or keys are not in use",
-            (true, true) => "",
-        };
-        if !obstacle.is_empty() {
-            self.refuse(prefix, address, obstacle);
-            return;
-        }
-        let config = Arc::new(range.config.peer(address));
-        let origin = Origin::Range(range.config.prefix);
-        // A new mailbox has room.
-        let _ = self.add(config, origin).accepted(stream);
+    /// Counts a connection from an address that no peer and no range has.
+    fn count_stranger(&mut self, address: IpAddr) {
+        self.shared.count_stranger();
+        let told = self.strangers.count(address, Instant::now());
+        self.tell_strangers(told);
+    }
+
+    fn tell_strangers(&self, told: Option<Tally<IpAddr>>) {
+        let Some(Tally { count, example }) = told else { return };
+        tracing::warn!(count, %example, "connections from addresses that are no peers");
+        self.shared.emit(Event::Strangers { count, example });
+    }
+
+    /// When connections that were turned away are to be told of next.
+    fn report_due(&self) -> Instant {
+        let due = self.strangers.due().into_iter().chain(self.refusals_due()).min();
+        due.unwrap_or_else(|| Instant::now() + IDLE)
+    }
+
+    fn report(&mut self) {
+        let now = Instant::now();
+        let told = self.strangers.report(now);
+        self.tell_strangers(told);
+        self.report_refusals(now);
     }
 
     /// The peers of this address: several, on several links, if it is link-local.
     pub(crate) fn of_address(&self, ip: IpAddr) -> Vec<PeerAddress> {
         let here = self.peers.range(PeerAddress::from(ip)..).map(|(at, _)| *at);
         here.take_while(|at| at.ip() == ip).collect()
-    }
-
-    /// The longest range that has this address.
-    pub(crate) fn range_for(&self, address: PeerAddress) -> Option<&Range> {
-        let of_address = self.ranges.values().filter(|r| r.config.prefix.contains(&address.ip()));
-        of_address.max_by_key(|r| r.config.prefix.prefix_len())
-    }
-
-    /// Whether a range takes one more peer.
-    pub(crate) fn has_room(&self, prefix: IpNet) -> bool {
-        self.ranges.get(&prefix).is_some_and(Range::has_room)
-    }
-
-    /// Looks how many peers of a range that seems full are held down.
-    fn count_held(&mut self, prefix: IpNet) {
-        let Some(range) = self.ranges.get_mut(&prefix) else { return };
-        let recent = range.counted.is_some_and(|counted| counted.elapsed() < COUNT);
-        if range.members < range.config.limit || recent {
-            return;
-        }
-        range.counted = Some(Instant::now());
-        range.held = (self.peers.values())
-            .filter(|entry| entry.origin == Origin::Range(prefix) && entry.cell.is_held())
-            .count();
-    }
-
-    /// Counts a connection that a range does not take, and tells of it now and then.
-    fn refuse(&mut self, prefix: IpNet, address: PeerAddress, why: &str) {
-        let Some(range) = self.ranges.get_mut(&prefix) else { return };
-        range.refused += 1;
-        if range.told.is_none_or(|told| told.elapsed() >= strangers::INTERVAL) {
-            range.told = Some(Instant::now());
-            let refused = range.refused;
-            tracing::warn!(range = %prefix, example = %address, refused, "the listen range takes no connection: {why}");
-        }
-        self.shared.set_range(range.status());
-    }
-
-    /// Lets `status` see how a range stands.
-    pub(crate) fn tell_range(&self, prefix: IpNet) {
-        if let Some(range) = self.ranges.get(&prefix) {
-            self.shared.set_range(range.status());
-        }
-    }
-
-    /// Takes the protection and the status of a range that is gone away.
-    pub(crate) fn forget_range(&mut self, prefix: IpNet) {
-        self.listeners.forget(prefix);
-        self.shared.remove_range(prefix);
-    }
-
-    pub(crate) fn count_member(&mut self, origin: Origin) {
-        if let Some(range) = self.range_of(origin) {
-            range.members += 1;
-            let status = range.status();
-            self.shared.set_range(status);
-        }
-    }
-
-    pub(crate) fn discount_member(&mut self, origin: Origin) {
-        if let Some(range) = self.range_of(origin) {
-            range.members -= 1;
-            let status = range.status();
-            self.shared.set_range(status);
-        }
-    }
-
-    fn range_of(&mut self, origin: Origin) -> Option<&mut Range> {
-        let Origin::Range(prefix) = origin else { return None };
-        self.ranges.get_mut(&prefix)
     }
 
     async fn end(mut self, mode: &ShutdownMode) {
@@ -566,32 +463,6 @@ impl Household {
             drop(alive);
             // A task that panicked has ended too.
             let _ = task.await;
-        }
-    }
-}
-
-impl Range {
-    pub(crate) fn new(config: RangeConfig) -> Self {
-        Self { config, members: 0, held: 0, counted: None, key: None, trouble: None, refused: 0, told: None }
-    }
-
-    /// Whether it takes one more peer. One that is held down has no session and keeps no other peer out; as many may be
-    /// remembered as there may be sessions.
-    fn has_room(&self) -> bool {
-        let limit = self.config.limit;
-        self.members.saturating_sub(self.held) < limit && self.members < limit.saturating_mul(2)
-    }
-
-    fn status(&self) -> RangeStatus {
-        RangeStatus {
-            prefix: self.config.prefix,
-            class: self.config.class,
-            configured_as: self.config.peer_as.clone(),
-            reflector_client: self.config.options.route_reflector_client,
-            peers: self.members,
-            limit: self.config.limit,
-            refused: self.refused,
-            trouble: self.trouble.clone(),
         }
     }
 }

@@ -3,17 +3,17 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use bgp_rib::{OwnerId, PeerId, Vrp};
+use bgp_rib::{Multipath, OwnerId, PeerId, Vrp};
 use ipnet::IpNet;
 use tokio::sync::{Mutex, MutexGuard, mpsc, oneshot};
 
-use crate::desired::Change;
+use crate::desired::{Change, Desired};
 use crate::door::Door;
 use crate::error::SpeakerError;
 use crate::next_hops::Ways;
 use crate::originations::{Difference, Originations};
 use crate::route::{Explanation, Route, RouteCursor, RouteFilter, RoutePage};
-use crate::shared::Us;
+use crate::shared::{Shared, Us};
 use crate::subscription::Subscription;
 
 /// What handles ask of the tables.
@@ -23,6 +23,7 @@ pub(crate) enum Query {
     Differ(BTreeMap<OwnerId, Difference>, oneshot::Sender<()>),
     Ready(OwnerId, oneshot::Sender<()>),
     Rename(Us, oneshot::Sender<()>),
+    Multipath(Multipath, oneshot::Sender<()>),
     Ways(Option<Ways>, oneshot::Sender<()>),
     Vrps {
         announced: Vec<Vrp>,
@@ -114,6 +115,21 @@ impl RibClient {
         drop(held);
         answer.await.map_err(|_| SpeakerError::Stopped)?;
         Ok(Some(counts))
+    }
+
+    /// Lets prefixes have as many next hops as is asked for; how many that is, if it is news.
+    pub(crate) async fn set_multipath(
+        &self,
+        shared: &Shared,
+        desired: &Desired,
+    ) -> Result<Option<Multipath>, SpeakerError> {
+        // From here on nothing waits before the question is asked: a caller that gives up changes nothing or both.
+        let way = self.queries.reserve().await.map_err(|_| SpeakerError::Stopped)?;
+        let Some(multipath) = shared.set_multipath(desired) else { return Ok(None) };
+        let (reply, answer) = oneshot::channel();
+        way.send(Query::Multipath(multipath, reply));
+        answer.await.map_err(|_| SpeakerError::Stopped)?;
+        Ok(Some(multipath))
     }
 
     /// Makes these all routes that are originated; what that changed.

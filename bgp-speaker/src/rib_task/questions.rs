@@ -34,6 +34,10 @@ impl RibTask {
                 self.rib.handle(self.shared.now(), Input::Rename { local_as, router_id, cluster_id });
                 let _ = reply.send(());
             }
+            Query::Multipath(multipath, reply) => {
+                self.rib.handle(self.shared.now(), Input::Multipath(multipath));
+                let _ = reply.send(());
+            }
             // At once, so that no route is judged by a part of them.
             Query::Vrps { announced, withdrawn, reply } => {
                 let input = Input::Vrps { announced: &announced, withdrawn: &withdrawn };

@@ -1,5 +1,6 @@
 //! The configuration file: TOML, strict, and every fault with its place and its mend.
 
+mod add_path;
 mod check;
 mod compile;
 mod diagnostic;
@@ -17,10 +18,11 @@ use std::fs::File;
 use std::io::{self, Read};
 use std::path::Path;
 
+pub(crate) use self::add_path::{AddPathReceive, PerFamily};
 pub(crate) use self::diagnostic::{ConfigError, Diagnostic, in_words};
 pub(crate) use self::file::{
-    Aggregate, AoAlgorithm, AoKey, Config, DiscardWord, Mesh, MeshNode, Neighbor, NeighborRange, SessionKeys,
-    StaticRoute,
+    Aggregate, AoAlgorithm, AoKey, Config, DiscardWord, Mesh, MeshNode, Neighbor, NeighborRange, PeerKeys,
+    SessionKeys, StaticRoute,
 };
 pub(crate) use self::parse::family_by_name;
 pub(crate) use self::pattern::InterfacePattern;

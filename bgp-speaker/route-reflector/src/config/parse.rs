@@ -255,6 +255,13 @@ pub(super) fn max_prefixes(number: i64) -> Result<u32, Refusal> {
     })
 }
 
+/// 16 bits on the wire, of which zero says nothing (draft-abraitis-idr-addpath-paths-limit).
+pub(super) fn most_taken(number: i64) -> Result<u16, Refusal> {
+    u16::try_from(number).ok().filter(|&most| most > 0).ok_or_else(|| {
+        (format!("{number} is no number of paths"), "write 1 to 65535, or true for all that come".into())
+    })
+}
+
 pub(super) fn paths_to_send(text: &str) -> Result<AddPathSend, Refusal> {
     let words: Vec<&str> = text.split_whitespace().collect();
     let send = match words[..] {

@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use super::file::{Config, SessionKeys};
+use super::file::{Config, PeerKeys};
 use super::value::PeerAs;
 
 impl Config {
@@ -31,10 +31,10 @@ impl Config {
 
     /// What is allowed but may surprise.
     pub(crate) fn notes(&self) -> Vec<String> {
-        let neighbors = self.neighbor.iter().map(|n| (n.host().to_string(), n.session()));
-        let ranges = self.neighbor_range.iter().map(|r| (r.prefix.get_ref().0.to_string(), r.session()));
+        let neighbors = self.neighbor.iter().map(|n| (n.host().to_string(), n.peer()));
+        let ranges = self.neighbor_range.iter().map(|r| (r.prefix.get_ref().0.to_string(), r.peer()));
         let mut notes: Vec<String> =
-            neighbors.chain(ranges).filter_map(|(name, keys)| self.without_policy(&name, keys)).collect();
+            neighbors.chain(ranges).filter_map(|(name, peer)| self.without_policy(&name, peer)).collect();
         if self.neighbor.is_empty() && self.neighbor_range.is_empty() && self.mesh.is_none() {
             notes.push("there are no peers: add [[neighbor]], [[neighbor-range]] or [mesh]".to_owned());
         }
@@ -42,15 +42,16 @@ impl Config {
     }
 
     /// RFC 8212: an external peer without a policy exchanges nothing, which is right and often not meant.
-    fn without_policy(&self, name: &str, keys: SessionKeys<'_>) -> Option<String> {
+    fn without_policy(&self, name: &str, peer: PeerKeys<'_>) -> Option<String> {
+        let keys = peer.session;
         let ours = keys.local_as.unwrap_or(self.asn).0;
-        let external = match keys.asn.get_ref() {
+        let external = match peer.asn.get_ref() {
             PeerAs::Exact(asn) => *asn != ours,
             PeerAs::AnyOf(all) => all.iter().any(|asn| *asn != ours),
             PeerAs::External | PeerAs::Any => true,
             PeerAs::Internal => false,
         };
-        let missing = match (keys.import, keys.export) {
+        let missing = match (&keys.import, &keys.export) {
             (None, None) => "import and export",
             (None, Some(_)) => "import",
             (Some(_), None) => "export",

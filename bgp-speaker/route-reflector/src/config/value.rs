@@ -14,8 +14,8 @@ use toml::Spanned;
 
 use super::parse::{
     ScopedAddress, address, asn, community, family, hold_time, hops, identifier, interface, listen,
-    max_paths, max_prefixes, metrics_listen, password, paths_to_send, peer_address, port, prefix,
-    range_limit, restart_time, seconds, stale_time, ttl,
+    max_paths, max_prefixes, metrics_listen, password, peer_address, port, prefix, range_limit, restart_time,
+    seconds, stale_time, ttl,
 };
 
 /// Between the words of a refusal and its mend: `serde` errors carry one text only.
@@ -345,11 +345,6 @@ number!(
 number!(
     /// How long routes may stay beyond the restart time, in seconds: 24 bits on the wire (RFC 9494 §3.1).
     StaleTime(u32), "a number of seconds from 1 to 16777215 (without quotes)", stale_time
-);
-quoted!(
-    /// Which paths of a prefix go to a peer that takes several (RFC 7911).
-    AddPathSend(bgp_speaker::AddPathSend),
-    "which paths to send: \"all\", \"equal-cost\", \"per-as\", \"best 2\"", paths_to_send
 );
 keyword!(
     /// Our role in the relation with an external peer (RFC 9234).

@@ -8,11 +8,11 @@ use std::collections::{BTreeMap, HashMap};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
 use bgp_speaker::{
-    ApplyReport, Asn, Builder, ClusterId, DecisionOptions, MeshDialer, OwnerId, PeerAddress, RouterId,
-    SessionOptions, Speaker, SpeakerError, Timers,
+    ApplyReport, Asn, Builder, ClusterId, DecisionOptions, MeshDialer, Multipath, OwnerId, PeerAddress,
+    RouterId, Speaker, SpeakerError,
 };
 use toml::Spanned;
 
@@ -37,7 +37,6 @@ pub(crate) struct Desired {
 /// What cannot be changed while a speaker runs.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 struct Identity {
-    max_paths: u16,
     decision: DecisionOptions,
     control_socket: Option<PathBuf>,
     metrics: (Option<SocketAddr>, Option<bool>),
@@ -47,11 +46,9 @@ struct Identity {
 impl Desired {
     /// What `config` asks for.
     pub(crate) fn of(config: &Config) -> Self {
-        let hold_time = config.hold_time.map(|hold| Duration::from_secs(hold.0.into()));
         let mesh = config.mesh.as_ref().map(Spanned::get_ref);
         Desired {
             identity: Identity {
-                max_paths: config.max_paths.map_or(1, |paths| paths.0),
                 decision: DecisionOptions {
                     always_compare_med: config.decision.always_compare_med,
                     missing_med_as_worst: config.decision.missing_med_as_worst,
@@ -72,20 +69,18 @@ impl Desired {
                 peers: config.neighbor.iter().map(|n| session::peer(config, n)).collect(),
                 ranges: config.neighbor_range.iter().map(|r| session::range(config, r)).collect(),
                 mesh: mesh.map(|mesh| session::nodes(config, mesh)).unwrap_or_default(),
-                mesh_options: mesh.map(|mesh| SessionOptions {
-                    timers: hold_time
-                        .map_or_else(Timers::default, |hold_time| Timers { hold_time, ..Timers::default() }),
-                    password: session::secret(mesh.password.as_ref(), mesh.password_file.as_ref()),
-                    import: mesh.import.as_ref().map(|name| config.policies.get(name.get_ref())),
-                    export: mesh.export.as_ref().map(|name| config.policies.get(name.get_ref())),
-                    ..SessionOptions::default()
-                }),
+                mesh_options: mesh.map(|mesh| session::mesh(config, mesh)),
                 mesh_dialer: Some(match mesh.and_then(|mesh| mesh.dialer) {
                     Some(Dialer::CalicoString) => MeshDialer::CalicoString,
                     Some(Dialer::Numeric) | None => MeshDialer::Numeric,
                 }),
                 kernel: Some(kernel::export(config)),
                 learn: Some(kernel::learning(config)),
+                multipath: Some(Multipath {
+                    paths: config.max_paths.map_or(1, |paths| paths.0.into()),
+                    internal: config.max_paths_internal.map(|paths| paths.0.into()),
+                    relax: config.multipath_relax,
+                }),
                 vrps: None,
                 routes: BTreeMap::from([(OWNER, routes::originated(config))]),
             },
@@ -106,7 +101,6 @@ impl Desired {
         let (asn, router_id) = us.map_or((Asn(0), RouterId(0)), |us| (us.asn, us.router_id));
         Speaker::builder(asn, router_id)
             .version(concat!("route-reflector ", env!("CARGO_PKG_VERSION")))
-            .max_paths(identity.max_paths.into())
             .decision(identity.decision)
             .desired(self.speaker.clone())
     }
@@ -132,7 +126,6 @@ impl Desired {
     pub(crate) fn needs_restart(&self, next: &Desired) -> Option<&'static str> {
         let (now, next) = (&self.identity, &next.identity);
         let keys = [
-            ("max-paths", now.max_paths != next.max_paths),
             ("[decision]", now.decision != next.decision),
             ("control-socket", now.control_socket != next.control_socket),
             ("[metrics]", now.metrics != next.metrics),

@@ -5,17 +5,19 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use bgp_speaker::{
-    AoAlgorithm, AoKey, Asn, ClusterId, FamilyLimits, FamilySet, Limit, LimitAction, Limits, LocalAsMode,
+    AddPath, AoAlgorithm, AoKey, Asn, ClusterId, FamilyLimits, FamilySet, Limit, LimitAction, Limits, LocalAsMode,
     MeshNode, NextHopMode, PeerAs, PeerClass, PeerConfig, PrivateAs, RangeConfig, Required, Role, RouteRules,
-    Secret, SessionOptions,
+    Secret, SessionOptions, Timers,
 };
 use bgp_wire::Afi;
 use toml::Spanned;
 
-use crate::config::{self, Capability, Config, NextHop, Scope, SessionKeys};
+use crate::config::{
+    self, AddPathReceive, Capability, Config, NextHop, PeerKeys, PerFamily, Scope, SessionKeys,
+};
 
 pub(super) fn peer(config: &Config, neighbor: &config::Neighbor) -> PeerConfig {
-    let keys = neighbor.session();
+    let keys = neighbor.peer();
     let mut peer = PeerConfig::new(neighbor.host(), peer_as(keys.asn.get_ref()));
     if let Some(port) = &neighbor.port {
         peer.port = port.get_ref().0;
@@ -25,19 +27,19 @@ pub(super) fn peer(config: &Config, neighbor: &config::Neighbor) -> PeerConfig {
         (false, Some(Scope::Global)) => PeerClass::Global,
         (false, Some(Scope::Node) | None) => PeerClass::NodeSpecific,
     };
-    peer.options = session(config, keys);
+    peer.options = of_peer(config, keys);
     if let Some(scope) = &neighbor.address.get_ref().0.interface {
         peer.options.interface = Some(scope.clone());
     }
     peer.options.passive = neighbor.passive.as_ref().is_some_and(|passive| *passive.get_ref());
     if let Some(retry) = &neighbor.connect_retry {
-        peer.options.timers.connect_retry = Duration::from_secs(retry.get_ref().0.into());
+        peer.options.timers.connect_retry = seconds(retry);
     }
     peer
 }
 
 pub(super) fn range(config: &Config, range: &config::NeighborRange) -> RangeConfig {
-    let keys = range.session();
+    let keys = range.peer();
     let mut to = RangeConfig::new(range.prefix.get_ref().0, peer_as(keys.asn.get_ref()));
     if let Some(limit) = range.limit {
         to.limit = usize::try_from(limit.0).unwrap_or(usize::MAX);
@@ -45,101 +47,155 @@ pub(super) fn range(config: &Config, range: &config::NeighborRange) -> RangeConf
     if keys.is_client() {
         to.class = PeerClass::ReflectorClient;
     }
-    to.options = session(config, keys);
+    to.options = of_peer(config, keys);
     to.options.passive = true;
     to
 }
 
-fn session(config: &Config, keys: SessionKeys<'_>) -> SessionOptions {
+/// The options of all sessions of a mesh.
+pub(super) fn mesh(config: &Config, mesh: &config::Mesh) -> SessionOptions {
+    let mut options = session(config, &mesh.session);
+    if let Some(retry) = &mesh.connect_retry {
+        options.timers.connect_retry = seconds(retry);
+    }
+    options
+}
+
+fn of_peer(config: &Config, peer: PeerKeys<'_>) -> SessionOptions {
+    let mut options = session(config, peer.session);
+    options.source = peer.local_address.map(|address| address.get_ref().0);
+    options.route_reflector_client = peer.is_client();
+    options.rules.client_to_client =
+        peer.client_to_client.map_or(options.rules.client_to_client, |key| *key.get_ref());
+    options
+}
+
+fn session(config: &Config, keys: &SessionKeys) -> SessionOptions {
+    let policy =
+        |name: &Option<Spanned<String>>| name.as_ref().map(|name| config.policies.get(name.get_ref()));
     let mut options = SessionOptions {
         local_as: keys.local_as.map(|asn| Asn(asn.0)),
-        source: keys.local_address.map(|address| address.get_ref().0),
-        route_reflector_client: keys.is_client(),
-        families: keys.families.map(|families| family_set(families.get_ref())),
-        import: keys.import.map(|name| config.policies.get(name.get_ref())),
-        export: keys.export.map(|name| config.policies.get(name.get_ref())),
+        families: keys.families.as_ref().map(|families| family_set(families.get_ref())),
+        import: policy(&keys.import),
+        export: policy(&keys.export),
+        ttl: keys.ttl.map(|ttl| ttl.0),
+        ttl_security: keys.ttl_security.as_ref().map(|hops| hops.get_ref().0),
+        password: secret(keys.password.as_ref(), keys.password_file.as_ref()),
+        interface: keys.interface.as_ref().map(|interface| interface.get_ref().0.clone()),
+        extended_next_hop: keys.extended_next_hop,
+        role: keys.role.map(role),
+        limit_restart: keys.limit_restart.as_ref().map(seconds),
         ..SessionOptions::default()
     };
-    if let Some(hold) = keys.hold_time.or(config.hold_time) {
-        options.timers.hold_time = Duration::from_secs(hold.0.into());
-    }
-    let seconds = |time: &Spanned<config::Seconds>| Duration::from_secs(time.get_ref().0.into());
-    options.timers.keepalive = keys.keepalive_interval.map(seconds);
-    options.timers.send_hold = keys.send_hold_time.map(seconds);
-    options.timers.tcp_user_timeout = keys.tcp_user_timeout.map(seconds);
+    options.timers = timers(config, keys);
     options.next_hop = match keys.next_hop {
         Some(NextHop::Auto) | None => NextHopMode::Auto,
         Some(NextHop::Unchanged) => NextHopMode::Unchanged,
         Some(NextHop::SelfAlways) => NextHopMode::SelfAlways,
     };
-    if let Some(IpAddr::V4(own)) = keys.next_hop_ipv4.map(|own| own.get_ref().0) {
+    if let Some(IpAddr::V4(own)) = keys.next_hop_ipv4.as_ref().map(|own| own.get_ref().0) {
         options.next_hop_v4 = Some(own);
     }
-    if let Some(IpAddr::V6(own)) = keys.next_hop_ipv6.map(|own| own.get_ref().0) {
+    if let Some(IpAddr::V6(own)) = keys.next_hop_ipv6.as_ref().map(|own| own.get_ref().0) {
         options.next_hop_v6 = Some(own);
     }
-    options.ttl = keys.ttl.map(|ttl| ttl.0);
-    options.ttl_security = keys.ttl_security.map(|hops| hops.get_ref().0);
-    options.password = secret(keys.password, keys.password_file);
-    options.tcp_ao =
-        keys.tcp_ao.map(|chain| chain.get_ref().iter().map(ao_key).collect()).unwrap_or_default();
-    options.interface = keys.interface.map(|interface| interface.get_ref().0.clone());
-    options.add_path.receive = keys.add_path_receive.unwrap_or(false);
-    options.add_path.send = keys.add_path_send;
-    if let Some(times) = keys.allow_own_as {
-        options.allow_own_as = times;
-    }
+    let chain = keys.tcp_ao.as_ref().map(|chain| chain.get_ref().iter().map(ao_key).collect());
+    options.tcp_ao = chain.unwrap_or_default();
+    options.add_path = add_path(keys);
+    options.allow_own_as = keys.allow_own_as.unwrap_or(options.allow_own_as);
     if keys.graceful_restart == Some(false) {
         options.graceful_restart = None;
-    } else if let Some(time) = keys.restart_time {
+    } else if let Some(time) = &keys.restart_time {
         options.graceful_restart = Some(Duration::from_secs(time.get_ref().0.into()));
     }
-    if let Some(offer) = keys.extended_message {
-        options.extended_message = offer;
-    }
-    options.timers.delay_open = keys.delay_open.map(seconds);
-    options.timers.collision_wait = keys.collision_wait.map_or(options.timers.collision_wait, seconds);
+    options.extended_message = keys.extended_message.unwrap_or(options.extended_message);
+    options.same_domain = keys.same_domain.unwrap_or(options.same_domain);
     options.collision_detect_established = keys.collision_detect_established.unwrap_or(false);
-    if let Some(time) = keys.idle_hold_max {
-        options.timers.idle_hold_max = seconds(time);
-    }
-    if let Some(time) = keys.idle_hold_min {
-        options.timers.idle_hold_min = seconds(time);
-        options.timers.idle_hold_max = options.timers.idle_hold_max.max(seconds(time));
-    }
-    options.timers.idle_hold_forgive =
-        keys.idle_hold_forgive.map_or(options.timers.idle_hold_forgive, seconds);
-    options.timers.open_hold = keys.open_hold_time.map_or(options.timers.open_hold, seconds);
-    options.extended_next_hop = keys.extended_next_hop;
     options.required = required(keys, options.families);
-    options.long_lived = keys.long_lived_time.map(|time| Duration::from_secs(time.get_ref().0.into()));
-    options.role = keys.role.map(role);
-    options.role_strict = keys.role_strict.is_some_and(|strict| *strict.get_ref());
-    options.limit_restart = keys.limit_restart.map(seconds);
-    if let Some(max) = keys.max_prefixes {
-        let action = match keys.max_prefixes_action.map(Spanned::get_ref) {
-            Some(config::LimitAction::Warn) => LimitAction::Warn,
-            Some(config::LimitAction::Drop) => LimitAction::Drop,
-            Some(config::LimitAction::Stop) | None => LimitAction::Stop,
-        };
-        let bound =
-            FamilyLimits { received: Some(Limit::new(max.0.into(), action)), ..FamilyLimits::default() };
-        let families = options.families.unwrap_or_else(|| {
-            FamilySet::of(&[bgp_speaker::Family::IPV4_UNICAST, bgp_speaker::Family::IPV6_UNICAST])
-        });
-        options.limits =
-            families.iter().fold(Limits::default(), |limits, family| limits.family(family, bound));
-    }
+    let stale_time = keys.long_lived_time.as_ref();
+    options.long_lived = stale_time.map(|time| Duration::from_secs(time.get_ref().0.into()));
+    options.role_strict = keys.role_strict.as_ref().is_some_and(|strict| *strict.get_ref());
+    options.limits = limits(keys, options.families);
     rules(&mut options.rules, keys);
     options
 }
 
-fn required(keys: SessionKeys<'_>, offered: Option<FamilySet>) -> Required {
-    let offered = offered.unwrap_or_else(|| {
+fn seconds(time: &Spanned<config::Seconds>) -> Duration {
+    Duration::from_secs(time.get_ref().0.into())
+}
+
+fn timers(config: &Config, keys: &SessionKeys) -> Timers {
+    let plain = Timers::default();
+    let or = |time: &Option<Spanned<config::Seconds>>, else_: Duration| time.as_ref().map_or(else_, seconds);
+    let hold_time = keys.hold_time.or(config.hold_time);
+    let idle_hold_min = or(&keys.idle_hold_min, plain.idle_hold_min);
+    let longest = or(&keys.idle_hold_max, plain.idle_hold_max);
+    Timers {
+        hold_time: hold_time.map_or(plain.hold_time, |hold| Duration::from_secs(hold.0.into())),
+        keepalive: keys.keepalive_interval.as_ref().map(seconds),
+        send_hold: keys.send_hold_time.as_ref().map(seconds),
+        tcp_user_timeout: keys.tcp_user_timeout.as_ref().map(seconds),
+        delay_open: keys.delay_open.as_ref().map(seconds),
+        collision_wait: or(&keys.collision_wait, plain.collision_wait),
+        idle_hold_min,
+        // Who names a longer first pause alone means it.
+        idle_hold_max: if keys.idle_hold_min.is_some() { longest.max(idle_hold_min) } else { longest },
+        idle_hold_forgive: or(&keys.idle_hold_forgive, plain.idle_hold_forgive),
+        open_hold: or(&keys.open_hold_time, plain.open_hold),
+        ..plain
+    }
+}
+
+fn add_path(keys: &SessionKeys) -> AddPath {
+    let mut to = AddPath::default();
+    match &keys.add_path_receive {
+        Some(PerFamily::All(AddPathReceive::On)) => to.receive = true,
+        Some(PerFamily::All(AddPathReceive::AtMost(most))) => (to.receive, to.limit) = (true, Some(*most)),
+        Some(PerFamily::All(AddPathReceive::Off)) | None => {}
+        Some(PerFamily::Each(rows)) => {
+            let taken = rows.iter().filter(|(_, take)| *take != AddPathReceive::Off);
+            to.receive_in = taken.map(|(family, _)| family.get_ref().code()).collect();
+            let limit = |(family, take): &(Spanned<config::Family>, AddPathReceive)| match take {
+                AddPathReceive::AtMost(most) => Some((family.get_ref().code(), *most)),
+                AddPathReceive::Off | AddPathReceive::On => None,
+            };
+            to.limit_in = rows.iter().filter_map(limit).collect();
+        }
+    }
+    match &keys.add_path_send {
+        Some(PerFamily::All(send)) => to.send = Some(send.0),
+        Some(PerFamily::Each(rows)) => {
+            to.send_in = rows.iter().map(|(family, send)| (family.get_ref().code(), send.0)).collect();
+        }
+        None => {}
+    }
+    to
+}
+
+fn limits(keys: &SessionKeys, families: Option<FamilySet>) -> Limits {
+    let Some(max) = keys.max_prefixes else { return Limits::default() };
+    let action = match keys.max_prefixes_action.as_ref().map(Spanned::get_ref) {
+        Some(config::LimitAction::Warn) => LimitAction::Warn,
+        Some(config::LimitAction::Drop) => LimitAction::Drop,
+        Some(config::LimitAction::Stop) | None => LimitAction::Stop,
+    };
+    let bound = FamilyLimits { received: Some(Limit::new(max.0.into(), action)), ..FamilyLimits::default() };
+    let offered = offered(families);
+    offered.iter().fold(Limits::default(), |limits, family| limits.family(family, bound))
+}
+
+/// The families of a session that names none are those of both unicast tables.
+fn offered(families: Option<FamilySet>) -> FamilySet {
+    families.unwrap_or_else(|| {
         FamilySet::of(&[bgp_speaker::Family::IPV4_UNICAST, bgp_speaker::Family::IPV6_UNICAST])
-    });
-    let mut required = Required { families: family_set(keys.require_families), ..Required::default() };
-    for capability in keys.require {
+    })
+}
+
+fn required(keys: &SessionKeys, families: Option<FamilySet>) -> Required {
+    let offered = offered(families);
+    let needed = keys.require_families.as_deref().unwrap_or_default();
+    let mut required = Required { families: family_set(needed), ..Required::default() };
+    for capability in keys.require.iter().flatten() {
         match capability {
             Capability::FourOctetAs => required.four_octet_as = true,
             Capability::RouteRefresh => required.route_refresh = true,
@@ -155,11 +211,10 @@ fn required(keys: SessionKeys<'_>, offered: Option<FamilySet>) -> Required {
     required
 }
 
-fn rules(rules: &mut RouteRules, keys: SessionKeys<'_>) {
+fn rules(rules: &mut RouteRules, keys: &SessionKeys) {
     rules.route_server_client = keys.route_server_client.unwrap_or(rules.route_server_client);
     rules.best_per_client = keys.best_per_client.unwrap_or(rules.best_per_client);
     rules.cluster_id = keys.cluster_id.map(|cluster| ClusterId(cluster.0.into())).or(rules.cluster_id);
-    rules.client_to_client = keys.client_to_client.map_or(rules.client_to_client, |key| *key.get_ref());
     rules.aigp = keys.aigp.or(rules.aigp);
     rules.enforce_first_as = keys.enforce_first_as.unwrap_or(rules.enforce_first_as);
     rules.local_as = match keys.local_as_mode {
@@ -205,7 +260,7 @@ fn ao_key(key: &config::AoKey) -> AoKey {
     }
 }
 
-pub(super) fn secret(
+fn secret(
     password: Option<&Spanned<config::SessionPassword>>,
     file: Option<&Spanned<PathBuf>>,
 ) -> Option<Secret> {
