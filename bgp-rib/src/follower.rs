@@ -1,15 +1,20 @@
 //! Followers that are no peers read the log with a cursor of their own: best routes with all their next hops.
 
+use core::time::Duration;
+
 use bgp_wire::{AttributeBlock, NextHop, PeerKind};
 use bytes::Bytes;
 
+use crate::ReaderId;
 use crate::attributes::AttributesId;
 use crate::decision::Ladder;
+use crate::event::Event;
 use crate::log::Log;
 use crate::policy::KernelTag;
 use crate::prefix::Key;
 use crate::query::{RouteAttributes, Why};
-use crate::reader::{Best, RouteChange};
+use crate::reader::{Best, ReaderBatch, RouteChange};
+use crate::rib::Rib;
 use crate::table::{Shared, Table};
 
 /// How many prefixes are looked at for each that may be handed out: looking costs that much less.
@@ -25,6 +30,100 @@ pub(crate) struct Place {
 impl Place {
     pub(crate) fn hold(self) -> u64 {
         self.cursor.max(self.birth)
+    }
+}
+
+/// A follower of the Loc-RIB.
+#[derive(Debug)]
+pub(crate) struct Follower {
+    pub(crate) places: [Place; 2],
+    /// It was said to be pending and has not been drained since.
+    pub(crate) told: bool,
+    /// It was told that its snapshot is whole.
+    synced: bool,
+    /// It is to hear that it starts anew.
+    anew: bool,
+    /// What its places came to in former snapshots.
+    read_before: u64,
+    /// When it last read.
+    read_at: Duration,
+}
+
+/// A follower that has not read for so long is not reading: one that writes to a disk or a kernel reads every second.
+const SILENT: Duration = Duration::from_secs(10);
+/// How many times as many tombstones are kept for a follower that reads: a table of a million prefixes may go at once.
+const FOR_READERS: usize = 16;
+
+impl Rib {
+    /// Opens a follower of the Loc-RIB: it reads everything that stands, then every change.
+    pub fn open_reader(&mut self) -> ReaderId {
+        let places = [self.ipv4.open_follower(), self.ipv6.open_follower()];
+        let (anew, read_before, read_at) = (false, 0, self.now);
+        let follower = Follower { places, told: true, synced: false, anew, read_before, read_at };
+        let free = self.followers.iter().position(Option::is_none).unwrap_or_else(|| {
+            self.followers.push(None);
+            self.followers.len() - 1
+        });
+        self.followers[free] = Some(follower);
+        let id = ReaderId(u32::try_from(free).expect("there are fewer followers than bytes of memory"));
+        self.events.push_back(Event::ReaderPending(id));
+        id
+    }
+
+    /// Up to `max` changes for a follower. `None`: nothing is left, and [`Event::ReaderPending`] will say when there is.
+    pub fn poll_reader(&mut self, reader: ReaderId, max: usize) -> Option<ReaderBatch> {
+        let follower = self.followers.get_mut(reader.0 as usize)?.as_mut()?;
+        let mut changes = Vec::new();
+        let before = follower.places;
+        follower.read_at = self.now;
+        let anew = core::mem::take(&mut follower.anew);
+        let [ipv4, ipv6] = &mut follower.places;
+        *ipv4 = self.ipv4.follow(&mut self.shared, *ipv4, max.max(1), &mut changes);
+        let room = max.saturating_sub(changes.len());
+        *ipv6 = self.ipv6.follow(&mut self.shared, *ipv6, room, &mut changes);
+        let synced = follower.places.iter().all(|place| place.cursor >= place.birth);
+        let revision = follower.read_before + follower.places.iter().map(|place| place.cursor).sum::<u64>();
+        let newly_synced = synced && !core::mem::replace(&mut follower.synced, synced);
+        if changes.is_empty() && before == follower.places && !newly_synced && !anew {
+            follower.told = false;
+            return None;
+        }
+        Some(ReaderBatch { changes, revision, synced, anew })
+    }
+
+    /// Lets followers start anew for which too many tombstones are kept.
+    pub(crate) fn bound_followers(&mut self) {
+        let bound = self.shared.config.follower_tombstones;
+        let kept = self.ipv4.followed_tombstones().max(self.ipv6.followed_tombstones());
+        if kept <= bound {
+            return;
+        }
+        let now = self.now;
+        for follower in self.followers.iter_mut().flatten() {
+            let silent = now.saturating_sub(follower.read_at) >= SILENT;
+            let [ipv4, ipv6] = follower.places;
+            let waited = |tombstones: usize, waits: bool| {
+                waits && tombstones > if silent { bound } else { bound.saturating_mul(FOR_READERS) }
+            };
+            if waited(self.ipv4.followed_tombstones(), self.ipv4.waits_for(ipv4))
+                || waited(self.ipv6.followed_tombstones(), self.ipv6.waits_for(ipv6))
+            {
+                follower.read_before += ipv4.cursor + ipv6.cursor;
+                self.ipv4.close_follower(ipv4);
+                self.ipv6.close_follower(ipv6);
+                follower.places = [self.ipv4.open_follower(), self.ipv6.open_follower()];
+                (follower.synced, follower.anew) = (false, true);
+            }
+        }
+    }
+
+    /// Closes a follower: nothing is kept for it any more.
+    pub fn close_reader(&mut self, reader: ReaderId) {
+        if let Some(follower) = self.followers.get_mut(reader.0 as usize).and_then(Option::take) {
+            let [ipv4, ipv6] = follower.places;
+            self.ipv4.close_follower(ipv4);
+            self.ipv6.close_follower(ipv6);
+        }
     }
 }
 

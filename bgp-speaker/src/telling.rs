@@ -16,7 +16,7 @@ pub(crate) struct Telling<T> {
 }
 
 /// What is told.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Tally<T> {
     pub(crate) count: u64,
     pub(crate) example: T,

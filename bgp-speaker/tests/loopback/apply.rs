@@ -5,15 +5,18 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, SystemTime};
 
 use bgp_speaker::{
-    Change, ChangeClass, ClusterId, Community, Desired, Family, FamilySet, Identity, MeshNode, OwnerId,
-    PeerClass, RangeConfig, Route, RouteFilter, Speaker, SpeakerError, State, Subject,
+    Asn, Change, ChangeClass, ClusterId, Community, Desired, Family, FamilySet, Identity, MeshNode,
+    Multipath, OwnerId, PeerClass, Policy, RangeConfig, Route, RouteFilter, Speaker, SpeakerError, State,
+    Subject, Subscription,
 };
+use bgp_wire::{AddPathMode, AttributeBlock, Capability};
+use ipnet::IpNet;
 use tokio::net::TcpListener;
 
-use crate::scripted::Scripted;
+use crate::scripted::{Scripted, raw};
 use crate::support::{
     ASN, OWNER, announce, builder, established, eventually, has_exactly, ip, listening, net, next_batch,
-    nodes, peer, peer_of, quick, speaker, waiting_for,
+    nodes, peer, peer_of, quick, speaker, waiting_for, within,
 };
 
 fn routes(prefixes: &[&str]) -> BTreeMap<OwnerId, Vec<Route>> {
@@ -233,7 +236,7 @@ async fn a_rule_for_the_as_that_the_peer_satisfies_disturbs_it_not() {
     desired.peers[0].peer_as = bgp_speaker::PeerAs::Internal;
     a.apply(desired.clone()).await.unwrap();
     assert_eq!(session(&a, ip(108, 2)), before);
-    desired.peers[0].peer_as = bgp_speaker::Asn(65009).into();
+    desired.peers[0].peer_as = Asn(65009).into();
     let change = only_change(&a, &desired).await;
     assert_eq!((change.class, change.why.as_str()), (ChangeClass::Hard, "changed: AS of the peer"));
     established(&a, 0).await;
@@ -383,7 +386,7 @@ async fn another_cluster_is_told_over_the_sessions_that_stand() {
     has_exactly(&clients[1], &["10.2.0.0/26"]).await;
     let cluster = async || {
         let page = clients[1].routes(RouteFilter::default(), None, 10).await.unwrap();
-        let block = bgp_wire::AttributeBlock::parse(&page.routes[0].attributes.block).unwrap();
+        let block = AttributeBlock::parse(&page.routes[0].attributes.block).unwrap();
         block.cluster_list().iter().collect::<Vec<_>>()
     };
     let since = [session(&reflector, ip(194, 2)), session(&reflector, ip(194, 3))];
@@ -427,12 +430,12 @@ async fn another_identifier_begins_every_session_anew_and_loses_no_route() {
 async fn another_as_makes_every_session_one_of_that_as() {
     let (a, b, mut desired) = applied_pair(196).await;
     let mut to_a = peer_of(&a);
-    let asn = bgp_speaker::Asn(65077);
+    let asn = Asn(65077);
     to_a.peer_as = asn.into();
-    to_a.options.import = Some(bgp_speaker::Policy::accept_all());
-    to_a.options.export = Some(bgp_speaker::Policy::accept_all());
+    to_a.options.import = Some(Policy::accept_all());
+    to_a.options.export = Some(Policy::accept_all());
     desired.identity = Some(Identity { asn, router_id: a.status().router_id });
-    desired.peers[0].options.export = Some(bgp_speaker::Policy::accept_all());
+    desired.peers[0].options.export = Some(Policy::accept_all());
     let report = a.apply(desired.clone()).await.unwrap();
     assert_eq!(report.changes[0].to_string(), "speaker: changed: AS (hard)");
     assert_eq!(report.peer(ip(196, 2)).unwrap().why, "changed: our AS");
@@ -448,12 +451,114 @@ async fn another_as_makes_every_session_one_of_that_as() {
     eventually("the path is of that AS", async || {
         let page = b.routes(told.clone(), None, 10).await.unwrap();
         let block = |route: &bgp_speaker::RouteInfo| route.attributes.block.clone();
-        page.routes.first().map(block).is_some_and(|block| {
-            bgp_wire::AttributeBlock::parse(&block).unwrap().as_path().to_string() == "65077"
-        })
+        page.routes
+            .first()
+            .map(block)
+            .is_some_and(|block| AttributeBlock::parse(&block).unwrap().as_path().to_string() == "65077")
     })
     .await;
-    let nobody = Identity { asn: bgp_speaker::Asn(0), router_id: a.status().router_id };
+    let nobody = Identity { asn: Asn(0), router_id: a.status().router_id };
     desired.identity = Some(nobody);
     assert_eq!(a.apply(desired).await, Err(SpeakerError::ReservedAsn(0)));
+}
+
+/// With how many next hops a follower is shown a prefix when it hears of it next.
+async fn next_hops(news: &mut Subscription, prefix: IpNet) -> usize {
+    within("a change", async {
+        loop {
+            let batch = next_batch(news).await;
+            if let Some(change) = batch.changes.iter().rev().find(|change| change.prefix == prefix) {
+                return change.best.as_ref().unwrap().next_hops.len();
+            }
+        }
+    })
+    .await
+}
+
+#[tokio::test]
+async fn the_number_of_next_hops_changes_and_no_session_hears_of_it() {
+    let (a, b, mut desired) = applied_pair(115).await;
+    let c = speaker(ip(115, 3)).await;
+    desired.peers.push(waiting_for(ip(115, 3), ASN));
+    a.apply(desired.clone()).await.unwrap();
+    c.add_peer(peer_of(&a)).await.unwrap();
+    let prefix = net("10.7.0.0/16");
+    for speaker in [&b, &c] {
+        announce(speaker, &["10.7.0.0/16"]).await;
+    }
+    let told = RouteFilter { prefix: Some(prefix), ..RouteFilter::default() };
+    eventually("both have told it", async || {
+        a.routes(told.clone(), None, 10).await.unwrap().routes.len() == 2
+    })
+    .await;
+    let before = [session(&a, ip(115, 2)), session(&a, ip(115, 3))];
+    let mut news = a.subscribe();
+    assert_eq!(next_hops(&mut news, prefix).await, 1);
+    for (paths, seen) in [(2, 2), (1, 1), (8, 2)] {
+        desired.multipath = Some(Multipath { paths, ..Multipath::default() });
+        let change = only_change(&a, &desired).await;
+        assert_eq!((change.subject, change.class), (Subject::Multipath, ChangeClass::Soft));
+        assert_eq!(next_hops(&mut news, prefix).await, seen, "{paths} paths");
+    }
+    assert!(a.apply(desired).await.unwrap().changes.is_empty());
+    assert_eq!([session(&a, ip(115, 2)), session(&a, ip(115, 3))], before);
+}
+
+/// The encapsulation extended community (RFC 9012 §4.1) beside a route target, from a peer of AS 65009.
+const TUNNELLED: [u8; 44] = [
+    0, 0, 0, 37, // no withdrawals; attributes
+    0x40, 1, 1, 0, // ORIGIN
+    0x40, 2, 4, 2, 1, 0xfd, 0xf1, // AS_PATH 65009, with two octets
+    0x40, 3, 4, 192, 0, 2, 99, // NEXT_HOP
+    0xc0, 16, 16, 3, 0x0c, 0, 0, 0, 0, 0, 8, 0, 2, 0xfd, 0xe8, 0, 0, 0, 1, // EXTENDED_COMMUNITIES
+    16, 10, 7, // 10.7.0.0/16
+];
+
+#[tokio::test]
+async fn an_external_peer_is_heard_about_tunnels_once_it_is_of_our_administration() {
+    let a = speaker(ip(116, 1)).await;
+    let mut peer = waiting_for(ip(116, 2), Asn(65009));
+    peer.options.import = Some(Policy::accept_all());
+    let mut desired = Desired { peers: vec![peer], ..Desired::default() };
+    let mut heard = Vec::new();
+    for same_domain in [false, true] {
+        desired.peers[0].options.same_domain = same_domain;
+        let report = a.apply(desired.clone()).await.unwrap();
+        assert_eq!(report.class(), ChangeClass::Hard);
+        let mut scripted = Scripted::connect(ip(116, 2), listening(&a)).await;
+        scripted.send_two_octet_open(65009, "192.0.2.99".parse().unwrap()).await;
+        scripted.send(&raw(2, &TUNNELLED)).await;
+        let all = RouteFilter::default();
+        eventually("the route is there", async || {
+            a.routes(all.clone(), None, 10).await.unwrap().routes.len() == 1
+        })
+        .await;
+        let page = a.routes(all, None, 10).await.unwrap();
+        let block = AttributeBlock::parse(&page.routes[0].attributes.block).unwrap();
+        heard.push(block.extended_communities().iter().count());
+        // Ends with what `apply` says next, or with the test.
+        tokio::spawn(async move { scripted.notification().await });
+    }
+    assert_eq!(heard, [1, 2]);
+}
+
+#[tokio::test]
+async fn several_paths_go_by_family_and_are_asked_for_within_a_limit() {
+    let a = speaker(ip(117, 1)).await;
+    let mut peer = waiting_for(ip(117, 2), ASN);
+    let paths = &mut peer.options.add_path;
+    paths.receive_in = FamilySet::of(&[Family::IPV6_UNICAST]);
+    (paths.limit, paths.limit_in) = (Some(8), vec![(Family::IPV6_UNICAST, 4)]);
+    paths.send_in = vec![(Family::IPV4_UNICAST, bgp_speaker::AddPathSend::Best(2))];
+    let mut desired = Desired { peers: vec![peer], ..Desired::default() };
+    a.apply(desired.clone()).await.unwrap();
+    let mut scripted = Scripted::connect(ip(117, 2), listening(&a)).await;
+    let open = scripted.open().await;
+    let modes = vec![(Family::IPV4_UNICAST, AddPathMode::SEND), (Family::IPV6_UNICAST, AddPathMode::RECEIVE)];
+    assert!(open.capabilities.contains(&Capability::AddPath(modes)), "{open:?}");
+    assert!(open.capabilities.contains(&Capability::PathsLimit(vec![(Family::IPV6_UNICAST, 4)])), "{open:?}");
+    // The same said otherwise is no change.
+    let paths = &mut desired.peers[0].options.add_path;
+    (paths.limit, paths.send_in) = (None, vec![(Family::IPV4_UNICAST, bgp_speaker::AddPathSend::Best(2))]);
+    assert!(a.apply(desired.clone()).await.unwrap().changes.is_empty());
 }

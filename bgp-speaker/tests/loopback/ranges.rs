@@ -1,9 +1,10 @@
 //! Peers that come through a listen range, and go.
 
 use std::net::Ipv4Addr;
+use std::time::Duration;
 
 use bgp_speaker::{
-    Asn, Batch, Desired, Family, FamilyLimits, Limit, LimitAction, Limits, RangeConfig, SpeakerError,
+    Asn, Batch, Desired, Event, Family, FamilyLimits, Limit, LimitAction, Limits, RangeConfig, SpeakerError,
 };
 use bgp_wire::NotificationCode;
 
@@ -103,4 +104,38 @@ async fn a_peer_of_a_range_that_is_held_down_keeps_no_other_out() {
     assert!(third.receive().await.is_none());
     a.clear_limit(ip(216, 130)).await.unwrap();
     eventually("what was held is gone", async || a.status().peer(ip(216, 130)).is_none()).await;
+}
+
+#[tokio::test]
+async fn a_range_with_many_refused_connections_hides_none_of_another() {
+    let a = speaker(ip(118, 1)).await;
+    let (noisy, quiet) = (net("127.40.118.128/26"), net("127.40.118.192/26"));
+    for prefix in [noisy, quiet] {
+        let mut range = RangeConfig::new(prefix, ASN);
+        range.limit = 1;
+        a.add_listen_range(range).await.unwrap();
+    }
+    for member in [130, 200] {
+        let mut scripted = Scripted::connect(ip(118, member), listening(&a)).await;
+        scripted.establish(ASN, ID, 90).await;
+        tokio::spawn(async move { scripted.notification().await });
+    }
+    let mut events = a.events();
+    for node in std::iter::repeat_n(131, 50).chain([201, 66]) {
+        let mut refused = Scripted::connect(ip(118, node), listening(&a)).await;
+        assert!(refused.receive().await.is_none());
+    }
+    let mut told = Vec::new();
+    while let Ok(Some(event)) = tokio::time::timeout(Duration::from_millis(300), events.next()).await {
+        match event {
+            Event::Refused { range, count, example, .. } => told.push((Some(range), count, example.ip())),
+            Event::Strangers { count, example } => told.push((None, count, example)),
+            _ => {}
+        }
+    }
+    // The others of the noisy range are told together later.
+    let first = |range, node| (range, 1, ip(118, node));
+    assert_eq!(told, [first(Some(noisy), 131), first(Some(quiet), 201), first(None, 66)]);
+    let refused: Vec<u64> = a.status().ranges.iter().map(|range| range.refused).collect();
+    assert_eq!((refused, a.status().strangers), (vec![50, 1], 1));
 }

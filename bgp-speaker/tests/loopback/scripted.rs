@@ -92,6 +92,14 @@ impl Scripted {
         self.send(&octets).await;
     }
 
+    /// Goes through the whole opening, as a peer of before RFC 6793.
+    pub async fn send_two_octet_open(&mut self, asn: u16, router_id: Ipv4Addr) {
+        let [high, low] = asn.to_be_bytes();
+        let [a, b, c, d] = router_id.octets();
+        self.send(&raw(1, &[4, high, low, 0, 90, a, b, c, d, 0])).await;
+        self.confirm().await;
+    }
+
     /// The same with graceful restart, NOTIFICATIONs included, and this capability beside it.
     pub async fn send_graceful_open(&mut self, asn: Asn, router_id: Ipv4Addr, also: Option<Capability>) {
         let mut open = Open::new(asn, 90, RouterId::from(router_id));

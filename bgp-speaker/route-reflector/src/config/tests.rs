@@ -428,3 +428,34 @@ fn a_long_lived_time_has_24_bits() {
     }
     says(&fault(&format!("{PEER}long-lived-time = 16777216\n")), &["rr.toml:7:19", "16777215"]);
 }
+
+#[test]
+fn several_paths_by_family_are_pointed_at_where_they_cannot_be() {
+    let peer = |keys: &str| fault(&format!("{PEER}{keys}\n"));
+    says(
+        &peer("families = [\"ipv4-unicast\"]\nadd-path-receive = { ipv6-unicast = true }"),
+        &["the session does not carry ipv6-unicast", "rr.toml:8:22", "add \"ipv6-unicast\" to families"],
+    );
+    says(
+        &peer("add-path-send = { evpn = \"all\", l2vpn-evpn = \"all\" }"),
+        &["l2vpn-evpn is there twice", "rr.toml:7:33", "keep one of the two"],
+    );
+    says(&peer("add-path-receive = { ipv4-unicast = 0 }"), &["0 is no number of paths", "rr.toml:7:37"]);
+    says(&peer("add-path-receive = { ipv5 = 1 }"), &["there is no family \"ipv5\"", "rr.toml:7:22"]);
+    says(&peer("add-path-receive = \"all\""), &["write true, false, a number of paths", "rr.toml:7:20"]);
+    says(&peer("add-path-send = { ipv4-unicast = \"some\" }"), &["which paths to send", "rr.toml:7:34"]);
+    says(&peer("add-path-send = true"), &["which paths to send", "rr.toml:7:17"]);
+}
+
+#[test]
+fn what_a_mesh_says_of_its_sessions_is_checked_as_that_of_a_neighbor() {
+    let mesh = |keys: &str| {
+        let nodes = "local = \"10.0.0.1\"\nnodes = [{ address = \"10.0.0.1\" }, { address = \"10.0.0.2\" }]";
+        fault(&format!("[mesh]\n{keys}\n{nodes}\n"))
+    };
+    says(&mesh("keepalive-intervall = 3"), &["rr.toml:5:1", "did you mean `keepalive-interval`?"]);
+    says(&mesh("hold-time = 9\nkeepalive-interval = 9"), &["rr.toml:6:22", "write at most 3"]);
+    says(&mesh("ttl = 3\nttl-security = 1"), &["rr.toml:6:16", "ttl-security sends with TTL 255"]);
+    says(&mesh("role-strict = true"), &["rr.toml:5:15", "role-strict has no effect without a role"]);
+    says(&mesh("asn = 65000"), &["unknown key `asn`", "rr.toml:5:1"]);
+}

@@ -1,6 +1,7 @@
 //! Every key reaches what it is for.
 
 use std::net::IpAddr;
+use std::time::Duration;
 
 use bgp_speaker::policy::{RouteSource, RouteView};
 use bgp_speaker::{AddPath, AddPathSend, Community, Family};
@@ -9,8 +10,8 @@ use bgp_wire::{AsPath, AttributeBlock, PathAttributes, PeerKind};
 use bgp_speaker::kernel::LearnConfig;
 use bgp_speaker::policy::Discard;
 use bgp_speaker::{
-    Aggregation, AoAlgorithm, AoKey, FamilySet, KernelExport, Learning, Limit, LimitAction, NextHopMode,
-    PeerAs, PeerClass, PeerConfig, Policy, Route, RouteRules, Secret,
+    Aggregation, AoAlgorithm, AoKey, FamilySet, KernelExport, Learning, Limit, LimitAction, Multipath,
+    NextHopMode, PeerAs, PeerClass, PeerConfig, Policy, Route, RouteRules, Secret, SessionOptions, Timers,
 };
 
 use super::*;
@@ -43,7 +44,7 @@ fn every_key_of_a_session_reaches_its_peer() {
                 local-address = \"10.0.0.7\"\nfamilies = [\"ipv4-unicast\", \"ipv6-unicast\"]\nkeepalive-interval = 4\n\
                 send-hold-time = 40\ntcp-user-timeout = 20\nconnect-retry = 7\nimport = \"reject\"\nexport = \"accept\"\nnext-hop = \"self\"\n\
                 next-hop-ipv6 = \"2001:db8::1\"\nttl = 3\npassword = \"s3cret\"\n\
-                interface = \"eth0\"\nallow-own-as = 2\nrestart-time = 60\nextended-message = false\nadd-path-receive = true\nadd-path-send = \"best 3\"";
+                interface = \"eth0\"\nallow-own-as = 2\nrestart-time = 60\nextended-message = false\nadd-path-receive = true\nadd-path-send = \"best 3\"\nsame-domain = true";
     let desired = desired(&neighbor(2, keys));
     let peer = desired.speaker.peers.first().expect("one peer");
     let expected = PeerConfig {
@@ -73,7 +74,8 @@ fn every_key_of_a_session_reaches_its_peer() {
             password: Some(Secret::Value("s3cret".parse().expect("a password"))),
             interface: Some("eth0".into()),
             allow_own_as: 2,
-            add_path: AddPath { receive: true, send: Some(AddPathSend::Best(3)), send_in: Vec::new() },
+            add_path: AddPath { receive: true, send: Some(AddPathSend::Best(3)), ..AddPath::default() },
+            same_domain: true,
             graceful_restart: Some(Duration::from_secs(60)),
             extended_message: false,
             ..SessionOptions::default()
@@ -81,6 +83,60 @@ fn every_key_of_a_session_reaches_its_peer() {
     };
     assert_eq!(peer, &expected);
 }
+
+/// Each key that every table of sessions has, with what it is for.
+const SESSION_KEYS: &[&str] = &[
+    "local-as = 65003",
+    "local-as-mode = \"no-prepend\"",
+    "require = [\"route-refresh\"]",
+    "require = [\"add-path\", \"extended-next-hop\"]",
+    "require-families = [\"ipv4-unicast\"]",
+    "extended-next-hop = true",
+    "idle-hold-min = 2",
+    "idle-hold-max = 70",
+    "idle-hold-forgive = 9",
+    "open-hold-time = 20",
+    "families = [\"ipv4-unicast\"]",
+    "hold-time = 31",
+    "keepalive-interval = 4",
+    "delay-open = 2",
+    "collision-wait = 3",
+    "send-hold-time = 40",
+    "tcp-user-timeout = 20",
+    "import = \"reject\"",
+    "export = \"accept\"",
+    "next-hop = \"self\"",
+    "next-hop-ipv6 = \"2001:db8::1\"",
+    "ttl = 3",
+    "ttl-security = 2",
+    "password = \"s3cret\"",
+    "tcp-ao = [{ send-id = 1, password = \"s3cret\" }]",
+    "interface = \"eth0\"",
+    "add-path-receive = true",
+    "add-path-receive = 4",
+    "add-path-receive = { ipv4-unicast = true, ipv6-unicast = 4 }",
+    "add-path-send = \"all\"",
+    "add-path-send = { ipv6-unicast = \"best 2\" }",
+    "same-domain = true",
+    "allow-own-as = 1",
+    "max-prefixes = 10",
+    "max-prefixes = 10\nmax-prefixes-action = \"warn\"\nlimit-restart = 9",
+    "graceful-restart = false",
+    "restart-time = 7",
+    "extended-message = false",
+    "long-lived-time = 3600",
+    "role = \"customer\"",
+    "collision-detect-established = true",
+    "enforce-first-as = false",
+    "route-server-client = true",
+    "aigp = true",
+    "best-per-client = true",
+    "cluster-id = \"10.0.0.9\"",
+    "honour-graceful-shutdown = false",
+    "long-lived-partial = true",
+    "private-as = \"remove\"",
+    "as-override = true",
+];
 
 /// A field that comes new does not compile here before somebody says which key it has, or why none.
 #[test]
@@ -107,6 +163,7 @@ fn every_option_of_a_session_has_a_key_or_a_reason_not_to() {
         rules: _,
         limits: _,
         limit_restart: _,
+        same_domain: _,
         graceful_restart: _,
         extended_message: _,
         long_lived: _,
@@ -148,63 +205,14 @@ fn every_option_of_a_session_has_a_key_or_a_reason_not_to() {
         // A next hop of a third party takes a network, which `unchanged` does without.
         shared_network: _,
     } = RouteRules::default();
-    let keys = [
-        "local-as = 65003",
-        "local-as-mode = \"no-prepend\"",
-        "require = [\"route-refresh\"]",
-        "require = [\"add-path\", \"extended-next-hop\"]",
-        "require-families = [\"ipv4-unicast\"]",
-        "extended-next-hop = true",
-        "idle-hold-min = 2",
-        "idle-hold-max = 70",
-        "idle-hold-forgive = 9",
-        "open-hold-time = 20",
-        "local-address = \"10.0.0.7\"",
-        "passive = true",
-        "families = [\"ipv4-unicast\"]",
-        "hold-time = 31",
-        "keepalive-interval = 4",
-        "connect-retry = 7",
-        "delay-open = 2",
-        "collision-wait = 3",
-        "send-hold-time = 40",
-        "tcp-user-timeout = 20",
-        "import = \"reject\"",
-        "export = \"accept\"",
-        "next-hop = \"self\"",
-        "next-hop-ipv6 = \"2001:db8::1\"",
-        "ttl = 3",
-        "ttl-security = 2",
-        "password = \"s3cret\"",
-        "tcp-ao = [{ send-id = 1, password = \"s3cret\" }]",
-        "interface = \"eth0\"",
-        "add-path-receive = true",
-        "add-path-send = \"all\"",
-        "allow-own-as = 1",
-        "max-prefixes = 10",
-        "max-prefixes = 10\nmax-prefixes-action = \"warn\"\nlimit-restart = 9",
-        "graceful-restart = false",
-        "restart-time = 7",
-        "extended-message = false",
-        "long-lived-time = 3600",
-        "role = \"customer\"",
-        "collision-detect-established = true",
-        "enforce-first-as = false",
-        "route-server-client = true",
-        "aigp = true",
-        "best-per-client = true",
-        "cluster-id = \"10.0.0.9\"",
-        "honour-graceful-shutdown = false",
-        "long-lived-partial = true",
-        "private-as = \"remove\"",
-        "as-override = true",
-    ];
     let options = |keys: &str| {
         let neighbor = format!("[[neighbor]]\naddress = \"10.0.0.2\"\nasn = 65009\n{keys}\n");
         desired(&neighbor).speaker.peers[0].options.clone()
     };
     let plain = options("");
-    for key in keys {
+    for key in
+        SESSION_KEYS.iter().chain(&["local-address = \"10.0.0.7\"", "passive = true", "connect-retry = 7"])
+    {
         assert_ne!(options(key), plain, "{key} changes nothing");
     }
     let client = "local-as = 65009\nroute-reflector-client = true\n";
@@ -217,12 +225,55 @@ fn every_option_of_a_session_has_a_key_or_a_reason_not_to() {
     assert_eq!(bound, Some(Limit::new(10, LimitAction::Warn)));
 }
 
+/// A mesh with this among its keys.
+fn mesh(keys: &str) -> String {
+    format!(
+        "[mesh]\nlocal = \"10.0.0.1\"\nnodes = [{{ address = \"10.0.0.1\" }}, {{ address = \"10.0.0.2\" }}]\n{keys}\n"
+    )
+}
+
+#[test]
+fn what_a_neighbor_can_say_of_its_session_a_mesh_can_say_of_all() {
+    let of_mesh = |keys: &str| desired(&mesh(keys)).speaker.mesh_options.expect("there is a mesh");
+    let of_peer = |keys: &str| desired(&neighbor(2, keys)).speaker.peers[0].options.clone();
+    let plain = of_mesh("");
+    for key in SESSION_KEYS.iter().chain(&["connect-retry = 7"]) {
+        assert_ne!(of_mesh(key), plain, "{key} changes nothing");
+        assert_eq!(of_mesh(key), of_peer(key), "{key}");
+    }
+    let fast = of_mesh("hold-time = 9\nkeepalive-interval = 2\nconnect-retry = 1").timers;
+    let expected = Timers {
+        hold_time: Duration::from_secs(9),
+        keepalive: Some(Duration::from_secs(2)),
+        connect_retry: Duration::from_secs(1),
+        ..Timers::default()
+    };
+    assert_eq!(fast, expected);
+}
+
+#[test]
+fn several_paths_are_said_for_every_family_or_for_each() {
+    let paths = |keys: &str| desired(&neighbor(2, keys)).speaker.peers[0].options.add_path.clone();
+    let (v4, v6) = (Family::IPV4_UNICAST, Family::IPV6_UNICAST);
+    assert_eq!(
+        paths("add-path-receive = 4"),
+        AddPath { receive: true, limit: Some(4), ..AddPath::default() }
+    );
+    assert_eq!(paths("add-path-receive = false"), AddPath::default());
+    let each = paths("add-path-receive = { ipv4-unicast = true, ipv6-unicast = 4, evpn = false }");
+    let expected =
+        AddPath { receive_in: FamilySet::of(&[v4, v6]), limit_in: vec![(v6, 4)], ..AddPath::default() };
+    assert_eq!(each, expected);
+    let send_in = vec![(v4, AddPathSend::All), (v6, AddPathSend::Best(2))];
+    let each = paths("add-path-send = { ipv4-unicast = \"all\", ipv6-unicast = \"best 2\" }");
+    assert_eq!(each, AddPath { send_in, ..AddPath::default() });
+}
+
 #[test]
 fn every_key_of_the_kernel_export_reaches_it() {
-    let text = "kernel-export = true\nmax-paths = 4\n[kernel]\ntable = 100\nprotocol = 77\nmetric = 5\n\
+    let text = "kernel-export = true\n[kernel]\ntable = 100\nprotocol = 77\nmetric = 5\n\
                 tables = [101, 102]\nnexthop-objects = false\ntrack-next-hops = false\nresolve-via-default = false\npolicy = \"reject\"\n";
     let desired = desired(text);
-    assert_eq!(desired.identity.max_paths, 4);
     let Some(KernelExport::On(config)) = desired.speaker.kernel else { panic!("it is on") };
     assert_eq!((config.table, config.protocol, config.metric), (100, 77, 5));
     assert_eq!((config.tables, config.policy), (vec![101, 102], Some(Policy::reject_all())));
@@ -269,7 +320,10 @@ fn what_protects_a_session_is_told_the_speaker() {
 #[test]
 fn what_a_process_is_born_with_needs_a_restart_and_nothing_else() {
     let before = desired("");
-    assert_eq!(before.needs_restart(&desired("max-paths = 4\n")), Some("max-paths"));
+    let paths = desired("max-paths = 4\nmax-paths-internal = 2\nmultipath-relax = true\n");
+    assert_eq!(before.needs_restart(&paths), None);
+    assert_eq!(before.speaker.multipath, Some(Multipath::default()));
+    assert_eq!(paths.speaker.multipath, Some(Multipath { paths: 4, internal: Some(2), relax: true }));
     for key in ["always-compare-med", "missing-med-as-worst", "prefer-oldest"] {
         let decision = desired(&format!("[decision]\n{key} = true\n"));
         assert_eq!(before.needs_restart(&decision), Some("[decision]"), "{key}");

@@ -3,6 +3,7 @@
 mod decode;
 mod encode;
 mod listener;
+mod lookup;
 mod objects;
 mod socket;
 
@@ -21,6 +22,7 @@ use super::error::{FibError, RouteError, errno};
 use super::fib::{DumpScope, Fib, FibEvent, FibOp, Found, Lookup, Probe, Waker};
 use super::route::{KernelAction, KernelHop, RouteKey};
 pub(super) use listener::{Alien, AlienEvent, Listener};
+use lookup::{Asker, Beneath, ask};
 use objects::Objects;
 use socket::{Channel, RECEIVE_BUFFER, SMALL_BUFFER};
 
@@ -416,75 +418,6 @@ fn waker_of(wake: &Arc<OwnedFd>) -> Waker {
 fn is_about_object(result: &Result<(), RouteError>) -> bool {
     const WORDS: &str = "Nexthop id does not exist";
     result.as_ref().is_err_and(|error| error.errno == errno::EINVAL && error.text.contains(WORDS))
-}
-
-/// Asks the kernel for the route to `gateway`.
-fn ask(
-    requests: &mut Channel,
-    own: &Own,
-    out: &mut Vec<u8>,
-    sequence: u32,
-    gateway: IpAddr,
-) -> Result<Lookup, FibError> {
-    out.clear();
-    encode::lookup(out, gateway, sequence);
-    requests.send(out)?;
-    loop {
-        let Some(messages) = requests.receive()? else { return Err(FibError::Overrun) };
-        let mut answers = messages.filter(|(header, _)| header.sequence_number == sequence);
-        let Some((header, payload)) = answers.next() else { continue };
-        if header.message_type != decode::NLMSG_ERROR {
-            return Ok(own.way(gateway, payload));
-        }
-        if let Err(mut error) = decode::verdict(&header, payload) {
-            error.text = format!("no route to next hop {gateway} {}", error.text).trim_end().into();
-            return Ok(Lookup::Unreachable(error));
-        }
-    }
-}
-
-/// The best route of others to a next hop, from a dump.
-struct Beneath {
-    gateway: IpAddr,
-    best: Option<(RouteKey, Lookup)>,
-}
-
-impl Beneath {
-    fn new(gateway: IpAddr) -> Self {
-        Self { gateway, best: None }
-    }
-
-    fn see(&mut self, own: &Own, key: &RouteKey, payload: &[u8]) {
-        let rank = |key: &RouteKey| (key.prefix.prefix_len(), std::cmp::Reverse(key.metric));
-        // One whose link is down is passed over, as the kernel does.
-        if !key.prefix.contains(&self.gateway)
-            || self.best.as_ref().is_some_and(|(best, _)| rank(best) >= rank(key))
-            || decode::live_legs(payload).is_some_and(|legs| legs.is_empty())
-        {
-            return;
-        }
-        self.best = Some((*key, own.way(self.gateway, payload)));
-    }
-
-    fn lookup(self) -> Lookup {
-        let none = || RouteError::new(errno::ENETUNREACH, format!("no route to next hop {}", self.gateway));
-        self.best.map_or_else(|| Lookup::Unreachable(none()), |(_, lookup)| lookup)
-    }
-}
-
-/// [`Probe`] over a socket of its own.
-struct Asker {
-    own: Own,
-    requests: Channel,
-    sequence: u32,
-    out: Vec<u8>,
-}
-
-impl Probe for Asker {
-    fn lookup(&mut self, gateway: IpAddr) -> Result<Lookup, FibError> {
-        self.sequence = self.sequence.wrapping_add(1);
-        ask(&mut self.requests, &self.own, &mut self.out, self.sequence, gateway)
-    }
 }
 
 impl Fib for Netlink {

@@ -1,150 +1,20 @@
 //! The program as a user meets it: exit statuses, messages, and the control socket.
 
+mod daemon;
+mod reload;
+
 use std::collections::BTreeSet;
-use std::fs;
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::os::unix::net::{UnixDatagram, UnixStream};
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Output, Stdio};
+use std::path::Path;
+use std::process::Stdio;
 use std::time::{Duration, Instant};
 
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::Signal;
 use serde_json::Value;
 
-/// Start-up, a session on loopback and a shutdown each take milliseconds; this is for a busy machine.
-const LIMIT: Duration = Duration::from_secs(20);
-
-fn program() -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_route-reflector"));
-    command.env_remove("RUST_LOG").env_remove("NOTIFY_SOCKET").stdin(Stdio::null());
-    command
-}
-
-fn run(arguments: &[&str]) -> Output {
-    program().args(arguments).output().expect("the program starts")
-}
-
-fn text(bytes: &[u8]) -> String {
-    String::from_utf8_lossy(bytes).into_owned()
-}
-
-/// A directory of one test's own, removed with it.
-struct Directory(PathBuf);
-
-impl Directory {
-    fn new(name: &str) -> Self {
-        let path = std::env::temp_dir().join(format!("rr-cli-{name}-{}", std::process::id()));
-        fs::create_dir_all(&path).expect("the temporary directory is writable");
-        Directory(path)
-    }
-
-    fn path(&self, name: &str) -> String {
-        self.0.join(name).display().to_string()
-    }
-
-    fn write(&self, name: &str, content: &str) -> String {
-        fs::write(self.0.join(name), content).expect("writable");
-        self.path(name)
-    }
-}
-
-impl Drop for Directory {
-    fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.0);
-    }
-}
-
-/// A running daemon; ends with the test.
-struct Daemon {
-    child: Child,
-    socket: String,
-}
-
-impl Daemon {
-    fn start(config: &str, socket: &str) -> Self {
-        let child = program()
-            .args(["run", "--config", config])
-            .stdout(Stdio::null())
-            .stderr(Stdio::piped())
-            .spawn()
-            .expect("the program starts");
-        let daemon = Daemon { child, socket: socket.to_owned() };
-        daemon.eventually("answers", |status| status["version"].is_string());
-        daemon
-    }
-
-    fn ask(&self, arguments: &[&str]) -> Output {
-        let mut all = arguments.to_vec();
-        all.extend(["--socket", &self.socket]);
-        run(&all)
-    }
-
-    fn status(&self) -> Value {
-        serde_json::from_slice(&self.ask(&["status", "--json"]).stdout).unwrap_or_default()
-    }
-
-    #[track_caller]
-    fn eventually(&self, what: &str, holds: impl Fn(&Value) -> bool) -> Value {
-        let deadline = Instant::now() + LIMIT;
-        loop {
-            let status = self.status();
-            if holds(&status) {
-                return status;
-            }
-            assert!(Instant::now() < deadline, "the daemon never {what}: {status:#}");
-            std::thread::sleep(Duration::from_millis(20));
-        }
-    }
-
-    fn signal(&self, signal: Signal) {
-        let pid = Pid::from_child(&self.child);
-        kill_process(pid, signal).expect("the daemon runs");
-    }
-
-    /// Waits for the end: exit status and what was logged.
-    fn end(mut self) -> (Option<i32>, String) {
-        let deadline = Instant::now() + LIMIT;
-        while self.child.try_wait().expect("ours to wait for").is_none() {
-            assert!(Instant::now() < deadline, "the daemon does not end");
-            std::thread::sleep(Duration::from_millis(10));
-        }
-        let mut log = String::new();
-        if let Some(mut stderr) = self.child.stderr.take() {
-            stderr.read_to_string(&mut log).expect("the log is text");
-        }
-        (self.child.wait().expect("ours to wait for").code(), log)
-    }
-}
-
-impl Drop for Daemon {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
-/// A port that nobody listens on just now.
-fn free_port() -> u16 {
-    let listener = TcpListener::bind("127.0.0.1:0").expect("loopback has free ports");
-    listener.local_addr().expect("it is bound").port()
-}
-
-fn config(listen: &str, socket: &str, rest: &str) -> String {
-    format!(
-        "asn = 65000\nrouter-id = \"10.0.0.1\"\nlisten = \"{listen}\"\ncontrol-socket = \"{socket}\"\n{rest}"
-    )
-}
-
-/// Sends one request as `curl --unix-socket` does, and gives back the whole answer.
-fn http(socket: &str, request: &str) -> String {
-    let mut stream = UnixStream::connect(socket).expect("the daemon listens");
-    stream.set_read_timeout(Some(LIMIT)).expect("a timeout");
-    stream.write_all(request.as_bytes()).expect("it reads");
-    let mut answer = Vec::new();
-    stream.read_to_end(&mut answer).expect("it answers");
-    text(&answer)
-}
+use crate::daemon::{Daemon, Directory, LIMIT, config, free_port, http, program, run, text};
 
 #[test]
 fn check_accepts_a_good_file_and_says_what_it_describes() {
@@ -317,91 +187,6 @@ fn a_socket_has_one_daemon_and_survives_a_killed_one() {
     third.signal(Signal::INT);
     assert_eq!(third.end().0, Some(0));
     assert!(!Path::new(&socket).exists(), "a daemon that ends in order removes its socket");
-}
-
-#[test]
-fn a_reload_changes_what_differs_and_a_bad_file_changes_nothing() {
-    let directory = Directory::new("reload");
-    let socket = directory.path("s");
-    let listen = format!("127.0.0.1:{}", free_port());
-    let with = |rest: &str| config(&listen, &socket, rest);
-    let file = directory
-        .write("rr.toml", &with("[[neighbor]]\naddress = \"127.0.0.2\"\nasn = 65000\npassive = true\n"));
-    let daemon = Daemon::start(&file, &socket);
-    directory.write(
-        "rr.toml",
-        &with("[[neighbor]]\naddress = \"127.0.0.3\"\nasn = 65000\npassive = true\n[[route]]\nprefix = \"10.1.0.0/26\"\n"),
-    );
-    daemon.signal(Signal::HUP);
-    let status = daemon.eventually("reloads", |status| status["prefixes"] == 1);
-    daemon.eventually("has the new peer", |status| status["peers"][0]["address"] == "127.0.0.3");
-    assert_eq!(status["asn"], 65000);
-    directory.write("rr.toml", &with("colour = 1\n"));
-    daemon.signal(Signal::HUP);
-    directory.write("other.toml", "");
-    std::thread::sleep(Duration::from_millis(300));
-    let status = daemon.status();
-    assert_eq!(status["peers"][0]["address"], "127.0.0.3");
-    assert_eq!(status["prefixes"], 1);
-    directory.write("rr.toml", &format!("max-paths = 2\n{}", with("")));
-    daemon.signal(Signal::HUP);
-    std::thread::sleep(Duration::from_millis(300));
-    daemon.signal(Signal::TERM);
-    let (code, log) = daemon.end();
-    assert_eq!(code, Some(0));
-    assert!(log.contains("unknown key `colour`"), "{log}");
-    assert!(log.contains("changes with a restart only"), "{log}");
-}
-
-#[test]
-fn a_reload_moves_the_listener_and_tells_what_it_could_not_do() {
-    let directory = Directory::new("listen");
-    let socket = directory.path("s");
-    let taken = TcpListener::bind("127.0.0.1:0").expect("loopback has free ports");
-    let [first, second] = [free_port(), free_port()].map(|port| format!("127.0.0.1:{port}"));
-    let file = directory.write("rr.toml", &config(&first, &socket, ""));
-    let daemon = Daemon::start(&file, &socket);
-    let refused = format!("127.0.0.1:{}", taken.local_addr().expect("it is bound").port());
-    let both = config(&second, &socket, "[[route]]\nprefix = \"10.1.0.0/26\"\n");
-    directory
-        .write("rr.toml", &both.replace(&format!("\"{second}\""), &format!("[\"{second}\", \"{refused}\"]")));
-    daemon.signal(Signal::HUP);
-    daemon.eventually("reloads", |status| status["prefixes"] == 1);
-    daemon.eventually("listens elsewhere", |status| status["listen"] == serde_json::json!([second]));
-    TcpStream::connect(&second).expect("it listens there");
-    TcpStream::connect(&first).expect_err("and there no more");
-    daemon.signal(Signal::TERM);
-    let (code, log) = daemon.end();
-    assert_eq!(code, Some(0));
-    assert!(log.contains(&format!("cannot listen on {refused}")), "{log}");
-    assert!(log.contains("another BGP speaker holds this port"), "{log}");
-}
-
-#[test]
-fn a_reload_reads_the_payloads_of_origin_validation_again_and_keeps_them_where_it_cannot() {
-    let directory = Directory::new("rpki");
-    let socket = directory.path("s");
-    let roa =
-        |asn: u32| format!("{{\"asn\": \"AS{asn}\", \"prefix\": \"10.{asn}.0.0/16\", \"maxLength\": 16}}");
-    let payloads = directory.write("vrps.json", &format!("{{\"roas\": [{}]}}", roa(1)));
-    let text =
-        config(&format!("127.0.0.1:{}", free_port()), &socket, &format!("[rpki]\nfile = \"{payloads}\"\n"));
-    let file = directory.write("rr.toml", &text);
-    let daemon = Daemon::start(&file, &socket);
-    let first = daemon.eventually("knows one", |status| status["rpki"]["ipv4"] == 1);
-    directory.write("vrps.json", &format!("{{\"roas\": [{}, {}]}}", roa(1), roa(2)));
-    daemon.signal(Signal::HUP);
-    let second = daemon.eventually("knows two", |status| status["rpki"]["ipv4"] == 2);
-    assert_eq!((&first["rpki"]["ipv6"], &second["rpki"]["passed-over"]), (&Value::from(0), &Value::from(0)));
-    directory.write("vrps.json", "none");
-    directory.write("rr.toml", &format!("{text}[[route]]\nprefix = \"10.1.0.0/26\"\n"));
-    daemon.signal(Signal::HUP);
-    let third = daemon.eventually("reloads the rest", |status| status["prefixes"] == 1);
-    assert_eq!(third["rpki"], second["rpki"]);
-    daemon.signal(Signal::TERM);
-    let (code, log) = daemon.end();
-    assert_eq!(code, Some(0));
-    assert!(log.contains("origin validation goes on by what was read before"), "{log}");
 }
 
 #[test]

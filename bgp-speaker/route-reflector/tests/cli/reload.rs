@@ -1,0 +1,94 @@
+//! SIGHUP.
+
+use std::net::{TcpListener, TcpStream};
+use std::time::Duration;
+
+use rustix::process::Signal;
+use serde_json::Value;
+
+use crate::daemon::{Daemon, Directory, config, free_port};
+
+#[test]
+fn a_reload_changes_what_differs_and_a_bad_file_changes_nothing() {
+    let directory = Directory::new("reload");
+    let socket = directory.path("s");
+    let listen = format!("127.0.0.1:{}", free_port());
+    let with = |rest: &str| config(&listen, &socket, rest);
+    let file = directory
+        .write("rr.toml", &with("[[neighbor]]\naddress = \"127.0.0.2\"\nasn = 65000\npassive = true\n"));
+    let daemon = Daemon::start(&file, &socket);
+    directory.write(
+        "rr.toml",
+        &with("[[neighbor]]\naddress = \"127.0.0.3\"\nasn = 65000\npassive = true\n[[route]]\nprefix = \"10.1.0.0/26\"\n"),
+    );
+    daemon.signal(Signal::HUP);
+    let status = daemon.eventually("reloads", |status| status["prefixes"] == 1);
+    daemon.eventually("has the new peer", |status| status["peers"][0]["address"] == "127.0.0.3");
+    assert_eq!(status["asn"], 65000);
+    directory.write("rr.toml", &with("colour = 1\n"));
+    daemon.signal(Signal::HUP);
+    directory.write("other.toml", "");
+    std::thread::sleep(Duration::from_millis(300));
+    let status = daemon.status();
+    assert_eq!(status["peers"][0]["address"], "127.0.0.3");
+    assert_eq!(status["prefixes"], 1);
+    directory.write("rr.toml", &format!("max-paths = 2\n{}", with("[decision]\nprefer-oldest = true\n")));
+    daemon.signal(Signal::HUP);
+    std::thread::sleep(Duration::from_millis(300));
+    daemon.signal(Signal::TERM);
+    let (code, log) = daemon.end();
+    assert_eq!(code, Some(0));
+    assert!(log.contains("unknown key `colour`"), "{log}");
+    assert!(log.contains("[decision]") && log.contains("changes with a restart only"), "{log}");
+}
+
+#[test]
+fn a_reload_moves_the_listener_and_tells_what_it_could_not_do() {
+    let directory = Directory::new("listen");
+    let socket = directory.path("s");
+    let taken = TcpListener::bind("127.0.0.1:0").expect("loopback has free ports");
+    let [first, second] = [free_port(), free_port()].map(|port| format!("127.0.0.1:{port}"));
+    let file = directory.write("rr.toml", &config(&first, &socket, ""));
+    let daemon = Daemon::start(&file, &socket);
+    let refused = format!("127.0.0.1:{}", taken.local_addr().expect("it is bound").port());
+    let both = config(&second, &socket, "[[route]]\nprefix = \"10.1.0.0/26\"\n");
+    directory
+        .write("rr.toml", &both.replace(&format!("\"{second}\""), &format!("[\"{second}\", \"{refused}\"]")));
+    daemon.signal(Signal::HUP);
+    daemon.eventually("reloads", |status| status["prefixes"] == 1);
+    daemon.eventually("listens elsewhere", |status| status["listen"] == serde_json::json!([second]));
+    TcpStream::connect(&second).expect("it listens there");
+    TcpStream::connect(&first).expect_err("and there no more");
+    daemon.signal(Signal::TERM);
+    let (code, log) = daemon.end();
+    assert_eq!(code, Some(0));
+    assert!(log.contains(&format!("cannot listen on {refused}")), "{log}");
+    assert!(log.contains("another BGP speaker holds this port"), "{log}");
+}
+
+#[test]
+fn a_reload_reads_the_payloads_of_origin_validation_again_and_keeps_them_where_it_cannot() {
+    let directory = Directory::new("rpki");
+    let socket = directory.path("s");
+    let roa =
+        |asn: u32| format!("{{\"asn\": \"AS{asn}\", \"prefix\": \"10.{asn}.0.0/16\", \"maxLength\": 16}}");
+    let payloads = directory.write("vrps.json", &format!("{{\"roas\": [{}]}}", roa(1)));
+    let text =
+        config(&format!("127.0.0.1:{}", free_port()), &socket, &format!("[rpki]\nfile = \"{payloads}\"\n"));
+    let file = directory.write("rr.toml", &text);
+    let daemon = Daemon::start(&file, &socket);
+    let first = daemon.eventually("knows one", |status| status["rpki"]["ipv4"] == 1);
+    directory.write("vrps.json", &format!("{{\"roas\": [{}, {}]}}", roa(1), roa(2)));
+    daemon.signal(Signal::HUP);
+    let second = daemon.eventually("knows two", |status| status["rpki"]["ipv4"] == 2);
+    assert_eq!((&first["rpki"]["ipv6"], &second["rpki"]["passed-over"]), (&Value::from(0), &Value::from(0)));
+    directory.write("vrps.json", "none");
+    directory.write("rr.toml", &format!("{text}[[route]]\nprefix = \"10.1.0.0/26\"\n"));
+    daemon.signal(Signal::HUP);
+    let third = daemon.eventually("reloads the rest", |status| status["prefixes"] == 1);
+    assert_eq!(third["rpki"], second["rpki"]);
+    daemon.signal(Signal::TERM);
+    let (code, log) = daemon.end();
+    assert_eq!(code, Some(0));
+    assert!(log.contains("origin validation goes on by what was read before"), "{log}");
+}

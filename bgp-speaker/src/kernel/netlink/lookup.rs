@@ -1,0 +1,78 @@
+//! Asking the kernel for the way to a next hop: by a lookup of its own, or among the routes of others.
+
+use std::net::IpAddr;
+
+use super::socket::Channel;
+use super::{Own, decode, encode};
+use crate::kernel::error::{FibError, RouteError, errno};
+use crate::kernel::fib::{Lookup, Probe};
+use crate::kernel::route::RouteKey;
+
+/// Asks the kernel for the route to `gateway`.
+pub(super) fn ask(
+    requests: &mut Channel,
+    own: &Own,
+    out: &mut Vec<u8>,
+    sequence: u32,
+    gateway: IpAddr,
+) -> Result<Lookup, FibError> {
+    out.clear();
+    encode::lookup(out, gateway, sequence);
+    requests.send(out)?;
+    loop {
+        let Some(messages) = requests.receive()? else { return Err(FibError::Overrun) };
+        let mut answers = messages.filter(|(header, _)| header.sequence_number == sequence);
+        let Some((header, payload)) = answers.next() else { continue };
+        if header.message_type != decode::NLMSG_ERROR {
+            return Ok(own.way(gateway, payload));
+        }
+        if let Err(mut error) = decode::verdict(&header, payload) {
+            error.text = format!("no route to next hop {gateway} {}", error.text).trim_end().into();
+            return Ok(Lookup::Unreachable(error));
+        }
+    }
+}
+
+/// The best route of others to a next hop, from a dump.
+pub(super) struct Beneath {
+    pub(super) gateway: IpAddr,
+    best: Option<(RouteKey, Lookup)>,
+}
+
+impl Beneath {
+    pub(super) fn new(gateway: IpAddr) -> Self {
+        Self { gateway, best: None }
+    }
+
+    pub(super) fn see(&mut self, own: &Own, key: &RouteKey, payload: &[u8]) {
+        let rank = |key: &RouteKey| (key.prefix.prefix_len(), std::cmp::Reverse(key.metric));
+        // One whose link is down is passed over, as the kernel does.
+        if !key.prefix.contains(&self.gateway)
+            || self.best.as_ref().is_some_and(|(best, _)| rank(best) >= rank(key))
+            || decode::live_legs(payload).is_some_and(|legs| legs.is_empty())
+        {
+            return;
+        }
+        self.best = Some((*key, own.way(self.gateway, payload)));
+    }
+
+    pub(super) fn lookup(self) -> Lookup {
+        let none = || RouteError::new(errno::ENETUNREACH, format!("no route to next hop {}", self.gateway));
+        self.best.map_or_else(|| Lookup::Unreachable(none()), |(_, lookup)| lookup)
+    }
+}
+
+/// [`Probe`] over a socket of its own.
+pub(super) struct Asker {
+    pub(super) own: Own,
+    pub(super) requests: Channel,
+    pub(super) sequence: u32,
+    pub(super) out: Vec<u8>,
+}
+
+impl Probe for Asker {
+    fn lookup(&mut self, gateway: IpAddr) -> Result<Lookup, FibError> {
+        self.sequence = self.sequence.wrapping_add(1);
+        ask(&mut self.requests, &self.own, &mut self.out, self.sequence, gateway)
+    }
+}
