@@ -32,6 +32,8 @@ pub(crate) struct Migration {
     until: Instant,
     /// Until when, once the new ones have told their tables.
     told: Option<Instant>,
+    /// Some of the old ones are clients that are to be none: nobody tells whether they have found each other.
+    reflects: bool,
 }
 
 impl Supervisor {
@@ -115,7 +117,7 @@ impl Supervisor {
         let mut changes = if migrates { self.migrate(&mut touched) } else { Vec::new() };
         // A change in the middle of a migration does not cut it short.
         if let Some(migration) = &self.migration {
-            touched.retain(|address| !migration.old.contains(address) || self.wanted_at(*address).is_some());
+            touched.retain(|address| !migration.old.contains(address) || !self.may_wait(*address));
         }
         changes.extend(touched.into_iter().filter_map(|address| self.settle(address)));
         changes.extend(ranges);
@@ -125,29 +127,49 @@ impl Supervisor {
     /// Between a mesh and reflectors the old ways stay until the new ones are known: they are taken out of what is touched.
     fn migrate(&mut self, touched: &mut BTreeSet<PeerAddress>) -> Vec<Change> {
         touched.extend(self.migration.take().map(|migration| migration.old).unwrap_or_default());
-        let gone =
-            |address: &PeerAddress| self.peers.contains_key(address) && self.wanted_at(*address).is_none();
-        let old: Vec<PeerAddress> = touched.iter().copied().filter(gone).collect();
+        let old: Vec<PeerAddress> =
+            touched.iter().copied().filter(|address| self.may_wait(*address)).collect();
         let new: Vec<PeerAddress> =
             touched.iter().copied().filter(|address| !self.peers.contains_key(address)).collect();
-        if new.is_empty() {
+        // Who stays may be the new way: a node of the mesh that becomes its reflector.
+        let leads_elsewhere =
+            !new.is_empty() || [&self.mesh, &self.configured].iter().any(|peers| !peers.is_empty());
+        if old.is_empty() || !leads_elsewhere {
             return Vec::new();
         }
         touched.retain(|address| !old.contains(address));
-        let stays = |address: &PeerAddress| Change {
-            subject: Subject::Peer(*address),
-            class: ChangeClass::Hard,
-            why: "removed, as soon as the new peers have told their tables".to_owned(),
+        let (gone, clients): (Vec<PeerAddress>, Vec<PeerAddress>) =
+            old.iter().partition(|address| self.wanted_at(**address).is_none());
+        let later = |class, why: &'static str| {
+            move |address| Change { subject: Subject::Peer(address), class, why: why.to_owned() }
         };
-        let changes = old.iter().map(stays).collect();
+        let reflects = !clients.is_empty();
+        let removed = later(ChangeClass::Hard, "removed, as soon as the new peers have told their tables");
+        let changed = later(
+            ChangeClass::Soft,
+            "changed: no reflector client any more, as soon as it had time for other ways",
+        );
+        let changes = gone.into_iter().map(removed).chain(clients.into_iter().map(changed)).collect();
         self.migration = Some(Migration {
             old,
             new,
             look: Instant::now() + LOOK,
             until: Instant::now() + MIGRATION,
             told: None,
+            reflects,
         });
         changes
+    }
+
+    /// Whether a peer is to go, or to be a client no more: until other ways are known it may stay as it is.
+    fn may_wait(&self, address: PeerAddress) -> bool {
+        let Some(entry) = self.peers.get(&address) else { return false };
+        match self.wanted_at(address) {
+            None => true,
+            Some((wanted, _)) => {
+                entry.cell.config().options.route_reflector_client && !wanted.options.route_reflector_client
+            }
+        }
     }
 
     /// When to look again whether the old peers of a migration may go.
@@ -161,7 +183,7 @@ impl Supervisor {
         migration.look = Instant::now() + LOOK;
         let told =
             |address: &PeerAddress| self.peers.get(address).is_none_or(|entry| entry.cell.has_told_all());
-        if migration.new.iter().all(told) {
+        if !migration.reflects && migration.new.iter().all(told) {
             migration.until =
                 migration.until.min(*migration.told.get_or_insert_with(|| Instant::now() + SETTLE));
         }

@@ -1,10 +1,15 @@
 //! Full meshes.
 
-use bgp_speaker::{Asn, Family, FamilySet, MeshDialer, PeerClass, ShutdownMode, Speaker, State};
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use bgp_speaker::{
+    Asn, Desired, Family, FamilySet, MeshDialer, PeerClass, Route, ShutdownMode, Speaker, State,
+};
 
 use crate::support::{
-    announce, builder, established, eventually, has_exactly, ip, listening, net, nodes, peer, prefixes,
-    speaker, waiting_for,
+    OWNER, announce, builder, established, eventually, has_exactly, ip, listening, net, next_batch, nodes,
+    peer, peer_of, prefixes, speaker, waiting_for,
 };
 
 async fn mesh_of_five(test: u8) -> Vec<Speaker> {
@@ -77,7 +82,7 @@ async fn a_changed_list_touches_only_what_changed() {
 #[tokio::test]
 async fn a_withdrawn_block_goes_everywhere() {
     let speakers = mesh_of_five(4).await;
-    speakers[1].withdraw(crate::support::OWNER, [net("10.0.1.0/26")]).await.unwrap();
+    speakers[1].withdraw(OWNER, [net("10.0.1.0/26")]).await.unwrap();
     for speaker in &speakers {
         eventually("the block is gone", async || !prefixes(speaker).await.contains(&net("10.0.1.0/26")))
             .await;
@@ -137,4 +142,53 @@ async fn an_added_peer_takes_precedence_over_the_mesh_node_at_its_address() {
             .is_some_and(|p| p.class == PeerClass::NodeToNodeMesh && p.state == State::Established)
     })
     .await;
+}
+
+/// The last to move is the worst case for those that lean on it: on the way there it reflects late, on the way back it
+/// stops early.
+#[tokio::test]
+async fn a_node_of_the_mesh_becomes_its_reflector_and_a_node_again_and_no_route_is_lost() {
+    let all = [speaker(ip(245, 1)).await, speaker(ip(245, 2)).await, speaker(ip(245, 3)).await];
+    let blocks = ["10.1.0.0/26", "10.2.0.0/26", "10.3.0.0/26"];
+    let desired = |n: usize| Desired {
+        routes: BTreeMap::from([(OWNER, vec![Route::new(net(blocks[n]))])]),
+        ..Desired::default()
+    };
+    let meshed = |n: usize| Desired { mesh: nodes(&all), ..desired(n) };
+    // As open as in a mesh, and with its families, so that sessions stand.
+    let node = |n: usize| {
+        let mut peer = peer_of(&all[n]);
+        peer.options.families = Some(FamilySet::of(&[Family::IPV4_UNICAST]));
+        peer
+    };
+    let reflecting =
+        || Desired { peers: vec![node(1).reflector_client(), node(2).reflector_client()], ..desired(0) };
+    let client = |n: usize| Desired { peers: vec![node(0)], ..desired(n) };
+    for (n, speaker) in all.iter().enumerate() {
+        speaker.apply(meshed(n)).await.unwrap();
+    }
+    for speaker in &all {
+        has_exactly(speaker, &blocks).await;
+    }
+    let mut changes = all[1].subscribe();
+    while !next_batch(&mut changes).await.synced {}
+    let sessions = |s: &Speaker| s.status().peers.iter().map(|p| p.established).collect::<Vec<_>>();
+    let pause = || tokio::time::sleep(Duration::from_millis(300));
+
+    all[1].apply(client(1)).await.unwrap();
+    all[2].apply(client(2)).await.unwrap();
+    pause().await;
+    all[0].apply(reflecting()).await.unwrap();
+    eventually("the reflector is the only way", async || all[1].status().peers.len() == 1).await;
+
+    all[0].apply(meshed(0)).await.unwrap();
+    pause().await;
+    all[1].apply(meshed(1)).await.unwrap();
+    all[2].apply(meshed(2)).await.unwrap();
+    eventually("the others have found each other", async || all[1].status().established() == 2).await;
+    has_exactly(&all[1], &blocks).await;
+    while let Ok(batch) = tokio::time::timeout(Duration::from_millis(200), next_batch(&mut changes)).await {
+        assert!(batch.changes.iter().all(|c| c.best.is_some()), "a route was gone for a moment: {batch:?}");
+    }
+    assert_eq!(sessions(&all[0]), [1, 1], "sessions with the reflector stand");
 }
