@@ -190,7 +190,7 @@ impl World {
             params.role = if client { bgp_rib::PeerRole::Client } else { bgp_rib::PeerRole::Plain };
         }
         params.best_per_client = client != cluster;
-        params.client_to_client = !client || cluster || peer.0 % 2 == 0;
+        params.client_to_client = !client || cluster || peer.0.is_multiple_of(2);
         params.cluster_id = cluster.then_some(ClusterId(77));
         params.leaving = leaving;
         let modes = [
