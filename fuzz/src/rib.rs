@@ -3,16 +3,20 @@
 use core::time::Duration;
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr};
+use std::sync::Arc;
 
+use bgp_rib::policy::{Action, CommunityEdit, Condition, PolicyConfig, RpkiState, Rule, Verdict};
 use bgp_rib::{
-    Destination, Event, Input, PageToken, PeerId, PeerParams, PeerRole, Policy, Retain, Rib, RibConfig,
-    RouteFilter, RouteNlri,
+    Aggregation, Destination, Event, FamilyLimits, Input, Limit, LimitAction, Limits, NextHopMode,
+    Origination, OwnerId, PageToken, PeerId, PeerParams, PeerRole, Policy, Reachability, Retain, Rib,
+    RibConfig, RouteFilter, RouteNlri, Vrp,
 };
 use bgp_wire::{
-    AsPath, Asn, Codec, Community, ExtendedCommunity, Family, FamilySet, Message, NextHop, PathAttributes,
-    PathId, PeerKind, RefreshKind, RouteRefresh, RouterId,
+    AsPath, Asn, ClusterId, Codec, Community, ExtendedCommunity, Family, FamilySet, Message, NextHop,
+    PathAttributes, PathId, PeerKind, RefreshKind, RouteRefresh, RouterId,
 };
 use bytes::{Bytes, BytesMut};
+use ipnet::{IpNet, Ipv4Net};
 
 const AS: Asn = Asn(65000);
 const FAMILIES: [Family; 4] = [Family::IPV4_UNICAST, Family::IPV4_VPN, Family::EVPN, Family::ROUTE_TARGET];
@@ -25,6 +29,7 @@ const TURNS: usize = 10_000;
 #[derive(Default)]
 struct Remote {
     codec: Option<Codec>,
+    params: Option<PeerParams>,
     view: BTreeMap<(Family, Vec<u8>), NextHop>,
 }
 
@@ -44,6 +49,11 @@ pub fn rib(data: &[u8]) {
     }
     world.check();
     (0..PEERS).for_each(|peer| world.down(peer, Retain::Nothing));
+    for prefix in
+        (0..8).flat_map(|n| [24, 16].map(|length| Ipv4Net::new_assert(Ipv4Addr::new(192, 0, n, 0), length)))
+    {
+        (0..2).for_each(|owner| world.input(Input::Withdraw(OwnerId(owner), &[prefix.trunc().into()])));
+    }
     world.settle();
     for family in FAMILIES {
         let left = world.rib.table_counters(family);
@@ -69,7 +79,7 @@ impl World {
     fn step(&mut self, what: u8, peer: u8, a: u8, b: u8) {
         let id = PeerId(u32::from(peer));
         let codec = self.remotes.get(usize::from(peer)).and_then(|remote| remote.codec);
-        match (what % 10, codec) {
+        match (what % 16, codec) {
             (0..=2, Some(codec)) => self.announce(id, &codec, a, b),
             (3, Some(codec)) => self.withdraw(id, &codec, a, b),
             (4, None) => self.up(peer),
@@ -90,8 +100,69 @@ impl World {
                 self.now += Duration::from_secs(u64::from(a));
                 self.input(Input::Tick);
             }
+            (10, Some(_)) => self.change(peer, a, b),
+            (11, Some(_)) => {
+                let (import, export) = (policy(a), policy(b));
+                self.input(Input::SetPolicy { peer: id, import: Some(import), export: Some(export) });
+            }
+            (12, _) => {
+                let to = IpAddr::V4(Ipv4Addr::new(10, 0, 1, 1 + (a & 1)));
+                let metric = Reachability::Metric(u32::from(b & 3));
+                let way = if b & 4 == 0 { metric } else { Reachability::Unreachable };
+                self.input(Input::NextHop(to, way));
+            }
+            (13, _) => {
+                let row = |n: u8| {
+                    let prefix = IpNet::from(Ipv4Net::new_assert(Ipv4Addr::new(192, 0, n & 7, 0), 24));
+                    let asn = [AS, Asn(65001), Asn(64512), Asn(0)][usize::from(n >> 3 & 3)];
+                    Vrp { prefix, max_length: 24, asn }
+                };
+                self.input(Input::Vrps { announced: &[row(a)], withdrawn: &[row(b)] });
+            }
+            (14, _) => {
+                let router_id = RouterId(0x0a00_00fe - u32::from(a & 1));
+                let cluster_id = (a & 2 != 0).then_some(ClusterId(5));
+                self.input(Input::Rename { local_as: Asn(AS.0 + u32::from(b & 1)), router_id, cluster_id });
+            }
+            (15, _) => match a & 3 {
+                0 => self.input(Input::DeferEndOfRib(b & 1 != 0)),
+                1 => self.up(peer),
+                _ => self.originate(a, b),
+            },
             _ => {}
         }
+    }
+
+    /// Another configuration for a session that goes on.
+    fn change(&mut self, peer: u8, a: u8, b: u8) {
+        let Some(remote) = self.remotes.get_mut(usize::from(peer)) else { return };
+        let Some(params) = remote.params.as_mut() else { return };
+        if params.kind == PeerKind::Internal {
+            params.role = if a & 1 == 0 { PeerRole::Client } else { PeerRole::Plain };
+        }
+        params.leaving = a & 2 != 0;
+        params.best_per_client = a & 4 != 0;
+        params.cluster_id = (a & 8 != 0).then_some(ClusterId(77));
+        params.next_hop = if a & 16 == 0 { NextHopMode::Auto } else { NextHopMode::SelfAlways };
+        let bound = |bits: u8| (bits < 4).then(|| Limit::new(u64::from(bits), LimitAction::Drop));
+        let limits =
+            FamilyLimits { accepted: bound(b & 15), advertised: bound(b >> 4), ..FamilyLimits::default() };
+        params.limits = Limits::default().family(Family::IPV4_UNICAST, limits);
+        let params = Box::new(params.clone());
+        self.input(Input::PeerChange(PeerId(u32::from(peer)), params));
+    }
+
+    /// Routes of this speaker's own, aggregates among them.
+    fn originate(&mut self, a: u8, b: u8) {
+        let length = if a & 4 == 0 { 24 } else { 16 };
+        let prefix = IpNet::from(Ipv4Net::new_assert(Ipv4Addr::new(192, 0, b & 7, 0), length)).trunc();
+        let owner = OwnerId(u32::from(b >> 3 & 1));
+        if a & 8 != 0 {
+            return self.input(Input::Withdraw(owner, &[prefix]));
+        }
+        let aggregation = Aggregation { always: a & 16 != 0, suppress: a & 32 != 0, except: policy(b >> 4) };
+        let aggregation = (length == 16).then(|| Arc::new(aggregation));
+        self.input(Input::Originate(owner, &[Origination { aggregation, ..Origination::new(prefix) }]));
     }
 
     fn up(&mut self, peer: u8) {
@@ -108,7 +179,7 @@ impl World {
         (params.import, params.export) = (Policy::accept_all(), Policy::accept_all());
         params.enhanced_refresh = peer != 2;
         if let Some(remote) = self.remotes.get_mut(usize::from(peer)) {
-            *remote = Remote { codec: Some(codec), view: BTreeMap::new() };
+            *remote = Remote { codec: Some(codec), params: Some(params.clone()), view: BTreeMap::new() };
         }
         self.input(Input::PeerUp(PeerId(u32::from(peer)), Box::new(params)));
     }
@@ -227,6 +298,20 @@ impl Remote {
     }
 }
 
+/// One of a few policies: all, nothing, by origin validation, with another attribute.
+fn policy(which: u8) -> Policy {
+    let rule = match which & 3 {
+        0 => return Policy::accept_all(),
+        1 => return Policy::reject_all(),
+        2 => Rule::reject("invalid").when(Condition::Rpki(RpkiState::Invalid)),
+        _ => {
+            Rule::accept("mark").then(Action::Communities(CommunityEdit::Add(vec![Community::new(65000, 1)])))
+        }
+    };
+    let config = PolicyConfig::new("some", Verdict::Accept).rule(rule);
+    Policy::compile(config).unwrap_or_else(|_| Policy::accept_all())
+}
+
 /// The codec of the other side.
 fn far(codec: &Codec) -> Codec {
     Codec { add_path_rx: codec.add_path_tx, add_path_tx: codec.add_path_rx, ..*codec }
@@ -262,8 +347,8 @@ fn key_of(nlri: &bgp_wire::Nlri<'_>) -> Vec<u8> {
 
 fn key(destination: &Destination) -> Vec<u8> {
     match destination {
-        Destination::Prefix(ipnet::IpNet::V4(net)) => key_of(&bgp_wire::Nlri::Ipv4(*net)),
-        Destination::Prefix(ipnet::IpNet::V6(net)) => key_of(&bgp_wire::Nlri::Ipv6(*net)),
+        Destination::Prefix(IpNet::V4(net)) => key_of(&bgp_wire::Nlri::Ipv4(*net)),
+        Destination::Prefix(IpNet::V6(net)) => key_of(&bgp_wire::Nlri::Ipv6(*net)),
         Destination::Nlri(nlri) => key_of(&nlri.nlri().expect("it was received")),
     }
 }

@@ -309,3 +309,40 @@ fn a_client_that_is_told_paths_hears_its_own_membership_back_and_its_withdrawal(
     lab.drain_all();
     assert!(lab.further(one, rtc).is_empty());
 }
+
+fn many(count: u8) -> Vec<IpNet> {
+    (0..count).map(|n| net(&format!("198.51.100.{n}/32"))).collect()
+}
+
+#[test]
+fn a_client_that_comes_back_before_its_log_is_dropped_holds_what_stands_now() {
+    // How far the log was built, and how far it was cleared away, when the client left and when it came back.
+    for (before, between) in [(0, 0), (3, 0), (100, 0), (100, 2), (0, 3), (3, 5), (100, 100)] {
+        let mut lab = Lab::with(RibConfig { turn: 2, ..RibConfig::new(LOCAL_AS, router_id(254)) });
+        let (one, two) = (lab.up(1, client(1)), lab.up(2, client(2)));
+        lab.announce(one, &many(20), next_hop(1), &attributes(&[]));
+        lab.announce(two, &many(20), next_hop(2), &attributes(&[64512]));
+        let peer = lab.up(9, taker(9, AddPathSend::All));
+        for _ in 0..before {
+            lab.input(Input::Tick);
+        }
+        while lab.read_once(peer, 64) && !lab.remotes[&peer].idle {}
+        lab.down(peer, Retain::Nothing);
+        lab.withdraw(one, &many(10));
+        lab.withdraw(two, &many(4));
+        lab.announce(two, &many(20)[15..], next_hop(3), &attributes(&[64513]));
+        for _ in 0..between {
+            lab.input(Input::Tick);
+        }
+        lab.announce(one, &many(2), next_hop(4), &attributes(&[]));
+        let peer = lab.up(9, taker(9, AddPathSend::All));
+        lab.announce(two, &many(1), next_hop(5), &attributes(&[64514]));
+        lab.drain_all();
+        let fresh = lab.up(8, taker(8, AddPathSend::All));
+        lab.drain_all();
+        let (held, expected) = (&lab.remotes[&peer].paths, &lab.remotes[&fresh].paths);
+        assert_eq!(held.len(), 12 + 17, "{before} {between}");
+        assert_eq!(held, expected, "{before} {between}");
+        assert_eq!(lab.remotes[&peer].held_at_end[&V4].len(), held.len(), "all of it before End-of-RIB");
+    }
+}

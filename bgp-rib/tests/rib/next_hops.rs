@@ -1,8 +1,8 @@
 //! Ways to next hops, as the caller tells them.
 
 use bgp_rib::{
-    HeldBack, Ineligible, Input, NextHopUse, Origination, PathVerdict, PeerParams, Reachability, Retain,
-    RibConfig, Rung,
+    HeldBack, Ineligible, Input, NextHopUse, Origination, PathVerdict, PeerId, PeerParams, Reachability,
+    Retain, RibConfig, Rung,
 };
 
 use bgp_wire::{Family, NextHop, OpaqueNextHop};
@@ -138,4 +138,24 @@ fn a_next_hop_behind_a_distinguisher_is_looked_up_by_its_address() {
     lab.input(Input::NextHop(address(21), Reachability::Unreachable));
     lab.drain_all();
     assert!(lab.further(two, family).is_empty());
+}
+
+#[test]
+fn a_prefix_that_changes_before_its_turn_is_decided_by_the_ways_that_there_are_now() {
+    for many_paths in [2, 16] {
+        let mut lab = Lab::with(RibConfig { many_paths, ..RibConfig::new(LOCAL_AS, router_id(254)) });
+        let prefix = [net("192.0.2.0/24")];
+        let reader = lab.up(9, client(9));
+        for n in 1..=4 {
+            let peer = lab.up(n, client(n));
+            lab.announce(peer, &prefix, next_hop(20 + n), &attributes(&[]));
+        }
+        lab.drain_all();
+        assert_eq!(lab.view(reader)[&prefix[0]].next_hop, next_hop(21));
+        // No tick comes: the walk that looks at every prefix has not begun.
+        lab.input(Input::NextHop(address(21), Reachability::Unreachable));
+        lab.announce(PeerId(4), &prefix, next_hop(24), &attributes(&[64512]));
+        lab.drain(reader);
+        assert_eq!(lab.view(reader)[&prefix[0]].next_hop, next_hop(22), "{many_paths}");
+    }
 }

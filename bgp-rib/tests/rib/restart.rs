@@ -501,3 +501,51 @@ fn restarts_one_after_the_other_keep_what_the_last_session_told_and_nothing_olde
     lab.drain_all();
     assert_eq!(lab.view(two).keys().copied().collect::<Vec<_>>(), many(1));
 }
+
+#[test]
+fn a_refresh_that_is_asked_for_within_another_is_told_from_the_beginning() {
+    let mut lab = Lab::with(RibConfig { batch_prefixes: 2, ..RibConfig::new(LOCAL_AS, router_id(254)) });
+    let one = lab.up(1, client(1));
+    let two = lab.up(2, PeerParams { enhanced_refresh: true, ..client(2) });
+    lab.announce(one, &many(10), next_hop(1), &attributes(&[]));
+    lab.quiet(two);
+    lab.refresh(two, V4, RefreshKind::REQUEST);
+    assert!(lab.read_once(two, 1));
+    lab.refresh(two, V4, RefreshKind::REQUEST);
+    lab.drain(two);
+    let once = [RefreshKind::BEGIN, RefreshKind::END];
+    assert_eq!(lab.remotes[&two].markers, [once, once].concat());
+    assert_eq!(lab.remotes[&two].announced.len(), 20);
+}
+
+#[test]
+fn the_bound_on_a_first_table_ends_no_refresh_of_another_family() {
+    let mut lab = Lab::new();
+    let params = PeerParams { enhanced_refresh: true, graceful_restart: true, ..client(1) };
+    let (one, two) = (lab.up(1, params.clone()), lab.up(2, client(2)));
+    let (v4, v6) = (net("192.0.2.0/24"), net("2001:db8:1::/64"));
+    lab.announce(one, &[v4], next_hop(1), &attributes(&[]));
+    lab.down(one, Retain::Stale);
+    let one = lab.up(1, params);
+    lab.announce(one, &[v6], next_hop6(1), &attributes(&[]));
+    lab.end_of_rib(one, V6);
+    lab.refresh(one, V6, RefreshKind::BEGIN);
+    lab.now += Duration::from_secs(361);
+    lab.drain_all();
+    assert_eq!(lab.view(two).keys().copied().collect::<Vec<_>>(), [v6], "EoRR alone ends its stay");
+}
+
+#[test]
+fn what_a_refresh_had_made_stale_outlives_the_session_that_ends_within_it() {
+    let mut lab = Lab::new();
+    let params = PeerParams { enhanced_refresh: true, ..client(1) };
+    let (one, two) = (lab.up(1, params), lab.up(2, client(2)));
+    lab.announce(one, &many(4), next_hop(1), &attributes(&[]));
+    for begin in 1..=2 {
+        lab.refresh(one, V4, RefreshKind::BEGIN);
+        lab.announce(one, &many(begin), next_hop(1), &attributes(&[]));
+    }
+    lab.down(one, Retain::Stale);
+    lab.drain_all();
+    assert_eq!(lab.view(two).len(), 4, "all of it was told in the session that ended");
+}

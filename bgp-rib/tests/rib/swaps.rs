@@ -1,7 +1,7 @@
 //! Another export policy while the difference of the one before is being told: every message is news to its peer.
 
 use bgp_rib::policy::{Action, Condition, Number, PolicyConfig, PrefixSet, Rule, Verdict};
-use bgp_rib::{Input, PeerId, Policy, RibConfig};
+use bgp_rib::{Input, PeerId, PeerParams, Policy, Retain, RibConfig};
 use ipnet::{IpNet, Ipv4Net};
 
 use crate::support::*;
@@ -144,7 +144,48 @@ fn a_peer_that_goes_in_the_middle_of_two_swaps_leaves_nothing_behind() {
     read(&mut lab, to, 10);
     swap(&mut lab, to, every_second_block());
     read(&mut lab, to, 1);
-    lab.down(to, bgp_rib::Retain::Nothing);
+    lab.down(to, Retain::Nothing);
     lab.settle();
     assert_eq!(lab.rib.table_counters(V4).groups, 1);
+}
+
+#[test]
+fn a_slow_reader_holds_what_stands_after_swaps_churn_that_joins_the_logs_pieces_and_a_lost_peer() {
+    let prefixes: Vec<IpNet> =
+        (0..4000u32).map(|n| Ipv4Net::new((0x0a00_0000 + n * 256).into(), 24).unwrap().into()).collect();
+    let rule = Rule::reject("some").when(Condition::Prefix(PrefixSet::or_longer(&[net("10.4.0.0/14")])));
+    let without = Policy::compile(PolicyConfig::new("without", Verdict::Accept).rule(rule)).unwrap();
+    for pause in [1, 3, 7] {
+        let mut lab = Lab::with(RibConfig { batch_prefixes: 64, ..RibConfig::new(LOCAL_AS, router_id(254)) });
+        let (stays, goes) = (lab.up(1, client(1)), lab.up(2, client(2)));
+        let slow = lab.up(9, client(9));
+        for (n, chunk) in (0..).zip(prefixes.chunks(100)) {
+            lab.announce(stays, chunk, next_hop(1), &attributes(&[64512 + n % 5]));
+            lab.announce(goes, chunk, next_hop(2), &attributes(&[]));
+        }
+        lab.settle();
+        read(&mut lab, slow, pause);
+        // Of each stretch of the log all but a few move to its end.
+        for chunk in prefixes.chunks(20) {
+            lab.announce(goes, &chunk[1..], next_hop(2), &attributes(&[64700]));
+            lab.announce(stays, &chunk[2..], next_hop(1), &attributes(&[64600]));
+        }
+        read(&mut lab, slow, pause);
+        swap(&mut lab, slow, preferring(300));
+        read(&mut lab, slow, pause);
+        lab.down(goes, Retain::Nothing);
+        lab.input(Input::Tick);
+        read(&mut lab, slow, pause);
+        swap(&mut lab, slow, without.clone());
+        lab.withdraw(stays, &prefixes[..500]);
+        lab.input(Input::Tick);
+        read(&mut lab, slow, pause);
+        lab.drain_all();
+        let fresh = lab.up(8, PeerParams { export: without.clone(), ..client(8) });
+        lab.drain_all();
+        assert_eq!(lab.view(slow), lab.view(fresh), "{pause}");
+        assert_eq!(lab.view(slow).len(), 4000 - 500 - 1024);
+        lab.settle();
+        assert_eq!(lab.rib.table_counters(V4).tombstones, 0);
+    }
 }

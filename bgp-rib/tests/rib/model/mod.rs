@@ -12,7 +12,7 @@
 //! | limits | on what is received and accepted, with the session's end or without, and on memory (by peer); `Bound` on what is told, which holds with every single message |
 //! | readers | `Read` a little, `Drain`, `Follow`; whoever reads slowly has the past behind it |
 //!
-//! `interleaving` has the same updates in two orders. Both go as deep as one asks, each case being a story of its own:
+//! `interleaving` has the same updates in two orders; `vpn` has VPN routes and who wants them. All go as deep as one asks, each case being a story of its own:
 //!
 //! ```text
 //! PROPTEST_CASES=3000 cargo test -p bgp-rib --test rib model
@@ -24,6 +24,7 @@ mod routes;
 mod scene;
 mod sessions;
 mod step;
+mod vpn;
 mod world;
 
 use bgp_rib::{DecisionOptions, Event, Input, PeerId, Retain};

@@ -53,6 +53,7 @@ pub(super) fn params(peer: u8, variant: u8) -> PeerParams {
             params.codec.add_path_tx = FamilySet::of(&[V4, V6]);
             params.add_path_send = vec![(V4, AddPathSend::PerAs), (V6, AddPathSend::Best(3))];
             params.add_path_send.rotate_left(usize::from(variant));
+            params.paths_limit = vec![(V4, 2)];
         }
         _ => {}
     }
