@@ -131,7 +131,7 @@ impl PathLogs {
         self.slots.iter_mut().flatten().map(|log| &mut **log)
     }
 
-    fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.slots.iter().all(Option::is_none)
     }
 
@@ -289,9 +289,6 @@ impl<K: Key> Table<K> {
 
     /// Brings the chosen sets of a prefix up to date. `only`: no other path came, changed or went.
     pub(crate) fn choose(&mut self, shared: &Shared, id: u32, only: Option<u32>) {
-        if self.path_logs.is_empty() {
-            return;
-        }
         let mut logs = core::mem::take(&mut self.path_logs);
         let places_stay = !shared.config.decision.prefer_oldest;
         for log in logs.iter_mut() {

@@ -72,6 +72,8 @@ pub(crate) struct Draft {
     edits: EditList,
     out: BytesMut,
     block: Vec<u8>,
+    /// Batches that were made.
+    pub(crate) made: u64,
     /// What the only member that a batch is for has been told, where a bound keeps more from it.
     pub(crate) bounded: Option<Box<Bounded>>,
 }
@@ -118,6 +120,7 @@ pub(crate) fn encode<K: Key>(
     draft: &mut Draft,
     (from, limit, mode): (u64, u64, Mode),
 ) -> Batch {
+    draft.made += 1;
     draft.items.clear();
     draft.withdrawn.clear();
     draft.edits.clear();
@@ -315,7 +318,8 @@ fn collect<K: Key>(
             last
         });
         let offered = offered.filter(|_| {
-            pack::is_sendable(&group.key.codec, table.family, table.told_nlri(group.log, id).1).is_ok()
+            !K::VARIES
+                || pack::is_sendable(&group.key.codec, table.family, table.told_nlri(group.log, id).1).is_ok()
         });
         if group.key.bound.is_some() {
             // From here on its bits say what the member has of it.
@@ -451,7 +455,7 @@ fn announce<K: Key>(
     draft: &mut Draft,
     (range, writer, mode): (Range<usize>, &mut Writer, Mode),
 ) {
-    let Draft { items, withdrawn, edits, out, block, bounded } = draft;
+    let Draft { items, withdrawn, edits, out, block, bounded, .. } = draft;
     for run in items.get(range).unwrap_or_default().chunk_by(|a, b| a.run() == b.run()) {
         let Some(first) = run.first() else { continue };
         let start = out.len();

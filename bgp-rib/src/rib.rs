@@ -201,6 +201,11 @@ impl Rib {
 
     /// The next event, if there is one.
     pub fn poll_event(&mut self) -> Option<Event> {
+        while self.events.is_empty() {
+            let mut woken = None;
+            each_table!(self, table => woken = woken.or_else(|| table.wake_next()));
+            self.say_pending(woken?);
+        }
         self.events.pop_front()
     }
 
@@ -459,14 +464,12 @@ impl Rib {
         self.settle_aggregates();
         self.follow_interests();
         self.bound_followers();
-        let mut idle = Vec::new();
         each_table!(self, table => {
             let news = table.news();
             if core::mem::replace(&mut table.woken, news) != news {
-                table.take_idle(&mut idle);
+                table.take_idle();
             }
         });
-        idle.into_iter().for_each(|slot| self.say_pending(slot));
         let heads = [self.ipv4.followed().head(), self.ipv6.followed().head()];
         for (id, follower) in (0..).zip(&mut self.followers) {
             let Some(follower) = follower.as_mut().filter(|follower| !follower.told) else { continue };
@@ -505,20 +508,31 @@ impl<K: Key> Table<K> {
         }
     }
 
-    /// Appends the members that were idle and that have something to read now.
-    fn take_idle(&mut self, idle: &mut Vec<u32>) {
-        let first = idle.len();
+    /// Members that were idle and have something to read now are to be woken.
+    fn take_idle(&mut self) {
         for group in self.groups.iter_mut() {
             let own = group.own.as_ref().map_or(0, |own| own.log().head());
             let head = self.path_logs.get(group.log).map_or(&self.log, |paths| &paths.log).head() + own;
             if core::mem::replace(&mut group.woken, head) != head {
-                idle.append(&mut group.idle);
+                self.waking.extend(group.idle.drain(..));
             }
         }
-        for &slot in &idle[first..] {
-            if let Some(reader) = self.reader_mut(slot) {
-                reader.listed = false;
-            }
+    }
+
+    /// The next one that is to be woken.
+    fn wake_next(&mut self) -> Option<u32> {
+        let slot = self.waking.pop_front()?;
+        if let Some(reader) = self.reader_mut(slot) {
+            reader.listed = false;
         }
+        Some(slot)
+    }
+
+    /// A reader that is idle goes, or reads in another group.
+    pub(crate) fn unlist(&mut self, group: u32, slot: u32) {
+        if let Some(group) = self.groups.get_mut(group) {
+            group.idle.retain(|&other| other != slot);
+        }
+        self.waking.retain(|&other| other != slot);
     }
 }

@@ -49,16 +49,21 @@ impl<K: Key> Table<K> {
             best
         };
         self.put_first(shared, id, best);
-        self.choose(shared, id, touched.only);
+        if !self.path_logs.is_empty() {
+            self.choose(shared, id, touched.only);
+        }
         let after = self.seen(id);
         // Who may not be told the best membership is told another one.
         let inside = self.is_membership() && self.choose_inside(shared, id, touched.only);
         let changed = touched.before != after || (best.is_some() && touched.renamed == best) || inside;
-        let stood = if self.groups.choose() { self.log.position(id) } else { None };
+        let choose = self.groups.choose();
+        let stood = if choose { self.log.position(id) } else { None };
         if changed {
             self.best_changed(shared, id, touched.before, after);
         }
-        self.follow_choices(shared, id, touched, (changed, stood));
+        if choose {
+            self.follow_choices(shared, id, touched, (changed, stood));
+        }
         if let Some(log) = self.multipath.as_mut().filter(|_| multipath_changed || changed) {
             log.touch(id);
         }
@@ -105,15 +110,16 @@ impl<K: Key> Table<K> {
     }
 
     fn put_first(&mut self, shared: &Shared, id: u32, best: Option<u32>) {
-        let former = self.best_path(id).and_then(|path| self.external_router(shared, path));
+        // Who is of the same router as the best is placed by that.
+        let oldest = shared.config.decision.prefer_oldest;
+        let former =
+            self.best_path(id).filter(|_| oldest).and_then(|path| self.external_router(shared, path));
         let Some(best) = best else {
             self.entries[id].state = State::NoBest;
             return;
         };
         self.entries[id].state = State::Best;
         self.move_to_front(id, best);
-        // Who is of the same router as the best is placed by that.
-        let oldest = shared.config.decision.prefer_oldest;
         if oldest && former != self.external_router(shared, &self.paths[best]) {
             self.reorder_long(shared, id);
         }
@@ -169,16 +175,16 @@ impl<K: Key> Table<K> {
                 Some(&(position, _)) if looked.len() == turn => position + 1,
                 _ => end.max(self.reaped[which]),
             };
-            for (_, id) in looked {
-                if self.entries[id].state == State::NoBest {
-                    let log = if which == 0 { Some(&mut self.log) } else { self.multipath.as_mut() };
-                    if let Some(log) = log {
-                        log.remove(id);
-                    }
-                    if which == 0 {
-                        self.groups.forget(NONE, id);
-                    }
-                    self.forget_if_unused(id);
+            for (id, hash) in self.tombstones_of(&looked) {
+                let log = if which == 0 { Some(&mut self.log) } else { self.multipath.as_mut() };
+                if let Some(log) = log {
+                    log.remove(id);
+                }
+                if which == 0 {
+                    self.groups.forget(NONE, id);
+                }
+                if self.is_unused(id) {
+                    self.forget(id, hash);
                 }
             }
         }

@@ -384,8 +384,8 @@ impl<K: Key> Table<K> {
             own.leave(reader.own);
             own.settle();
         }
-        if let Some(group) = self.groups.get_mut(reader.group).filter(|_| reader.listed) {
-            group.idle.retain(|&other| other != slot);
+        if reader.listed {
+            self.unlist(reader.group, slot);
         }
         self.groups.leave(reader.group);
         for walk in reader.swap {

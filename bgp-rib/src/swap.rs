@@ -197,8 +197,8 @@ impl<K: Key> Table<K> {
         }
         let index = self.groups.join(key, log, &shared.config);
         let own = self.reader(slot).map_or(0, |reader| reader.own);
+        self.unlist(former, slot);
         let told = self.groups.get_mut(former).map(|group| {
-            group.idle.retain(|&other| other != slot);
             if let Some(left) = &mut group.own {
                 left.leave(own);
             }

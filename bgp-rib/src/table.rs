@@ -3,7 +3,7 @@
 use core::hash::BuildHasher;
 use foldhash::fast::FixedState;
 use hashbrown::HashMap;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 
 use bgp_wire::{Family, NextHop};
 
@@ -174,6 +174,9 @@ pub(crate) struct Table<K> {
     pub(crate) inside: BTreeMap<u32, (u32, AttributesId)>,
     /// Head of the log when idle readers were last told.
     pub(crate) woken: u64,
+    /// Idle readers that have something to read now. They are said to be pending one by one, as events are taken: one change
+    /// is news to all of ten thousand peers.
+    pub(crate) waking: VecDeque<u32>,
 }
 
 impl<K: Key> Table<K> {
@@ -204,6 +207,7 @@ impl<K: Key> Table<K> {
             touched: Vec::new(),
             inside: BTreeMap::new(),
             woken: 0,
+            waking: VecDeque::new(),
         }
     }
 
@@ -271,16 +275,37 @@ impl<K: Key> Table<K> {
         true
     }
 
+    /// Those of some prefixes that have no best path, with their hashes. Their places in the index are far apart: looked at
+    /// one right after the other they are waited for together, which is most of what forgetting them takes.
+    pub(crate) fn tombstones_of(&self, looked: &[(u64, u32)]) -> Vec<(u32, u64)> {
+        let hash = |&(_, id): &(u64, u32)| {
+            let entry = &self.entries[id];
+            let hash = (entry.state == State::NoBest).then(|| self.hasher.hash_one(&entry.key))?;
+            self.index.find(hash, |other| other == id).map(|id| (id, hash))
+        };
+        looked.iter().filter_map(hash).collect()
+    }
+
     /// Forgets a prefix that has no path and of which no reader has still to hear.
     pub(crate) fn forget_if_unused(&mut self, id: u32) {
-        let entry = &self.entries[id];
-        let logged = self.log.position(id).is_some()
-            || self.multipath.as_ref().is_some_and(|log| log.position(id).is_some())
-            || self.path_logs.holds(id);
-        if entry.state != State::NoBest || entry.paths != NONE || logged {
-            return;
+        if self.is_unused(id) {
+            self.forget(id, self.hasher.hash_one(&self.entries[id].key));
         }
-        let hash = self.hasher.hash_one(&entry.key);
+    }
+
+    /// Whether a prefix has no path, and no reader has still to hear of it.
+    pub(crate) fn is_unused(&self, id: u32) -> bool {
+        let entry = &self.entries[id];
+        let logged = || {
+            self.log.position(id).is_some()
+                || self.multipath.as_ref().is_some_and(|log| log.position(id).is_some())
+                || self.path_logs.holds(id)
+        };
+        entry.state == State::NoBest && entry.paths == NONE && !logged()
+    }
+
+    /// Forgets a prefix, which has this hash.
+    pub(crate) fn forget(&mut self, id: u32, hash: u64) {
         self.index.remove(hash, |other| other == id);
         self.entries[id].state = State::Free;
         self.entries.remove(id);

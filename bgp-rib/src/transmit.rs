@@ -9,7 +9,9 @@ use crate::pack;
 use crate::prefix::Key;
 use crate::table::{Shared, Table};
 
-/// Batches per call: bounds a call whose stretches have nothing for this peer to eight thousand prefixes.
+/// Batches per call that were there already: bounds a call whose stretches have nothing for this peer to eight thousand
+/// prefixes. A batch that has to be made is a millisecond or two of work and the last of its call, so that the caller can
+/// look at its clock.
 const MAX_BATCHES: usize = 4;
 
 /// What came of asking.
@@ -31,13 +33,16 @@ impl<K: Key> Table<K> {
         budget: usize,
         chunks: &mut Vec<Bytes>,
     ) -> Progress {
-        let mut first = chunks.len();
+        let (mut first, made) = (chunks.len(), draft.made);
         let mut bytes = 0;
         for _ in 0..MAX_BATCHES {
             let Some(reader) = self.reader(slot) else { return Progress::Drained };
             let head = self.log_of(reader.log).head();
             if self.is_drained(reader) {
                 return Progress::Drained;
+            }
+            if draft.made > made {
+                break;
             }
             if !reader.swap.is_empty() {
                 self.swap_on(shared, draft, slot, chunks);

@@ -171,9 +171,6 @@ impl<K: Key> Table<K> {
         touched: Touched,
         (moved, stood): (bool, Option<u64>),
     ) {
-        if !self.groups.choose() {
-            return;
-        }
         let mut groups = core::mem::take(&mut self.groups);
         let mut news = 0;
         for (index, group) in groups.choosing() {

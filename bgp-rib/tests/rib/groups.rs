@@ -196,3 +196,39 @@ fn a_withdrawal_that_no_peer_has_still_to_hear_leaves_no_count_behind() {
     assert_eq!(lab.view(two).len(), 2);
     assert_eq!(lab.rib.peer_counters(two, V4).advertised, 2);
 }
+
+#[test]
+fn a_call_makes_one_batch_at_most_and_hands_out_several_that_are_there() {
+    let config = RibConfig { batch_prefixes: 10, ..RibConfig::new(LOCAL_AS, router_id(254)) };
+    let mut lab = Lab::with(config);
+    let feeder = lab.up(1, client(1));
+    let clients = [lab.up(2, client(2)), lab.up(3, client(3))];
+    lab.announce(feeder, &many(40), next_hop(1), &attributes(&[]));
+    let told = |lab: &mut Lab, peer| {
+        lab.read_once(peer, 1 << 20);
+        lab.view(peer).len()
+    };
+    let made: Vec<_> = (0..4).map(|_| told(&mut lab, clients[0])).collect();
+    assert_eq!(made, [10, 20, 30, 40]);
+    assert_eq!(told(&mut lab, clients[1]), 40);
+    // To its source there is nothing to tell, and finding that out is bounded as well.
+    lab.announce(feeder, &many(40), next_hop(1), &attributes(&[64512]));
+    let asked = core::iter::from_fn(|| lab.rib.poll_transmit(feeder, 1 << 20)).count();
+    assert!(asked >= 3, "{asked} calls, each with a batch of its own");
+}
+
+#[test]
+fn peers_are_woken_as_events_are_taken() {
+    let mut lab = Lab::new();
+    let feeder = lab.up(1, client(1));
+    let clients: Vec<_> = (2..=101).map(|n| lab.up(n, client(n))).collect();
+    lab.drain_all();
+    lab.events.clear();
+    lab.announce(feeder, &many(1), next_hop(1), &attributes(&[]));
+    // One of them reads before it is told, and goes; what is said of it later does no harm.
+    lab.rib.handle(lab.now, bgp_rib::Input::PeerDown(clients[0], bgp_rib::Retain::Nothing));
+    let pending = |event: &bgp_rib::Event| matches!(event, bgp_rib::Event::Pending(_));
+    assert_eq!(lab.events.iter().filter(|event| pending(event)).count(), 101, "each is told once");
+    clients[1..].iter().for_each(|&client| lab.drain(client));
+    assert!(clients[1..].iter().all(|&client| lab.view(client).len() == 1));
+}
