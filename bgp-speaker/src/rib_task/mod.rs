@@ -55,6 +55,8 @@ const PAGE: usize = 1024;
 const WAITING: usize = 64;
 /// How often counters are copied to where `status` reads them: fresh for a person, and cheap with 10,000 peers.
 const COUNTERS: Duration = Duration::from_millis(100);
+/// Events that are taken, and peers whose counters are copied, between two looks at the clock: some twenty microseconds.
+const AT_A_TIME: usize = 64;
 /// Peers whose counters are copied in one turn: a millisecond at most.
 const COUNTED: usize = 1024;
 /// How often a restarted speaker looks whether the tables of its peers are there: it walks all peers.
@@ -74,7 +76,7 @@ pub(crate) struct RibTask {
     /// Peers that have something to hear; each is in it once.
     pending: VecDeque<PeerId>,
     /// Peers whose counters have changed since they were last copied.
-    stale_counters: Vec<PeerId>,
+    stale_counters: VecDeque<PeerId>,
     counters_at: Duration,
     /// The tables may hold more or less than was last told.
     table_changed: bool,
@@ -160,7 +162,7 @@ impl RibTask {
             in_hand: None,
             pending: VecDeque::new(),
             written_at_once: 0,
-            stale_counters: Vec::new(),
+            stale_counters: VecDeque::new(),
             counters_at: Duration::ZERO,
             table_changed: false,
             barrier,
@@ -214,19 +216,19 @@ impl RibTask {
         }
         self.look_at_recovery(now);
         self.keep_up(begun.saturating_add(UPKEEP));
-        self.drain_events();
+        self.drain_events(begun.saturating_add(UPKEEP));
         // Whoever has come meanwhile is heard before thousands are written to.
         if self.in_hand.is_none() && !self.door.is_empty() {
             self.take_visits(begun.saturating_add(UPKEEP));
-            self.drain_events();
+            self.drain_events(begun.saturating_add(UPKEEP));
         }
         self.serve_pending(begun.saturating_add(TURN));
-        self.drain_events();
-        self.copy_counters(now);
+        let eventful = !self.drain_events(begun.saturating_add(TURN));
+        self.copy_counters(now, begun.saturating_add(TURN));
         let overdue = self.rib.poll_timeout().is_some_and(|due| due <= now);
         let outgoing = !self.pending.is_empty();
         let incoming = self.in_hand.is_some() || !self.jobs.is_empty() || !self.door.is_empty();
-        overdue || outgoing || incoming
+        overdue || outgoing || incoming || eventful
     }
 
     /// Serves those at the door, the one first whom the last turn had no time for.
@@ -308,8 +310,10 @@ impl RibTask {
         }
     }
 
-    fn drain_events(&mut self) {
-        while let Some(event) = self.rib.poll_event() {
+    /// Takes what the tables have to say, for as long as there is time; whether that was all.
+    fn drain_events(&mut self, until: Duration) -> bool {
+        for taken in 1.. {
+            let Some(event) = self.rib.poll_event() else { return true };
             match event {
                 RibEvent::Pending(peer) => self.is_pending(peer),
                 RibEvent::ReaderPending(reader) => self.serve_reader(reader),
@@ -327,7 +331,11 @@ impl RibTask {
                 }
                 _ => {}
             }
+            if taken % AT_A_TIME == 0 && self.shared.now() >= until {
+                return false;
+            }
         }
+        true
     }
 
     // Readers.
@@ -368,11 +376,11 @@ impl RibTask {
         if let Some(slot) = self.slot(peer)
             && !std::mem::replace(&mut slot.counters_stale, true)
         {
-            self.stale_counters.push(peer);
+            self.stale_counters.push_back(peer);
         }
     }
 
-    fn copy_counters(&mut self, now: Duration) {
+    fn copy_counters(&mut self, now: Duration, until: Duration) {
         if !self.table_changed && self.stale_counters.is_empty() {
             return;
         }
@@ -382,12 +390,15 @@ impl RibTask {
         if std::mem::take(&mut self.table_changed) {
             self.count_all();
         }
-        let later = self.stale_counters.len().saturating_sub(COUNTED);
-        for peer in self.stale_counters.split_off(later) {
+        for counted in 1..=COUNTED {
+            let Some(peer) = self.stale_counters.pop_front() else { break };
             self.count(peer);
+            if counted % AT_A_TIME == 0 && self.shared.now() >= until {
+                break;
+            }
         }
         // Else the others are due at once.
-        if later == 0 {
+        if self.stale_counters.is_empty() {
             self.counters_at = now;
         }
     }

@@ -92,7 +92,7 @@ impl RibTask {
     pub(super) fn note(&mut self, peer: PeerId, session: u32, input: &ToRib) {
         if matches!(input, ToRib::Up(_)) {
             // An End-of-RIB of the session before may still stand among the events.
-            self.drain_events();
+            self.drain_events(Duration::MAX);
             self.begin_recovery();
         }
         let Some(slot) = self.slot(peer) else { return };
