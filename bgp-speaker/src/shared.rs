@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
+use bgp_fsm::SessionConfig;
 use bgp_rib::{Multipath, PeerId};
 use bgp_wire::{Asn, ClusterId, RouterId};
 use ipnet::IpNet;
@@ -78,6 +79,8 @@ pub(crate) struct Shared {
     kernel: Mutex<Option<watch::Receiver<Arc<FollowerStatus>>>>,
     /// The next-hop hook answers differently from now on.
     pub(crate) other_next_hops: Notify,
+    /// What the last session was configured with: it is mostly what the next one is configured with.
+    last_session: Mutex<Option<Arc<SessionConfig>>>,
 }
 
 /// The names and addresses of this speaker.
@@ -200,6 +203,7 @@ impl Shared {
             table: Mutex::default(),
             kernel: Mutex::default(),
             other_next_hops: Notify::new(),
+            last_session: Mutex::default(),
         }
     }
 
@@ -241,6 +245,15 @@ impl Shared {
     pub(crate) fn set_listen(&self, listen: Vec<SocketAddr>, missing: Vec<(SocketAddr, String)>) {
         *lock(&self.listen) = listen;
         *lock(&self.not_listening) = missing;
+    }
+
+    /// A configuration as one that thousands of sessions share, where they are configured alike.
+    pub(crate) fn share(&self, config: SessionConfig) -> Arc<SessionConfig> {
+        let mut last = lock(&self.last_session);
+        if let Some(last) = last.as_ref().filter(|last| ***last == config) {
+            return last.clone();
+        }
+        last.insert(Arc::new(config)).clone()
     }
 
     /// The time that sessions and tables are given.

@@ -86,7 +86,7 @@ impl PeerTask {
         let restarting = shared.is_restarting();
         Self {
             session: Session::new(
-                Arc::new(session::config(&shared, &shared.us(), &cell.config(), restarting)),
+                shared.share(session::config(&shared, &shared.us(), &cell.config(), restarting)),
                 seed,
             ),
             shared,
@@ -342,12 +342,8 @@ impl PeerTask {
 
     fn configure(&mut self, config: &PeerConfig) {
         self.restarting = self.is_restarting();
-        self.session.configure(Arc::new(session::config(
-            &self.shared,
-            &self.shared.us(),
-            config,
-            self.restarting,
-        )));
+        let (shared, us) = (&self.shared, self.shared.us());
+        self.session.configure(shared.share(session::config(shared, &us, config, self.restarting)));
     }
 
     fn is_restarting(&self) -> bool {
