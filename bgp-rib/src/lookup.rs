@@ -1,9 +1,11 @@
 //! Answers to questions about the tables.
 
+use std::collections::BTreeMap;
+
 use bgp_wire::{Family, PathId, PeerKind};
 use ipnet::IpNet;
 
-use crate::PeerId;
+use crate::decision::Ladder;
 use crate::dry_run::shown;
 use crate::export;
 use crate::group::Group;
@@ -14,6 +16,7 @@ use crate::rib::{Rib, in_table};
 use crate::select::scope_index;
 use crate::slab::NONE;
 use crate::table::{Shared, State, Table};
+use crate::{PeerId, Rung};
 
 /// Routes of one peer that are looked at with every change: some tens of microseconds.
 const COUNTED: u32 = 4096;
@@ -90,6 +93,11 @@ impl<K: Key> Table<K> {
         if let Some(to) = filter.advertised_to {
             return self.show_advertised(shared, filter, to.0, id, found);
         }
+        let mut ladder = Ladder::default();
+        if !filter.best_only && self.paths_of(id).nth(1).is_some() {
+            self.climb(shared, &mut ladder, id);
+        }
+        let fell: BTreeMap<u32, Rung> = ladder.fallen.into_iter().collect();
         for (at, path) in self.paths_of(id) {
             let best = entry.state == State::Best && entry.paths == at;
             if (filter.best_only && !best) || filter.peer.is_some_and(|peer| peer.0 != path.peer) {
@@ -103,6 +111,8 @@ impl<K: Key> Table<K> {
                 received: shared.show_received(path.attributes),
                 best,
                 ineligible: self.eligible(shared, path).err(),
+                lost: fell.get(&at).copied(),
+                multipath: fell.contains_key(&at) && path.multipath && self.multipath.is_some(),
                 stale: self.is_stale(path),
             });
         }
@@ -135,6 +145,8 @@ impl<K: Key> Table<K> {
                 received: None,
                 best,
                 ineligible: None,
+                lost: None,
+                multipath: false,
                 stale: self.is_stale(path),
             });
         }

@@ -85,6 +85,10 @@ pub struct RouteInfo {
     pub best: bool,
     /// Why it takes no part in the decision, if so.
     pub ineligible: Option<Ineligible>,
+    /// The rung at which it lost to the best path of its prefix, if it did.
+    pub lost: Option<Rung>,
+    /// It lost where several next hops are used, and goes beside the best.
+    pub multipath: bool,
     /// Whether its session ended and it has not been told again.
     pub stale: bool,
 }

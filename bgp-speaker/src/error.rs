@@ -45,6 +45,12 @@ pub enum SpeakerError {
     DuplicateRange(IpNet),
     /// No such peer.
     UnknownPeer(PeerAddress),
+    /// The peer has no session that is up.
+    NotEstablished(PeerAddress),
+    /// The peer did not announce route refresh (RFC 2918): it cannot be asked for its routes again.
+    NoRouteRefresh(PeerAddress),
+    /// Nothing is written to the kernel.
+    NoKernel,
     /// No such listen range.
     UnknownRange(IpNet),
     /// A peer of another AS cannot be a route-reflector client (RFC 4456 §2).
@@ -159,6 +165,14 @@ impl fmt::Display for SpeakerError {
             Self::DuplicatePeer(a) => write!(f, "peer {a} exists already: remove it first"),
             Self::DuplicateRange(p) => write!(f, "listen range {p} exists already: remove it first"),
             Self::UnknownPeer(a) => write!(f, "there is no peer {a}: see status() for those that exist"),
+            Self::NotEstablished(a) => write!(f, "the session with {a} is not up"),
+            Self::NoRouteRefresh(a) => {
+                write!(
+                    f,
+                    "{a} cannot be asked for its routes again (no route refresh, RFC 2918): reset the session instead"
+                )
+            }
+            Self::NoKernel => f.write_str("nothing is written to the kernel: configure the kernel export"),
             Self::UnknownRange(p) => write!(f, "there is no listen range {p}"),
             Self::ExternalClient(peer) => write!(
                 f,

@@ -3,6 +3,7 @@
 use std::net::IpAddr;
 
 use bgp_fsm::State;
+use bgp_rib::OwnerId;
 use bgp_wire::Family;
 use ipnet::IpNet;
 use tokio::sync::broadcast;
@@ -66,6 +67,14 @@ pub enum Event {
         peer: PeerAddress,
         /// Which limit, and how far it is.
         limit: LimitStatus,
+    },
+    /// A route that this speaker was to originate has attributes or a next hop that no peer would take; what it would have
+    /// replaced stands.
+    OriginationRefused {
+        /// Whose route it is.
+        owner: OwnerId,
+        /// Where it leads.
+        prefix: IpNet,
     },
     /// Connections came from addresses that no peer and no range has; told at most once in ten seconds.
     Strangers {

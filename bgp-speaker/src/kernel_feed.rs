@@ -140,7 +140,7 @@ impl KernelTask {
     /// Feeds this follower from now on.
     fn follow(&mut self, config: KernelConfig, mut follower: FollowerHandle) -> &mut Export {
         self.own.insert(config.protocol);
-        self.shared.set_kernel(Some(follower.watch()));
+        self.shared.set_kernel(Some(&follower));
         self.shared.set_routes_stay(config.keep_routes_at_exit);
         let notices = follower.take_notices().unwrap_or_else(|| mpsc::channel(1).1);
         let routes = self.rib.subscribe();

@@ -125,10 +125,10 @@ pub use bgp_fsm::{Bfd, PeerAs, Required, State};
 pub use bgp_rib::policy;
 pub use bgp_rib::preference;
 pub use bgp_rib::{
-    AddPathSend, Aggregation, Best, DecisionOptions, Destination, FamilyLimits, HeldBack, Ineligible, Limit,
-    LimitAction, LimitLevel, Limited, Limits, LocalAsMode, Multipath, NextHopMode, OwnerId, PathExplanation,
-    PathVerdict, Policy, PrivateAs, ReaderBatch as RouteBatch, RouteAttributes, RouteChange, RouteInfo, Rung,
-    Source, Vrp, Why,
+    AddPathSend, Aggregation, Best, DecisionOptions, Destination, ExportChange, FamilyLimits, HeldBack,
+    Ineligible, Limit, LimitAction, LimitLevel, Limited, Limits, LocalAsMode, Multipath, NextHopMode, OwnerId,
+    PathExplanation, PathSent, PathVerdict, Policy, PrivateAs, ReaderBatch as RouteBatch, RouteAttributes,
+    RouteChange, RouteInfo, Rung, Source, Vrp, Why,
 };
 pub use bgp_wire::{Asn, ClusterId, Community, Family, FamilySet, NextHop, Role, RouterId};
 pub use builder::Builder;
@@ -144,8 +144,8 @@ pub use event::{Event, Events};
 pub use lateness::KeepaliveLateness;
 pub use mesh::{MeshDialer, MeshNode};
 pub use peer_address::PeerAddress;
-pub use route::{Explanation, Route, RouteCursor, RouteFilter, RoutePage};
-pub use speaker::{ShutdownMode, Speaker};
+pub use route::{DryRunPage, Explanation, PeerTold, Route, RouteCursor, RouteFilter, RoutePage};
+pub use speaker::{Reset, ShutdownMode, Speaker};
 pub use status::{
     Backlog, LimitStatus, MessageCounters, NegotiatedStatus, NotificationStatus, PeerStatus, PrefixCounters,
     RangeStatus, SessionCount, SignatureFailures, Status, TableStatus, VrpStatus,

@@ -4,7 +4,9 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use bgp_rib::policy::Discard;
-use bgp_rib::{Aggregation, Destination, HeldBack, PageToken, PathExplanation, RouteInfo};
+use bgp_rib::{
+    Aggregation, Destination, ExportChange, HeldBack, PageToken, PathExplanation, PathSent, RouteInfo,
+};
 use bgp_wire::{Community, Family, NextHop};
 use ipnet::IpNet;
 
@@ -177,6 +179,30 @@ pub struct Explanation {
     pub destination: Destination,
     /// Its paths, the best first, each with what became of it.
     pub paths: Vec<PathExplanation>,
-    /// For each peer that is up: the next hop that it is told, or the rule that holds the route back.
-    pub peers: Vec<(PeerAddress, Result<NextHop, HeldBack>)>,
+    /// What each peer that is up hears of it.
+    pub peers: Vec<PeerTold>,
+}
+
+/// What one peer hears of a destination.
+#[derive(Debug, Clone)]
+pub struct PeerTold {
+    /// The peer.
+    pub peer: PeerAddress,
+    /// The next hop that it is told, or the rule that holds the route back.
+    pub verdict: Result<NextHop, HeldBack>,
+    /// The policy and the rule of it that decided, where one did.
+    pub policy: Option<String>,
+    /// Where it is told several paths, or the best of what may go to it: each of them. `verdict` is of the best then.
+    pub paths: Vec<PathSent>,
+    /// Whether the newest state has been handed out to it.
+    pub sent: bool,
+}
+
+/// One page of what a peer would be told by another export policy.
+#[derive(Debug, Clone, Default)]
+pub struct DryRunPage {
+    /// Where it would be told something else.
+    pub changes: Vec<ExportChange>,
+    /// Hand this in to get the next page; `None` when this was the last.
+    pub next: Option<RouteCursor>,
 }

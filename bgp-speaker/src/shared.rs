@@ -17,7 +17,7 @@ use crate::config::{PeerConfig, SessionOptions, is_link_local};
 use crate::desired::{Desired, KernelExport, Learning};
 use crate::error::SpeakerError;
 use crate::event::{Event, Events};
-use crate::kernel::{FollowerStatus, KernelConfig, LearnConfig};
+use crate::kernel::{FollowerHandle, FollowerSender, FollowerStatus, KernelConfig, LearnConfig};
 use crate::lateness::Lateness;
 use crate::listening::own_addresses;
 use crate::mesh::{MeshDialer, MeshNode, Roster, Ways};
@@ -76,7 +76,7 @@ pub(crate) struct Shared {
     /// Peers may come that are not configured one by one.
     open_to_strangers: AtomicBool,
     table: Mutex<TableStatus>,
-    kernel: Mutex<Option<watch::Receiver<Arc<FollowerStatus>>>>,
+    kernel: Mutex<Option<(watch::Receiver<Arc<FollowerStatus>>, FollowerSender)>>,
     /// The next-hop hook answers differently from now on.
     pub(crate) other_next_hops: Notify,
     /// What the last session was configured with: it is mostly what the next one is configured with.
@@ -408,13 +408,18 @@ impl Shared {
     }
 
     /// Where the kernel follower tells how it stands, if there is one.
-    pub(crate) fn set_kernel(&self, status: Option<watch::Receiver<Arc<FollowerStatus>>>) {
-        *lock(&self.kernel) = status;
+    pub(crate) fn set_kernel(&self, follower: Option<&FollowerHandle>) {
+        *lock(&self.kernel) = follower.map(|follower| (follower.watch(), follower.sender()));
+    }
+
+    /// Where the kernel follower is asked about its routes, if there is one.
+    pub(crate) fn kernel_routes(&self) -> Option<FollowerSender> {
+        lock(&self.kernel).as_ref().map(|(_, sender)| sender.clone())
     }
 
     /// How the kernel follower stands, if there is one.
     pub(crate) fn kernel(&self) -> Option<watch::Receiver<Arc<FollowerStatus>>> {
-        lock(&self.kernel).clone()
+        lock(&self.kernel).as_ref().map(|(status, _)| status.clone())
     }
 
     /// Whether routes in the kernel are to outlive the speaker.
@@ -511,7 +516,7 @@ impl Shared {
             signatures: *lock(&self.signatures),
             table: *lock(&self.table),
             vrps: *lock(&self.vrps),
-            kernel: lock(&self.kernel).as_ref().map(|status| status.borrow().clone()),
+            kernel: self.kernel().map(|status| status.borrow().clone()),
         }
     }
 }

@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bgp_fsm::Bfd;
-use bgp_rib::{OwnerId, Vrp};
-use bgp_wire::{Asn, RouterId};
+use bgp_rib::{Destination, OwnerId, Policy, Vrp};
+use bgp_wire::{Asn, Family, RouterId};
 use ipnet::IpNet;
 use tokio::sync::{Mutex, mpsc, oneshot};
 
@@ -15,15 +15,15 @@ use crate::config::{MAX_ORIGINATED_PER_CALL, MAX_VRPS, PeerConfig, RangeConfig};
 use crate::desired::{ApplyReport, Change, ChangeClass, Desired, NotDone, Subject};
 use crate::error::{SpeakerError, StartError};
 use crate::event::Events;
-use crate::kernel::KernelConfig;
+use crate::kernel::{KernelConfig, RouteReport};
 use crate::kernel_feed;
 use crate::learn_feed;
 use crate::mesh::MeshNode;
 use crate::originations::check_owner;
 use crate::peer::Drain;
 use crate::peer_address::PeerAddress;
-use crate::rib_task::{FilterPeers, Query, RibClient};
-use crate::route::{Explanation, Route, RouteCursor, RouteFilter, RoutePage};
+use crate::rib_task::{DryRun, FilterPeers, Query, RibClient};
+use crate::route::{DryRunPage, Explanation, Route, RouteCursor, RouteFilter, RoutePage};
 use crate::shared::Shared;
 use crate::start;
 use crate::status::Status;
@@ -47,6 +47,24 @@ pub enum ShutdownMode {
     },
     /// Cease / Hard Reset: peers drop our routes even where RFC 8538 would keep them.
     HardReset,
+}
+
+/// How a session is begun anew, or its routes are told again ([`Speaker::reset`]).
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Reset {
+    /// The peer is asked for all of its routes (RFC 2918); the session goes on.
+    SoftIn,
+    /// The peer is told all of its routes once more, as if it had asked for them; the session goes on.
+    SoftOut,
+    /// Both.
+    Soft,
+    /// The session ends with Cease / Administrative Reset (RFC 4486), with words for the peer's operator (RFC 9003), and
+    /// begins anew; without a session the next attempt is made at once.
+    Hard {
+        /// At most 255 octets of UTF-8 are sent.
+        text: String,
+    },
 }
 
 /// A running speaker. Clones are handles to the same one; it ends when the last is dropped, as with
@@ -187,6 +205,16 @@ impl Speaker {
     pub async fn bfd(&self, peer: impl Into<PeerAddress>, state: Bfd) -> Result<(), SpeakerError> {
         let peer = peer.into();
         self.call(|reply| Command::Bfd(peer, state, reply)).await?
+    }
+
+    /// Begins a session anew, or has its routes told again while it goes on. A peer that is held down, after a limit or
+    /// because it was drained, stays so: see [`Speaker::clear_limit`] and [`Speaker::resume_peer`].
+    ///
+    /// # Errors
+    /// There is no such peer; for the soft ways also: it is not up, or did not announce route refresh.
+    pub async fn reset(&self, address: impl Into<PeerAddress>, reset: Reset) -> Result<(), SpeakerError> {
+        let address = address.into();
+        self.call(|reply| Command::Reset(address, reset, reply)).await?
     }
 
     /// Lets a peer come back whose session ended for a limit.
@@ -412,13 +440,53 @@ impl Speaker {
         self.rib.ask(|reply| Query::Routes { filter, peers, from, limit, reply }).await
     }
 
-    /// Why the best route of a prefix is best, where each other path lost, and what each peer is told of it. `None` when
-    /// there is no path.
+    /// Why the best route to a destination is best, where each other path lost, what each peer is told of it, and by which
+    /// rules of which policies. A prefix is a destination of unicast. `None` when there is no path.
     ///
     /// # Errors
     /// The speaker has ended.
-    pub async fn explain(&self, prefix: IpNet) -> Result<Option<Explanation>, SpeakerError> {
-        self.rib.ask(|reply| Query::Explain(prefix.trunc(), reply)).await
+    pub async fn explain(
+        &self,
+        destination: impl Into<Destination>,
+    ) -> Result<Option<Explanation>, SpeakerError> {
+        let destination = match destination.into() {
+            Destination::Prefix(prefix) => Destination::Prefix(prefix.trunc()),
+            other => other,
+        };
+        self.rib.ask(|reply| Query::Explain(destination, reply)).await
+    }
+
+    /// What a peer would be told by another export policy, page by page, as the difference to what it is told; nothing is
+    /// sent. Empty for a peer that is not up in the family.
+    ///
+    /// # Errors
+    /// There is no such peer, or the speaker has ended.
+    pub async fn dry_run(
+        &self,
+        peer: impl Into<PeerAddress>,
+        family: Family,
+        export: Policy,
+        from: Option<RouteCursor>,
+        limit: usize,
+    ) -> Result<DryRunPage, SpeakerError> {
+        let address = peer.into();
+        let peer = self.shared.peer_id(address).ok_or(SpeakerError::UnknownPeer(address))?;
+        let question = Box::new(DryRun { peer, family, export, from, limit });
+        self.rib.ask(|reply| Query::DryRun(question, reply)).await
+    }
+
+    /// What became of routes in the kernel: the next prefixes above `after` in order, at most `limit` and not more than a few
+    /// thousand, each with its state and, where it is not installed, the reason.
+    ///
+    /// # Errors
+    /// There is no kernel export, or the speaker has ended.
+    pub async fn kernel_routes(
+        &self,
+        after: Option<IpNet>,
+        limit: usize,
+    ) -> Result<Vec<RouteReport>, SpeakerError> {
+        let follower = self.shared.kernel_routes().ok_or(SpeakerError::NoKernel)?;
+        follower.routes(after, limit).await.map_err(|_| SpeakerError::Stopped)
     }
 
     /// Ends everything; returns when no task, thread or socket of the speaker is left. Calls on other handles fail with

@@ -2,6 +2,7 @@
 
 mod listeners;
 mod ranges;
+mod reset;
 mod secrets;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -29,7 +30,7 @@ use crate::peer_address::PeerAddress;
 use crate::reconcile::Migration;
 use crate::shared::{EndOfEvents, Shared, Us};
 use crate::socket;
-use crate::speaker::ShutdownMode;
+use crate::speaker::{Reset, ShutdownMode};
 use crate::tcp::{Key, Listeners, Secret};
 use crate::telling::{Tally, Telling};
 use crate::update::Steps;
@@ -59,6 +60,7 @@ pub(crate) enum Command {
     Leave(oneshot::Sender<()>),
     Apply(Box<Wanted>, oneshot::Sender<ApplyReport>),
     Update(Box<Steps>, oneshot::Sender<Vec<Change>>),
+    Reset(PeerAddress, Reset, oneshot::Sender<Result<(), SpeakerError>>),
     Shutdown(ShutdownMode, oneshot::Sender<()>),
 }
 
@@ -208,6 +210,9 @@ impl Supervisor {
             }
             Command::ClearLimit(address, reply) => {
                 let _ = reply.send(self.named(address).map(|entry| entry.mailbox.clear_limit()));
+            }
+            Command::Reset(address, reset, reply) => {
+                let _ = reply.send(self.reset(address, &reset));
             }
             Command::AddRange(range, reply) => {
                 let _ = reply.send(self.add_range(*range));

@@ -8,7 +8,7 @@ use clap::{Args, Parser, Subcommand};
 use ipnet::IpNet;
 
 use crate::config::family_by_name;
-use crate::control::query::{RoutesQuestion, Subject};
+use crate::control::query::{ResetMode, RoutesQuestion, Subject};
 
 /// A standalone BGP route reflector.
 #[derive(Debug, Parser)]
@@ -31,6 +31,8 @@ pub(crate) enum Command {
     Routes(RoutesArgs),
     /// Let a peer back that is held down after a limit
     Clear(ClearArgs),
+    /// Begin a session anew, or have its routes told again while it goes on
+    Reset(ResetArgs),
     /// Show a small network come up and lose a node; needs no privileges and no configuration
     Demo(DemoArgs),
 }
@@ -125,6 +127,16 @@ pub(crate) struct ClearArgs {
     /// Take the control socket from this configuration
     #[arg(short, long, value_name = "FILE", conflicts_with = "socket")]
     pub(crate) config: Option<PathBuf>,
+}
+
+/// `reset`.
+#[derive(Debug, Args)]
+pub(crate) struct ResetArgs {
+    #[command(flatten)]
+    pub(crate) of: ClearArgs,
+    /// How
+    #[arg(short, long, value_enum, default_value_t)]
+    pub(crate) mode: ResetMode,
 }
 
 /// `demo`.

@@ -34,6 +34,7 @@ fn execute(command: &Command) -> Result<(), Failure> {
         Command::Status(args) => on_runtime(show::status(args)),
         Command::Routes(args) => on_runtime(show::routes(args)),
         Command::Clear(args) => on_runtime(show::clear(args)),
+        Command::Reset(args) => on_runtime(show::reset(args)),
         Command::Demo(args) => on_runtime(demo::demo(args)),
     }
 }

@@ -199,6 +199,11 @@ impl PeerCell {
         lock(&self.session).absent = false;
     }
 
+    /// What the session that is up has agreed on.
+    pub(crate) fn agreed(&self) -> Option<NegotiatedStatus> {
+        lock(&self.session).negotiated.as_ref().map(|up| up.status.clone())
+    }
+
     pub(crate) fn has_told_all(&self) -> bool {
         let session = lock(&self.session);
         let up = session.negotiated.as_ref();

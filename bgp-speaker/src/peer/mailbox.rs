@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use std::task::Context;
 
 use bgp_fsm::{Bfd, Stop};
-use bgp_wire::{Family, FamilySet, MessageType, Notification};
+use bgp_wire::{Family, FamilySet, MessageType, Notification, RouteRefresh};
 use bytes::Bytes;
 use futures::task::AtomicWaker;
 use tokio::net::TcpStream;
@@ -43,6 +43,8 @@ pub(crate) enum Order {
     Stop(Stop),
     /// End the session with this, and have no other until the peer is resumed.
     Hold(Notification),
+    /// End the session with this, and begin anew.
+    Reset(Notification),
     /// Sign with this from now on, on the connections that are there as well.
     Rekey(Key),
 }
@@ -82,6 +84,7 @@ struct State {
     stop: Option<Stop>,
     rekey: Option<Key>,
     hold: Option<Notification>,
+    reset: Option<Notification>,
     reconfigured: Option<Depth>,
     bfd: VecDeque<Bfd>,
     accepted: VecDeque<TcpStream>,
@@ -156,7 +159,9 @@ impl Mailbox {
         let mut state = lock(&self.state);
         let stop = state.stop.take().map(Order::Stop);
         let rekey = |state: &mut State| state.rekey.take().map(Order::Rekey);
-        stop.or_else(|| rekey(&mut state)).or_else(|| state.hold.take().map(Order::Hold))
+        let hold = |state: &mut State| state.hold.take().map(Order::Hold);
+        let reset = |state: &mut State| state.reset.take().map(Order::Reset);
+        stop.or_else(|| rekey(&mut state)).or_else(|| hold(&mut state)).or_else(|| reset(&mut state))
     }
 
     /// The configuration in the cell has changed.
@@ -302,6 +307,7 @@ impl Mailbox {
             Order::Stop(stop) => state.stop = Some(stop),
             Order::Rekey(key) => state.rekey = Some(key),
             Order::Hold(why) => state.hold = Some(why),
+            Order::Reset(why) => state.reset = Some(why),
         }
         drop(state);
         self.call();
@@ -338,6 +344,15 @@ impl Mailbox {
             Drain::No if before == Drain::Done => self.clear_limit(),
             Drain::No | Drain::Leaving => self.reconfigure(Depth::Configuration),
         }
+    }
+
+    /// Has the peer asked for everything of these families again, and tells it everything of those once more.
+    pub(crate) fn refresh_soft(self: &Arc<Self>, received: FamilySet, told: FamilySet) {
+        let mut state = lock(&self.state);
+        state.refresh = received.iter().chain(state.refresh.iter()).collect();
+        drop(state);
+        self.put(told.iter().map(|family| ToRib::Refresh(RouteRefresh::request(family))), 0);
+        self.call();
     }
 
     /// Ends the hold after a limit.

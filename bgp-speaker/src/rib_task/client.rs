@@ -3,7 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use bgp_rib::{Multipath, OwnerId, PeerId, Vrp};
+use bgp_rib::{Destination, Multipath, OwnerId, PeerId, Policy, Vrp};
+use bgp_wire::Family;
 use ipnet::IpNet;
 use tokio::sync::{Mutex, MutexGuard, mpsc, oneshot};
 
@@ -12,7 +13,7 @@ use crate::door::Door;
 use crate::error::SpeakerError;
 use crate::next_hops::Ways;
 use crate::originations::{Difference, Originations};
-use crate::route::{Explanation, Route, RouteCursor, RouteFilter, RoutePage};
+use crate::route::{DryRunPage, Explanation, Route, RouteCursor, RouteFilter, RoutePage};
 use crate::shared::{Shared, Us};
 use crate::subscription::Subscription;
 
@@ -38,7 +39,17 @@ pub(crate) enum Query {
         limit: usize,
         reply: oneshot::Sender<RoutePage>,
     },
-    Explain(IpNet, oneshot::Sender<Option<Explanation>>),
+    Explain(Destination, oneshot::Sender<Option<Explanation>>),
+    DryRun(Box<DryRun>, oneshot::Sender<DryRunPage>),
+}
+
+/// What a peer would be told by another export policy.
+pub(crate) struct DryRun {
+    pub(crate) peer: PeerId,
+    pub(crate) family: Family,
+    pub(crate) export: Policy,
+    pub(crate) from: Option<RouteCursor>,
+    pub(crate) limit: usize,
 }
 
 /// The peers that a [`RouteFilter`] names, by id.

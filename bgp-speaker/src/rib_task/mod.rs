@@ -24,7 +24,7 @@ use crate::shared::Shared;
 use crate::status::{PrefixCounters, TableStatus};
 use crate::subscription::{ReaderSlot, ReaderWants};
 
-pub(crate) use client::{FilterPeers, Query, RibClient};
+pub(crate) use client::{DryRun, FilterPeers, Query, RibClient};
 
 /// Small transmissions that one turn writes to sockets itself, at some four microseconds each; peers beyond are woken, and
 /// write theirs on other threads.
@@ -326,6 +326,10 @@ impl RibTask {
                 }
                 RibEvent::PeerGone(peer) => self.forgotten(peer),
                 RibEvent::Limit(limit) => self.limit(limit),
+                RibEvent::OriginationRefused(owner, prefix) => {
+                    tracing::warn!(?owner, %prefix, "a route of ours cannot be told: its attributes cannot be written");
+                    self.shared.emit(Event::OriginationRefused { owner, prefix });
+                }
                 RibEvent::PeerRefused(peer) => {
                     tracing::error!(%peer, "more peers than the tables can tell apart: it gets no routes");
                 }

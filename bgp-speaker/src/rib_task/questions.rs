@@ -3,15 +3,15 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::net::IpAddr;
 
-use bgp_rib::{Input, Origination, OwnerId, PageToken, PeerId};
+use bgp_rib::{Destination, Input, Origination, OwnerId, PageToken, PeerExplanation, PeerId};
 use bgp_wire::{Family, NextHop, PathAttributes};
 use ipnet::IpNet;
 use tokio::sync::oneshot;
 
-use super::{FilterPeers, Job, ORIGINATED, PAGE, Query, Reply, RibTask};
+use super::{DryRun, FilterPeers, Job, ORIGINATED, PAGE, Query, Reply, RibTask};
 use crate::originations::Difference;
 use crate::peer_address::PeerAddress;
-use crate::route::{Explanation, Route, RouteCursor, RouteFilter, RoutePage};
+use crate::route::{DryRunPage, Explanation, PeerTold, Route, RouteCursor, RouteFilter, RoutePage};
 
 impl RibTask {
     pub(super) fn query(&mut self, query: Query) {
@@ -51,8 +51,11 @@ impl RibTask {
             Query::Routes { filter, peers, from, limit, reply } => {
                 let _ = reply.send(self.routes(&filter, peers, from, limit));
             }
-            Query::Explain(prefix, reply) => {
-                let _ = reply.send(self.explain(prefix));
+            Query::Explain(destination, reply) => {
+                let _ = reply.send(self.explain(destination));
+            }
+            Query::DryRun(question, reply) => {
+                let _ = reply.send(self.dry_run(&question));
             }
         }
     }
@@ -156,13 +159,25 @@ impl RibTask {
         page
     }
 
-    pub(super) fn explain(&self, prefix: IpNet) -> Option<Explanation> {
-        let told = self.rib.explain(prefix)?;
+    /// How what a peer is told would differ by another policy.
+    fn dry_run(&self, question: &DryRun) -> DryRunPage {
+        let DryRun { peer, family, export, from, limit } = question;
+        let token =
+            from.filter(|cursor| cursor.family == *family).map_or_else(PageToken::default, |c| c.token);
+        let (changes, next) = self.rib.dry_run(*peer, *family, export, token, (*limit).clamp(1, PAGE));
+        DryRunPage { changes, next: next.map(|token| RouteCursor { family: *family, token }) }
+    }
+
+    fn explain(&self, destination: Destination) -> Option<Explanation> {
+        let told = self.rib.explain(destination)?;
         let address = |peer: PeerId| -> Option<PeerAddress> {
             let slot = self.peers.get(usize::try_from(peer.0).ok()?)?.as_ref()?;
             Some(slot.cell.address)
         };
-        let peers = told.peers.into_iter().filter_map(|p| Some((address(p.peer)?, p.verdict)));
+        let peers = told.peers.into_iter().filter_map(|told| {
+            let PeerExplanation { peer, verdict, policy, paths, sent } = told;
+            Some(PeerTold { peer: address(peer)?, verdict, policy, paths, sent })
+        });
         Some(Explanation { destination: told.destination, paths: told.paths, peers: peers.collect() })
     }
 }

@@ -13,6 +13,7 @@ mod listeners;
 mod mesh;
 mod misbehaviour;
 mod origin_validation;
+mod questions;
 mod ranges;
 mod reconnect;
 mod reflector;

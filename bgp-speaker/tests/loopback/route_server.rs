@@ -50,8 +50,8 @@ async fn a_path_that_policy_keeps_from_a_client_does_not_hide_the_next_one() {
     })
     .await;
     let explained = server.explain(net(HERE)).await.unwrap().expect("it is there");
-    let (_, told) = explained.peers.iter().find(|(peer, _)| *peer == ip(197, 4)).expect("it is up");
-    assert_eq!(told.as_ref().map(NextHop::address), Ok(ip(197, 3)));
+    let told = explained.peers.iter().find(|told| told.peer == ip(197, 4)).expect("it is up");
+    assert_eq!(told.verdict.as_ref().map(NextHop::address), Ok(ip(197, 3)));
     clients[1].withdraw(OWNER, vec![net(HERE)]).await.unwrap();
     eventually("the third client has none", async || next_hop(third).await.is_none()).await;
     announce(&clients[1], &[HERE]).await;

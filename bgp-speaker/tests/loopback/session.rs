@@ -4,7 +4,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::time::{Duration, Instant};
 
 use bgp_speaker::{
-    Desired, Event, Family, FamilySet, NextHop, OwnerId, PeerAddress, PeerConfig, Route, RouteFilter,
+    Desired, Event, Family, FamilySet, NextHop, OwnerId, PeerAddress, PeerConfig, Route, RouteFilter, Rung,
     ShutdownMode, Speaker, SpeakerError, State, Subject,
 };
 use bgp_wire::{Message, NotificationCode, keepalive};
@@ -234,9 +234,12 @@ async fn explain_names_the_rung_and_the_peers() {
     eventually("both paths are there", async || a.status().table.paths == 2).await;
     let told = a.explain(net("10.1.0.0/16")).await.unwrap().expect("there is a path");
     assert_eq!(told.paths[0].verdict, bgp_speaker::PathVerdict::Best);
-    assert_eq!(told.paths[1].verdict, bgp_speaker::PathVerdict::Lost(bgp_speaker::Rung::Preference));
-    assert_eq!(told.peers[0].0, ip(73, 2));
-    assert!(told.peers[0].1.is_ok());
+    assert_eq!(told.paths[1].verdict, bgp_speaker::PathVerdict::Lost(Rung::Preference));
+    let peer = &told.peers[0];
+    assert_eq!(peer.peer, ip(73, 2));
+    assert!(peer.verdict.is_ok() && peer.sent);
+    let page = a.routes(RouteFilter::default(), None, 10).await.unwrap();
+    assert_eq!(page.routes.iter().map(|route| route.lost).collect::<Vec<_>>(), [None, Some(Rung::Preference)]);
 }
 
 #[tokio::test]
@@ -342,7 +345,7 @@ async fn ipv6_routes_over_an_ipv4_session_go_with_the_next_hop_that_was_configur
     assert_eq!(page.routes[0].attributes.next_hop, Some(NextHop::V6("2001:db8::1".parse().unwrap())));
     // The other way there is no address that could be the next hop: the route is held back, with a reason.
     let told = b.explain(net("2001:db8:2::/48")).await.unwrap().expect("it is announced");
-    assert!(told.peers[0].1.is_err());
+    assert!(told.peers[0].verdict.is_err());
     assert!(!crate::support::prefixes(&a).await.contains(&net("2001:db8:2::/48")));
 }
 

@@ -14,6 +14,15 @@ pub(crate) struct Cleared {
     pub(crate) held: bool,
 }
 
+/// `POST /reset`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) struct ResetDone {
+    pub(crate) peer: String,
+    /// "hard", "soft", "soft-in" or "soft-out".
+    pub(crate) mode: String,
+}
+
 /// `GET /status`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -266,6 +275,9 @@ pub(crate) struct Path {
     pub(crate) cluster_list: Vec<String>,
     /// Why it is the best, or why not, in words.
     pub(crate) reason: String,
+    /// The import policy and its rule that decided; of an explanation only.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) policy: Option<String>,
 }
 
 /// `GET /explain?prefix=`.
@@ -285,6 +297,24 @@ pub(crate) struct Told {
     pub(crate) peer: String,
     pub(crate) told: bool,
     /// The next hop that it is told, or the rule that holds the route back.
+    pub(crate) detail: String,
+    /// The policy and its rule that decided, where one did.
+    pub(crate) policy: Option<String>,
+    /// The newest state has been handed out to it.
+    pub(crate) sent: bool,
+    /// Where it is told several paths: each of them.
+    pub(crate) paths: Vec<ToldPath>,
+}
+
+/// What a peer that is told several paths hears of one.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) struct ToldPath {
+    /// The peer that told it; none for a route of this speaker.
+    pub(crate) from: Option<IpAddr>,
+    /// The identifier that it is told under.
+    pub(crate) path_id: u32,
+    pub(crate) told: bool,
     pub(crate) detail: String,
 }
 

@@ -4,6 +4,8 @@ use std::fmt;
 use std::net::IpAddr;
 use std::str::FromStr;
 
+use clap::ValueEnum as _;
+
 use bgp_speaker::{Family, PeerAddress};
 use ipnet::IpNet;
 
@@ -27,28 +29,70 @@ pub(super) enum Question {
 pub(crate) enum Request {
     /// `/clear?peer=`: the hold of this peer after a limit ends.
     Clear(PeerAddress),
+    /// `/reset?peer=&mode=`: the session begins anew, or its routes are told again.
+    Reset(PeerAddress, ResetMode),
+}
+
+/// How a session is reset.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
+pub(crate) enum ResetMode {
+    /// End the session and begin it anew
+    #[default]
+    Hard,
+    /// Ask the peer for its routes again, and tell it ours again
+    Soft,
+    /// Ask the peer for its routes again
+    SoftIn,
+    /// Tell the peer our routes again
+    SoftOut,
+}
+
+impl fmt::Display for ResetMode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            ResetMode::Hard => "hard",
+            ResetMode::Soft => "soft",
+            ResetMode::SoftIn => "soft-in",
+            ResetMode::SoftOut => "soft-out",
+        })
+    }
 }
 
 impl Request {
     /// The request target that says it.
     pub(crate) fn target(&self) -> String {
-        let Request::Clear(peer) = self;
-        format!("/clear?peer={}", encoded(*peer))
+        match self {
+            Request::Clear(peer) => format!("/clear?peer={}", encoded(*peer)),
+            Request::Reset(peer, mode) => format!("/reset?peer={}&mode={mode}", encoded(*peer)),
+        }
     }
 
     /// Reads the path and the query of a request target.
     pub(super) fn parse(path: &str, query: &str) -> Result<Self, Unanswerable> {
-        let known = "/clear takes one peer";
-        if path != "/clear" {
-            return Err(Unanswerable::Unknown(format!("nothing is changed at {path}: post to /clear?peer=")));
-        }
-        match &pairs(query)?[..] {
-            [(key, value)] if key == "peer" => {
-                value.parse().map(Request::Clear).map_err(|_| bad_value(key, value, "an address"))
+        let (known, takes_mode) = match path {
+            "/clear" => ("/clear takes one peer", false),
+            "/reset" => ("/reset takes one peer, and a mode: hard, soft, soft-in or soft-out", true),
+            _ => {
+                let words =
+                    format!("nothing is changed at {path}: post to /clear?peer= or /reset?peer=&mode=");
+                return Err(Unanswerable::Unknown(words));
             }
-            [(key, _)] => Err(unknown_pair(key, known)),
-            _ => Err(Unanswerable::Pair(known.to_owned())),
+        };
+        let (mut peer, mut mode) = (None, None);
+        for (key, value) in pairs(query)? {
+            match key.as_str() {
+                "peer" if peer.is_none() => {
+                    peer = Some(value.parse().map_err(|_| bad_value(&key, &value, "an address"))?);
+                }
+                "mode" if takes_mode && mode.is_none() => {
+                    let known = || bad_value(&key, &value, "hard, soft, soft-in or soft-out");
+                    mode = Some(ResetMode::from_str(&value, false).map_err(|_| known())?);
+                }
+                _ => return Err(unknown_pair(&key, known)),
+            }
         }
+        let peer = peer.ok_or_else(|| Unanswerable::Pair(known.to_owned()))?;
+        Ok(if takes_mode { Request::Reset(peer, mode.unwrap_or_default()) } else { Request::Clear(peer) })
     }
 }
 
@@ -56,7 +100,7 @@ impl Request {
 pub(super) fn method_of(path: &str) -> Option<&'static str> {
     match path {
         "/status" | "/metrics" | "/routes" | "/explain" => Some("GET"),
-        "/clear" => Some("POST"),
+        "/clear" | "/reset" => Some("POST"),
         _ => None,
     }
 }

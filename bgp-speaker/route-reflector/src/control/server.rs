@@ -146,13 +146,22 @@ async fn answer(request: Request<Incoming>, source: Arc<Source>) -> Response<Bod
 /// Has the speaker do something; whoever may connect to the control socket may also stop the daemon.
 async fn change(request: &Request<Incoming>, source: &Source) -> Response<Body> {
     match query::Request::parse(request.uri().path(), request.uri().query().unwrap_or_default()) {
-        Ok(query::Request::Clear(peer)) => match source.clear(peer).await {
-            Ok(cleared) => json(StatusCode::OK, &cleared),
-            Err(refused @ SpeakerError::UnknownPeer(_)) => error(StatusCode::NOT_FOUND, &refused.to_string()),
-            Err(refused) => error(StatusCode::SERVICE_UNAVAILABLE, &refused.to_string()),
-        },
+        Ok(query::Request::Clear(peer)) => done(source.clear(peer).await),
+        Ok(query::Request::Reset(peer, mode)) => done(source.reset(peer, mode).await),
         Err(Unanswerable::Unknown(words)) => elsewhere(request, &words),
         Err(Unanswerable::Pair(words)) => error(StatusCode::BAD_REQUEST, &words),
+    }
+}
+
+/// What was done, or why it was not.
+fn done(outcome: Result<impl Serialize, SpeakerError>) -> Response<Body> {
+    match outcome {
+        Ok(done) => json(StatusCode::OK, &done),
+        Err(refused @ SpeakerError::UnknownPeer(_)) => error(StatusCode::NOT_FOUND, &refused.to_string()),
+        Err(refused @ (SpeakerError::NotEstablished(_) | SpeakerError::NoRouteRefresh(_))) => {
+            error(StatusCode::CONFLICT, &refused.to_string())
+        }
+        Err(refused) => error(StatusCode::SERVICE_UNAVAILABLE, &refused.to_string()),
     }
 }
 

@@ -2,15 +2,17 @@
 
 use std::collections::HashMap;
 use std::fmt;
+use std::net::IpAddr;
 use std::sync::{PoisonError, RwLock};
 use std::time::Duration;
 
 use bgp_speaker::kernel::{FollowerStatus, RouteState};
 use bgp_speaker::metrics::SpeakerMetrics;
 use bgp_speaker::{
-    Destination, FamilySet, KeepaliveLateness, MessageCounters, NegotiatedStatus, NotificationStatus,
-    PathExplanation, PathVerdict, PeerAddress, PeerAs, PeerStatus, RangeStatus, RouteAttributes, RouteCursor,
-    RouteFilter, RouteInfo, SessionCount, Source as Learned, Speaker, SpeakerError,
+    Destination, FamilySet, HeldBack, KeepaliveLateness, MessageCounters, NegotiatedStatus, NextHop,
+    NotificationStatus, PathExplanation, PathVerdict, PeerAddress, PeerAs, PeerStatus, RangeStatus, Reset,
+    RouteAttributes, RouteCursor, RouteFilter, RouteInfo, SessionCount, Source as Learned, Speaker,
+    SpeakerError,
 };
 use bgp_wire::AttributeBlock;
 use prometheus_client::encoding::text::encode;
@@ -18,9 +20,9 @@ use prometheus_client::registry::Registry;
 
 use super::answer::{
     Backlog, Cleared, Explanation, Kernel, Lateness, Messages, Negotiated, Notification, Path, Peer, Range,
-    Rpki, Sessions, SignatureFailures, Status, Told,
+    ResetDone, Rpki, Sessions, SignatureFailures, Status, Told, ToldPath,
 };
-use super::query::{RoutesQuestion, Subject};
+use super::query::{ResetMode, RoutesQuestion, Subject};
 use crate::time::rfc3339;
 
 /// A running speaker, and what the configuration remarks on its neighbors.
@@ -99,6 +101,18 @@ impl Source {
         Ok(Cleared { peer: peer.to_string(), held })
     }
 
+    /// Begins a session anew, or has its routes told again.
+    pub(super) async fn reset(&self, peer: PeerAddress, how: ResetMode) -> Result<ResetDone, SpeakerError> {
+        let reset = match how {
+            ResetMode::SoftIn => Reset::SoftIn,
+            ResetMode::SoftOut => Reset::SoftOut,
+            ResetMode::Soft => Reset::Soft,
+            ResetMode::Hard => Reset::Hard { text: "reset by the operator".to_owned() },
+        };
+        self.speaker.reset(peer, reset).await?;
+        Ok(ResetDone { peer: peer.to_string(), mode: how.to_string() })
+    }
+
     /// One page of the table, and where the next begins.
     pub(super) async fn routes(
         &self,
@@ -130,13 +144,25 @@ impl Source {
 }
 
 fn explanation(told: &bgp_speaker::Explanation) -> Explanation {
-    let peers = told.peers.iter().map(|(peer, verdict)| Told {
-        peer: peer.to_string(),
-        told: verdict.is_ok(),
-        detail: match verdict {
-            Ok(next_hop) => next_hop.to_string(),
-            Err(rule) => rule.to_string(),
-        },
+    let verdict = |verdict: &Result<NextHop, HeldBack>| match verdict {
+        Ok(next_hop) => (true, next_hop.to_string()),
+        Err(rule) => (false, rule.to_string()),
+    };
+    let peers = told.peers.iter().map(|peer| {
+        let paths = peer.paths.iter().map(|path| {
+            let (told, detail) = verdict(&path.verdict);
+            ToldPath { from: teller(&path.source), path_id: path.path_id.0, told, detail }
+        });
+        let paths = paths.collect();
+        let (told, detail) = verdict(&peer.verdict);
+        Told {
+            peer: peer.peer.to_string(),
+            told,
+            detail,
+            policy: peer.policy.clone(),
+            sent: peer.sent,
+            paths,
+        }
     });
     Explanation { prefix: told.destination.to_string(), paths: explained(told), peers: peers.collect() }
 }
@@ -283,10 +309,12 @@ fn messages(counters: &MessageCounters) -> Messages {
 }
 
 fn listed(route: &RouteInfo) -> Path {
-    let reason = match (route.best, route.ineligible) {
-        (true, _) => "best".to_owned(),
-        (false, Some(why)) => format!("not eligible: {why}"),
-        (false, None) => "not best".to_owned(),
+    let reason = match (route.ineligible, route.lost) {
+        _ if route.best => "best".to_owned(),
+        (Some(why), _) => format!("not eligible: {why}"),
+        (None, Some(rung)) if route.multipath => format!("used beside the best: equal up to {rung}"),
+        (None, Some(rung)) => format!("not best: lost at {rung}"),
+        (None, None) => "not best".to_owned(),
     };
     path(
         &route.destination,
@@ -315,7 +343,7 @@ fn explained(told: &bgp_speaker::Explanation) -> Vec<Path> {
     };
     let path = |from: &PathExplanation| {
         let best = matches!(from.verdict, PathVerdict::Best);
-        path(
+        let path = path(
             &told.destination,
             &from.source,
             from.path_id.0,
@@ -323,9 +351,18 @@ fn explained(told: &bgp_speaker::Explanation) -> Vec<Path> {
             best,
             from.stale,
             reason(from.verdict),
-        )
+        );
+        Path { policy: from.policy.clone(), ..path }
     };
     told.paths.iter().map(path).collect()
+}
+
+/// The peer that told a path.
+fn teller(source: &Learned) -> Option<IpAddr> {
+    match source {
+        Learned::Local(_) => None,
+        Learned::Peer { address, .. } => Some(*address),
+    }
 }
 
 fn path(
@@ -337,10 +374,7 @@ fn path(
     stale: bool,
     reason: String,
 ) -> Path {
-    let from = match source {
-        Learned::Local(_) => None,
-        Learned::Peer { address, .. } => Some(*address),
-    };
+    let from = teller(source);
     let block = AttributeBlock::parse(&attributes.block).expect("the table keeps canonical blocks only");
     Path {
         prefix: destination.to_string(),
@@ -358,5 +392,6 @@ fn path(
         originator_id: block.originator_id().map(|id| id.to_string()),
         cluster_list: block.cluster_list().iter().map(|cluster| cluster.to_string()).collect(),
         reason,
+        policy: None,
     }
 }

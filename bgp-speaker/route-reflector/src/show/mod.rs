@@ -12,9 +12,9 @@ use serde::Serialize;
 pub(crate) use routes::routes;
 pub(crate) use status::status;
 
-use crate::cli::{ClearArgs, Target};
+use crate::cli::{ClearArgs, ResetArgs, Target};
 use crate::config;
-use crate::control::answer::Cleared;
+use crate::control::answer::{Cleared, ResetDone};
 use crate::control::client::Client;
 use crate::control::query::Request;
 use crate::failure::Failure;
@@ -42,6 +42,14 @@ pub(crate) async fn clear(args: &ClearArgs) -> Result<(), Failure> {
         true => writeln!(out, "{peer} is let in again")?,
         false => writeln!(out, "{peer} was not held down")?,
     }
+    Ok(())
+}
+
+/// `reset`.
+pub(crate) async fn reset(args: &ResetArgs) -> Result<(), Failure> {
+    let client = client(args.of.socket.as_ref(), args.of.config.as_ref())?;
+    let ResetDone { peer, mode } = client.change(&Request::Reset(args.of.peer, args.mode).target()).await?;
+    writeln!(io::stdout().lock(), "{peer}: {mode} reset")?;
     Ok(())
 }
 

@@ -166,6 +166,7 @@ fn explain(out: &mut impl Write, explanation: &Explanation) -> io::Result<()> {
         line("large communities", path.large_communities.join(" "))?;
         line("originator", or_dash(path.originator_id.as_ref()))?;
         line("cluster list", path.cluster_list.join(" "))?;
+        line("import rule", or_dash(path.policy.as_ref()))?;
         line("path id", if path.path_id == 0 { String::new() } else { path.path_id.to_string() })?;
         line(
             "stale",
@@ -177,8 +178,19 @@ fn explain(out: &mut impl Write, explanation: &Explanation) -> io::Result<()> {
     }
     let mut table = table(&["PEER", "TOLD", "NEXT HOP, OR WHY NOT"]);
     for peer in &explanation.peers {
-        let told = if peer.told { "yes" } else { "no" };
-        table.add_row([peer.peer.to_string(), told.to_owned(), clean(&peer.detail)]);
+        let told = |told: bool, sent: bool| match (told, sent) {
+            (true, true) => "yes",
+            (true, false) => "yes, on its way",
+            (false, _) => "no",
+        };
+        let by = peer.policy.as_ref().map_or_else(String::new, |rule| format!(" ({rule})"));
+        let detail = clean(&format!("{}{by}", peer.detail));
+        table.add_row([peer.peer.to_string(), told(peer.told, peer.sent).to_owned(), detail]);
+        for path in &peer.paths {
+            let from = path.from.map_or_else(|| "originated here".to_owned(), |from| format!("from {from}"));
+            let named = format!("  {from}, path id {}", path.path_id);
+            table.add_row([named, told(path.told, peer.sent).to_owned(), clean(&path.detail)]);
+        }
     }
     writeln!(out, "\n{table}")
 }

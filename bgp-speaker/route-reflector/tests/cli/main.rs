@@ -407,6 +407,13 @@ fn a_peer_that_is_held_down_is_let_in_again() {
     let output = daemon.ask(&["clear", "127.0.0.78"]);
     assert_eq!(output.status.code(), Some(1));
     assert!(text(&output.stderr).contains("127.0.0.78"), "{}", text(&output.stderr));
+    let output = daemon.ask(&["reset", "127.0.0.77"]);
+    assert_eq!(text(&output.stdout), "127.0.0.77: hard reset\n", "{}", text(&output.stderr));
+    let output = daemon.ask(&["reset", "127.0.0.77", "--mode", "soft-in"]);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(text(&output.stderr).contains("is not up"), "{}", text(&output.stderr));
+    let answer = http(&socket, "POST /reset?peer=127.0.0.77&mode=gently HTTP/1.1\r\nHost: x\r\n\r\n");
+    assert!(answer.starts_with("HTTP/1.1 400") && answer.contains("soft-in"), "{answer}");
     let answer = http(&socket, "POST /routes HTTP/1.1\r\nHost: x\r\n\r\n");
     assert!(answer.starts_with("HTTP/1.1 405"), "{answer}");
     let answer = http(&socket, "PUT /clear?peer=127.0.0.77 HTTP/1.1\r\nHost: x\r\n\r\n");

@@ -254,6 +254,10 @@ impl PeerTask {
                 self.rekey(key);
                 return true;
             }
+            Some(Order::Reset(why)) => {
+                self.begin_anew(why);
+                return true;
+            }
             None => return false,
         };
         let silent = matches!(stop, Stop::Silent);
@@ -298,6 +302,18 @@ impl PeerTask {
             }
         }
         true
+    }
+
+    /// Ends the session, or the attempts to have one, and begins anew; what is held down stays so.
+    fn begin_anew(&mut self, why: Notification) {
+        if self.stopping || self.held.is_some() {
+        } else if self.up.is_some() {
+            self.handle(Input::Reset(why));
+        } else {
+            self.handle(Input::Stop(Stop::Notify(why)));
+            self.dial = None;
+            self.handle(Input::Start);
+        }
     }
 
     /// Takes one of each thing that the supervisor may have left, and what the tables found about limits.
