@@ -126,9 +126,9 @@ pub use bgp_rib::policy;
 pub use bgp_rib::preference;
 pub use bgp_rib::{
     AddPathSend, Aggregation, Best, DecisionOptions, Destination, ExportChange, FamilyLimits, HeldBack,
-    Ineligible, Limit, LimitAction, LimitLevel, Limited, Limits, LocalAsMode, Multipath, NextHopMode, OwnerId,
-    PathExplanation, PathSent, PathVerdict, Policy, PrivateAs, ReaderBatch as RouteBatch, RouteAttributes,
-    RouteChange, RouteInfo, Rung, Source, Vrp, Why,
+    Ineligible, Limit, LimitAction, LimitLevel, Limited, Limits, LocalAsMode, Multipath, NextHopMode,
+    OwnerId, PathExplanation, PathSent, PathVerdict, Policy, PrivateAs, ReaderBatch as RouteBatch,
+    RouteAttributes, RouteChange, RouteInfo, Rung, Source, Vrp, Why,
 };
 pub use bgp_wire::{Asn, ClusterId, Community, Family, FamilySet, NextHop, Role, RouterId};
 pub use builder::Builder;

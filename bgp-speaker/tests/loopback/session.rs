@@ -239,7 +239,10 @@ async fn explain_names_the_rung_and_the_peers() {
     assert_eq!(peer.peer, ip(73, 2));
     assert!(peer.verdict.is_ok() && peer.sent);
     let page = a.routes(RouteFilter::default(), None, 10).await.unwrap();
-    assert_eq!(page.routes.iter().map(|route| route.lost).collect::<Vec<_>>(), [None, Some(Rung::Preference)]);
+    assert_eq!(
+        page.routes.iter().map(|route| route.lost).collect::<Vec<_>>(),
+        [None, Some(Rung::Preference)]
+    );
 }
 
 #[tokio::test]
