@@ -50,7 +50,11 @@ impl Supervisor {
         let mut changes: Vec<Change> = self.become_us(&wanted.us).into_iter().collect();
         changes.extend(self.listen_on(&wanted.listen));
         if self.former != wanted.us {
-            touched.extend(self.peers.keys());
+            // Who waits for the end of a migration waits on, but for names with which its session cannot go on.
+            let renamed = (self.former.asn, self.former.router_id) != (wanted.us.asn, wanted.us.router_id);
+            let old = self.migration.as_ref().filter(|_| !renamed).map(|migration| &migration.old);
+            let waits = |address: &PeerAddress| old.is_some_and(|old| old.contains(address));
+            touched.extend(self.peers.keys().filter(|address| !waits(address)));
         }
         let ranges = self.apply_ranges(wanted.ranges);
         if !ranges.is_empty() {
@@ -115,10 +119,6 @@ impl Supervisor {
         ranges: Vec<Change>,
     ) -> Vec<Change> {
         let mut changes = if migrates { self.migrate(&mut touched) } else { Vec::new() };
-        // A change in the middle of a migration does not cut it short.
-        if let Some(migration) = &self.migration {
-            touched.retain(|address| !migration.old.contains(address) || !self.may_wait(*address));
-        }
         changes.extend(touched.into_iter().filter_map(|address| self.settle(address)));
         changes.extend(ranges);
         changes

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use bgp_speaker::{
-    Asn, Desired, Family, FamilySet, MeshDialer, PeerClass, Route, ShutdownMode, Speaker, State,
+    Asn, Desired, Family, FamilySet, Identity, MeshDialer, PeerClass, Route, ShutdownMode, Speaker, State,
 };
 
 use crate::support::{
@@ -191,4 +191,16 @@ async fn a_node_of_the_mesh_becomes_its_reflector_and_a_node_again_and_no_route_
         assert!(batch.changes.iter().all(|c| c.best.is_some()), "a route was gone for a moment: {batch:?}");
     }
     assert_eq!(sessions(&all[0]), [1, 1], "sessions with the reflector stand");
+
+    // It goes on reflecting, but not under a name that it has no more.
+    let mut renamed = nodes(&all);
+    renamed.iter_mut().for_each(|node| node.asn = Asn(65099));
+    for (n, speaker) in all.iter().enumerate() {
+        let identity = Identity { asn: Asn(65099), router_id: speaker.status().router_id };
+        let desired = Desired { identity: Some(identity), mesh: renamed.clone(), ..desired(n) };
+        speaker.apply(desired).await.unwrap();
+    }
+    for speaker in &all {
+        established(speaker, 2).await;
+    }
 }
