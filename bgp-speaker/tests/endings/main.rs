@@ -3,6 +3,9 @@
 
 #![allow(clippy::unwrap_used, reason = "a test may fail by panic; clippy does not see that this is one")]
 
+#[path = "../quick/mod.rs"]
+mod quick;
+
 use std::collections::BTreeMap;
 use std::future::Future;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -12,11 +15,12 @@ use std::time::{Duration, Instant};
 
 use bgp_speaker::kernel::{KernelConfig, LearnConfig, MemoryFib};
 use bgp_speaker::{
-    Asn, Builder, Desired, KernelExport, OwnerId, PeerConfig, Route, RouterId, SessionOptions, ShutdownMode,
-    Speaker, Timers,
+    Asn, Builder, Desired, KernelExport, OwnerId, PeerConfig, Route, RouterId, ShutdownMode, Speaker,
 };
 use libtest_mimic::{Arguments, Trial};
 use tokio::runtime::{Handle, Runtime};
+
+use quick::quick;
 
 /// How long an end may take: sessions have three seconds for their last words.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -90,16 +94,6 @@ fn net(text: &str) -> ipnet::IpNet {
     text.parse().unwrap()
 }
 
-fn options() -> SessionOptions {
-    let timers = Timers {
-        connect_retry: Duration::from_millis(300),
-        idle_hold_min: Duration::from_millis(50),
-        idle_hold_max: Duration::from_millis(300),
-        ..Timers::default()
-    };
-    SessionOptions { timers, ..SessionOptions::default() }
-}
-
 fn fib() -> MemoryFib {
     let fib = MemoryFib::new(186);
     fib.connect(net("127.0.0.0/8"), 1);
@@ -123,7 +117,7 @@ async fn pair() -> (Speaker, Speaker, MemoryFib) {
     let peer = |of: &Speaker| {
         let at = of.status().listen[0];
         let mut peer = PeerConfig::new(at.ip(), ASN).port(at.port());
-        peer.options = options();
+        peer.options = quick();
         peer
     };
     a.add_peer(peer(&b).passive()).await.unwrap();

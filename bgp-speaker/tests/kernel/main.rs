@@ -29,6 +29,9 @@ mod netns;
 #[cfg(target_os = "linux")]
 mod objects;
 #[cfg(target_os = "linux")]
+#[path = "../quick/mod.rs"]
+mod quick;
+#[cfg(target_os = "linux")]
 mod speakers;
 #[cfg(target_os = "linux")]
 mod stories;

@@ -8,11 +8,12 @@ use bgp_speaker::kernel::{KernelConfig, MemoryFib};
 use bgp_speaker::policy::{Action, Discard, Policy, PolicyConfig, Rule, Verdict};
 use bgp_speaker::{
     Asn, Builder, NextHop, OwnerId, PeerConfig, Route, RouteFilter, RouterId, SessionOptions, ShutdownMode,
-    Speaker, Timers,
+    Speaker,
 };
 use ipnet::IpNet;
 
 use crate::namespace::{Namespace, PATIENCE};
+pub(crate) use crate::quick::quick as options;
 
 stories![
     a_lost_next_hop_moves_the_best_path_and_its_return_moves_it_back,
@@ -44,16 +45,6 @@ pub(crate) fn address(text: &str) -> IpAddr {
 /// The sockets and the follower belong to the namespace of the thread that makes them.
 pub(crate) fn run<F: Future>(future: F) -> F::Output {
     tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(future)
-}
-
-pub(crate) fn options() -> SessionOptions {
-    let timers = Timers {
-        connect_retry: Duration::from_millis(300),
-        idle_hold_min: Duration::from_millis(50),
-        idle_hold_max: Duration::from_millis(300),
-        ..Timers::default()
-    };
-    SessionOptions { timers, ..SessionOptions::default() }
 }
 
 pub(crate) fn builder(last: u8) -> Builder {

@@ -14,6 +14,8 @@ mod mesh;
 mod misbehaviour;
 mod origin_validation;
 mod questions;
+#[path = "../quick/mod.rs"]
+mod quick;
 mod ranges;
 mod reconnect;
 mod reflector;

@@ -7,9 +7,11 @@ use std::time::Duration;
 
 use bgp_speaker::{
     Asn, Builder, MeshNode, OwnerId, PeerConfig, PeerStatus, Route, RouteBatch, RouteFilter, RouteNews,
-    RouterId, SessionOptions, Speaker, Subscription, Timers,
+    RouterId, Speaker, Subscription,
 };
 use ipnet::IpNet;
+
+pub(crate) use crate::quick::quick;
 
 /// How long anything may take that takes no timer: far above what a loaded machine needs.
 pub const PATIENCE: Duration = Duration::from_secs(20);
@@ -34,19 +36,6 @@ pub fn builder(address: IpAddr, asn: Asn) -> Builder {
 
 pub async fn speaker(address: IpAddr) -> Speaker {
     builder(address, ASN).start().await.expect("the speaker starts")
-}
-
-/// Options that retry fast, so that tests do not wait for back-off.
-pub fn quick() -> SessionOptions {
-    SessionOptions {
-        timers: Timers {
-            connect_retry: Duration::from_millis(500),
-            idle_hold_min: Duration::from_millis(50),
-            idle_hold_max: Duration::from_millis(500),
-            ..Timers::default()
-        },
-        ..SessionOptions::default()
-    }
 }
 
 pub fn listening(speaker: &Speaker) -> SocketAddr {

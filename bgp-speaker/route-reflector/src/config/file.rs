@@ -409,31 +409,26 @@ impl Neighbor {
     pub(crate) fn host(&self) -> IpAddr {
         self.address.get_ref().0.address
     }
-
-    /// Who it is.
-    pub(crate) fn peer(&self) -> PeerKeys<'_> {
-        PeerKeys {
-            asn: &self.asn,
-            route_reflector_client: self.route_reflector_client.as_ref(),
-            client_to_client: self.client_to_client.as_ref(),
-            local_address: self.local_address.as_ref(),
-            session: &self.session,
-        }
-    }
 }
 
-impl NeighborRange {
-    /// Who its peers are.
-    pub(crate) fn peer(&self) -> PeerKeys<'_> {
-        PeerKeys {
-            asn: &self.asn,
-            route_reflector_client: self.route_reflector_client.as_ref(),
-            client_to_client: self.client_to_client.as_ref(),
-            local_address: self.local_address.as_ref(),
-            session: &self.session,
-        }
-    }
+macro_rules! has_peers {
+    ($($name:ident),*) => {
+        $(impl $name {
+            /// Who its peers are.
+            pub(crate) fn peer(&self) -> PeerKeys<'_> {
+                PeerKeys {
+                    asn: &self.asn,
+                    route_reflector_client: self.route_reflector_client.as_ref(),
+                    client_to_client: self.client_to_client.as_ref(),
+                    local_address: self.local_address.as_ref(),
+                    session: &self.session,
+                }
+            }
+        })*
+    };
 }
+
+has_peers!(Neighbor, NeighborRange);
 
 /// One key of `tcp-ao`.
 #[derive(Debug, Clone, Deserialize)]

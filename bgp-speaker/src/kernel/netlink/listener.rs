@@ -11,8 +11,8 @@ use netlink_packet_route::route::{RouteAttribute, RouteMessage};
 use rustix::fd::OwnedFd;
 
 use super::socket::{Channel, RECEIVE_BUFFER};
-use super::{DUMP_TRIES, GROUPS, decode, encode, new_eventfd, wait_for, waker_of};
-use crate::kernel::error::{FibError, RouteError, errno};
+use super::{DUMP_TRIES, GROUPS, decode, encode, end_of_dump, new_eventfd, wait_for, waker_of};
+use crate::kernel::error::FibError;
 use crate::kernel::fib::Waker;
 use crate::kernel::route::{Protocols, RouteKey};
 
@@ -107,14 +107,7 @@ impl Listener {
                     }
                     _ => continue,
                 };
-                return match end {
-                    Ok(()) => Ok(inconsistent),
-                    Err(RouteError {
-                        errno: errno::ENOENT | errno::EOPNOTSUPP | errno::EAFNOSUPPORT,
-                        ..
-                    }) => Ok(false),
-                    Err(error) => Err(FibError::Refused(error)),
-                };
+                return end_of_dump(end, inconsistent);
             }
         }
     }

@@ -371,15 +371,7 @@ impl Netlink {
                     }
                     _ => continue,
                 };
-                return match end {
-                    Ok(()) => Ok(inconsistent),
-                    // The table has no routes and so does not exist yet, or the family is switched off.
-                    Err(RouteError {
-                        errno: errno::ENOENT | errno::EOPNOTSUPP | errno::EAFNOSUPPORT,
-                        ..
-                    }) => Ok(false),
-                    Err(error) => Err(FibError::Refused(error)),
-                };
+                return end_of_dump(end, inconsistent);
             }
         }
     }
@@ -412,6 +404,16 @@ fn waker_of(wake: &Arc<OwnedFd>) -> Waker {
     Waker::new(move || {
         let _ = rustix::io::write(&*wake, &1u64.to_ne_bytes());
     })
+}
+
+/// Whether a dump that ended so was of a table that changed meanwhile.
+fn end_of_dump(end: Result<(), RouteError>, inconsistent: bool) -> Result<bool, FibError> {
+    match end {
+        Ok(()) => Ok(inconsistent),
+        // The table has no routes and so does not exist yet, or the family is switched off.
+        Err(RouteError { errno: errno::ENOENT | errno::EOPNOTSUPP | errno::EAFNOSUPPORT, .. }) => Ok(false),
+        Err(error) => Err(FibError::Refused(error)),
+    }
 }
 
 /// Whether the kernel does not know the object that a route was to name. It has no number of its own for that.

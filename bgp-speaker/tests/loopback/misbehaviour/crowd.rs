@@ -4,7 +4,8 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::{Duration, Instant};
 
 use bgp_speaker::{Speaker, State, Timers};
-use tokio::io::AsyncReadExt;
+use bgp_wire::keepalive;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpSocket;
 
 use crate::scripted::Scripted;
@@ -72,6 +73,19 @@ impl Crowd {
         let mut config = waiting_for(self.bad(), ASN).reflector_client();
         config.options.timers = self.timers;
         self.hub.add_peer(config).await.expect("the bad peer is added");
+    }
+
+    /// The bad peer is let in again when it behaves.
+    pub(super) async fn is_let_in_again(&self) {
+        eventually("the peer is let in", async || {
+            let mut good = self.again().await;
+            good.send_open(ASN, ID, 90).await;
+            // Closed at once while a pause lasts.
+            let _ = good.stream.write_all(keepalive()).await;
+            tokio::time::sleep(Duration::from_millis(300)).await;
+            peer(&self.hub, self.bad()).state == State::Established
+        })
+        .await;
     }
 
     /// One more connection of the bad peer.

@@ -92,15 +92,7 @@ async fn a_reset_right_after_the_open_is_survived_a_hundred_times() {
     }
     crowd.undisturbed().await;
     // Who was a nuisance is let in again when it behaves, after the pause that it has earned.
-    eventually("the peer is let in", async || {
-        let mut good = crowd.again().await;
-        good.send_open(ASN, ID, 90).await;
-        // Closed at once while the pause lasts.
-        let _ = good.stream.write_all(keepalive()).await;
-        tokio::time::sleep(Duration::from_millis(300)).await;
-        peer(&crowd.hub, crowd.bad()).state == State::Established
-    })
-    .await;
+    crowd.is_let_in_again().await;
 }
 
 /// A peer that has closed its side will not say anything more: the session is over, whatever we still had to say.
