@@ -160,7 +160,8 @@ impl Rib {
             judges |= asks;
         }
         peers.judging |= judges;
-        if !tells {
+        // What an earlier change has still to have told stays.
+        if !tells && !any_table!(self, table => table.rescan.is_some()) {
             self.shared.vrps.told();
         }
         if judges || tells {
