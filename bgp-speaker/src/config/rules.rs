@@ -34,9 +34,9 @@ pub struct RouteRules {
     pub private_as: PrivateAs,
     /// An external peer's own AS is replaced by ours in what it is told. Default `false`.
     pub as_override: bool,
-    /// How [`SessionOptions::local_as`] shows in paths. Default: alone, as if the speaker were of that AS.
+    /// How [`SessionOptions::local_as`](crate::SessionOptions::local_as) shows in paths. Default: alone, as if the speaker were of that AS.
     pub local_as: LocalAsMode,
-    /// The network that we share with the peer, for [`NextHopMode::ThirdParty`]. Default: none.
+    /// The network that we share with the peer, for [`NextHopMode::ThirdParty`](crate::NextHopMode::ThirdParty). Default: none.
     pub shared_network: Option<IpNet>,
 }
 
