@@ -222,7 +222,8 @@ impl<K: Key> Table<K> {
             next_hops = all.into_iter().map(|(next_hop, ..)| next_hop).collect();
         }
         let source = shared.peers.source(best.peer, best.path_id);
-        Some(Best { next_hops, weights, attributes: shared.show(best.attributes), source, why })
+        let rpki = shared.rpki(self.entries[id].key.prefix(), best.attributes);
+        Some(Best { next_hops, weights, attributes: shared.show(best.attributes), source, rpki, why })
     }
 }
 

@@ -5,6 +5,7 @@ use ipnet::IpNet;
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::Policy;
+use crate::attributes::AttributesId;
 use crate::group::Group;
 use crate::policy::{RouteView, RpkiState};
 use crate::rib::{Rib, any_table};
@@ -129,6 +130,12 @@ fn origin(block: AttributeBlock<'_>, us: Asn) -> Option<Asn> {
 }
 
 impl Shared {
+    /// The state of a route; nobody looked where it has no prefix.
+    pub(crate) fn rpki(&self, prefix: Option<IpNet>, attributes: AttributesId) -> RpkiState {
+        let Some(prefix) = prefix.filter(|_| self.vrps.known) else { return RpkiState::Unknown };
+        self.vrps.validate(prefix, origin(self.attributes[attributes].block(), self.config.local_as))
+    }
+
     /// A route as a policy sees it, with its state where the policy asks for that.
     pub(crate) fn validated<'a>(&self, policy: &Policy, view: RouteView<'a>) -> RouteView<'a> {
         let Some(prefix) = view.prefix.filter(|_| policy.asks_for_rpki()) else { return view };

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 
 use bgp_wire::{ClusterId, Family};
 
-use crate::config::PeerParams;
+use crate::config::{PeerParams, PeerRole};
 use crate::export::Origin;
 use crate::group::Reader;
 use crate::limits::{Bounds, LimitLevel};
@@ -149,6 +149,8 @@ impl Peers {
                 address: peer.params.peer_address,
                 asn: peer.params.peer_as,
                 router_id: peer.params.peer_router_id,
+                kind: peer.params.kind,
+                client: peer.params.role == PeerRole::Client,
             },
             _ => Source::Local(crate::OwnerId(path_id)),
         }

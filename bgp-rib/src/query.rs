@@ -1,6 +1,6 @@
 //! Questions that callers ask: what is in the tables, how much, from whom.
 
-use bgp_wire::{Asn, Family, NextHop, PathId, RouterId};
+use bgp_wire::{Asn, Family, NextHop, PathId, PeerKind, RouterId};
 use bytes::Bytes;
 use ipnet::IpNet;
 use std::net::IpAddr;
@@ -24,6 +24,10 @@ pub enum Source {
         asn: Asn,
         /// Its BGP identifier.
         router_id: RouterId,
+        /// Internal or external, by the AS numbers in effect on the session.
+        kind: PeerKind,
+        /// A client of this route reflector (RFC 4456 §5).
+        client: bool,
     },
 }
 

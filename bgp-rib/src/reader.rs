@@ -3,6 +3,7 @@
 use bgp_wire::NextHop;
 use ipnet::IpNet;
 
+use crate::policy::RpkiState;
 use crate::{RouteAttributes, Source, Why};
 
 /// The newest state of one prefix. A follower that is slow sees each prefix once, as it is now.
@@ -27,6 +28,8 @@ pub struct Best {
     pub attributes: RouteAttributes,
     /// Who told it.
     pub source: Source,
+    /// What origin validation makes of it, as it is read (RFC 6811 §2).
+    pub rpki: RpkiState,
     /// Why it is best.
     pub why: Why,
 }

@@ -39,6 +39,8 @@ pub enum SpeakerError {
     OwnAddress(IpAddr),
     /// AS 0 is reserved (RFC 7607).
     ZeroAsn(IpAddr),
+    /// AS 0 stands in the path of a route that is to be originated (RFC 7607).
+    ZeroAsnInPath(IpNet),
     /// A peer with this address is already there.
     DuplicatePeer(PeerAddress),
     /// A listen range with this prefix is already there.
@@ -161,6 +163,9 @@ impl fmt::Display for SpeakerError {
             }
             Self::ZeroAsn(peer) => {
                 write!(f, "peer {peer} has AS 0, which is reserved: give its real AS number")
+            }
+            Self::ZeroAsnInPath(prefix) => {
+                write!(f, "AS 0 stands in the path of {prefix}: leave it out")
             }
             Self::DuplicatePeer(a) => write!(f, "peer {a} exists already: remove it first"),
             Self::DuplicateRange(p) => write!(f, "listen range {p} exists already: remove it first"),

@@ -7,9 +7,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use bgp_rib::policy::{Discard, KernelTag, RouteSource, RouteView, Verdict};
+use bgp_rib::policy::{Action, Discard, KernelTag, RouteSource, RouteView, Verdict};
 use bgp_rib::{Best, OwnerId, Policy, ReaderBatch, RouteChange, Source};
-use bgp_wire::{AttributeBlock, PeerKind};
+use bgp_wire::{AttributeBlock, NextHop, PeerKind};
 use ipnet::IpNet;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, Interval, MissedTickBehavior, interval};
@@ -90,6 +90,7 @@ enum Wake {
     Order(Order),
     News(Option<RouteNews>),
     Rehook,
+    Revalidate,
     Notice(FibNotice),
 }
 
@@ -181,6 +182,13 @@ impl KernelTask {
                     Some(export) => export.follower.rehook().await,
                     None => Ok(()),
                 },
+                // It goes through all routes once more; what is as it was is not written.
+                Wake::Revalidate => {
+                    if self.export.as_ref().is_some_and(Export::asks_for_rpki) {
+                        self.begin_again(false).await;
+                    }
+                    Ok(())
+                }
                 Wake::Notice(notice) => {
                     self.shared.emit(Event::Kernel(notice));
                     Ok(())
@@ -213,6 +221,7 @@ impl KernelTask {
             Some(order) = self.orders.recv() => Wake::Order(order),
             news = next(routes) => Wake::News(news),
             () = self.shared.other_next_hops.notified() => Wake::Rehook,
+            () = self.shared.other_vrps.notified() => Wake::Revalidate,
             Some(notice) = notice(notices) => Wake::Notice(notice),
         }
     }
@@ -340,6 +349,10 @@ impl KernelTask {
 }
 
 impl Export {
+    fn asks_for_rpki(&self) -> bool {
+        self.config.policy.as_ref().is_some_and(Policy::asks_for_rpki)
+    }
+
     /// Nothing has to be looked at any more.
     fn is_settled(&self) -> bool {
         self.synced && !self.retires
@@ -398,52 +411,79 @@ fn differences(was: &KernelConfig, is: &KernelConfig) -> String {
     format!("changed: {}", words.join(", "))
 }
 
-/// What the kernel is to know of a route; `None` if policy does not let it there.
-fn tag(policy: Option<&Policy>, us: &Us, prefix: IpNet, best: &Best) -> Option<KernelTag> {
+/// What the kernel is to know of a route, with the weights of its next hops; `None` if policy does not let it there.
+fn tag(policy: Option<&Policy>, us: &Us, prefix: IpNet, best: &Best) -> Option<(KernelTag, Vec<u32>)> {
     let known = best.attributes.kernel;
-    let Some(policy) = policy else { return Some(known) };
+    let Some(policy) = policy else { return Some((known, best.weights.clone())) };
+    let view = view(us, prefix, best);
+    let outcome = policy.evaluate(&view);
+    if outcome.verdict != Verdict::Accept {
+        return None;
+    }
+    let edits = outcome.edits.map(|edits| edits.kernel).unwrap_or_default();
+    let tag = KernelTag {
+        metric: edits.metric.or(known.metric),
+        table: edits.table.or(known.table),
+        discard: edits.discard.or(known.discard),
+        ..known
+    };
+    Some((tag, weights(policy, &view, best)))
+}
+
+/// The best route as the policy of the export sees it.
+fn view<'a>(us: &Us, prefix: IpNet, best: &'a Best) -> RouteView<'a> {
+    let known = best.attributes.kernel;
     let owner = if let Source::Local(owner) = best.source { owner } else { OwnerId(0) };
     let mut view = RouteView::new(prefix, AttributeBlock::trusted(&best.attributes.block), owner);
-    if let Source::Peer { address, asn, .. } = best.source {
-        let kind = if asn == us.asn { PeerKind::Internal } else { PeerKind::External };
-        view.source = RouteSource::Peer { kind, client: false, address };
+    if let Source::Peer { address, kind, client, .. } = best.source {
+        view.source = RouteSource::Peer { kind, client, address };
     }
     view.peer = PeerKind::External;
     view.local_as = us.asn;
     view.next_hop.clone_from(&best.attributes.next_hop);
     view.metric = known.metric;
     view.tag = known.tag.unwrap_or(0);
-    let outcome = policy.evaluate(&view);
-    if outcome.verdict != Verdict::Accept {
-        return None;
+    view.rpki = best.rpki;
+    view
+}
+
+/// The weights of several next hops: where the policy sets some, it is asked about the route over each of them.
+fn weights(policy: &Policy, view: &RouteView<'_>, best: &Best) -> Vec<u32> {
+    let sets = policy.rules().iter().flat_map(|rule| &rule.then).any(|a| matches!(a, Action::Weight(_)));
+    if !sets || best.next_hops.len() < 2 {
+        return best.weights.clone();
     }
-    let edits = outcome.edits.map(|edits| edits.kernel).unwrap_or_default();
-    Some(KernelTag {
-        metric: edits.metric.or(known.metric),
-        table: edits.table.or(known.table),
-        discard: edits.discard.or(known.discard),
-        ..known
-    })
+    let usual = best.weights.iter().copied().chain(std::iter::repeat(1));
+    let weight = |(next_hop, usual): (&NextHop, u32)| {
+        let outcome = policy.evaluate(&RouteView { next_hop: Some(*next_hop), ..*view });
+        outcome.edits.and_then(|edits| edits.kernel.weight).unwrap_or(usual)
+    };
+    best.next_hops.iter().zip(usual).map(weight).collect()
 }
 
 /// The kernel's form of a route. What this node originates is its own business, and the kernel has it already, unless the
 /// originator says what the kernel shall do with it.
-fn route(shared: &Shared, prefix: IpNet, best: &Best, tag: KernelTag) -> Option<FibRoute> {
+fn route(
+    shared: &Shared,
+    prefix: IpNet,
+    best: &Best,
+    (tag, weights): (KernelTag, Vec<u32>),
+) -> Option<FibRoute> {
     let local = matches!(best.source, Source::Local(_));
     let action = match tag.discard {
         Some(Discard::Blackhole) => FibAction::Blackhole,
         Some(Discard::Unreachable) => FibAction::Unreachable,
         Some(Discard::Prohibit) => FibAction::Prohibit,
         None if local || best.next_hops.is_empty() => return None,
-        None => FibAction::Unicast(next_hops(shared, best)),
+        None => FibAction::Unicast(next_hops(shared, best, weights)),
     };
     // The network behind an interface of this node may be the very block: packets end here only if nothing else takes them.
     let last_resort = (local && tag.discard.is_some()).then_some(LAST_RESORT);
     Some(FibRoute { prefix, table: tag.table, metric: tag.metric.or(last_resort), action })
 }
 
-fn next_hops(shared: &Shared, best: &Best) -> Arc<[FibNextHop]> {
-    let weights = best.weights.iter().copied().chain(std::iter::repeat(1));
+fn next_hops(shared: &Shared, best: &Best, weights: Vec<u32>) -> Arc<[FibNextHop]> {
+    let weights = weights.into_iter().chain(std::iter::repeat(1));
     let source = if let Source::Peer { id, address, .. } = best.source { Some((id, address)) } else { None };
     let hops = best.next_hops.iter().zip(weights).map(|(next_hop, weight)| {
         // A global address leads there without naming an interface.
@@ -457,4 +497,75 @@ fn next_hops(shared: &Shared, best: &Best) -> Arc<[FibNextHop]> {
         hop
     });
     hops.collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use bgp_rib::policy::{Condition, PolicyConfig, PrefixSet, RpkiState, Rule, SourceKind};
+    use bgp_rib::{PeerId, RouteAttributes, Why};
+    use bgp_wire::{Asn, PathAttributes, RouterId};
+
+    use super::*;
+
+    fn us() -> Us {
+        let none: Arc<[std::net::IpAddr]> = [].into();
+        let (addresses, listening) = (none.clone(), none);
+        Us { asn: Asn(65000), router_id: RouterId(1), cluster_id: None, addresses, listening }
+    }
+
+    /// A route over two next hops, told by a peer that shares an AS of ours which is not the speaker's.
+    fn best(client: bool) -> Best {
+        let mut block = Vec::new();
+        PathAttributes::default().encode_block(&mut block).unwrap();
+        let hops = [[10, 0, 0, 9], [10, 0, 1, 9]].map(|address| NextHop::V4(address.into()));
+        let (next_hop, kernel) = (Some(hops[0]), KernelTag::default());
+        Best {
+            next_hops: hops.to_vec(),
+            weights: vec![3, 5],
+            attributes: RouteAttributes { block: block.into(), next_hop, kernel },
+            source: Source::Peer {
+                id: PeerId(1),
+                address: [10, 0, 0, 9].into(),
+                asn: Asn(64999),
+                router_id: RouterId(9),
+                kind: PeerKind::Internal,
+                client,
+            },
+            rpki: RpkiState::Invalid,
+            why: Why::Only,
+        }
+    }
+
+    fn exported(default: Verdict, rule: Rule, best: &Best) -> Option<Vec<u32>> {
+        let policy = Policy::compile(PolicyConfig::new("kernel", default).rule(rule)).unwrap();
+        let tag = tag(Some(&policy), &us(), "10.1.0.0/24".parse().unwrap(), best);
+        tag.map(|(_, weights)| weights)
+    }
+
+    fn passes(condition: Condition, client: bool) -> bool {
+        exported(Verdict::Reject, Rule::accept("rule").when(condition), &best(client)).is_some()
+    }
+
+    #[test]
+    fn a_peer_under_a_local_as_is_internal_and_a_client_is_a_client() {
+        let from = |kind| Condition::Source(vec![kind]);
+        assert!(passes(from(SourceKind::Internal), false));
+        assert!(!passes(from(SourceKind::External), false));
+        assert!(!passes(from(SourceKind::Client), false));
+        assert!(passes(from(SourceKind::Client), true));
+    }
+
+    #[test]
+    fn what_origin_validation_made_of_a_route_counts_for_the_export() {
+        assert!(passes(Condition::Rpki(RpkiState::Invalid), false));
+        assert!(!passes(Condition::Rpki(RpkiState::Valid), false));
+    }
+
+    #[test]
+    fn a_weight_is_that_of_the_next_hop_that_the_rule_is_about() {
+        let weighs = || Rule::accept("weight").then(Action::Weight(20));
+        let second = Condition::NextHop(PrefixSet::hosts(&[[10, 0, 1, 9].into()]));
+        assert_eq!(exported(Verdict::Accept, weighs(), &best(false)), Some(vec![20, 20]));
+        assert_eq!(exported(Verdict::Accept, weighs().when(second), &best(false)), Some(vec![3, 20]));
+    }
 }

@@ -130,7 +130,10 @@ pub use bgp_rib::{
     OwnerId, PathExplanation, PathSent, PathVerdict, Policy, PrivateAs, ReaderBatch as RouteBatch,
     RouteAttributes, RouteChange, RouteInfo, Rung, Source, Vrp, Why,
 };
-pub use bgp_wire::{Asn, ClusterId, Community, Family, FamilySet, NextHop, Role, RouterId};
+pub use bgp_wire::{
+    Asn, ClusterId, Community, ExtendedCommunity, Family, FamilySet, Ipv6ExtendedCommunity, LargeCommunity,
+    NextHop, Origin, Role, RouterId,
+};
 pub use builder::Builder;
 pub use config::{
     AddPath, BGP_PORT, MAX_ORIGINATED_PER_CALL, MAX_VRPS, MIN_HOLD_TIME, PeerClass, PeerConfig, RangeConfig,

@@ -7,7 +7,9 @@ use bgp_rib::policy::Discard;
 use bgp_rib::{
     Aggregation, Destination, ExportChange, HeldBack, PageToken, PathExplanation, PathSent, RouteInfo,
 };
-use bgp_wire::{Community, Family, NextHop};
+use bgp_wire::{
+    Asn, Community, ExtendedCommunity, Family, Ipv6ExtendedCommunity, LargeCommunity, NextHop, Origin,
+};
 use ipnet::IpNet;
 
 use crate::config::is_host;
@@ -27,6 +29,20 @@ pub struct Route {
     pub med: Option<u32>,
     /// COMMUNITIES (RFC 1997).
     pub communities: Vec<Community>,
+    /// EXTENDED_COMMUNITIES (RFC 4360).
+    pub extended_communities: Vec<ExtendedCommunity>,
+    /// IPv6 extended communities (RFC 5701).
+    pub ipv6_extended_communities: Vec<Ipv6ExtendedCommunity>,
+    /// LARGE_COMMUNITIES (RFC 8092).
+    pub large_communities: Vec<LargeCommunity>,
+    /// AS numbers that stand in its AS_PATH before it is told, the foremost first; external sessions put ours in front.
+    pub as_path: Vec<Asn>,
+    /// ORIGIN.
+    pub origin: Origin,
+    /// AIGP, for sessions on which it counts (RFC 7311).
+    pub aigp: Option<u64>,
+    /// A number for policies, which ask for it; 0 is none.
+    pub tag: u32,
     /// The metric that it has outside BGP: for policies, and of its kernel route if `discard` makes one.
     pub metric: Option<u32>,
     /// The interface that it leaves by, for policies.
@@ -53,6 +69,13 @@ impl Route {
             local_pref: None,
             med: None,
             communities: Vec::new(),
+            extended_communities: Vec::new(),
+            ipv6_extended_communities: Vec::new(),
+            large_communities: Vec::new(),
+            as_path: Vec::new(),
+            origin: Origin::Igp,
+            aigp: None,
+            tag: 0,
             metric: None,
             interface: None,
             preference: None,
@@ -117,7 +140,52 @@ impl Route {
         self
     }
 
+    /// The same route with one more large community.
+    #[must_use]
+    pub fn large_community(mut self, community: LargeCommunity) -> Self {
+        self.large_communities.push(community);
+        self
+    }
+
+    /// The same route with one more extended community.
+    #[must_use]
+    pub fn extended_community(mut self, community: ExtendedCommunity) -> Self {
+        self.extended_communities.push(community);
+        self
+    }
+
+    /// The same route behind these AS, the foremost first.
+    #[must_use]
+    pub fn as_path(mut self, asns: impl IntoIterator<Item = Asn>) -> Self {
+        self.as_path = asns.into_iter().collect();
+        self
+    }
+
+    /// The same route with this ORIGIN.
+    #[must_use]
+    pub fn origin(mut self, origin: Origin) -> Self {
+        self.origin = origin;
+        self
+    }
+
+    /// The same route with this AIGP.
+    #[must_use]
+    pub fn aigp(mut self, metric: u64) -> Self {
+        self.aigp = Some(metric);
+        self
+    }
+
+    /// The same route with this number for policies.
+    #[must_use]
+    pub fn tag(mut self, tag: u32) -> Self {
+        self.tag = tag;
+        self
+    }
+
     pub(crate) fn check(&self) -> Result<(), SpeakerError> {
+        if self.as_path.contains(&Asn(0)) {
+            return Err(SpeakerError::ZeroAsnInPath(self.prefix));
+        }
         match (self.prefix, self.next_hop) {
             // An IPv4 prefix may have an IPv6 next hop (RFC 8950), not the other way round.
             (IpNet::V6(_), Some(next_hop @ IpAddr::V4(_))) => {

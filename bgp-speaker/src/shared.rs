@@ -81,6 +81,8 @@ pub(crate) struct Shared {
     pub(crate) other_next_hops: Notify,
     /// What the last session was configured with: it is mostly what the next one is configured with.
     last_session: Mutex<Option<Arc<SessionConfig>>>,
+    /// The payloads of origin validation are others.
+    pub(crate) other_vrps: Notify,
 }
 
 /// The names and addresses of this speaker.
@@ -204,6 +206,7 @@ impl Shared {
             kernel: Mutex::default(),
             other_next_hops: Notify::new(),
             last_session: Mutex::default(),
+            other_vrps: Notify::new(),
         }
     }
 

@@ -27,6 +27,7 @@ pub(crate) async fn become_all(
     let ipv4 = wanted.iter().filter(|vrp| vrp.prefix.addr().is_ipv4()).count();
     let ipv6 = wanted.len() - ipv4;
     let Some((announced, withdrawn)) = rib.set_vrps(wanted).await? else { return Ok(None) };
+    shared.other_vrps.notify_one();
     shared.set_vrps(VrpStatus { ipv4, ipv6, passed_over, changed: SystemTime::now() });
     let why = format!("{announced} payloads came, {withdrawn} went");
     Ok(Some(Change { subject: Subject::Vrps, class: ChangeClass::Soft, why }))

@@ -1,8 +1,8 @@
 //! Path attributes as owned values, for those who make routes.
 use crate::attributes::{
-    Aggregator, AsPath, AttributeCode, AttributeFlags, Community, ExtendedCommunity, LargeCommunities,
-    LargeCommunity, Origin, RawAttribute, RawAttributes, aigp_metric, aigp_value, has_duplicates,
-    lasting_flags, push_attribute, push_header, push_values, push_word, wire_flags,
+    Aggregator, AsPath, AttributeCode, AttributeFlags, Community, ExtendedCommunity, Ipv6ExtendedCommunity,
+    LargeCommunities, LargeCommunity, Origin, RawAttribute, RawAttributes, aigp_metric, aigp_value,
+    has_duplicates, lasting_flags, push_attribute, push_header, push_values, push_word, wire_flags,
 };
 use crate::parse::front32;
 use crate::{Asn, AttributeBlock, ClusterId, NotCanonical, RouterId};
@@ -145,6 +145,18 @@ impl PathAttributes {
             code: AttributeCode::AIGP,
             value: aigp_value(metric),
         }));
+    }
+
+    /// Puts these IPv6 extended communities in place of those that may be there; none at all for an empty list (RFC 5701 §2).
+    pub fn set_ipv6_extended_communities(&mut self, communities: &[Ipv6ExtendedCommunity]) {
+        self.other.retain(|a| a.code != AttributeCode::IPV6_EXTENDED_COMMUNITIES);
+        if !communities.is_empty() {
+            self.other.push(OwnedAttribute {
+                flags: AttributeFlags(AttributeFlags::OPTIONAL | AttributeFlags::TRANSITIVE),
+                code: AttributeCode::IPV6_EXTENDED_COMMUNITIES,
+                value: communities.iter().flat_map(|community| community.0).collect(),
+            });
+        }
     }
 
     fn take(&mut self, RawAttribute { flags, code, value }: RawAttribute<'_>, block: AttributeBlock<'_>) {

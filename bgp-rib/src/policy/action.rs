@@ -1,8 +1,10 @@
 //! What a rule does to a route.
 
-use bgp_wire::{Asn, Community, Edit, ExtendedCommunity, LargeCommunity, Origin};
+use bgp_wire::{Asn, Community, Edit, ExtendedCommunity, Ipv6ExtendedCommunity, LargeCommunity, Origin};
 
-use super::community::{CommunityPattern, ExtendedCommunityPattern, LargeCommunityPattern};
+use super::community::{
+    CommunityPattern, ExtendedCommunityPattern, Ipv6ExtendedCommunityPattern, LargeCommunityPattern,
+};
 use super::edits::{Discard, SetNextHop};
 use super::working::{CommunityKind, Working, local_pref_of_metric, metric_of_local_pref};
 
@@ -60,6 +62,8 @@ pub enum Action {
     Communities(CommunityEdit<Community, CommunityPattern>),
     /// EXTENDED_COMMUNITIES.
     ExtendedCommunities(CommunityEdit<ExtendedCommunity, ExtendedCommunityPattern>),
+    /// IPv6 extended communities (RFC 5701).
+    Ipv6ExtendedCommunities(CommunityEdit<Ipv6ExtendedCommunity, Ipv6ExtendedCommunityPattern>),
     /// LARGE_COMMUNITIES.
     LargeCommunities(CommunityEdit<LargeCommunity, LargeCommunityPattern>),
     /// These AS numbers in front of AS_PATH, the first of the list foremost.
@@ -118,6 +122,7 @@ impl Action {
             Self::Origin(origin) => route.edit().origin = Some(*origin),
             Self::Communities(edit) => change(edit, route, CommunityPattern::matches),
             Self::ExtendedCommunities(edit) => change(edit, route, ExtendedCommunityPattern::matches),
+            Self::Ipv6ExtendedCommunities(edit) => change(edit, route, Ipv6ExtendedCommunityPattern::matches),
             Self::LargeCommunities(edit) => change(edit, route, LargeCommunityPattern::matches),
             Self::Prepend(asns) => route.prepend(asns.iter().copied()),
             Self::PrependOwn(times) => {

@@ -92,6 +92,7 @@ fn check_condition(condition: &Condition, depth: usize) -> Result<(), Fault> {
             some(field, list.len(), MAX_LIST)?;
             spans(field, list.iter().flat_map(|pattern| [pattern.global, pattern.local1, pattern.local2]))
         }
+        Condition::Ipv6ExtendedCommunities(_, list) => some(field, list.len(), MAX_LIST),
         Condition::ExtendedCommunities(_, list) => some(field, list.len(), MAX_LIST),
         Condition::AsPathLength(span)
         | Condition::LocalPref(span)
@@ -133,6 +134,7 @@ fn check_action(action: &Action) -> Result<(), Fault> {
             check_edit(field, edit, |pattern| spans(field, [pattern.global, pattern.local1, pattern.local2]))
         }
         Action::ExtendedCommunities(edit) => check_edit(field, edit, |_| Ok(())),
+        Action::Ipv6ExtendedCommunities(edit) => check_edit(field, edit, |_| Ok(())),
         Action::Prepend(list) => {
             some(field, list.len(), MAX_PREPEND)?;
             if list.contains(&Asn(0)) { Err(Fault(field, PolicyProblem::ReservedAs)) } else { Ok(()) }
@@ -173,6 +175,7 @@ pub(crate) const fn name_of_condition(condition: &Condition) -> &'static str {
         Condition::AsPathMatches(_) => "as-path-matches",
         Condition::Communities(..) => "communities",
         Condition::ExtendedCommunities(..) => "extended-communities",
+        Condition::Ipv6ExtendedCommunities(..) => "ipv6-extended-communities",
         Condition::LargeCommunities(..) => "large-communities",
         Condition::Source(_) => "source",
         Condition::SourcePeer(_) => "source-peer",
@@ -200,6 +203,7 @@ const fn name_of_action(action: &Action) -> &'static str {
         Action::Origin(_) => "set origin",
         Action::Communities(_) => "set communities",
         Action::ExtendedCommunities(_) => "set extended-communities",
+        Action::Ipv6ExtendedCommunities(_) => "set ipv6-extended-communities",
         Action::LargeCommunities(_) => "set large-communities",
         Action::Prepend(_) => "prepend",
         Action::PrependOwn(_) => "prepend-own",

@@ -3,7 +3,8 @@
 use core::fmt;
 use core::str::FromStr;
 
-use bgp_wire::{Community, ExtendedCommunity, LargeCommunity};
+use bgp_wire::{Community, ExtendedCommunity, Ipv6ExtendedCommunity, LargeCommunity};
+use std::net::Ipv6Addr;
 
 use super::span::{Span, parse_span};
 
@@ -126,6 +127,51 @@ impl ExtendedCommunityPattern {
 impl From<ExtendedCommunity> for ExtendedCommunityPattern {
     fn from(value: ExtendedCommunity) -> Self {
         Self { value, mask: [0xff; 8] }
+    }
+}
+
+/// IPv6 extended communities (RFC 5701) that agree with `value` in the bits of `mask`.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub struct Ipv6ExtendedCommunityPattern {
+    /// What the bits are.
+    pub value: Ipv6ExtendedCommunity,
+    /// Which bits count.
+    pub mask: [u8; 20],
+}
+
+impl Ipv6ExtendedCommunityPattern {
+    /// Every community of a type and sub-type.
+    #[must_use]
+    pub fn of_kind(kind: u8, sub_kind: u8) -> Self {
+        Self::of_octets(2, kind, sub_kind, Ipv6Addr::UNSPECIFIED)
+    }
+
+    /// Every community of a type and sub-type with this address as administrator.
+    #[must_use]
+    pub fn of_administrator(kind: u8, sub_kind: u8, address: Ipv6Addr) -> Self {
+        Self::of_octets(18, kind, sub_kind, address)
+    }
+
+    /// The first so many octets count.
+    fn of_octets(count: usize, kind: u8, sub_kind: u8, address: Ipv6Addr) -> Self {
+        let (mut value, mut mask) = ([0; 20], [0; 20]);
+        let octets = [kind, sub_kind].into_iter().chain(address.octets());
+        value.iter_mut().zip(octets).for_each(|(to, from)| *to = from);
+        mask.iter_mut().take(count).for_each(|octet| *octet = 0xff);
+        Self { value: Ipv6ExtendedCommunity(value), mask }
+    }
+
+    /// Whether a community fits.
+    #[must_use]
+    pub fn matches(&self, community: Ipv6ExtendedCommunity) -> bool {
+        let octets = community.0.iter().zip(&self.value.0).zip(&self.mask);
+        octets.into_iter().all(|((has, wanted), mask)| (has ^ wanted) & mask == 0)
+    }
+}
+
+impl From<Ipv6ExtendedCommunity> for Ipv6ExtendedCommunityPattern {
+    fn from(value: Ipv6ExtendedCommunity) -> Self {
+        Self { value, mask: [0xff; 20] }
     }
 }
 

@@ -1,9 +1,14 @@
 //! What a rule asks of a route.
 
-use bgp_wire::{Asn, Community, ExtendedCommunity, Family, LargeCommunity, Origin, PeerKind};
+use bgp_wire::{
+    Asn, Community, ExtendedCommunity, Family, Ipv6ExtendedCommunity, LargeCommunity, Origin, PeerKind,
+};
 
 use super::as_path_pattern::AsPathPattern;
-use super::community::{CommunityPattern, ExtendedCommunityPattern, LargeCommunityPattern, Quantifier};
+use super::community::{
+    CommunityPattern, ExtendedCommunityPattern, Ipv6ExtendedCommunityPattern, LargeCommunityPattern,
+    Quantifier,
+};
 use super::glob::Glob;
 use super::prefix_set::PrefixSet;
 use super::route::{RouteSource, RpkiState, SourceKind};
@@ -37,6 +42,8 @@ pub enum Condition {
     Communities(Quantifier, Vec<CommunityPattern>),
     /// Any, all or none of these among its EXTENDED_COMMUNITIES.
     ExtendedCommunities(Quantifier, Vec<ExtendedCommunityPattern>),
+    /// Any, all or none of these among its IPv6 extended communities (RFC 5701).
+    Ipv6ExtendedCommunities(Quantifier, Vec<Ipv6ExtendedCommunityPattern>),
     /// Any, all or none of these among its LARGE_COMMUNITIES.
     LargeCommunities(Quantifier, Vec<LargeCommunityPattern>),
     /// It came from a source of one of these kinds.
@@ -125,6 +132,11 @@ impl Condition {
             Self::ExtendedCommunities(how, patterns) => {
                 how.holds(patterns, |pattern: &ExtendedCommunityPattern| {
                     route.has(|community: ExtendedCommunity| pattern.matches(community))
+                })
+            }
+            Self::Ipv6ExtendedCommunities(how, patterns) => {
+                how.holds(patterns, |pattern: &Ipv6ExtendedCommunityPattern| {
+                    route.has(|community: Ipv6ExtendedCommunity| pattern.matches(community))
                 })
             }
             Self::LargeCommunities(how, patterns) => {

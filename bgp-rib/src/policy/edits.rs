@@ -3,8 +3,8 @@
 use std::net::IpAddr;
 
 use bgp_wire::{
-    AsPath, Asn, AttributeBlock, Community, Edit, ExtendedCommunity, LargeCommunity, NotCanonical, Origin,
-    PathAttributes, PathSegment, Rewrite, SegmentKind, rewrite,
+    AsPath, Asn, AttributeBlock, Community, Edit, ExtendedCommunity, Ipv6ExtendedCommunity, LargeCommunity,
+    NotCanonical, Origin, PathAttributes, PathSegment, Rewrite, SegmentKind, rewrite,
 };
 
 /// The changes that a policy asks for. The default changes nothing.
@@ -24,6 +24,8 @@ pub struct Edits {
     pub communities: Option<Vec<Community>>,
     /// All extended communities there are from now on.
     pub extended_communities: Option<Vec<ExtendedCommunity>>,
+    /// All IPv6 extended communities there are from now on.
+    pub ipv6_extended_communities: Option<Vec<Ipv6ExtendedCommunity>>,
     /// All large communities there are from now on.
     pub large_communities: Option<Vec<LargeCommunity>>,
     /// Another next hop.
@@ -94,6 +96,7 @@ impl Edits {
             || !self.prepend.is_empty()
             || self.communities.is_some()
             || self.extended_communities.is_some()
+            || self.ipv6_extended_communities.is_some()
             || self.large_communities.is_some()
     }
 
@@ -130,6 +133,9 @@ impl Edits {
         }
         if let Some(communities) = &self.extended_communities {
             attributes.extended_communities.clone_from(communities);
+        }
+        if let Some(communities) = &self.ipv6_extended_communities {
+            attributes.set_ipv6_extended_communities(communities);
         }
         if let Some(communities) = &self.large_communities {
             attributes.large_communities.clone_from(communities);

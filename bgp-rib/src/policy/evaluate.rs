@@ -148,7 +148,8 @@ impl Policy {
     }
 
     /// Whether it asks for the state in origin validation.
-    pub(crate) fn asks_for_rpki(&self) -> bool {
+    #[must_use]
+    pub fn asks_for_rpki(&self) -> bool {
         match &self.0 {
             Form::AcceptAll | Form::RejectAll => false,
             Form::Rules(rules) => rules.rpki,

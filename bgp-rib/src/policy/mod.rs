@@ -57,7 +57,8 @@ mod working;
 pub use action::{Action, CommunityEdit, Number};
 pub use as_path_pattern::{AsPathPattern, BadPattern, PatternProblem};
 pub use community::{
-    CommunityPattern, ExtendedCommunityPattern, LargeCommunityPattern, NotAPattern, Quantifier,
+    CommunityPattern, ExtendedCommunityPattern, Ipv6ExtendedCommunityPattern, LargeCommunityPattern,
+    NotAPattern, Quantifier,
 };
 pub use condition::Condition;
 pub use config::{PolicyConfig, Rule, Verdict};

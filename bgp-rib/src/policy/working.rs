@@ -2,7 +2,9 @@
 
 use core::hash::Hash;
 
-use bgp_wire::{Asn, AttributeBlock, Community, Edit, ExtendedCommunity, LargeCommunity, Origin};
+use bgp_wire::{
+    Asn, AttributeBlock, Community, Edit, ExtendedCommunity, Ipv6ExtendedCommunity, LargeCommunity, Origin,
+};
 
 use super::as_path::PathSoFar;
 use super::edits::Edits;
@@ -97,7 +99,7 @@ impl<'a> Working<'a> {
     }
 }
 
-/// What the three kinds of communities have in common.
+/// What the kinds of communities have in common.
 pub(crate) trait CommunityKind: Copy + Eq + Hash {
     fn received<'b>(block: AttributeBlock<'b>) -> impl Iterator<Item = Self> + use<'b, Self>;
     fn edited_in(edits: &Edits) -> Option<&Vec<Self>>;
@@ -124,4 +126,5 @@ macro_rules! community_kind {
 
 community_kind!(Community, communities);
 community_kind!(ExtendedCommunity, extended_communities);
+community_kind!(Ipv6ExtendedCommunity, ipv6_extended_communities);
 community_kind!(LargeCommunity, large_communities);

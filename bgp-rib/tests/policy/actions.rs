@@ -1,12 +1,12 @@
 //! Each action, by the attributes that come out.
 
 use bgp_rib::policy::{
-    Action, CommunityEdit, Condition, KernelTag, Number, Policy, PolicyConfig, Rule, SetNextHop, Span,
-    Verdict, local_pref_of_metric, metric_of_local_pref,
+    Action, CommunityEdit, Condition, Discard, Ipv6ExtendedCommunityPattern, KernelTag, Number, Policy,
+    PolicyConfig, Quantifier, Rule, SetNextHop, Span, Verdict, local_pref_of_metric, metric_of_local_pref,
 };
 use bgp_wire::{
-    AsPath, Asn, Community, ExtendedCommunity, LargeCommunity, Origin, PathAttributes, PathSegment,
-    SegmentKind,
+    AsPath, Asn, AttributeBlock, Community, ExtendedCommunity, Ipv6ExtendedCommunity, LargeCommunity, Origin,
+    PathAttributes, PathSegment, PeerKind, SegmentKind,
 };
 
 use crate::support::{Route, asns, compile, evaluate, passed};
@@ -136,7 +136,7 @@ fn metric_and_local_pref_are_each_other_s_inverse() {
 #[test]
 fn later_rules_see_what_earlier_ones_changed() {
     let mark = Action::Communities(CommunityEdit::Add(vec![Community::new(1, 1)]));
-    let marked = Condition::Communities(bgp_rib::policy::Quantifier::Any, vec![Community::new(1, 1).into()]);
+    let marked = Condition::Communities(Quantifier::Any, vec![Community::new(1, 1).into()]);
     let policy = compile(
         PolicyConfig::new("p", Verdict::Accept)
             .rule(Rule::go_on("mark").then(mark).then(Action::Prepend(asns(&[1, 2]))))
@@ -148,4 +148,62 @@ fn later_rules_see_what_earlier_ones_changed() {
     assert_eq!(evaluate(&policy, &Route::external(P, &[3])).verdict, Verdict::Reject);
     let edits = evaluate(&policy, &Route::external(P, &[4])).edits.unwrap();
     assert_eq!((edits.local_pref, edits.kernel.tag), (Some(200), Some(1)));
+}
+
+fn ipv6_communities(attributes: &PathAttributes) -> Vec<Ipv6ExtendedCommunity> {
+    let mut block = Vec::new();
+    attributes.encode_block(&mut block).unwrap();
+    AttributeBlock::parse(&block).unwrap().ipv6_extended_communities().iter().collect()
+}
+
+#[test]
+fn ipv6_extended_communities_are_added_once_removed_by_administrator_and_replaced() {
+    let of = |last: u16, value| {
+        Ipv6ExtendedCommunity::route_target([0x2001, 0xdb8, 0, 0, 0, 0, 0, last].into(), value)
+    };
+    let (a, b, c) = (of(1, 1), of(1, 2), of(2, 1));
+    let route = Route::own(P).with(|attributes| attributes.set_ipv6_extended_communities(&[a, c]));
+    let edited = |edit| ipv6_communities(&after(Action::Ipv6ExtendedCommunities(edit), &route));
+    assert_eq!(edited(CommunityEdit::Add(vec![a, b, b])), [a, c, b]);
+    let first = Ipv6ExtendedCommunityPattern::of_administrator(0, 2, a.address());
+    assert_eq!(edited(CommunityEdit::Remove(vec![first])), [c]);
+    assert_eq!(edited(CommunityEdit::Remove(vec![Ipv6ExtendedCommunityPattern::of_kind(0, 3)])), [a, c]);
+    assert_eq!(edited(CommunityEdit::Replace(vec![b])), [b]);
+    assert_eq!(edited(CommunityEdit::Replace(vec![])), []);
+    // What no policy names stays as it came.
+    assert_eq!(ipv6_communities(&after(Action::LocalPref(Number::Set(7)), &route)), [a, c]);
+}
+
+#[test]
+fn a_blackhole_is_dropped_here_and_told_no_further_where_policy_says_so() {
+    let marked = Condition::Communities(Quantifier::Any, vec![Community::BLACKHOLE.into()]);
+    let rule = Rule::accept("blackhole")
+        .when(marked)
+        .then(Action::Discard(Discard::Blackhole))
+        .then(Action::Communities(CommunityEdit::Add(vec![Community::NO_EXPORT])));
+    let policy = compile(PolicyConfig::new("import", Verdict::Accept).rule(rule));
+    let route = Route::external(P, &[1]).with(|a| a.communities = vec![Community::BLACKHOLE]);
+    let outcome = evaluate(&policy, &route);
+    assert_eq!(outcome.edits.unwrap().kernel.discard, Some(Discard::Blackhole));
+    assert_eq!(passed(&policy, &route).unwrap().communities, [Community::BLACKHOLE, Community::NO_EXPORT]);
+    // Without a policy that asks for it the community is one like others.
+    let outcome = evaluate(&Policy::accept_all(), &route);
+    assert!(outcome.is_accepted() && outcome.edits.is_none());
+}
+
+#[test]
+fn a_route_for_no_peer_is_kept_from_external_peers_where_policy_says_so() {
+    let marked = Condition::Communities(Quantifier::Any, vec!["no-peer".parse().unwrap()]);
+    let rule = Rule::reject("no peer").when(marked).when(Condition::PeerKind(PeerKind::External));
+    let asked = compile(PolicyConfig::new("export", Verdict::Accept).rule(rule));
+    let route = Route::internal(P).with(|a| a.communities = vec![Community::NO_PEER]);
+    for (policy, peer, passes) in [
+        (&asked, PeerKind::External, false),
+        (&asked, PeerKind::Internal, true),
+        (&Policy::accept_all(), PeerKind::External, true),
+        (&Policy::accept_all(), PeerKind::Internal, true),
+    ] {
+        assert_eq!(passed(policy, &route.clone().to(peer)).is_some(), passes, "{peer:?}");
+    }
+    assert_eq!(Community::NO_PEER.to_string(), "no-peer");
 }

@@ -6,7 +6,8 @@ use bgp_rib::policy::{
     Span,
 };
 use bgp_wire::{
-    Asn, Community, ExtendedCommunity, Family, LargeCommunity, Origin, PathSegment, PeerKind, SegmentKind,
+    Asn, Community, ExtendedCommunity, Family, Ipv6ExtendedCommunity, LargeCommunity, Origin, PathSegment,
+    PeerKind, SegmentKind,
 };
 
 use crate::support::{Route, asns, evaluate, from, holds, net, only};
@@ -198,4 +199,17 @@ fn conditions_within_conditions() {
     assert!(holds(Condition::AllOf(vec![small().negated(), large().negated()]), &route));
     assert!(holds(Condition::AnyOf(vec![small(), large()]).negated(), &route));
     assert!(!evaluate(&only(Condition::AllOf(vec![small(), large().negated()])), &route).is_accepted());
+}
+
+#[test]
+fn ipv6_extended_communities_any_all_and_none() {
+    let of = |last: u16| Ipv6ExtendedCommunity::route_target([0x2001, 0xdb8, 0, 0, 0, 0, 0, last].into(), 7);
+    let route = Route::own(P).with(|attributes| attributes.set_ipv6_extended_communities(&[of(1), of(2)]));
+    let with = |how, list: &[u16]| {
+        let patterns = list.iter().map(|last| of(*last).into()).collect();
+        holds(Condition::Ipv6ExtendedCommunities(how, patterns), &route)
+    };
+    assert!(with(Quantifier::Any, &[3, 1]) && !with(Quantifier::Any, &[3]));
+    assert!(with(Quantifier::All, &[1, 2]) && !with(Quantifier::All, &[1, 3]));
+    assert!(with(Quantifier::None, &[3]) && !with(Quantifier::None, &[3, 2]));
 }

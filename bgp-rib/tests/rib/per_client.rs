@@ -73,6 +73,8 @@ fn where_policy_rejects_the_best_route_the_best_of_the_others_is_told() {
         address: address(n as u8),
         asn: bgp_wire::Asn(65000 + n),
         router_id: router_id(n as u8),
+        kind: bgp_wire::PeerKind::External,
+        client: false,
     };
     let five = explained(&lab, 5);
     assert_eq!(five.verdict, Ok(next_hop(2)));

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::net::IpAddr;
 
 use bgp_rib::{Destination, Input, Origination, OwnerId, PageToken, PeerExplanation, PeerId};
-use bgp_wire::{Family, NextHop, PathAttributes};
+use bgp_wire::{AsPath, Family, NextHop, PathAttributes};
 use ipnet::IpNet;
 use tokio::sync::oneshot;
 
@@ -183,12 +183,18 @@ impl RibTask {
 }
 
 fn origination(route: Route) -> Origination {
-    let attributes = PathAttributes {
+    let mut attributes = PathAttributes {
+        origin: route.origin,
+        as_path: AsPath::sequence(route.as_path),
         local_pref: route.local_pref,
         med: route.med,
         communities: route.communities,
+        extended_communities: route.extended_communities,
+        large_communities: route.large_communities,
         ..PathAttributes::default()
     };
+    attributes.set_ipv6_extended_communities(&route.ipv6_extended_communities);
+    attributes.set_aigp(route.aigp);
     let next_hop = route.next_hop.map(|address| match address {
         IpAddr::V4(address) => NextHop::V4(address),
         IpAddr::V6(address) => NextHop::V6(address),
@@ -197,6 +203,7 @@ fn origination(route: Route) -> Origination {
         next_hop,
         attributes,
         metric: route.metric,
+        tag: route.tag,
         interface: route.interface,
         preference: route.preference,
         discard: route.discard,

@@ -13,6 +13,7 @@ mod listeners;
 mod mesh;
 mod misbehaviour;
 mod origin_validation;
+mod own_routes;
 mod questions;
 #[path = "../quick/mod.rs"]
 mod quick;

@@ -4,18 +4,21 @@ use std::net::IpAddr;
 use std::path::PathBuf;
 
 use bgp_speaker::PeerAddress as PeerName;
+use bgp_speaker::policy::Discard;
 use serde::{Deserialize, Deserializer};
 use toml::Spanned;
 
 use super::add_path::{AddPathReceive, AddPathSend, PerFamily};
 use super::compile::Policies;
-use super::pattern::InterfacePattern;
+use super::pattern::{
+    ExtendedCommunityValue, InterfacePattern, Ipv6ExtendedCommunityValue, LargeCommunityValue,
+};
 use super::policy::{PolicyTable, PrefixSetTable};
 use super::value::{
     Address, AddressList, Asn, Capability, CommunityValue, Dialer, Family, HoldTime, Hops, Identifier,
     Interface, LimitAction, ListenList, LocalAsMode, LogFormat, MaxPaths, MaxPrefixes, MetricsListen,
-    NextHop, PeerAddress, PeerAs, Port, Prefix, PrivateAs, RangeLimit, RestartTime, Role, Scope, Seconds,
-    SessionPassword, StaleTime, Ttl,
+    NextHop, OriginWord, PeerAddress, PeerAs, Port, Prefix, PrivateAs, RangeLimit, RestartTime, Role, Scope,
+    Seconds, SessionPassword, StaleTime, Ttl,
 };
 
 /// A whole file.
@@ -472,6 +475,25 @@ pub(crate) struct StaticRoute {
     /// COMMUNITIES (RFC 1997).
     #[serde(default)]
     pub(crate) communities: Vec<CommunityValue>,
+    /// EXTENDED_COMMUNITIES (RFC 4360).
+    #[serde(default)]
+    pub(crate) extended_communities: Vec<ExtendedCommunityValue>,
+    /// IPv6 extended communities (RFC 5701).
+    #[serde(default)]
+    pub(crate) ipv6_extended_communities: Vec<Ipv6ExtendedCommunityValue>,
+    /// LARGE_COMMUNITIES (RFC 8092).
+    #[serde(default)]
+    pub(crate) large_communities: Vec<LargeCommunityValue>,
+    /// ORIGIN; IGP when missing.
+    pub(crate) origin: Option<OriginWord>,
+    /// A number that policies ask for.
+    #[serde(default)]
+    pub(crate) tag: u32,
+    /// AS numbers in its AS_PATH, the foremost first; external sessions put ours in front.
+    #[serde(default)]
+    pub(crate) as_path: Vec<Asn>,
+    /// AIGP (RFC 7311), for sessions on which it counts.
+    pub(crate) aigp: Option<u64>,
 }
 
 /// `[[aggregate]]`: a route that this speaker originates, and that stands for those inside it.
@@ -497,6 +519,20 @@ pub(crate) struct Aggregate {
     /// COMMUNITIES (RFC 1997).
     #[serde(default)]
     pub(crate) communities: Vec<CommunityValue>,
+    /// EXTENDED_COMMUNITIES (RFC 4360).
+    #[serde(default)]
+    pub(crate) extended_communities: Vec<ExtendedCommunityValue>,
+    /// IPv6 extended communities (RFC 5701).
+    #[serde(default)]
+    pub(crate) ipv6_extended_communities: Vec<Ipv6ExtendedCommunityValue>,
+    /// LARGE_COMMUNITIES (RFC 8092).
+    #[serde(default)]
+    pub(crate) large_communities: Vec<LargeCommunityValue>,
+    /// ORIGIN; IGP when missing.
+    pub(crate) origin: Option<OriginWord>,
+    /// A number that policies ask for.
+    #[serde(default)]
+    pub(crate) tag: u32,
 }
 
 /// What the kernel does with packets.
@@ -506,6 +542,16 @@ pub(crate) enum DiscardWord {
     Blackhole,
     Unreachable,
     Prohibit,
+}
+
+impl From<DiscardWord> for Discard {
+    fn from(word: DiscardWord) -> Self {
+        match word {
+            DiscardWord::Blackhole => Self::Blackhole,
+            DiscardWord::Unreachable => Self::Unreachable,
+            DiscardWord::Prohibit => Self::Prohibit,
+        }
+    }
 }
 
 /// One node of a mesh.

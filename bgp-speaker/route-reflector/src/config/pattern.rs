@@ -1,14 +1,14 @@
 //! The values of policies: patterns, ranges and changes of numbers, each read from what a person writes.
 
 use std::fmt;
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::str::FromStr;
 
 use bgp_speaker::policy::{
-    AsPathPattern, CommunityPattern, ExtendedCommunityPattern, Glob, LargeCommunityPattern, Number,
-    PrefixRange, SetNextHop, Span,
+    AsPathPattern, CommunityPattern, ExtendedCommunityPattern, Glob, Ipv6ExtendedCommunityPattern,
+    LargeCommunityPattern, Number, PrefixRange, SetNextHop, Span,
 };
-use bgp_wire::{ExtendedCommunity, LargeCommunity};
+use bgp_wire::{ExtendedCommunity, Ipv6ExtendedCommunity, LargeCommunity};
 use ipnet::IpNet;
 use serde::de::{Deserialize, Deserializer, Error, Visitor};
 
@@ -48,6 +48,16 @@ quoted!(
     /// An extended community.
     #[derive(Copy)]
     ExtendedCommunityValue(ExtendedCommunity), "an extended community in quotes, such as \"rt:65000:100\"", extended
+);
+quoted!(
+    /// IPv6 extended communities of an administrator, or one.
+    #[derive(Copy)]
+    Ipv6ExtendedCommunityMatch(Ipv6ExtendedCommunityPattern), "a pattern over IPv6 extended communities in quotes, such as \"rt:2001:db8::1:100\" or \"rt:2001:db8::1:*\"", ipv6_extended_match
+);
+quoted!(
+    /// An IPv6 extended community.
+    #[derive(Copy)]
+    Ipv6ExtendedCommunityValue(Ipv6ExtendedCommunity), "an IPv6 extended community in quotes, such as \"rt:2001:db8::1:100\"", ipv6_extended
 );
 quoted!(
     /// A pattern over names of interfaces.
@@ -251,6 +261,48 @@ fn extended_match(text: &str) -> Result<ExtendedCommunityPattern, Refusal> {
         .map_err(|(what, mend)| (what, format!("{mend}; or \"rt:65000:*\"")))
 }
 
+/// The forms in which IPv6 extended communities are shown (RFC 5701).
+fn ipv6_extended(text: &str) -> Result<Ipv6ExtendedCommunity, Refusal> {
+    let known = || {
+        let (sub, address, value) = ipv6_parts(text)?;
+        let mut octets = Ipv6ExtendedCommunity::route_target(address, digits(value)?).0;
+        octets.iter_mut().skip(1).take(1).for_each(|octet| *octet = sub);
+        Some(octets)
+    };
+    let plain = || {
+        let plain = text.len() == 40 && text.bytes().all(|octet| octet.is_ascii_hexdigit());
+        let octet = |at: usize| text.get(2 * at..2 * at + 2).and_then(|two| u8::from_str_radix(two, 16).ok());
+        let octets: Vec<u8> = (0..20).map_while(octet).collect();
+        if plain { <[u8; 20]>::try_from(octets).ok() } else { None }
+    };
+    known().or_else(plain).map(Ipv6ExtendedCommunity).ok_or_else(|| {
+        (
+            format!("\"{text}\" is not an IPv6 extended community"),
+            "write \"rt:2001:db8::1:100\", \"soo:2001:db8::1:7\" or forty hex digits".to_owned(),
+        )
+    })
+}
+
+/// Sub-type, administrator and what stands behind the last colon.
+fn ipv6_parts(text: &str) -> Option<(u8, Ipv6Addr, &str)> {
+    let (sub, rest) = match text.split_once(':')? {
+        ("rt", rest) => (0x02, rest),
+        ("soo", rest) => (0x03, rest),
+        _ => return None,
+    };
+    let (address, value) = rest.rsplit_once(':')?;
+    Some((sub, address.parse().ok()?, value))
+}
+
+fn ipv6_extended_match(text: &str) -> Result<Ipv6ExtendedCommunityPattern, Refusal> {
+    if let Some((sub, address, "*")) = ipv6_parts(text) {
+        return Ok(Ipv6ExtendedCommunityPattern::of_administrator(0x00, sub, address));
+    }
+    ipv6_extended(text)
+        .map(Ipv6ExtendedCommunityPattern::from)
+        .map_err(|(what, mend)| (what, format!("{mend}; or \"rt:2001:db8::1:*\"")))
+}
+
 fn interface(text: &str) -> Result<Glob, Refusal> {
     Glob::from_str(text)
         .map_err(|bad| (format!("\"{text}\" is {bad}"), "write a name, or \"vxlan*\"".to_owned()))
@@ -318,6 +370,23 @@ mod tests {
         for text in ["", "rt", "rt:1", "rt:x:1", "rt:65000:-1", "rt:4200000000:70000", "color:-1", "0123"] {
             assert!(extended(text).is_err(), "{text}");
         }
+    }
+
+    #[test]
+    fn ipv6_extended_communities_are_read_as_they_are_shown() {
+        for text in
+            ["rt:2001:db8::1:100", "soo:2001:db8::7:1", "rt::::9", "000b20010db80000000000000000000000010064"]
+        {
+            assert_eq!(ipv6_extended(text).expect("an IPv6 extended community").to_string(), text);
+        }
+        for text in ["", "rt", "rt:1", "rt:65000:1", "rt:2001:db8::1:70000", "rt:2001:db8::1:*", "0123"] {
+            assert!(ipv6_extended(text).is_err(), "{text}");
+        }
+        let pattern = ipv6_extended_match("rt:2001:db8::1:*").expect("a pattern");
+        let [one, two]: [Ipv6Addr; 2] =
+            ["2001:db8::1", "2001:db8::2"].map(|a| a.parse().expect("an address"));
+        assert!(pattern.matches(Ipv6ExtendedCommunity::route_target(one, 9)));
+        assert!(!pattern.matches(Ipv6ExtendedCommunity::route_target(two, 9)));
     }
 
     #[test]

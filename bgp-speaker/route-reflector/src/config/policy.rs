@@ -1,13 +1,15 @@
 //! `[[policy]]` and `[[prefix-set]]`: the shape of rules over routes.
 
+use bgp_speaker::OwnerId;
 use bgp_speaker::policy::{Action, CommunityEdit, Condition, Number, Quantifier};
 use serde::Deserialize;
 use toml::Spanned;
 
+use super::file::DiscardWord;
 use super::pattern::{
     AsPathExpression, AsnRange, CommunityMatch, ExtendedCommunityMatch, ExtendedCommunityValue,
-    InterfacePattern, LargeCommunityMatch, LargeCommunityValue, NextHopValue, NumberValue, PrefixMatch,
-    Range,
+    InterfacePattern, Ipv6ExtendedCommunityMatch, Ipv6ExtendedCommunityValue, LargeCommunityMatch,
+    LargeCommunityValue, NextHopValue, NumberValue, PrefixMatch, Range,
 };
 use super::value::{
     Asn, CommunityValue, Family, OriginWord, Outcome, PeerSide, Prefix, SourceWord, Validity, Verdict,
@@ -76,8 +78,13 @@ pub(crate) struct MatchTable {
     extended_communities: Option<Vec<ExtendedCommunityMatch>>,
     all_extended_communities: Option<Vec<ExtendedCommunityMatch>>,
     no_extended_communities: Option<Vec<ExtendedCommunityMatch>>,
+    ipv6_extended_communities: Option<Vec<Ipv6ExtendedCommunityMatch>>,
+    all_ipv6_extended_communities: Option<Vec<Ipv6ExtendedCommunityMatch>>,
+    no_ipv6_extended_communities: Option<Vec<Ipv6ExtendedCommunityMatch>>,
     /// What kind of source the route came from.
     source: Option<Vec<SourceWord>>,
+    /// Whose route of this speaker's own it is: owners by number.
+    owner: Option<Vec<u32>>,
     /// The addresses of the peers that it came from.
     from: Option<Vec<Prefix>>,
     /// Whether the session that the policy is attached to is internal.
@@ -106,6 +113,8 @@ pub(crate) struct SetTable {
     local_pref: Option<NumberValue>,
     med: Option<NumberValue>,
     remove_med: Option<bool>,
+    aigp: Option<u64>,
+    remove_aigp: Option<bool>,
     origin: Option<OriginWord>,
     communities: Option<Vec<CommunityValue>>,
     remove_communities: Option<Vec<CommunityMatch>>,
@@ -116,6 +125,9 @@ pub(crate) struct SetTable {
     extended_communities: Option<Vec<ExtendedCommunityValue>>,
     remove_extended_communities: Option<Vec<ExtendedCommunityMatch>>,
     add_extended_communities: Option<Vec<ExtendedCommunityValue>>,
+    ipv6_extended_communities: Option<Vec<Ipv6ExtendedCommunityValue>>,
+    remove_ipv6_extended_communities: Option<Vec<Ipv6ExtendedCommunityMatch>>,
+    add_ipv6_extended_communities: Option<Vec<Ipv6ExtendedCommunityValue>>,
     prepend: Option<Vec<Asn>>,
     prepend_own: Option<u8>,
     next_hop: Option<NextHopValue>,
@@ -126,6 +138,8 @@ pub(crate) struct SetTable {
     weight: Option<u32>,
     preference: Option<u32>,
     tag: Option<u32>,
+    /// The kernel drops packets (RFC 5635).
+    discard: Option<DiscardWord>,
 }
 
 /// Any one of several, where several were named.
@@ -192,6 +206,15 @@ impl MatchTable {
             let of = |list: &Vec<ExtendedCommunityMatch>| list.iter().map(|pattern| pattern.0).collect();
             add(extended.as_ref().map(|list| Condition::ExtendedCommunities(quantifier, of(list))));
         }
+        for (quantifier, list) in [
+            (Quantifier::Any, &self.ipv6_extended_communities),
+            (Quantifier::All, &self.all_ipv6_extended_communities),
+            (Quantifier::None, &self.no_ipv6_extended_communities),
+        ] {
+            let of = |list: &Vec<Ipv6ExtendedCommunityMatch>| list.iter().map(|pattern| pattern.0).collect();
+            add(list.as_ref().map(|list| Condition::Ipv6ExtendedCommunities(quantifier, of(list))));
+        }
+        add(self.owner.as_ref().map(|list| Condition::Owner(list.iter().copied().map(OwnerId).collect())));
         add(self.source.as_ref().map(|list| Condition::Source(values(list).collect())));
         add(self.from.as_ref().map(|list| Condition::SourcePeer(networks(list))));
         add(self.peer.map(|side| Condition::PeerKind(side.into())));
@@ -248,6 +271,8 @@ impl SetTable {
         add(number(&self.local_pref, Action::LocalPref));
         add(number(&self.med, Action::Med));
         add((self.remove_med == Some(true)).then_some(Action::RemoveMed));
+        add(self.aigp.map(Action::Aigp));
+        add((self.remove_aigp == Some(true)).then_some(Action::RemoveAigp));
         add(self.origin.map(|origin| Action::Origin(origin.into())));
         add(edit(&self.communities, CommunityEdit::Replace).map(Action::Communities));
         add(edit(&self.remove_communities, CommunityEdit::Remove).map(Action::Communities));
@@ -258,6 +283,10 @@ impl SetTable {
         add(edit(&self.extended_communities, CommunityEdit::Replace).map(Action::ExtendedCommunities));
         add(edit(&self.remove_extended_communities, CommunityEdit::Remove).map(Action::ExtendedCommunities));
         add(edit(&self.add_extended_communities, CommunityEdit::Add).map(Action::ExtendedCommunities));
+        let ipv6 = Action::Ipv6ExtendedCommunities;
+        add(edit(&self.ipv6_extended_communities, CommunityEdit::Replace).map(ipv6));
+        add(edit(&self.remove_ipv6_extended_communities, CommunityEdit::Remove).map(ipv6));
+        add(edit(&self.add_ipv6_extended_communities, CommunityEdit::Add).map(ipv6));
         add(self
             .prepend
             .as_ref()
@@ -270,6 +299,7 @@ impl SetTable {
         add(self.weight.map(Action::Weight));
         add(self.preference.map(Action::Preference));
         add(self.tag.map(Action::Tag));
+        add(self.discard.map(|word| Action::Discard(word.into())));
         all
     }
 }

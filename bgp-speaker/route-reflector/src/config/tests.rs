@@ -406,6 +406,13 @@ fn what_is_wrong_with_a_policy_is_shown_at_its_rule() {
         ("set.med = \"10+\"", ["not a change of a number", "\"+10\""]),
         ("set.next-hop = \"me\"", ["\"me\" is no next hop", "\"self\""]),
         ("set.extended-communities = [\"rt:1\"]", ["not an extended community", "rt:65000:100"]),
+        (
+            "match.ipv6-extended-communities = [\"rt:1:1\"]",
+            ["not an IPv6 extended community", "rt:2001:db8::1:*"],
+        ),
+        ("set.discard = \"drop\"", ["rr.toml:9", "blackhole"]),
+        ("set.preference = -1", ["rr.toml:9", "-1"]),
+        ("match.owner = []", ["rr.toml:7:1", "the list is empty"]),
         ("set.prepend = [0]", ["AS 0 is reserved", "64512 to 65534"]),
         ("match.source = []", ["rr.toml:7:1", "the list is empty"]),
     ] {

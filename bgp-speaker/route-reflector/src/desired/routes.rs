@@ -1,9 +1,9 @@
 //! The routes that a file originates.
 
 use bgp_speaker::policy::Discard;
-use bgp_speaker::{Aggregation, Policy, Route};
+use bgp_speaker::{Aggregation, Asn, Origin, Policy, Route};
 
-use crate::config::{self, Config, DiscardWord};
+use crate::config::{self, Config};
 
 pub(super) fn originated(config: &Config) -> Vec<Route> {
     let routes = config.route.iter().map(route);
@@ -21,11 +21,13 @@ fn aggregate(config: &Config, from: &config::Aggregate) -> Route {
     route.local_pref = from.local_pref;
     route.med = from.med;
     route.communities = from.communities.iter().map(|community| community.0).collect();
-    route.discard = from.discard.map(|word| match word {
-        DiscardWord::Blackhole => Discard::Blackhole,
-        DiscardWord::Unreachable => Discard::Unreachable,
-        DiscardWord::Prohibit => Discard::Prohibit,
-    });
+    route.extended_communities = from.extended_communities.iter().map(|community| community.0).collect();
+    route.ipv6_extended_communities =
+        from.ipv6_extended_communities.iter().map(|community| community.0).collect();
+    route.large_communities = from.large_communities.iter().map(|community| community.0).collect();
+    route.origin = from.origin.map(Origin::from).unwrap_or_default();
+    route.tag = from.tag;
+    route.discard = from.discard.map(Discard::from);
     route
 }
 
@@ -36,5 +38,13 @@ fn route(from: &config::StaticRoute) -> Route {
     route.local_pref = from.local_pref;
     route.med = from.med;
     route.communities = from.communities.iter().map(|community| community.0).collect();
+    route.extended_communities = from.extended_communities.iter().map(|community| community.0).collect();
+    route.ipv6_extended_communities =
+        from.ipv6_extended_communities.iter().map(|community| community.0).collect();
+    route.large_communities = from.large_communities.iter().map(|community| community.0).collect();
+    route.origin = from.origin.map(Origin::from).unwrap_or_default();
+    route.tag = from.tag;
+    route.as_path = from.as_path.iter().map(|asn| Asn(asn.0)).collect();
+    route.aigp = from.aigp;
     route
 }

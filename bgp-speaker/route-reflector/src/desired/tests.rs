@@ -27,6 +27,45 @@ fn neighbor(host: u8, more: &str) -> String {
 }
 
 #[test]
+fn every_key_of_a_route_reaches_it() {
+    let keys = "[[route]]\nprefix = \"10.64.0.0/26\"\npreference = 10\nextended-communities = [\"rt:65000:7\"]\n\
+                ipv6-extended-communities = [\"rt:2001:db8::1:7\"]\nlarge-communities = [\"65000:1:2\"]\n\
+                origin = \"egp\"\ntag = 5\nas-path = [65009, 65010]\naigp = 70\n";
+    let routes: Vec<_> = desired(keys).speaker.routes.into_values().flatten().collect();
+    let address = "2001:db8::1".parse().expect("an address");
+    let expected = Route {
+        preference: Some(10),
+        extended_communities: vec![bgp_wire::ExtendedCommunity::route_target(65000, 7)],
+        ipv6_extended_communities: vec![bgp_wire::Ipv6ExtendedCommunity::route_target(address, 7)],
+        large_communities: vec![bgp_wire::LargeCommunity { global: 65000, local1: 1, local2: 2 }],
+        origin: bgp_wire::Origin::Egp,
+        tag: 5,
+        as_path: vec![Asn(65009), Asn(65010)],
+        aigp: Some(70),
+        ..Route::new("10.64.0.0/26".parse::<ipnet::IpNet>().expect("a prefix"))
+    };
+    assert_eq!(routes, [expected]);
+}
+
+#[test]
+fn what_a_policy_of_the_file_sets_beside_attributes_is_set() {
+    let policy = "[[policy]]\nname = \"p\"\ndefault = \"reject\"\n[[policy.rule]]\nthen = \"accept\"\n\
+                  match.source = [\"external\"]\nmatch.communities = [\"blackhole\"]\n\
+                  set.discard = \"blackhole\"\nset.preference = 200\nset.aigp = 9\n\
+                  set.add-communities = [\"no-export\"]\n\
+                  set.add-ipv6-extended-communities = [\"rt:2001:db8::1:7\"]\n";
+    let desired = desired(&format!("{}{policy}", neighbor(2, "import = \"p\"")));
+    let import = desired.speaker.peers[0].options.import.clone().expect("named");
+    let marked = PathAttributes { communities: vec![Community::BLACKHOLE], ..PathAttributes::default() };
+    let taken = judged(&import, "192.0.2.1/32", &marked).expect("it passes");
+    assert_eq!((taken.aigp(), taken.communities.len()), (Some(9), 2));
+    let actions = format!("{:?}", import.rules()[0].then);
+    for action in ["Preference(200)", "Discard(Blackhole)", "Ipv6ExtendedCommunities(Add("] {
+        assert!(actions.contains(action), "{action} in {actions}");
+    }
+}
+
+#[test]
 fn every_key_of_an_aggregate_reaches_its_route() {
     let keys = "[[aggregate]]\nprefix = \"10.64.0.0/26\"\nalways = true\nsuppress = true\nexcept = \"accept\"\n\
                 discard = \"unreachable\"\nlocal-pref = 7\nmed = 8\ncommunities = [\"65000:7\"]\n";
