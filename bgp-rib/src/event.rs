@@ -70,6 +70,11 @@ pub enum Input<'a> {
     /// on. For a speaker that restarted, until its peers have told everything (RFC 4724 §4.1). Route target
     /// memberships are not held back: the peers' VPN routes wait for their end (RFC 4684 §6). Off from the start.
     DeferEndOfRib(bool),
+    /// While on, peers with graceful restart are told what this speaker originates and nothing else: they forward by what it
+    /// told them before it restarted, and a table that is half there would move them to worse routes (RFC 4724 §4.1). As it
+    /// goes off, what stands is told, before End-of-RIB. Others lost everything with their session and are told at once.
+    /// Off from the start.
+    DeferSelection(bool),
     /// Time passed: what `poll_timeout` asked for.
     Tick,
 }

@@ -5,6 +5,7 @@
 //! | 1 | no export policy (RFC 8212), or one that takes nothing | everything |
 //! | 2 | NO_ADVERTISE (RFC 1997) | from every peer |
 //! | 3 | NO_EXPORT, NO_EXPORT_SUBCONFED (RFC 1997) | from external peers |
+//! | 3b | a restart that goes on (RFC 4724 §4.1) | what others told, from peers with graceful restart |
 //! | 4 | internal to internal (RFC 4271 §9.2, RFC 4456 §6) | unless the source or the target is a client |
 //! | 4 | client to client of one cluster, where the target is meshed with them (RFC 4456 §6) | everything but memberships of route targets |
 //! | 4a | route target constraint (RFC 4684 §6) | VPN routes without a route target that the peer wants |
@@ -51,6 +52,8 @@ pub enum HeldBack {
     NoAdvertise,
     /// It carries NO_EXPORT and the peer is external (RFC 1997).
     NoExport,
+    /// This speaker has restarted and waits for the tables of its peers (RFC 4724 §4.1).
+    Deferred,
     /// Learned from an internal peer, and neither side is a client (RFC 4456 §6).
     NotReflected,
     /// Learned from a client of the same cluster, from which this client hears it itself
@@ -93,6 +96,7 @@ impl fmt::Display for HeldBack {
             Self::ExportPolicy => "rejected by export policy (an external session needs one, RFC 8212)",
             Self::NoAdvertise => "NO_ADVERTISE",
             Self::NoExport => "NO_EXPORT to an external peer",
+            Self::Deferred => "after a restart, until the tables of all peers are there (RFC 4724)",
             Self::NotReflected => "learned from an internal peer, and neither side is a client",
             Self::ClientToClient => {
                 "learned from a client of the same cluster, which tells it to this client itself"
@@ -127,6 +131,8 @@ pub(crate) struct GroupKey {
     pub(crate) self_ipv4: Option<Ipv4Addr>,
     pub(crate) self_ipv6: Option<Ipv6Addr>,
     pub(crate) cluster_id: ClusterId,
+    /// It is told our own routes alone, for as long as a restart goes on.
+    pub(crate) deferring: bool,
     /// A client that hears of the routes of the other clients of its cluster from them.
     pub(crate) meshed: bool,
     /// The route targets that it wants routes of, in families that have them (RFC 4684).
@@ -191,6 +197,7 @@ impl GroupKey {
         Self {
             membership: None,
             bound: None,
+            deferring: false,
             selection,
             kind: peer.kind,
             role: peer.role,
@@ -324,7 +331,7 @@ pub(crate) fn offer(shared: &Shared, to: &GroupKey, route: &Outbound) -> Result<
         _ => {}
     }
     let from = shared.peers.origin(route.source);
-    passes_inside(to, from)?; // 4
+    passes(to, from)?; // 3b, 4
     if to.membership.as_ref().is_some_and(|membership| !membership.wants(&set.block())) {
         return Err(HeldBack::RouteTarget); // 4a
     }
@@ -432,14 +439,17 @@ fn way(shared: &Shared, attributes: AttributesId, told: NextHop) -> u64 {
     }
 }
 
-/// Rule 4: who hears what inside the AS.
+/// Rules 3b and 4: whose routes are told at all; inside the AS that is:
 ///
 /// | source \ target | client | non-client | external |
 /// |---|---|---|---|
 /// | client | yes, unless of its cluster and meshed with it | yes | yes |
 /// | non-client | yes | no | yes |
 /// | external, local | yes | yes | yes |
-pub(crate) fn passes_inside(to: &GroupKey, from: Origin) -> Result<(), HeldBack> {
+pub(crate) fn passes(to: &GroupKey, from: Origin) -> Result<(), HeldBack> {
+    if to.deferring && from != Origin::Local {
+        return Err(HeldBack::Deferred);
+    }
     let Origin::Internal { role: from_role, cluster_id, .. } = from else { return Ok(()) };
     match (from_role, to.kind, to.role) {
         (PeerRole::Plain, PeerKind::Internal, PeerRole::Plain) => Err(HeldBack::NotReflected),

@@ -261,7 +261,7 @@ impl<K: Key> Table<K> {
 /// How many of the prefixes that stand in a group one member told itself.
 fn own(best: [u32; 3], group: &Group, origin: export::Origin) -> u32 {
     use crate::attributes::Scope;
-    if export::passes_inside(&group.key, origin).is_err() {
+    if export::passes(&group.key, origin).is_err() {
         return 0;
     }
     let inside = if group.key.kind == PeerKind::Internal { best[scope_index(Scope::Inside)] } else { 0 };

@@ -127,6 +127,7 @@ mod tests {
             self_ipv6: Some(OWN6),
             cluster_id: ClusterId(1),
             meshed: false,
+            deferring: false,
             membership: None,
             bound: None,
             export: Policy::accept_all(),

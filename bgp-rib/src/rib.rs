@@ -150,6 +150,7 @@ impl Rib {
                 aggregates: Aggregates::default(),
                 vrps: VrpTable::default(),
                 ladder: Ladder::default(),
+                defers_selection: false,
                 config,
             },
             clusters,
@@ -194,6 +195,7 @@ impl Rib {
             Input::Multipath(multipath) => self.set_multipath(multipath),
             Input::Vrps { announced, withdrawn } => self.change_vrps(announced, withdrawn),
             Input::DeferEndOfRib(defers) => self.defer_end_of_rib(defers),
+            Input::DeferSelection(defers) => self.defer_selection(defers),
             Input::Tick => self.tick(),
         }
         self.wake();

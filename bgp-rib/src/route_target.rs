@@ -251,9 +251,7 @@ impl<K: Key> Table<K> {
     /// best one may not be reflected to it (RFC 4684 §3.2 (ii)).
     pub(crate) fn path_for(&self, shared: &Shared, to: &GroupKey, log: u32, id: u32) -> Option<&Path> {
         let path = self.standing_path(log, id)?;
-        if !self.is_membership()
-            || log != NONE
-            || export::passes_inside(to, shared.peers.origin(path.peer)).is_ok()
+        if !self.is_membership() || log != NONE || export::passes(to, shared.peers.origin(path.peer)).is_ok()
         {
             return Some(path);
         }

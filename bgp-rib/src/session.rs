@@ -159,6 +159,21 @@ impl Rib {
         self.wake_waiting();
     }
 
+    /// Peers that kept our former routes hear of those of others from now on, or no more.
+    pub(crate) fn defer_selection(&mut self, defers: bool) {
+        if core::mem::replace(&mut self.shared.defers_selection, defers) == defers {
+            return;
+        }
+        let slots: Vec<u32> = self.shared.peers.slots().collect();
+        for slot in slots {
+            let mut regrouped = false;
+            each_table!(self, table => regrouped |= table.regroup(&self.shared, slot));
+            if regrouped {
+                self.say_pending(slot);
+            }
+        }
+    }
+
     /// Tells every peer that has something to read, whether it was idle before or not.
     pub(crate) fn wake_waiting(&mut self) {
         let has_more = |slot: &u32| any_table!(self, table => table.has_more(*slot));
@@ -353,6 +368,7 @@ impl<K: Key> Table<K> {
         GroupKey {
             membership: peer.interest.within(self.family),
             bound: Bound::of(slot, &peer.params, self.family),
+            deferring: shared.defers_selection && peer.params.graceful_restart && !self.is_membership(),
             ..GroupKey::of(&peer.params, self.family, &shared.config)
         }
     }

@@ -37,6 +37,8 @@ pub(crate) struct Shared {
     pub(crate) aggregates: Aggregates,
     pub(crate) vrps: VrpTable,
     pub(crate) ladder: Ladder,
+    /// Who kept our former routes is told our own alone.
+    pub(crate) defers_selection: bool,
 }
 
 impl Shared {

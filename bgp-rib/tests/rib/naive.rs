@@ -79,6 +79,8 @@ pub(crate) struct Facts {
     pub(crate) relax: bool,
     pub(crate) options: DecisionOptions,
     pub(crate) names: Names,
+    /// Peers with graceful restart are told own routes alone.
+    pub(crate) deferring: bool,
     /// Who may originate what, once somebody said so.
     pub(crate) vrps: Option<BTreeSet<Vrp>>,
     /// By prefix and owner: whether it is always told, whether it suppresses, and all but what.
@@ -349,7 +351,9 @@ impl Facts {
         let target = &self.sessions[&to].0;
         let communities = &path.attributes.communities;
         let external = target.kind == PeerKind::External;
+        let deferred = self.deferring && target.graceful_restart && *from != Teller::Local;
         if *from == Teller::Peer(to)
+            || deferred
             || communities.contains(&Community::NO_ADVERTISE)
             || (external && communities.contains(&Community::NO_EXPORT))
             || self.is_suppressed(prefix, path)

@@ -2,7 +2,7 @@
 
 use core::time::Duration;
 
-use bgp_rib::{Event, Input, PeerParams, Retain, RibConfig};
+use bgp_rib::{Event, HeldBack, Input, Origination, PeerParams, Retain, RibConfig};
 use bgp_wire::{FamilySet, PathAttributes, RefreshKind};
 use ipnet::{IpNet, Ipv4Net};
 
@@ -220,6 +220,10 @@ fn a_peer_that_comes_back_as_another_does_not_inherit_kept_routes() {
     assert_eq!(views, [(many(1)[0], expected)]);
 }
 
+fn graceful(n: u8) -> PeerParams {
+    PeerParams { graceful_restart: true, ..client(n) }
+}
+
 fn enhanced(n: u8) -> PeerParams {
     PeerParams { enhanced_refresh: true, ..client(n) }
 }
@@ -406,6 +410,38 @@ fn a_restarting_speaker_tells_its_routes_and_says_end_of_rib_when_it_has_heard_a
 }
 
 #[test]
+fn a_restarting_speaker_tells_those_who_kept_its_routes_nothing_of_others_before_all_tables_are_there() {
+    let mut lab = Lab::new();
+    lab.input(Input::DeferSelection(true));
+    lab.input(Input::DeferEndOfRib(true));
+    let (one, two, new) = (lab.up(1, graceful(1)), lab.up(2, graceful(2)), lab.up(3, client(3)));
+    lab.originate(0, &[Origination::new(net("10.9.0.0/24"))]);
+    lab.announce(one, &many(3), next_hop(1), &attributes(&[]));
+    lab.drain_all();
+    let own = [net("10.9.0.0/24")];
+    assert_eq!(lab.view(two).keys().copied().collect::<Vec<_>>(), own, "our own routes go first");
+    assert_eq!(lab.view(new).len(), 4, "who kept nothing is told everything at once");
+    let explained = lab.rib.explain(many(1)[0]).expect("it is there");
+    let to_two = explained.peers.iter().find(|told| told.peer == two).expect("it is up");
+    assert_eq!(to_two.verdict, Err(HeldBack::Deferred));
+    assert_eq!(lab.rib.peer_counters(two, V4).advertised, 1);
+    // A better route, and one that goes, before the rest is told: it hears of what stands in the end.
+    lab.announce(new, &many(1), next_hop(3), &PathAttributes { local_pref: Some(200), ..attributes(&[]) });
+    lab.withdraw(one, &many(2)[1..]);
+    lab.drain_all();
+    lab.input(Input::DeferSelection(false));
+    lab.input(Input::DeferEndOfRib(false));
+    while !lab.remotes[&two].end_of_rib.contains(&V4) {
+        assert!(lab.read_once(two, 1));
+    }
+    let told = lab.view(two);
+    assert_eq!((told.len(), told[&many(1)[0]].next_hop), (3, next_hop(3)), "before End-of-RIB");
+    assert!(lab.remotes[&one].end_of_rib.is_empty() || lab.view(one).len() == 2);
+    lab.drain_all();
+    assert_eq!(lab.view(one).len(), 2);
+}
+
+#[test]
 fn end_of_rib_that_was_held_back_comes_behind_all_that_was_told_meanwhile() {
     let mut lab = Lab::with(RibConfig { batch_prefixes: 2, ..RibConfig::new(LOCAL_AS, router_id(254)) });
     lab.input(Input::DeferEndOfRib(true));
@@ -473,7 +509,7 @@ fn own_routes_are_told_before_end_of_rib_of_a_speaker_that_restarts() {
     let mut lab = Lab::new();
     lab.input(Input::DeferEndOfRib(true));
     let two = lab.up(2, client(2));
-    lab.originate(0, &[bgp_rib::Origination::new(net("10.9.0.0/24"))]);
+    lab.originate(0, &[Origination::new(net("10.9.0.0/24"))]);
     lab.drain(two);
     assert!(lab.view(two).contains_key(&net("10.9.0.0/24")) && lab.remotes[&two].end_of_rib.is_empty());
     lab.input(Input::DeferEndOfRib(false));

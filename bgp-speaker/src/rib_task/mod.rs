@@ -286,6 +286,7 @@ impl RibTask {
             let now = self.shared.now();
             self.shared.expect_peers();
             self.recovery = Recovery::GoesOn(now.saturating_add(LOOK));
+            self.rib.handle(now, Input::DeferSelection(true));
             self.rib.handle(now, Input::DeferEndOfRib(true));
         }
     }
@@ -299,6 +300,7 @@ impl RibTask {
             self.recovery = Recovery::GoesOn(now.saturating_add(LOOK));
         } else {
             self.recovery = Recovery::Over;
+            self.rib.handle(now, Input::DeferSelection(false));
             self.tell_end_of_rib();
         }
     }

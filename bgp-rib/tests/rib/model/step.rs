@@ -32,7 +32,7 @@ pub(super) enum Step {
     Drain { peer: u8 },
     Tick,
     Later { seconds: u16 },
-    Defer { on: bool },
+    Defer { on: bool, selection: bool },
     Settle,
 }
 
@@ -72,7 +72,7 @@ pub(super) fn step() -> impl Strategy<Value = Step> {
         8 => peer.prop_map(|peer| Step::Drain { peer }),
         2 => Just(Step::Tick),
         2 => prop_oneof![Just(30), Just(70), Just(400)].prop_map(|seconds| Step::Later { seconds }),
-        1 => any::<bool>().prop_map(|on| Step::Defer { on }),
+        1 => any::<(bool, bool)>().prop_map(|(on, selection)| Step::Defer { on, selection }),
         3 => Just(Step::Settle),
     ]
 }

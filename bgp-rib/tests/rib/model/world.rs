@@ -153,7 +153,9 @@ impl World {
             }
             Step::Tick => self.lab.input(Input::Tick),
             Step::Later { seconds } => self.later(seconds),
-            Step::Defer { on } => {
+            Step::Defer { on, selection } => {
+                self.facts.deferring = selection;
+                self.lab.input(Input::DeferSelection(selection));
                 self.defers = on;
                 self.lab.input(Input::DeferEndOfRib(on));
             }
