@@ -198,6 +198,17 @@ impl Default for AddPathSend {
     }
 }
 
+/// What becomes of routes that are stale already when the session ends once more, before End-of-RIB has come.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
+pub enum ConsecutiveRestarts {
+    /// They go at once (RFC 4724 §4.2).
+    #[default]
+    Delete,
+    /// They stay as long as the first of these losses lets them: the peer's Restart Time then, and after it the time that
+    /// any first table may take (RFC 8538 §4.1). Further losses do not prolong that.
+    Keep,
+}
+
 /// A session as it was negotiated, and what was configured for it.
 #[derive(Clone, Debug)]
 pub struct PeerParams {
@@ -253,6 +264,8 @@ pub struct PeerParams {
     /// How long its routes may stay when the session ends with [`Retain::Stale`](crate::Retain::Stale), until the next is up:
     /// the peer's Restart Time (RFC 4724 §4.2). From then on End-of-RIB ends their stay, or a bound of its own.
     pub stale_time: Duration,
+    /// What becomes of stale routes when the session ends with [`Retain::Stale`](crate::Retain::Stale) before End-of-RIB.
+    pub consecutive_restarts: ConsecutiveRestarts,
     /// How much it may tell and be told.
     pub limits: Limits,
     /// Long-lived graceful restart as the peer announced it, in the families in use and each there once (RFC 9494): how
@@ -328,6 +341,7 @@ impl PeerParams {
             enhanced_refresh: false,
             graceful_restart: false,
             stale_time: STALE_TIME,
+            consecutive_restarts: ConsecutiveRestarts::default(),
             limits: Limits::default(),
             long_lived: None,
             long_lived_partial: false,

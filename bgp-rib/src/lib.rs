@@ -132,7 +132,7 @@ mod transmit;
 
 pub use aggregate::Aggregation;
 pub use as_path::{LocalAsMode, PrivateAs};
-pub use config::{AddPathSend, DecisionOptions, Multipath, NextHopMode, PeerParams, PeerRole, RibConfig};
+pub use config::{AddPathSend, ConsecutiveRestarts, DecisionOptions, Multipath, NextHopMode, PeerParams, PeerRole, RibConfig};
 pub use decision::Rung;
 pub use dry_run::ExportChange;
 pub use event::{Event, Input, NextHopUse, Origination, Reachability, Retain, Transmit};

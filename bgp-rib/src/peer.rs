@@ -32,7 +32,8 @@ pub(crate) struct Peer {
     pub(crate) retold: bool,
     /// When routes of an ended session must be gone.
     pub(crate) stale_until: Option<Duration>,
-    /// Until when routes of its ended session stay without being long-lived stale (RFC 4724 §4.2).
+    /// Until when routes of its ended session stay without being long-lived stale, or wait for End-of-RIB of the one that is
+    /// up (RFC 4724 §4.2).
     pub(crate) restart_until: Duration,
     /// Where its routes came from, as the export rules see it.
     pub(crate) origin: Origin,
@@ -181,6 +182,10 @@ pub(crate) struct PeerTable {
     /// The generation that routes are told in now; and the oldest whose routes may stay although stale.
     pub(crate) generation: u16,
     pub(crate) kept: u16,
+    /// Until when generations before `last` stay: the bound of the first of several losses; and what the latest one left,
+    /// with its own bound.
+    pub(crate) kept_until: Option<Duration>,
+    last: (u16, Duration),
     /// Until when its stale routes stay as long-lived ones (RFC 9494 §4.2); `None` while they are not.
     pub(crate) long_lived: Option<Duration>,
     /// Generations before this one are long-lived stale then: a later session's have their restart time first.
@@ -211,6 +216,8 @@ impl PeerTable {
             first: 0,
             generation: 0,
             kept: 0,
+            kept_until: None,
+            last: (0, Duration::ZERO),
             long_lived: None,
             long_lived_before: 0,
             sweeping: false,
@@ -226,7 +233,7 @@ impl PeerTable {
     /// stale: only EoRR ends it (RFC 7313 §4).
     pub(crate) fn begin_generation(&mut self) {
         // Long-lived ones outlast further sessions, within their one time (RFC 9494 §4.2).
-        if !self.refreshing && self.long_lived.is_none() {
+        if !self.refreshing && self.long_lived.is_none() && self.kept_until.is_none() {
             self.kept = self.generation;
         }
         // A generation that nothing was told in serves again.
@@ -236,9 +243,18 @@ impl PeerTable {
         }
     }
 
-    /// The session ended: what it told is a former one's.
-    pub(crate) fn end_session(&mut self) {
+    /// The session ended: what it told is a former one's, and may stay until `until`; with `keeps` what was stale before stays
+    /// within its own bound.
+    pub(crate) fn end_session(&mut self, keeps: bool, until: Duration) {
+        let lost = self.generation;
+        if !keeps {
+            self.kept_until = None;
+        }
         self.begin_generation();
+        self.last = (lost, until);
+        if keeps && self.long_lived.is_none() {
+            self.kept_until.get_or_insert(until);
+        }
         (self.former, self.first) = (self.received, self.generation);
     }
 
@@ -257,7 +273,7 @@ impl PeerTable {
     /// Everything that is not of the current generation goes.
     pub(crate) fn sweep_stale(&mut self) {
         (self.initial, self.refreshing) = (false, false);
-        self.long_lived = None;
+        (self.long_lived, self.kept_until) = (None, None);
         self.kept = self.generation;
         self.sweeping = self.received > self.current;
     }
@@ -269,9 +285,16 @@ impl PeerTable {
         self.sweeping = self.received > 0;
     }
 
-    /// What is older than the last generation goes: a second restart does not prolong the first (RFC 4724 §4.2).
+    /// What may not stay by now goes: a second restart does not prolong the first (RFC 4724 §4.2).
     pub(crate) fn sweep_older(&mut self) {
         self.sweeping = self.received > 0;
+    }
+
+    /// The time that the first of several losses left is over; the latest is the first from here on.
+    pub(crate) fn end_first_loss(&mut self) {
+        let (last, until) = self.last;
+        (self.kept, self.kept_until) = (last, self.kept_until.filter(|&first| first < until).map(|_| until));
+        self.sweep_older();
     }
 
     /// Whether a path of this generation is to be removed.

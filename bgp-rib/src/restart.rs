@@ -11,12 +11,14 @@ use crate::table::{Shared, Table};
 const FARTHEST: u16 = u16::MAX / 2;
 
 impl<K: Key> Table<K> {
-    /// The session ended: what it told is stale. What a refresh had made stale has been told in this session and stays too.
-    pub(crate) fn age(&mut self, slot: u32, shared: &mut Shared) {
+    /// The session ended: what it told is stale, and may stay until `until`. What a refresh had made stale has been told in
+    /// this session and stays too; so does, with `keeps`, what was stale when it began.
+    pub(crate) fn age(&mut self, slot: u32, shared: &mut Shared, keeps: bool, until: Duration) {
         // Before so many sessions have passed the sweep has had its turns; if not, they are taken here.
         while self.is_far_behind(slot) && self.sweep(shared, slot, 1) == 0 {}
+        let keeps = keeps && !self.is_far_behind(slot);
         let peer = self.peer_mut(slot);
-        peer.end_session();
+        peer.end_session(keeps, until);
         peer.sweep_older();
         (peer.initial, peer.refreshing) = (false, false);
     }
@@ -29,7 +31,7 @@ impl<K: Key> Table<K> {
         peer.initial = says_end || keeps;
         if !keeps {
             // What this session tells has nothing to do with a time that began when others were lost.
-            peer.long_lived = None;
+            (peer.long_lived, peer.kept_until) = (None, None);
         }
         keeps
     }
@@ -37,6 +39,20 @@ impl<K: Key> Table<K> {
     /// Until when a peer's stale routes stay as long-lived ones, if they do.
     pub(crate) fn long_lived(&self, slot: u32) -> Option<Duration> {
         self.peer(slot).and_then(|peer| peer.long_lived)
+    }
+
+    /// Until when stale routes of the first of several losses stay, if there are such.
+    pub(crate) fn kept_until(&self, slot: u32) -> Option<Duration> {
+        self.peer(slot).and_then(|peer| peer.kept_until)
+    }
+
+    /// The time of stale routes of the first of several losses is over, or not yet; whether there is anything to sweep.
+    pub(crate) fn expire_first_loss(&mut self, slot: u32, now: Duration) -> bool {
+        let over = self.kept_until(slot).is_some_and(|until| until <= now);
+        if over {
+            self.peer_mut(slot).end_first_loss();
+        }
+        over
     }
 
     /// Whether any route of a peer stands that is not to be swept: the newest is the last to go.

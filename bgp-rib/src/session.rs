@@ -7,7 +7,7 @@ use bgp_wire::{ClusterId, Family, FamilySet};
 
 use crate::PeerId;
 use crate::bounded::{Bound, Bounded};
-use crate::config::PeerParams;
+use crate::config::{ConsecutiveRestarts, PeerParams};
 use crate::event::{Event, Retain};
 use crate::export::GroupKey;
 use crate::group::Reader;
@@ -97,8 +97,9 @@ impl Rib {
                 on_table!(self, family, table => table.join(shared, slot));
             }
         }
-        if kept {
-            self.set_deadline(slot, Some(self.now.saturating_add(INITIAL_TIME)));
+        if kept && let Some(peer) = self.shared.peers.get_mut(slot) {
+            peer.restart_until = self.now.saturating_add(INITIAL_TIME);
+            self.wait_for(slot);
         }
         self.bound(slot);
         self.say_pending(slot);
@@ -116,9 +117,12 @@ impl Rib {
             if params.cluster_id.is_some() {
                 self.gather_clusters();
             }
+            let keeps = retain == Retain::Stale && params.consecutive_restarts == ConsecutiveRestarts::Keep;
+            // As long as a single loss may keep a route: until the next session, and then until its End-of-RIB.
+            let until = self.now.saturating_add(stale_time).saturating_add(INITIAL_TIME);
             each_table!(self, table => {
                 table.leave(slot);
-                table.age(slot, &mut self.shared);
+                table.age(slot, &mut self.shared, keeps, until);
             });
         }
         let deadline = (retain == Retain::Stale).then(|| self.now.saturating_add(stale_time));
@@ -132,9 +136,10 @@ impl Rib {
                 self.outlast(slot, family);
             }
         }
-        if was_up || deadline.is_none() {
-            let until = deadline.map(|at| self.next_end(slot).map_or(at, |end| end.min(at)));
-            self.set_deadline(slot, until);
+        if deadline.is_none() {
+            self.set_deadline(slot, None);
+        } else if was_up {
+            self.wait_for(slot);
         }
         self.sweeps.insert(slot);
         self.say_gone(slot);
@@ -190,6 +195,9 @@ impl Rib {
             let (up, restart_until) = (peer.up, peer.restart_until);
             let restarted = self.now >= restart_until;
             for family in self.families().iter() {
+                let now = self.now;
+                let sweep = on_table!(self, family, table => table.expire_first_loss(slot, now));
+                self.sweep_if(slot, sweep);
                 // Of a session that is up it is over for what its predecessor left, and for nothing else.
                 if !up {
                     // The end of one family's long-lived time is not that of another's restart time.
@@ -200,16 +208,25 @@ impl Rib {
                         on_table!(self, family, table => table.peer_mut(slot).sweep_long_lived());
                         self.sweeps.insert(slot);
                     }
-                } else if in_table!(self, family, table => table.is_initial(slot)) == Some(true) {
+                } else if restarted && in_table!(self, family, table => table.is_initial(slot)) == Some(true)
+                {
                     self.told_everything(slot, family);
                 }
             }
-            if !up {
-                let restart = (!restarted).then_some(restart_until);
-                let next = self.next_end(slot).into_iter().chain(restart).min();
-                self.set_deadline(slot, next);
-            }
+            self.wait_for(slot);
         }
+    }
+
+    /// The next time at which stale routes of a peer go, or become long-lived.
+    fn wait_for(&mut self, slot: u32) {
+        let Some(peer) = self.shared.peers.get(slot) else { return };
+        let restart = Some(peer.restart_until).filter(|&until| until > self.now);
+        // Long-lived ones wait for End-of-RIB once the session is up.
+        let long_lived = if peer.up { None } else { self.next_end(slot) };
+        let families = self.families();
+        let kept = |family| in_table!(self, family, table => table.kept_until(slot)).flatten();
+        let first_loss = families.iter().filter_map(kept).min();
+        self.set_deadline(slot, [restart, long_lived, first_loss].into_iter().flatten().min());
     }
 
     /// The restart time of a family is over: its routes stay as long-lived stale ones where that was agreed on, and have
@@ -227,6 +244,7 @@ impl Rib {
         on_table!(self, family, table => {
             let peer = table.peer_mut(slot);
             (peer.long_lived, peer.long_lived_before) = (Some(end), peer.generation);
+            peer.kept_until = None;
         });
         // They are marked, and those that must not stay go, as they are judged anew.
         if let Some(peer) = self.shared.peers.get_mut(slot) {

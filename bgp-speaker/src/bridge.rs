@@ -4,7 +4,7 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use bgp_fsm::{DownReason, Negotiated};
-use bgp_rib::{PeerId, PeerParams, PeerRole, Policy, Retain};
+use bgp_rib::{ConsecutiveRestarts, PeerId, PeerParams, PeerRole, Policy, Retain};
 use bgp_wire::{FamilySet, PeerKind, RouteRefresh, Update};
 
 use crate::config::SessionOptions;
@@ -87,6 +87,9 @@ fn params(negotiated: &Negotiated, options: &SessionOptions, ends: Ends, leaving
     params.honour_graceful_shutdown = rules.honour_graceful_shutdown;
     params.leaving = rules.leaving || leaving;
     params.long_lived_partial = rules.long_lived_partial;
+    let agreed =
+        if negotiated.notification_restart { ConsecutiveRestarts::Keep } else { ConsecutiveRestarts::Delete };
+    params.consecutive_restarts = rules.consecutive_restarts.unwrap_or(agreed);
     params.private_as = rules.private_as;
     params.as_override = rules.as_override;
     params.local_as_mode = rules.local_as;

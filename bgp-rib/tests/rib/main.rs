@@ -9,6 +9,7 @@ mod aigp;
 mod bounded;
 mod calico;
 mod changes;
+mod consecutive_restarts;
 mod families;
 mod groups;
 mod limits;

@@ -2,13 +2,13 @@
 
 use core::time::Duration;
 
-use bgp_rib::{Event, HeldBack, Input, Origination, PeerParams, Retain, RibConfig};
+use bgp_rib::{Event, HeldBack, Input, Origination, PeerId, PeerParams, Retain, RibConfig};
 use bgp_wire::{FamilySet, PathAttributes, RefreshKind};
 use ipnet::{IpNet, Ipv4Net};
 
 use crate::support::*;
 
-fn many(count: u32) -> Vec<IpNet> {
+pub(crate) fn many(count: u32) -> Vec<IpNet> {
     (0..count).map(|n| Ipv4Net::new((0x0a10_0000 + n).into(), 32).unwrap().into()).collect()
 }
 
@@ -336,7 +336,7 @@ fn a_flood_of_refreshes_faster_than_any_sweep_keeps_the_books() {
     }
 }
 
-fn later(lab: &mut Lab, seconds: u64) {
+pub(crate) fn later(lab: &mut Lab, seconds: u64) {
     lab.now += Duration::from_secs(seconds);
     lab.drain_all();
 }
@@ -457,7 +457,7 @@ fn end_of_rib_that_was_held_back_comes_behind_all_that_was_told_meanwhile() {
 }
 
 /// Every read is met by as much that is new as it took: reading is never done.
-fn churns(lab: &mut Lab, from: bgp_rib::PeerId, round: u32) {
+fn churns(lab: &mut Lab, from: PeerId, round: u32) {
     let moved = many(400);
     let first = (round as usize * 20) % 400;
     lab.announce(from, &moved[first..first + 20], next_hop(1), &attributes(&[64512 + round]));

@@ -30,6 +30,10 @@ pub struct RouteRules {
     /// An internal peer that does not know long-lived graceful restart is told long-lived stale routes nevertheless, as the
     /// last choice (RFC 9494 §4.6). Default `false`.
     pub long_lived_partial: bool,
+    /// What becomes of routes that are stale already when the session is lost again before End-of-RIB. Default: they stay in
+    /// a mesh and where both ends announced the N bit (RFC 8538 §4.1), within the time of the first loss; else they go (RFC
+    /// 4724 §4.2).
+    pub consecutive_restarts: Option<ConsecutiveRestarts>,
     /// Private AS numbers in what an external peer is told (RFC 6996). Default: they stay.
     pub private_as: PrivateAs,
     /// An external peer's own AS is replaced by ours in what it is told. Default `false`.
@@ -52,6 +56,7 @@ impl Default for RouteRules {
             honour_graceful_shutdown: true,
             leaving: false,
             long_lived_partial: false,
+            consecutive_restarts: None,
             private_as: PrivateAs::Keep,
             as_override: false,
             local_as: LocalAsMode::default(),

@@ -1,6 +1,6 @@
 //! Who takes part, and what can be told.
 
-use bgp_rib::{AddPathSend, FamilyLimits, Limit, LimitAction, Limits, PeerParams, Policy, Vrp};
+use bgp_rib::{AddPathSend, ConsecutiveRestarts, FamilyLimits, Limit, LimitAction, Limits, PeerParams, Policy, Vrp};
 use bgp_wire::{
     Asn, ClusterId, Community, FamilySet, LongLivedFamily, NextHop, PathAttributes, PeerKind, RouterId,
 };
@@ -69,6 +69,9 @@ pub(super) fn params(peer: u8, variant: u8) -> PeerParams {
     }
     params.long_lived = long_lived(peer, variant);
     params.long_lived_partial = peer == 8;
+    if matches!((peer, variant), (1 | 5 | 7, _) | (2 | 4, 1)) {
+        params.consecutive_restarts = ConsecutiveRestarts::Keep;
+    }
     params.limits = limits(peer);
     params
 }

@@ -2,7 +2,7 @@
 
 use core::time::Duration;
 
-use bgp_rib::{Input, PeerId, PeerParams, Retain};
+use bgp_rib::{ConsecutiveRestarts, Input, PeerId, PeerParams, Retain};
 use bgp_wire::{Community, Family, PeerKind, RefreshKind};
 
 use super::scene::params;
@@ -42,6 +42,7 @@ impl World {
         let is = |params: &PeerParams| (params.peer_router_id, role(params));
         let is_another = self.facts.sessions.get(&id).is_some_and(|(former, _)| is(former) != is(&params));
         *self.count.entry(id).or_insert(0) += 1;
+        let mut kept = false;
         for family in [V4, V6] {
             let mut rows = params.long_lived.iter().flatten();
             let stays = match self.long_lived.contains_key(&(id, family)) {
@@ -54,16 +55,22 @@ impl World {
             let keeps = self.has_routes(id, family);
             if !keeps {
                 self.long_lived.remove(&(id, family));
+                self.losses.remove(&(id, family));
             }
             if params.graceful_restart || keeps {
                 self.initial.insert((id, family));
             }
-            if keeps {
-                self.deadlines.insert(id, self.lab.now + Duration::from_secs(360));
-            }
+            kept |= keeps;
+        }
+        self.restart_until.insert(id, self.lab.now);
+        if kept {
+            self.restart_until.insert(id, self.lab.now + Duration::from_secs(360));
         }
         self.judge(id, &params.import);
         self.facts.sessions.insert(id, (params, true));
+        if kept {
+            self.wait_for(id);
+        }
     }
 
     pub(super) fn down(&mut self, peer: u8, stale: bool) {
@@ -86,11 +93,19 @@ impl World {
         self.deadlines.remove(&peer);
         let params = self.facts.sessions[&peer].0.clone();
         self.restart_until.insert(peer, self.lab.now + params.stale_time);
+        let bound = self.lab.now + params.stale_time + Duration::from_secs(360);
+        let keeps = params.consecutive_restarts == ConsecutiveRestarts::Keep;
         for family in [V4, V6] {
             if !stale {
                 self.told_everything(peer, family);
             } else if !self.long_lived.contains_key(&(peer, family)) {
-                self.forget_stale_of(peer, 1, |prefix| family_of(prefix) == family);
+                if !keeps || !self.losses.contains_key(&(peer, family)) {
+                    self.forget_stale_of(peer, 1, |prefix| family_of(prefix) == family);
+                    self.losses.remove(&(peer, family));
+                }
+                if keeps {
+                    self.losses.entry((peer, family)).or_insert((bound, bound)).1 = bound;
+                }
             }
             if stale && !params.retained.contains(family) {
                 self.outlast(peer, family);
@@ -104,9 +119,12 @@ impl World {
     /// The next time at which something of a peer that is down goes.
     fn wait_for(&mut self, peer: PeerId) {
         let ends = self.long_lived.iter().filter(|((of, _), _)| *of == peer).map(|(_, end)| *end);
+        let ends = ends.filter(|_| !self.is_up(peer));
         let restart = self.restart_until.get(&peer).copied().filter(|at| *at > self.lab.now);
+        let losses = self.losses.iter().filter(|((of, _), _)| *of == peer).map(|(_, (first, _))| *first);
+        let next = ends.chain(restart).chain(losses).min();
         self.deadlines.remove(&peer);
-        self.deadlines.extend(ends.chain(restart).min().map(|at| (peer, at)));
+        self.deadlines.extend(next.map(|at| (peer, at)));
     }
 
     /// The restart time is over: what may stay long is marked, or goes in the end.
@@ -118,6 +136,7 @@ impl World {
         if end <= self.lab.now {
             return self.told_everything(peer, family);
         }
+        self.losses.remove(&(peer, family));
         self.facts.told.retain(|(prefix, from, _), path| {
             let concerns = *from == Teller::Peer(peer) && family_of(prefix) == family;
             path.long_lived |= concerns;
@@ -128,6 +147,7 @@ impl World {
     /// What is stale of a peer goes.
     fn told_everything(&mut self, peer: PeerId, family: Family) {
         self.long_lived.remove(&(peer, family));
+        self.losses.remove(&(peer, family));
         self.forget_stale_of(peer, 0, |prefix| family_of(prefix) == family);
     }
 
@@ -183,8 +203,17 @@ impl World {
             let restarted = self.restart_until.get(&peer).is_none_or(|at| *at <= now);
             for family in [V4, V6] {
                 let ended = self.long_lived.get(&(peer, family)).is_some_and(|end| *end <= now);
+                if let Some((first, last)) =
+                    self.losses.get(&(peer, family)).copied().filter(|(at, _)| *at <= now)
+                {
+                    self.forget_stale_of(peer, 1, |prefix| family_of(prefix) == family);
+                    self.losses.remove(&(peer, family));
+                    if first < last {
+                        self.losses.insert((peer, family), (last, last));
+                    }
+                }
                 // What a refresh made stale is not bounded by this time.
-                if up && self.initial.remove(&(peer, family)) {
+                if up && restarted && self.initial.remove(&(peer, family)) {
                     self.told_everything(peer, family);
                 } else if !up && restarted {
                     self.outlast(peer, family);
@@ -195,9 +224,7 @@ impl World {
                     });
                 }
             }
-            if !up {
-                self.wait_for(peer);
-            }
+            self.wait_for(peer);
         }
     }
 

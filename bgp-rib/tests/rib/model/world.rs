@@ -23,6 +23,8 @@ pub(super) struct World {
     pub(super) count: BTreeMap<PeerId, u32>,
     pub(super) restart_until: BTreeMap<PeerId, Duration>,
     pub(super) long_lived: BTreeMap<(PeerId, Family), Duration>,
+    /// Until when stale routes stay of peers that keep them over further losses: those of the first, those of the latest.
+    pub(super) losses: BTreeMap<(PeerId, Family), (Duration, Duration)>,
     /// End-of-RIB is held back; who has read nothing since its session came up but while that was so.
     pub(super) defers: bool,
     pub(super) unread: BTreeSet<PeerId>,
@@ -58,6 +60,7 @@ impl World {
             count: BTreeMap::new(),
             restart_until: BTreeMap::new(),
             long_lived: BTreeMap::new(),
+            losses: BTreeMap::new(),
             defers: false,
             unread: BTreeSet::new(),
             follower: BTreeMap::new(),

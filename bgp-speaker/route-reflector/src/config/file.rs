@@ -15,7 +15,7 @@ use super::pattern::{
 };
 use super::policy::{PolicyTable, PrefixSetTable};
 use super::value::{
-    Address, AddressList, Asn, Capability, CommunityValue, Dialer, Family, HoldTime, Hops, Identifier,
+    Address, AddressList, Asn, Capability, CommunityValue, ConsecutiveRestarts, Dialer, Family, HoldTime, Hops, Identifier,
     Interface, LimitAction, ListenList, LocalAsMode, LogFormat, MaxPaths, MaxPrefixes, MetricsListen,
     NextHop, OriginWord, PeerAddress, PeerAs, Port, Prefix, PrivateAs, RangeLimit, RestartTime, Role, Scope,
     Seconds, SessionPassword, StaleTime, Ttl,
@@ -323,6 +323,8 @@ session_tables! {
         private_as: Option<PrivateAs>,
         /// A peer that does not know RFC 9494 is told long-lived stale routes as the last choice.
         long_lived_partial: Option<bool>,
+        /// Whether stale routes outlast the loss of a session that never said End-of-RIB.
+        consecutive_restarts: Option<ConsecutiveRestarts>,
         /// Routes with GRACEFUL_SHUTDOWN are the last choice (RFC 8326); yes when missing.
         honour_graceful_shutdown: Option<bool>,
         /// Wait so long for its OPEN before sending ours (RFC 4271 §8.1.1).

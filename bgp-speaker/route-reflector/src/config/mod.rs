@@ -27,8 +27,8 @@ pub(crate) use self::file::{
 pub(crate) use self::parse::family_by_name;
 pub(crate) use self::pattern::InterfacePattern;
 pub(crate) use self::value::{
-    Capability, Dialer, Family, LimitAction, LocalAsMode, LogFormat, NextHop, PeerAs, PrivateAs, Role, Scope,
-    Seconds, SessionPassword,
+    Capability, ConsecutiveRestarts, Dialer, Family, LimitAction, LocalAsMode, LogFormat, NextHop, PeerAs,
+    PrivateAs, Role, Scope, Seconds, SessionPassword,
 };
 
 /// A thousand bytes for each of ten thousand neighbors, and room to spare: more is some other file.

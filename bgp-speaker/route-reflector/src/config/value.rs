@@ -388,6 +388,16 @@ keyword!(
     },
     "\"keep\", \"remove-leading\", \"remove\" or \"replace\""
 );
+keyword!(
+    /// What becomes of stale routes when a session is lost again before End-of-RIB.
+    ConsecutiveRestarts {
+        /// They stay within the time of the first loss (RFC 8538 §4.1).
+        Keep = "keep",
+        /// They go (RFC 4724 §4.2).
+        Delete = "delete",
+    },
+    "\"keep\" or \"delete\""
+);
 number!(
     /// How many equal paths of a prefix are used.
     MaxPaths(u16), "a number of paths from 1 on (without quotes)", max_paths

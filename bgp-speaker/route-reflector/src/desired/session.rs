@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use bgp_speaker::{
-    AddPath, AoAlgorithm, AoKey, Asn, ClusterId, FamilyLimits, FamilySet, Limit, LimitAction, Limits,
+    AddPath, AoAlgorithm, AoKey, Asn, ClusterId, ConsecutiveRestarts, FamilyLimits, FamilySet, Limit, LimitAction, Limits,
     LocalAsMode, MeshNode, NextHopMode, PeerAs, PeerClass, PeerConfig, PrivateAs, RangeConfig, Required,
     Role, RouteRules, Secret, SessionOptions, Timers,
 };
@@ -227,6 +227,10 @@ fn rules(rules: &mut RouteRules, keys: &SessionKeys) {
     };
     rules.as_override = keys.as_override.unwrap_or(rules.as_override);
     rules.long_lived_partial = keys.long_lived_partial.unwrap_or(rules.long_lived_partial);
+    rules.consecutive_restarts = keys.consecutive_restarts.map(|choice| match choice {
+        config::ConsecutiveRestarts::Keep => ConsecutiveRestarts::Keep,
+        config::ConsecutiveRestarts::Delete => ConsecutiveRestarts::Delete,
+    });
     rules.honour_graceful_shutdown = keys.honour_graceful_shutdown.unwrap_or(rules.honour_graceful_shutdown);
     rules.private_as = match keys.private_as {
         Some(config::PrivateAs::RemoveLeading) => PrivateAs::RemoveLeading,

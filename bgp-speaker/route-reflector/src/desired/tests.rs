@@ -173,6 +173,7 @@ const SESSION_KEYS: &[&str] = &[
     "cluster-id = \"10.0.0.9\"",
     "honour-graceful-shutdown = false",
     "long-lived-partial = true",
+    "consecutive-restarts = \"keep\"",
     "private-as = \"remove\"",
     "as-override = true",
 ];
@@ -238,6 +239,7 @@ fn every_option_of_a_session_has_a_key_or_a_reason_not_to() {
         // Said of a session for a while, and not by a file.
         leaving: _,
         long_lived_partial: _,
+        consecutive_restarts: _,
         private_as: _,
         as_override: _,
         local_as: _,
