@@ -21,7 +21,7 @@ use crate::damping::Damping;
 use crate::jitter::Jitter;
 use crate::reach::{Idle, Reach};
 use crate::states::{Phase, Received};
-use crate::timer::Timers;
+use crate::timer::{Timer, Timers};
 use crate::{Bfd, ConnId, Counters, DownReason, Event, Input, Negotiated, Output, SessionConfig, State};
 
 /// How long a connection that has won a collision waits for our KEEPALIVE: the peer closes the other one before it is up on
@@ -116,6 +116,12 @@ impl Session {
         let session = self.timers.next().map(|(at, _)| at);
         let connection = self.connections.next_timer().map(|(at, ..)| at);
         session.into_iter().chain(connection).min()
+    }
+
+    /// Whether a tick at `now` ends a connection for the peer's silence: octets of it that wait unread are to be told of first
+    /// ([`Input::InputPending`]).
+    pub fn hold_expires(&self, now: Duration) -> bool {
+        self.connections.iter().any(|conn| conn.timers.deadline(Timer::Hold).is_some_and(|at| at <= now))
     }
 
     /// Where the session stands.

@@ -11,7 +11,7 @@ use crate::aggregate::Aggregation;
 use crate::attributes::Facts;
 use crate::config::Multipath;
 use crate::limits::LimitEvent;
-use crate::origin_validation::Vrp;
+use crate::origin_validation::VrpChange;
 use crate::policy::{Discard, KernelTag};
 use crate::{OwnerId, PeerId, PeerParams, Policy, ReaderId};
 
@@ -58,14 +58,9 @@ pub enum Input<'a> {
     /// Other bounds on the next hops of a prefix than [`RibConfig`](crate::RibConfig) gave: followers that are no peers are told
     /// what changes by it, in bounded turns. Peers hear of it only where [`AddPathSend::EqualCost`](crate::AddPathSend) asks.
     Multipath(Multipath),
-    /// Which AS may originate what (RFC 6811): payloads that are there now, and others that are no more, as a cache tells
-    /// them. From the first of these on, policies that ask are told a state. What changes by it is told.
-    Vrps {
-        /// These are there.
-        announced: &'a [Vrp],
-        /// These are gone.
-        withdrawn: &'a [Vrp],
-    },
+    /// Which AS may originate what (RFC 6811). From the first of these on, policies that ask are told a state. What changes
+    /// by it is told. However many payloads there are, this takes no longer than for one.
+    Vrps(VrpChange),
     /// While on, no peer is sent its initial End-of-RIB: routes flow as always, and who forwards by stale ones of ours goes
     /// on. For a speaker that restarted, until its peers have told everything (RFC 4724 §4.1). Route target
     /// memberships are not held back: the peers' VPN routes wait for their end (RFC 4684 §6). Off from the start.
@@ -151,6 +146,8 @@ pub enum Reachability {
     Metric(u32),
     /// No way: routes through it are kept and not used.
     Unreachable,
+    /// It is an address of this speaker's host: a route through ourselves is kept and not used (RFC 4271 §5.1.3).
+    Own,
 }
 
 /// A next hop that routes name: the caller may say what the way to it is ([`Input::NextHop`]).

@@ -132,7 +132,10 @@ mod transmit;
 
 pub use aggregate::Aggregation;
 pub use as_path::{LocalAsMode, PrivateAs};
-pub use config::{AddPathSend, ConsecutiveRestarts, DecisionOptions, Multipath, NextHopMode, PeerParams, PeerRole, RibConfig};
+pub use config::{
+    AddPathSend, ConsecutiveRestarts, DecisionOptions, Multipath, NextHopMode, PeerParams, PeerRole,
+    RibConfig,
+};
 pub use decision::Rung;
 pub use dry_run::ExportChange;
 pub use event::{Event, Input, NextHopUse, Origination, Reachability, Retain, Transmit};
@@ -143,7 +146,7 @@ pub use import::Ineligible;
 pub use limits::{FamilyLimits, Limit, LimitAction, LimitEvent, LimitLevel, Limited, Limits};
 pub use memory::MemoryUse;
 pub use nlri::{Destination, RouteNlri};
-pub use origin_validation::Vrp;
+pub use origin_validation::{Vrp, VrpChange, VrpSet};
 pub use policy::{Discard, KernelTag, Policy};
 pub use query::{
     PageToken, PeerCounters, RouteAttributes, RouteFilter, RouteInfo, Source, TableCounters, Why,

@@ -201,6 +201,7 @@ impl NextHopTable {
 fn way(told: &BTreeMap<IpAddr, Reachability>, own: &BTreeMap<IpAddr, u32>, at: IpAddr) -> Way {
     match told.get(&at) {
         _ if own.contains_key(&at) => Way::Own,
+        Some(Reachability::Own) => Way::Own,
         Some(Reachability::Unreachable) => Way::Unreachable,
         Some(&Reachability::Metric(metric)) => Way::Metric(metric),
         None => Way::Metric(0),

@@ -193,7 +193,7 @@ impl Rib {
             Input::PeerChange(peer, params) => self.peer_change(peer, *params),
             Input::Rename { local_as, router_id, cluster_id } => self.rename(local_as, router_id, cluster_id),
             Input::Multipath(multipath) => self.set_multipath(multipath),
-            Input::Vrps { announced, withdrawn } => self.change_vrps(announced, withdrawn),
+            Input::Vrps(change) => self.change_vrps(change),
             Input::DeferEndOfRib(defers) => self.defer_end_of_rib(defers),
             Input::DeferSelection(defers) => self.defer_selection(defers),
             Input::Tick => self.tick(),

@@ -7,7 +7,8 @@
 //! | keepalive interval | with the next keepalive | soft |
 //! | TCP user timeout | at once | soft |
 //! | open-hold and send-hold time | when the timer starts next | none |
-//! | password, for another one; TCP-AO keys, for others | with the next segment | soft |
+//! | password, for another one; TCP-AO keys, for others of other ids | with the next segment | soft |
+//! | TCP-AO keys, another secret or algorithm under ids in use (RFC 5925 §3.1) | with a new session | hard |
 //! | hold time | not at all where the negotiated one stays the same (RFC 4271 §4.2: the smaller counts) | none |
 //! | anything in our OPEN: families, restart time, message size, a hold time that would count | with a new session | hard |
 //! | several paths of a prefix, whether an external peer is of our administration | with a new session | hard |
@@ -37,6 +38,7 @@ use crate::peer_address::PeerAddress;
 use crate::route::Route;
 use crate::session;
 use crate::shared::{Shared, Us};
+use crate::tcp::AoKey;
 use crate::update::MeshBook;
 
 /// What the supervisor is to have, checked: the desired state without its originations.
@@ -182,9 +184,17 @@ fn compare_way(
     let user_timeout = |config: &PeerConfig| config.options.timers.tcp_user_timeout;
     reasons.compare(ChangeClass::Soft, "TCP user timeout", &user_timeout(old), &user_timeout(new));
     reasons.compare(ChangeClass::Soft, "password", &old.options.password, &new.options.password);
-    reasons.compare(ChangeClass::Soft, "TCP-AO keys", &old.options.tcp_ao, &new.options.tcp_ao);
+    let ao = ao_change(&old.options.tcp_ao, &new.options.tcp_ao);
+    reasons.compare(ao, "TCP-AO keys", &old.options.tcp_ao, &new.options.tcp_ao);
     let ttl = |config: &PeerConfig| config.options.ttl_for(&config.peer_as, config.class, us.asn);
     reasons.compare(ChangeClass::Hard, "TTL", &ttl(old), &ttl(new));
+}
+
+/// A connection rolls over to keys of other ids; ids that are in use name no other key while it lasts (RFC 5925 §3.1).
+fn ao_change(old: &[AoKey], new: &[AoKey]) -> ChangeClass {
+    let same_ids = |is: &AoKey, was: &AoKey| (is.send_id, is.recv_id) == (was.send_id, was.recv_id);
+    let reused = |is: &AoKey| old.iter().any(|was| same_ids(is, was) && is != was);
+    if new.iter().any(reused) { ChangeClass::Hard } else { ChangeClass::Soft }
 }
 
 /// What the session is run with.
@@ -347,4 +357,25 @@ fn differs_elsewhere(old: &PeerConfig, new: &PeerConfig) -> bool {
     to.bfd_strict = from.bfd_strict;
     to.collision_detect_established = from.collision_detect_established;
     rest != *new
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{AoKey, ChangeClass, ao_change};
+    use crate::tcp::Password;
+
+    fn key(id: u8, secret: &str) -> AoKey {
+        AoKey::new(id, secret.parse::<Password>().unwrap())
+    }
+
+    #[test]
+    fn another_secret_under_ids_in_use_takes_a_new_session_and_other_ids_do_not() {
+        let (old, new) = (key(1, "first"), key(2, "second"));
+        let both = [new.clone(), old.clone()];
+        assert_eq!(ao_change(std::slice::from_ref(&old), &both), ChangeClass::Soft);
+        assert_eq!(ao_change(&both, std::slice::from_ref(&new)), ChangeClass::Soft);
+        assert_eq!(ao_change(&[old], &[key(1, "other")]), ChangeClass::Hard);
+        let one_way = AoKey { recv_id: 3, ..key(1, "other") };
+        assert_eq!(ao_change(&[new], &[one_way]), ChangeClass::Soft);
+    }
 }

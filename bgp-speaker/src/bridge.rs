@@ -7,7 +7,7 @@ use bgp_fsm::{DownReason, Negotiated};
 use bgp_rib::{ConsecutiveRestarts, PeerId, PeerParams, PeerRole, Policy, Retain};
 use bgp_wire::{FamilySet, PeerKind, RouteRefresh, Update};
 
-use crate::config::SessionOptions;
+use crate::config::{PeerClass, PeerConfig};
 
 /// What a peer's task tells the tables, in the order in which it happened.
 #[derive(Debug)]
@@ -34,13 +34,13 @@ impl ToRib {
 }
 
 /// A session came up: what the tables have to know of it.
-pub(crate) fn up(negotiated: &Negotiated, options: &SessionOptions, ends: Ends, leaving: bool) -> ToRib {
-    ToRib::Up(params(negotiated, options, ends, leaving))
+pub(crate) fn up(negotiated: &Negotiated, config: &PeerConfig, ends: Ends, leaving: bool) -> ToRib {
+    ToRib::Up(params(negotiated, config, ends, leaving))
 }
 
 /// A session that is up goes on under another configuration.
-pub(crate) fn change(negotiated: &Negotiated, options: &SessionOptions, ends: Ends, leaving: bool) -> ToRib {
-    ToRib::Change(params(negotiated, options, ends, leaving))
+pub(crate) fn change(negotiated: &Negotiated, config: &PeerConfig, ends: Ends, leaving: bool) -> ToRib {
+    ToRib::Change(params(negotiated, config, ends, leaving))
 }
 
 /// The addresses of a session.
@@ -50,7 +50,8 @@ pub(crate) struct Ends {
     pub(crate) remote: IpAddr,
 }
 
-fn params(negotiated: &Negotiated, options: &SessionOptions, ends: Ends, leaving: bool) -> Box<PeerParams> {
+fn params(negotiated: &Negotiated, config: &PeerConfig, ends: Ends, leaving: bool) -> Box<PeerParams> {
+    let options = &config.options;
     let mut params = PeerParams::new(
         negotiated.local_as,
         negotiated.peer_as,
@@ -87,9 +88,10 @@ fn params(negotiated: &Negotiated, options: &SessionOptions, ends: Ends, leaving
     params.honour_graceful_shutdown = rules.honour_graceful_shutdown;
     params.leaving = rules.leaving || leaving;
     params.long_lived_partial = rules.long_lived_partial;
-    let agreed =
-        if negotiated.notification_restart { ConsecutiveRestarts::Keep } else { ConsecutiveRestarts::Delete };
-    params.consecutive_restarts = rules.consecutive_restarts.unwrap_or(agreed);
+    // A node of a mesh whose agent dies twice in a row has forwarded all the time, whatever it says.
+    let keeps = negotiated.notification_restart || config.class == PeerClass::NodeToNodeMesh;
+    let usual = if keeps { ConsecutiveRestarts::Keep } else { ConsecutiveRestarts::Delete };
+    params.consecutive_restarts = rules.consecutive_restarts.unwrap_or(usual);
     params.private_as = rules.private_as;
     params.as_override = rules.as_override;
     params.local_as_mode = rules.local_as;

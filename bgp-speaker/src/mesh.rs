@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use bgp_rib::{ConsecutiveRestarts, Policy};
+use bgp_rib::Policy;
 use bgp_wire::{Asn, Family, FamilySet};
 
 use crate::config::{BGP_PORT, PeerClass, PeerConfig, SessionOptions, check_address};
@@ -231,8 +231,6 @@ impl Roster {
             // A mesh is one administration: its eBGP sessions are as open as its iBGP ones, which RFC 8212 asks us to say.
             peer.options.import.get_or_insert(Policy::accept_all());
             peer.options.export.get_or_insert(Policy::accept_all());
-            // A node whose agent dies twice in a row has forwarded all the time.
-            peer.options.rules.consecutive_restarts.get_or_insert(ConsecutiveRestarts::Keep);
             peer.check(ways.local_as, ways.own)?;
             each(peer.at(), Arc::new(peer));
         }

@@ -153,6 +153,7 @@ fn forms(canonical: IpAddr) -> impl Iterator<Item = IpAddr> {
 fn reachability(way: &NextHopWay) -> Reachability {
     match way {
         NextHopWay::Reachable { cost, .. } => Reachability::Metric(*cost),
+        NextHopWay::Own => Reachability::Own,
         NextHopWay::Unreachable(_) => Reachability::Unreachable,
     }
 }

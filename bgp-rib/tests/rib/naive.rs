@@ -112,7 +112,7 @@ impl Facts {
         let preference = preference(&told.import, prefix).or(told.preference);
         let path = Naive { attributes, next_hop: next_hop.or(told.next_hop), preference, ..told.clone() };
         let metric = path.next_hop.map_or(Some(0), |hop| match self.metrics.get(&hop.address()) {
-            Some(Reachability::Unreachable) => (*from == Teller::Local).then_some(0),
+            Some(Reachability::Unreachable | Reachability::Own) => (*from == Teller::Local).then_some(0),
             Some(Reachability::Metric(metric)) => Some(*metric),
             None => Some(0),
         })?;

@@ -56,6 +56,24 @@ fn a_route_through_ourselves_is_not_used() {
 }
 
 #[test]
+fn a_route_through_an_address_that_turns_out_to_be_our_hosts_is_not_used_while_it_is() {
+    let mut lab = Lab::new();
+    let (one, two) = (lab.up(1, client(1)), lab.up(2, client(2)));
+    let prefix = net("192.0.2.0/24");
+    lab.announce(one, &[prefix], next_hop(21), &attributes(&[]));
+    lab.drain_all();
+    assert_eq!(lab.view(two).len(), 1);
+    lab.input(Input::NextHop(address(21), Reachability::Own));
+    lab.drain_all();
+    assert!(lab.view(two).is_empty());
+    let explained = lab.rib.explain(prefix).unwrap();
+    assert_eq!(explained.paths[0].verdict, PathVerdict::Ineligible(Ineligible::OwnNextHop));
+    lab.input(Input::NextHop(address(21), Reachability::Metric(0)));
+    lab.drain_all();
+    assert_eq!(lab.view(two).len(), 1);
+}
+
+#[test]
 fn what_this_speaker_originates_needs_no_way_to_its_next_hop() {
     let mut lab = Lab::new();
     let (one, two) = (lab.up(1, client(1)), lab.up(2, client(2)));

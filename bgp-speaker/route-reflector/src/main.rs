@@ -6,6 +6,8 @@ mod control;
 mod demo;
 mod desired;
 mod failure;
+mod log;
+mod measurements;
 mod rpki;
 mod run;
 mod show;

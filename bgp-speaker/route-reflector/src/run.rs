@@ -1,7 +1,6 @@
 //! `run`: the daemon, from its configuration file to its orderly end.
 
 use std::convert::Infallible;
-use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -10,17 +9,17 @@ use std::time::Duration;
 use bgp_speaker::{ShutdownMode, Speaker, StartError};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use sd_notify::NotifyState;
-use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing::{error, info, warn};
-use tracing_subscriber::EnvFilter;
 
-use crate::config::{self, Config, LogFormat};
+use crate::config::{self, Config};
 use crate::control::server;
 use crate::control::socket::{ControlSocket, SocketError, usual_places};
 use crate::control::source::Source;
 use crate::desired::Desired;
 use crate::failure::Failure;
+use crate::log::Log;
+use crate::measurements::{self, Measurements};
 
 /// Long enough for a NOTIFICATION on every session; a peer that does not read must not hold up a service manager.
 const SHUTDOWN_LIMIT: Duration = Duration::from_secs(5);
@@ -28,13 +27,13 @@ const SHUTDOWN_LIMIT: Duration = Duration::from_secs(5);
 /// Runs what the file at `path` describes until a signal ends it; `restarting` where a former process has run it just before.
 pub(crate) async fn run(path: &Path, restarting: bool) -> Result<(), Failure> {
     let config = config::load(path)?;
-    start_log(&config);
+    let mut desired = Desired::of(&config);
+    let log = Log::start(desired.log_filter(), desired.log_format());
     raise_file_limit();
     // Signals are caught from here on: one that arrives during start-up ends the daemon in order as well.
     let mut signals = Signals::new()?;
     let socket = control_socket(&config)?;
-    let metrics = metrics_listener(&config).await?;
-    let mut desired = Desired::of(&config);
+    let metrics = measurements::listen(desired.metrics().listen).await.map_err(Failure::new)?;
     if let Err(fault) = desired.read_payloads(None) {
         error!(%fault, "no origin validation: no route has a state");
     }
@@ -48,15 +47,15 @@ pub(crate) async fn run(path: &Path, restarting: bool) -> Result<(), Failure> {
         StartError::Config(refused) => Failure::new(format_args!("{}: {refused}", path.display())),
         other => Failure::new(other),
     })?;
-    let source = Arc::new(Source::new(speaker.clone(), desired.descriptions(), per_peer(&config)));
+    let source = Arc::new(Source::new(speaker.clone(), desired.descriptions(), desired.metrics().per_peer));
     let stays = socket.as_ref().map(ControlSocket::stays);
     let control = tokio::spawn(serve(socket, source.clone()));
-    let measured = metrics.map(|listener| tokio::spawn(server::serve_metrics(listener, source.clone())));
+    let measurements = Measurements::serve(metrics, &source);
     let status = speaker.status();
     info!(asn = %status.asn, router_id = %status.router_id, listen = ?status.listen, "running");
     notify(&[NotifyState::Ready]);
 
-    let mut daemon = Daemon { path: path.to_owned(), desired, speaker, source };
+    let mut daemon = Daemon { path: path.to_owned(), desired, speaker, source, log, measurements };
     let mode = daemon.until_stopped(&mut signals).await;
     if let (ShutdownMode::Restart, Some(stays)) = (&mode, stays) {
         stays.store(true, Ordering::Relaxed);
@@ -64,9 +63,7 @@ pub(crate) async fn run(path: &Path, restarting: bool) -> Result<(), Failure> {
 
     notify(&[NotifyState::Stopping]);
     control.abort();
-    if let Some(measured) = measured {
-        measured.abort();
-    }
+    drop(daemon.measurements);
     tokio::select! {
         () = daemon.speaker.shutdown(mode) => info!("stopped"),
         () = tokio::time::sleep(SHUTDOWN_LIMIT) => warn!("stopped before every peer had taken its NOTIFICATION"),
@@ -81,6 +78,8 @@ struct Daemon {
     desired: Desired,
     speaker: Speaker,
     source: Arc<Source>,
+    log: Log,
+    measurements: Measurements,
 }
 
 impl Daemon {
@@ -101,7 +100,7 @@ impl Daemon {
         }
     }
 
-    /// Reads the file again and changes what differs; a bad file, or one that needs a restart, changes nothing.
+    /// Reads the file again and changes what differs, but for what only a restart can change; a bad file changes nothing.
     async fn reload(&mut self) {
         let mut next = match config::load(&self.path) {
             Ok(config) => Desired::of(&config),
@@ -110,17 +109,21 @@ impl Daemon {
                 return;
             }
         };
-        if let Some(key) = self.desired.needs_restart(&next) {
-            error!(key, "the configuration is not reloaded: this key changes with a restart only");
-            return;
-        }
+        let waiting = next.keep_until_restart(&self.desired);
         if let Err(fault) = next.read_payloads(Some(&self.desired)) {
             error!(%fault, "origin validation goes on by what was read before");
         }
         match next.apply(&self.speaker).await {
             Ok(report) => {
                 self.source.describe(next.descriptions());
+                self.refit(&mut next).await;
                 self.desired = next;
+                for key in waiting {
+                    error!(
+                        key,
+                        "this key changes with a restart only; the rest of the configuration is reloaded"
+                    );
+                }
                 for change in &report.changes {
                     info!(class = %change.class, "{}: {}", change.subject, change.why);
                 }
@@ -130,6 +133,20 @@ impl Daemon {
                 info!(changes = report.changes.len(), "configuration reloaded");
             }
             Err(refused) => error!(%refused, "the configuration is not reloaded"),
+        }
+    }
+}
+
+impl Daemon {
+    /// Changes what is around the speaker: the log's filter, the measurements.
+    async fn refit(&mut self, next: &mut Desired) {
+        if next.log_filter() != self.desired.log_filter() {
+            self.log.filter(next.log_filter());
+        }
+        let (now, wanted) = (self.desired.metrics(), next.metrics());
+        if let Err(refused) = self.measurements.become_as(now, wanted, &self.source).await {
+            error!("{refused}; the rest of the configuration is reloaded");
+            next.keep_metrics(&self.desired);
         }
     }
 }
@@ -179,17 +196,6 @@ enum Caught {
     Restart,
 }
 
-fn start_log(config: &Config) {
-    let configured = config.log.filter.as_ref().map_or("info", |filter| filter.get_ref());
-    // An environment that does not parse is not worth a start that fails: the file's filter was checked.
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(configured));
-    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
-    match config.log.format {
-        Some(LogFormat::Json) => log.json().init(),
-        Some(LogFormat::Text) | None => log.with_ansi(std::io::stderr().is_terminal()).init(),
-    }
-}
-
 /// Each session needs a file descriptor, and the usual soft limit of 1024 is for programs that call `select`.
 fn raise_file_limit() {
     let limit = getrlimit(Resource::Nofile);
@@ -216,24 +222,6 @@ fn control_socket(config: &Config) -> Result<Option<ControlSocket>, Failure> {
     let refusals: Vec<String> = refusals.iter().map(SocketError::to_string).collect();
     warn!("`status` and `routes` cannot ask this daemon: {}", refusals.join("; "));
     Ok(None)
-}
-
-/// Whether each peer has measurements of its own.
-fn per_peer(config: &Config) -> bool {
-    config.metrics.as_ref().and_then(|metrics| metrics.get_ref().per_peer).unwrap_or(true)
-}
-
-/// Where measurements are asked for over TCP, if the file names an address.
-async fn metrics_listener(config: &Config) -> Result<Option<TcpListener>, Failure> {
-    let Some(listen) = config.metrics.as_ref().and_then(|metrics| metrics.get_ref().listen.as_ref()) else {
-        return Ok(None);
-    };
-    let address = listen.get_ref().0;
-    let listener = TcpListener::bind(address).await.map_err(|error| {
-        let error = config::in_words(&error);
-        Failure::new(format_args!("[metrics]: cannot listen on {address}: {error}"))
-    })?;
-    Ok(Some(listener))
 }
 
 async fn serve(socket: Option<ControlSocket>, source: Arc<Source>) -> Infallible {

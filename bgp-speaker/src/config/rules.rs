@@ -1,6 +1,6 @@
 //! How routes pass over a session, besides by policy.
 
-use bgp_rib::{AddPathSend, LocalAsMode, PrivateAs};
+use bgp_rib::{AddPathSend, ConsecutiveRestarts, LocalAsMode, PrivateAs};
 use bgp_wire::{AddPathMode, ClusterId, Family, FamilySet};
 use ipnet::IpNet;
 

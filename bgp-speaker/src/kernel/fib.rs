@@ -136,6 +136,8 @@ pub enum Lookup {
         /// Whether it is one of ours.
         ours: bool,
     },
+    /// It is an address of this host.
+    Own,
     /// Not at all.
     Unreachable(RouteError),
 }

@@ -38,6 +38,8 @@ enum Resolution {
         recursive: bool,
         cost: u32,
     },
+    /// An address of this host.
+    Own,
     Unreachable(RouteError),
 }
 
@@ -61,6 +63,8 @@ pub enum NextHopWay {
         /// The interface, where there is just one.
         device: Option<u32>,
     },
+    /// It is an address of this host.
+    Own,
     /// There is none.
     Unreachable(RouteError),
 }
@@ -68,6 +72,7 @@ pub enum NextHopWay {
 impl Resolution {
     fn way(&self) -> NextHopWay {
         match self {
+            Self::Own => NextHopWay::Own,
             Self::Unreachable(error) => NextHopWay::Unreachable(error.clone()),
             Self::Legs { legs, cost, .. } => {
                 let mut devices = legs.iter().map(|leg| leg.device);
@@ -163,6 +168,12 @@ impl Resolver {
                     Resolution::Legs { legs: towards, recursive: through, .. } => {
                         recursive |= through;
                         legs.extend(towards.iter().map(|leg| leg_towards(&hop, leg, towards.len())));
+                    }
+                    Resolution::Own => {
+                        fault = Some(RouteError::new(
+                            errno::EINVAL,
+                            format!("next hop {} is an address of this host", hop.gateway),
+                        ));
                     }
                     Resolution::Unreachable(error) => fault = Some(error.clone()),
                 },
@@ -372,7 +383,7 @@ impl Resolver {
 
     /// How many next hops are looked after, and how many of them have no way.
     pub(super) fn counts(&self) -> (usize, usize) {
-        let lost = self.tracked.values().filter(|known| matches!(known, Resolution::Unreachable(_)));
+        let lost = self.tracked.values().filter(|known| !matches!(known, Resolution::Legs { .. }));
         (self.tracked.len(), lost.count())
     }
 
@@ -400,7 +411,7 @@ impl Resolver {
         for (gateway, known) in &self.tracked {
             let concerned = match known {
                 Resolution::Legs { legs, .. } => legs.iter().any(|leg| leg.device == index),
-                Resolution::Unreachable(_) => true,
+                Resolution::Own | Resolution::Unreachable(_) => true,
             };
             if concerned {
                 self.marked.insert(*gateway);
@@ -452,6 +463,7 @@ fn legs_of(
 ) -> Result<(Resolution, Option<IpNet>), RouteError> {
     let (legs, prefix, metric, ours) = match lookup {
         Lookup::Route { legs, prefix, metric, ours } => (legs, prefix, metric, ours),
+        Lookup::Own => return Ok((Resolution::Own, None)),
         Lookup::Unreachable(error) => return Err(error),
     };
     if prefix.prefix_len() == 0 && !via_default {

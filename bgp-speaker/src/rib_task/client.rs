@@ -1,12 +1,13 @@
 //! The way to the tables from outside.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use bgp_rib::{Destination, Multipath, OwnerId, PeerId, Policy, Vrp};
+use bgp_rib::{Destination, Multipath, OwnerId, PeerId, Policy, VrpChange, VrpSet};
 use bgp_wire::Family;
 use ipnet::IpNet;
 use tokio::sync::{Mutex, MutexGuard, mpsc, oneshot};
+use tokio::task::spawn_blocking;
 
 use crate::desired::{Change, Desired};
 use crate::door::Door;
@@ -26,11 +27,7 @@ pub(crate) enum Query {
     Rename(Us, oneshot::Sender<()>),
     Multipath(Multipath, oneshot::Sender<()>),
     Ways(Option<Ways>, oneshot::Sender<()>),
-    Vrps {
-        announced: Vec<Vrp>,
-        withdrawn: Vec<Vrp>,
-        reply: oneshot::Sender<()>,
-    },
+    Vrps(VrpChange, oneshot::Sender<()>),
     Routes {
         filter: RouteFilter,
         /// The ids of the peers that the filter names.
@@ -67,7 +64,7 @@ pub(crate) struct RibClient {
     /// Held until the question that follows from it is on its way, so that both keep one order.
     pub(super) originations: Arc<Mutex<Originations>>,
     /// The payloads of origin validation, once there was word of them.
-    pub(super) vrps: Arc<Mutex<Option<BTreeSet<Vrp>>>>,
+    pub(super) vrps: Arc<Mutex<Option<Arc<VrpSet>>>>,
 }
 
 impl RibClient {
@@ -105,24 +102,21 @@ impl RibClient {
     }
 
     /// Makes these all the payloads of origin validation; how many came and went, if that is news.
-    pub(crate) async fn set_vrps(
-        &self,
-        wanted: BTreeSet<Vrp>,
-    ) -> Result<Option<(usize, usize)>, SpeakerError> {
+    pub(crate) async fn set_vrps(&self, wanted: Arc<VrpSet>) -> Result<Option<(usize, usize)>, SpeakerError> {
         let mut held = self.vrps.lock().await;
-        // From here on nothing waits before the question is asked: a caller that gives up changes nothing or both.
-        let way = self.queries.reserve().await.map_err(|_| SpeakerError::Stopped)?;
-        let before = held.as_ref();
-        let none = BTreeSet::new();
-        let announced: Vec<Vrp> = wanted.difference(before.unwrap_or(&none)).copied().collect();
-        let withdrawn: Vec<Vrp> = before.unwrap_or(&none).difference(&wanted).copied().collect();
-        let counts = (announced.len(), withdrawn.len());
-        if before.is_some() && counts == (0, 0) {
+        let (before, to) = (held.clone(), wanted.clone());
+        // A walk over all of them, on a thread that nobody waits for but the caller.
+        let change = spawn_blocking(move || VrpChange::new(before, to));
+        let change = change.await.map_err(|_| SpeakerError::Stopped)?;
+        let counts = change.counts();
+        if held.is_some() && counts == (0, 0) {
             return Ok(None);
         }
+        // From here on nothing waits before the question is asked: a caller that gives up changes nothing or both.
+        let way = self.queries.reserve().await.map_err(|_| SpeakerError::Stopped)?;
         *held = Some(wanted);
         let (reply, answer) = oneshot::channel();
-        way.send(Query::Vrps { announced, withdrawn, reply });
+        way.send(Query::Vrps(change, reply));
         drop(held);
         answer.await.map_err(|_| SpeakerError::Stopped)?;
         Ok(Some(counts))

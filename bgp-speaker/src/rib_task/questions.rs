@@ -39,9 +39,8 @@ impl RibTask {
                 let _ = reply.send(());
             }
             // At once, so that no route is judged by a part of them.
-            Query::Vrps { announced, withdrawn, reply } => {
-                let input = Input::Vrps { announced: &announced, withdrawn: &withdrawn };
-                self.rib.handle(self.shared.now(), input);
+            Query::Vrps(change, reply) => {
+                self.rib.handle(self.shared.now(), Input::Vrps(change));
                 let _ = reply.send(());
             }
             Query::Ways(ways, reply) => {

@@ -7,8 +7,8 @@ use std::time::{Duration, Instant};
 use bgp_speaker::kernel::{KernelConfig, MemoryFib};
 use bgp_speaker::policy::{Action, Discard, Policy, PolicyConfig, Rule, Verdict};
 use bgp_speaker::{
-    Asn, Builder, NextHop, OwnerId, PeerConfig, Route, RouteFilter, RouterId, SessionOptions, ShutdownMode,
-    Speaker,
+    Asn, Builder, Ineligible, NextHop, OwnerId, PathVerdict, PeerConfig, Route, RouteFilter, RouterId,
+    SessionOptions, ShutdownMode, Speaker, Timers,
 };
 use ipnet::IpNet;
 
@@ -367,6 +367,9 @@ fn a_peer_whose_next_hop_is_our_own_address_is_not_followed() {
         await_best(&us, &[("198.51.100.0/24", "10.0.0.9")]).await;
         await_kernel(&namespace, "198.51.100.0/24", &["via 10.0.0.9"]).await;
         assert_eq!(namespace.ours().len(), 1);
+        let explained = us.explain(net("192.0.2.0/24")).await.unwrap().unwrap();
+        let own = PathVerdict::Ineligible(Ineligible::OwnNextHop);
+        assert_eq!(explained.paths.first().map(|path| path.verdict), Some(own));
     });
 }
 

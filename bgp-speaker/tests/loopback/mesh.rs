@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use bgp_speaker::{
-    Asn, Desired, Family, FamilySet, Identity, MeshDialer, PeerClass, Route, ShutdownMode, Speaker, State,
+    Asn, Desired, Family, FamilySet, Identity, MeshDialer, PathExplanation, PathVerdict, PeerClass, Route,
+    Rung, ShutdownMode, Source, Speaker, State,
 };
 
 use crate::support::{
@@ -202,5 +203,35 @@ async fn a_node_of_the_mesh_becomes_its_reflector_and_a_node_again_and_no_route_
     }
     for speaker in &all {
         established(speaker, 2).await;
+    }
+}
+
+/// Complaint 11: two nodes that were given one block by mistake.
+#[tokio::test]
+async fn a_block_that_two_nodes_announce_shows_both_and_outlives_either() {
+    let mut speakers = mesh_of_five(134).await;
+    for twin in &speakers[3..] {
+        announce(twin, &["10.77.0.0/26"]).await;
+    }
+    let last = speakers.pop().unwrap();
+    let at = |speaker: &Speaker| listening(speaker).ip();
+    let (first, second) = (at(&speakers[3]), at(&last));
+    let shown = async |speaker: &Speaker| {
+        let explained = speaker.explain(net("10.77.0.0/26")).await.unwrap();
+        let paths = explained.map_or_else(Vec::new, |explained| explained.paths);
+        let from = |path: &PathExplanation| match path.source {
+            Source::Peer { address, .. } => Some((address, path.verdict)),
+            _ => None,
+        };
+        paths.iter().filter_map(from).collect::<Vec<_>>()
+    };
+    for witness in &speakers[..3] {
+        let both = [(first, PathVerdict::Best), (second, PathVerdict::Lost(Rung::RouterId))];
+        eventually("both are shown, with the step that decided", async || shown(witness).await == both).await;
+    }
+    speakers.remove(3).shutdown(ShutdownMode::HardReset).await;
+    for witness in &speakers {
+        let one = [(second, PathVerdict::Best)];
+        eventually("the other one is left", async || shown(witness).await == one).await;
     }
 }

@@ -1,6 +1,7 @@
 //! Payloads of origin validation (RFC 6811), told to a speaker that runs.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use bgp_speaker::policy::{Condition, Policy, PolicyConfig, RpkiState, Rule, Verdict};
 use bgp_speaker::{Asn, ChangeClass, Desired, MAX_VRPS, Speaker, SpeakerError, Subject, Vrp};
@@ -77,4 +78,26 @@ async fn more_payloads_than_are_kept_are_refused() {
     let many = (0..=u32::try_from(MAX_VRPS).unwrap()).map(|n| vrp("10.0.0.0/8", 8, Asn(n)));
     assert_eq!(a.set_vrps(many).await, Err(SpeakerError::TooManyVrps(MAX_VRPS + 1)));
     assert_eq!(a.status().vrps, None);
+}
+
+/// Judged by what it costs the caller to have them sorted, which is work of the same order as taking them in one by one.
+#[tokio::test]
+async fn the_tables_take_many_payloads_in_no_time() {
+    let (a, _b, _) = strict(133).await;
+    let before = a.status().turns.max;
+    let many = (0..200_000_u32).map(|n| Vrp {
+        prefix: ipnet::Ipv4Net::new((0x2000_0000 + (n << 8)).into(), 24).unwrap().into(),
+        max_length: 24,
+        asn: Asn(n % 1000),
+    });
+    let many: Vec<Vrp> = many.collect();
+    let begun = Instant::now();
+    a.set_vrps(many).await.unwrap();
+    let (took, longest) = (begun.elapsed(), a.status().turns.max);
+    assert_eq!(a.status().vrps.unwrap().ipv4, 200_000);
+    assert!(
+        longest <= before.max(took / 8),
+        "a turn of {longest:?} (before {before:?}) while all took {took:?}"
+    );
+    has_exactly(&a, &["10.1.0.0/16", "10.2.0.0/16"]).await;
 }

@@ -5,12 +5,13 @@ use std::time::Duration;
 
 use bgp_speaker::kernel::{FibOp, KernelConfig, MemoryFib};
 use bgp_speaker::{
-    Community, Event, Family, OwnerId, RangeConfig, Route, RouteFilter, ShutdownMode, Speaker, SpeakerError,
+    Community, ConsecutiveRestarts, Event, Family, OwnerId, RangeConfig, Route, RouteFilter, ShutdownMode,
+    Speaker, SpeakerError,
 };
 use bgp_wire::{AttributeBlock, Capability, GracefulRestart, keepalive};
 use bytes::BytesMut;
 
-use crate::scripted::Scripted;
+use crate::scripted::{Scripted, update};
 use crate::support::{
     ASN, OWNER, announce, builder, connect, established, eventually, has_exactly, ip, listening, net, pair,
     peer, peer_of, speaker, waiting_for, within,
@@ -304,4 +305,49 @@ async fn a_reflector_that_drains_says_so_of_what_it_reflects() {
         eventually("it is told", async || heard(&clients[1], "10.2.0.0/26").await == Some((Some(0), true)));
     let (drained, ()) = tokio::join!(drain, told);
     drained.unwrap();
+}
+
+/// What the speaker does with a route of a peer whose session is lost twice, the second time before it told anything.
+async fn lost_twice(test: u8, rule: Option<ConsecutiveRestarts>) -> (Speaker, MemoryFib) {
+    let fib = MemoryFib::new(186);
+    fib.connect(net("127.0.0.0/8"), 1);
+    let mut peer = waiting_for(ip(test, 9), ASN);
+    peer.options.rules.consecutive_restarts = rule;
+    let config = KernelConfig { protocol: 186, ..KernelConfig::default() };
+    let a = builder(ip(test, 1), ASN).peer(peer).fib(config, fib.clone()).start().await.unwrap();
+    let mut end_of_rib = BytesMut::new();
+    bgp_wire::end_of_rib(&mut end_of_rib, Family::IPV4_UNICAST);
+    let IpAddr::V4(hop) = ip(test, 9) else { unreachable!("loopback is IPv4") };
+    let first = async |octets: &[u8]| {
+        let mut life = Scripted::connect(ip(test, 9), listening(&a)).await;
+        life.establish_graceful(ASN, ID).await;
+        life.send(octets).await;
+        life
+    };
+    let told = [&update(hop, ["10.1.0.0/26".parse().unwrap()])[..], &end_of_rib].concat();
+    let life = first(&told).await;
+    eventually("the route is written", async || fib.routes().len() == 1).await;
+    drop(life);
+    established(&a, 0).await;
+    let life = first(&[]).await;
+    established(&a, 1).await;
+    drop(life);
+    established(&a, 0).await;
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    (a, fib)
+}
+
+#[tokio::test]
+async fn a_peer_lost_again_before_it_told_its_table_keeps_its_routes_where_both_sides_set_the_n_bit() {
+    let (a, fib) = lost_twice(135, None).await;
+    has_exactly(&a, &["10.1.0.0/26"]).await;
+    let deleted = fib.take_log().iter().filter(|op| matches!(op, FibOp::Delete(_))).count();
+    assert_eq!((fib.routes().len(), deleted), (1, 0));
+}
+
+#[tokio::test]
+async fn a_peer_lost_again_before_it_told_its_table_loses_its_routes_where_that_is_asked_for() {
+    let (a, fib) = lost_twice(136, Some(ConsecutiveRestarts::Delete)).await;
+    has_exactly(&a, &[]).await;
+    eventually("the kernel as well", async || fib.routes().is_empty()).await;
 }

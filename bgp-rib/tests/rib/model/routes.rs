@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use bgp_rib::{
     Aggregation, FamilyLimits, Input, Limit, LimitAction, Limits, NextHopMode, Origination, OwnerId, PeerId,
-    PeerParams, Policy, Reachability, preference,
+    PeerParams, Policy, Reachability, VrpChange, VrpSet, preference,
 };
 use bgp_wire::{ClusterId, Family, PeerKind};
 use ipnet::IpNet;
@@ -116,7 +116,11 @@ impl World {
 
     pub(super) fn next_hop(&mut self, which: u8, metric: Option<u8>) {
         let to = hop(which, &net("10.0.0.0/8")).address();
-        let reachability = metric.map_or(Reachability::Unreachable, |m| Reachability::Metric(u32::from(m)));
+        let reachability = match metric {
+            None => Reachability::Unreachable,
+            Some(u8::MAX) => Reachability::Own,
+            Some(metric) => Reachability::Metric(u32::from(metric)),
+        };
         self.lab.input(Input::NextHop(to, reachability));
         self.facts.metrics.insert(to, reachability);
     }
@@ -219,10 +223,12 @@ impl World {
     /// A cache tells who may originate what.
     pub(super) fn vrps(&mut self, announced: u8, withdrawn: u8) {
         let (announced, withdrawn) = (vrps(announced), vrps(withdrawn));
-        self.lab.input(Input::Vrps { announced: &announced, withdrawn: &withdrawn });
         let rows = self.facts.vrps.get_or_insert_default();
         rows.retain(|vrp| !withdrawn.contains(vrp));
         rows.extend(announced);
+        let to = Arc::new(VrpSet::new(rows.iter().copied()));
+        let from = self.payloads.replace(to.clone());
+        self.lab.input(Input::Vrps(VrpChange::new(from, to)));
     }
 
     /// Everything that a peer told is under this import policy now.

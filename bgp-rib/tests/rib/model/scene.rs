@@ -1,6 +1,8 @@
 //! Who takes part, and what can be told.
 
-use bgp_rib::{AddPathSend, ConsecutiveRestarts, FamilyLimits, Limit, LimitAction, Limits, PeerParams, Policy, Vrp};
+use bgp_rib::{
+    AddPathSend, ConsecutiveRestarts, FamilyLimits, Limit, LimitAction, Limits, PeerParams, Policy, Vrp,
+};
 use bgp_wire::{
     Asn, ClusterId, Community, FamilySet, LongLivedFamily, NextHop, PathAttributes, PeerKind, RouterId,
 };

@@ -2,6 +2,7 @@
 
 use core::time::Duration;
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use bgp_rib::{DecisionOptions, Event, Input, LimitAction, LimitLevel, Limited, PeerId, RibConfig};
 use bgp_wire::{Family, NextHop};
@@ -25,6 +26,8 @@ pub(super) struct World {
     pub(super) long_lived: BTreeMap<(PeerId, Family), Duration>,
     /// Until when stale routes stay of peers that keep them over further losses: those of the first, those of the latest.
     pub(super) losses: BTreeMap<(PeerId, Family), (Duration, Duration)>,
+    /// Payloads of origin validation as they were told last.
+    pub(super) payloads: Option<Arc<bgp_rib::VrpSet>>,
     /// End-of-RIB is held back; who has read nothing since its session came up but while that was so.
     pub(super) defers: bool,
     pub(super) unread: BTreeSet<PeerId>,
@@ -61,6 +64,7 @@ impl World {
             restart_until: BTreeMap::new(),
             long_lived: BTreeMap::new(),
             losses: BTreeMap::new(),
+            payloads: None,
             defers: false,
             unread: BTreeSet::new(),
             follower: BTreeMap::new(),

@@ -29,18 +29,28 @@ use crate::time::rfc3339;
 #[derive(Debug)]
 pub(crate) struct Source {
     speaker: Speaker,
-    metrics: Registry,
+    metrics: RwLock<Registry>,
     descriptions: RwLock<HashMap<PeerAddress, String>>,
+}
+
+fn registry(speaker: &Speaker, per_peer: bool) -> Registry {
+    let collector = SpeakerMetrics::new(speaker);
+    let collector = if per_peer { collector } else { collector.by_class() };
+    let mut metrics = Registry::default();
+    metrics.register_collector(Box::new(collector));
+    metrics
 }
 
 impl Source {
     /// With measurements of each peer, or of each class of peers only.
     pub(crate) fn new(speaker: Speaker, descriptions: HashMap<PeerAddress, String>, per_peer: bool) -> Self {
-        let collector = SpeakerMetrics::new(&speaker);
-        let collector = if per_peer { collector } else { collector.by_class() };
-        let mut metrics = Registry::default();
-        metrics.register_collector(Box::new(collector));
+        let metrics = RwLock::new(registry(&speaker, per_peer));
         Source { speaker, metrics, descriptions: RwLock::new(descriptions) }
+    }
+
+    /// Measurements of each peer from now on, or of each class of peers only.
+    pub(crate) fn measure(&self, per_peer: bool) {
+        *self.metrics.write().unwrap_or_else(PoisonError::into_inner) = registry(&self.speaker, per_peer);
     }
 
     /// New remarks, after a reload.
@@ -90,7 +100,7 @@ impl Source {
     /// Everything that is measured, as OpenMetrics text.
     pub(super) fn metrics(&self) -> Result<String, fmt::Error> {
         let mut text = String::new();
-        encode(&mut text, &self.metrics)?;
+        encode(&mut text, &self.metrics.read().unwrap_or_else(PoisonError::into_inner))?;
         Ok(text)
     }
 

@@ -5,7 +5,6 @@ mod routes;
 mod session;
 
 use std::collections::{BTreeMap, HashMap};
-use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::SystemTime;
@@ -17,6 +16,7 @@ use bgp_speaker::{
 use toml::Spanned;
 
 use crate::config::{Config, Dialer, LogFormat};
+use crate::measurements;
 use crate::rpki;
 
 /// The configuration file owns what it originates; nothing else does in this program.
@@ -32,6 +32,9 @@ pub(crate) struct Desired {
     descriptions: HashMap<PeerAddress, String>,
     /// Where the payloads of origin validation are.
     payloads: Option<PathBuf>,
+    /// What is logged, where the file says it.
+    log_filter: Option<String>,
+    metrics: measurements::Wanted,
 }
 
 /// What cannot be changed while a speaker runs.
@@ -39,8 +42,7 @@ pub(crate) struct Desired {
 struct Identity {
     decision: DecisionOptions,
     control_socket: Option<PathBuf>,
-    metrics: (Option<SocketAddr>, Option<bool>),
-    log: (Option<String>, Option<LogFormat>),
+    log_format: Option<LogFormat>,
 }
 
 impl Desired {
@@ -54,9 +56,8 @@ impl Desired {
                     missing_med_as_worst: config.decision.missing_med_as_worst,
                     prefer_oldest: config.decision.prefer_oldest,
                 },
-                metrics: metrics(config),
                 control_socket: config.control_socket.as_ref().map(|path| path.get_ref().clone()),
-                log: (config.log.filter.as_ref().map(|filter| filter.get_ref().clone()), config.log.format),
+                log_format: config.log.format,
             },
             speaker: bgp_speaker::Desired {
                 identity: Some(bgp_speaker::Identity {
@@ -85,6 +86,8 @@ impl Desired {
                 routes: BTreeMap::from([(OWNER, routes::originated(config))]),
             },
             payloads: config.rpki.as_ref().map(|rpki| rpki.file.clone()),
+            log_filter: config.log.filter.as_ref().map(|filter| filter.get_ref().clone()),
+            metrics: metrics(config),
             descriptions: config
                 .neighbor
                 .iter()
@@ -122,16 +125,36 @@ impl Desired {
         self.descriptions.clone()
     }
 
-    /// The key that differs and that only a restart can change.
-    pub(crate) fn needs_restart(&self, next: &Desired) -> Option<&'static str> {
-        let (now, next) = (&self.identity, &next.identity);
+    /// What is logged, where the file says it.
+    pub(crate) fn log_filter(&self) -> Option<&str> {
+        self.log_filter.as_deref()
+    }
+
+    /// How the log is written.
+    pub(crate) fn log_format(&self) -> Option<LogFormat> {
+        self.identity.log_format
+    }
+
+    /// Where measurements are given, and which.
+    pub(crate) fn metrics(&self) -> measurements::Wanted {
+        self.metrics
+    }
+
+    /// The measurements stay what they are in `other`.
+    pub(crate) fn keep_metrics(&mut self, other: &Desired) {
+        self.metrics = other.metrics;
+    }
+
+    /// Keeps of `now` what only a restart can change; the keys that would.
+    pub(crate) fn keep_until_restart(&mut self, now: &Desired) -> Vec<&'static str> {
+        let wanted = core::mem::replace(&mut self.identity, now.identity.clone());
+        let now = &self.identity;
         let keys = [
-            ("[decision]", now.decision != next.decision),
-            ("control-socket", now.control_socket != next.control_socket),
-            ("[metrics]", now.metrics != next.metrics),
-            ("[log]", now.log != next.log),
+            ("[decision]", now.decision != wanted.decision),
+            ("control-socket", now.control_socket != wanted.control_socket),
+            ("format of [log]", now.log_format != wanted.log_format),
         ];
-        keys.iter().find(|(_, differs)| *differs).map(|(key, _)| *key)
+        keys.iter().filter(|(_, differs)| *differs).map(|(key, _)| *key).collect()
     }
 
     /// Makes the speaker do what this asks for; what it does already is not touched.
@@ -140,10 +163,10 @@ impl Desired {
     }
 }
 
-fn metrics(config: &Config) -> (Option<SocketAddr>, Option<bool>) {
+fn metrics(config: &Config) -> measurements::Wanted {
     let metrics = config.metrics.as_ref().map(Spanned::get_ref);
-    let listen = metrics.and_then(|metrics| metrics.listen.as_ref());
-    (listen.map(|listen| listen.get_ref().0), metrics.and_then(|metrics| metrics.per_peer))
+    let listen = metrics.and_then(|metrics| metrics.listen.as_ref()).map(|listen| listen.get_ref().0);
+    measurements::Wanted { listen, per_peer: metrics.and_then(|metrics| metrics.per_peer).unwrap_or(true) }
 }
 
 #[cfg(test)]

@@ -5,9 +5,9 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use bgp_speaker::{
-    AddPath, AoAlgorithm, AoKey, Asn, ClusterId, ConsecutiveRestarts, FamilyLimits, FamilySet, Limit, LimitAction, Limits,
-    LocalAsMode, MeshNode, NextHopMode, PeerAs, PeerClass, PeerConfig, PrivateAs, RangeConfig, Required,
-    Role, RouteRules, Secret, SessionOptions, Timers,
+    AddPath, AoAlgorithm, AoKey, Asn, ClusterId, ConsecutiveRestarts, FamilyLimits, FamilySet, Limit,
+    LimitAction, Limits, LocalAsMode, MeshNode, NextHopMode, PeerAs, PeerClass, PeerConfig, PrivateAs,
+    RangeConfig, Required, Role, RouteRules, Secret, SessionOptions, Timers,
 };
 use bgp_wire::Afi;
 use toml::Spanned;

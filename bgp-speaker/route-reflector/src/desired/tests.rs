@@ -361,17 +361,25 @@ fn what_protects_a_session_is_told_the_speaker() {
 #[test]
 fn what_a_process_is_born_with_needs_a_restart_and_nothing_else() {
     let before = desired("");
+    let keys = |file: &str| desired(file).keep_until_restart(&before);
     let paths = desired("max-paths = 4\nmax-paths-internal = 2\nmultipath-relax = true\n");
-    assert_eq!(before.needs_restart(&paths), None);
+    assert_eq!(paths.clone().keep_until_restart(&before), [""; 0]);
     assert_eq!(before.speaker.multipath, Some(Multipath::default()));
     assert_eq!(paths.speaker.multipath, Some(Multipath { paths: 4, internal: Some(2), relax: true }));
     for key in ["always-compare-med", "missing-med-as-worst", "prefer-oldest"] {
-        let decision = desired(&format!("[decision]\n{key} = true\n"));
-        assert_eq!(before.needs_restart(&decision), Some("[decision]"), "{key}");
+        assert_eq!(keys(&format!("[decision]\n{key} = true\n")), ["[decision]"], "{key}");
     }
-    assert_eq!(before.needs_restart(&desired("kernel-export = true\n")), None);
-    assert_eq!(before.needs_restart(&desired("cluster-id = \"10.0.0.9\"\n")), None);
-    assert_eq!(before.needs_restart(&desired("[log]\nformat = \"json\"\n")), Some("[log]"));
+    assert_eq!(keys("kernel-export = true\n"), [""; 0]);
+    assert_eq!(keys("cluster-id = \"10.0.0.9\"\n"), [""; 0]);
+    assert_eq!(keys("[log]\nfilter = \"debug\"\n[metrics]\nlisten = \"127.0.0.1:9\"\n"), [""; 0]);
+    assert_eq!(
+        keys("control-socket = \"/run/other\"\n[log]\nformat = \"json\"\n"),
+        ["control-socket", "format of [log]"]
+    );
+    // What waits for a restart is told again by the next reload.
+    let mut next = desired("[decision]\nprefer-oldest = true\n");
+    next.keep_until_restart(&before);
+    assert_eq!(desired("[decision]\nprefer-oldest = true\n").keep_until_restart(&next), ["[decision]"]);
 }
 
 /// What a policy of the file makes of a route with these attributes.

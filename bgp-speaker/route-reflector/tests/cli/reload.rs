@@ -33,13 +33,46 @@ fn a_reload_changes_what_differs_and_a_bad_file_changes_nothing() {
     assert_eq!(status["peers"][0]["address"], "127.0.0.3");
     assert_eq!(status["prefixes"], 1);
     directory.write("rr.toml", &format!("max-paths = 2\n{}", with("[decision]\nprefer-oldest = true\n")));
+    // What waits for a restart keeps nothing else from being done.
     daemon.signal(Signal::HUP);
-    std::thread::sleep(Duration::from_millis(300));
+    daemon.eventually("reloads the rest", |status| status["prefixes"] == 0);
     daemon.signal(Signal::TERM);
     let (code, log) = daemon.end();
     assert_eq!(code, Some(0));
     assert!(log.contains("unknown key `colour`"), "{log}");
     assert!(log.contains("[decision]") && log.contains("changes with a restart only"), "{log}");
+}
+
+#[test]
+fn a_reload_changes_what_is_logged_and_where_measurements_are_given() {
+    let directory = Directory::new("around");
+    let socket = directory.path("s");
+    let [listen, first, second] = [(); 3].map(|()| format!("127.0.0.1:{}", free_port()));
+    let holder = TcpListener::bind("127.0.0.1:0").expect("loopback has free ports");
+    let taken = holder.local_addr().expect("it is bound").to_string();
+    let around = |filter: &str, metrics: &str, routes: &str| {
+        let around = format!("[log]\nfilter = \"{filter}\"\n[metrics]\nlisten = \"{metrics}\"\n{routes}");
+        config(&listen, &socket, &around)
+    };
+    let file = directory.write("rr.toml", &around("warn", &first, ""));
+    let daemon = Daemon::start(&file, &socket);
+    TcpStream::connect(&first).expect("it listens there");
+    directory.write("rr.toml", &around("info", &second, "[[route]]\nprefix = \"10.1.0.0/26\"\n"));
+    daemon.signal(Signal::HUP);
+    daemon.eventually("reloads", |status| status["prefixes"] == 1);
+    daemon.eventually("listens elsewhere", |_| TcpStream::connect(&second).is_ok());
+    TcpStream::connect(&first).expect_err("and there no more");
+    // An address that another holds: the rest is done, and the former stays.
+    directory.write("rr.toml", &around("info", &taken, ""));
+    daemon.signal(Signal::HUP);
+    daemon.eventually("reloads the rest", |status| status["prefixes"] == 0);
+    TcpStream::connect(&second).expect("it listens there still");
+    daemon.signal(Signal::TERM);
+    let (code, log) = daemon.end();
+    assert_eq!(code, Some(0));
+    assert!(!log.contains("running"), "nothing below a warning at first: {log}");
+    assert!(log.contains("the log has another filter") && log.contains("configuration reloaded"), "{log}");
+    assert!(log.contains(&format!("cannot listen on {taken}")), "{log}");
 }
 
 #[test]

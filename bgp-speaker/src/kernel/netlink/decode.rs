@@ -193,6 +193,11 @@ pub(super) fn is_unicast(payload: &[u8]) -> bool {
     RouteHeader::parse(payload).is_ok_and(|header| header.kind == RouteType::Unicast)
 }
 
+/// Whether a route leads to this host itself.
+pub(super) fn is_local(payload: &[u8]) -> bool {
+    RouteHeader::parse(payload).is_ok_and(|header| header.kind == RouteType::Local)
+}
+
 /// A multicast message as an event; `None` = none of our business.
 pub(super) fn event(
     header: &NetlinkHeader,

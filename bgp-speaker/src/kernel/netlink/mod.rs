@@ -109,10 +109,11 @@ impl Own {
             return unreachable(format!("the kernel's route to next hop {gateway} cannot be read"));
         };
         let prefix = outline.key.prefix;
+        if decode::is_local(payload) {
+            return Lookup::Own;
+        }
         if !decode::is_unicast(payload) {
-            return unreachable(format!(
-                "next hop {gateway} is an address of this host, or the kernel's route to it ({prefix}) drops packets"
-            ));
+            return unreachable(format!("the kernel's route to next hop {gateway} ({prefix}) drops packets"));
         }
         match decode::live_legs(payload) {
             Some(legs) if legs.is_empty() => {

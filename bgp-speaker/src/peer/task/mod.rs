@@ -58,8 +58,6 @@ pub(crate) struct PeerTask {
     next_connection: u32,
     /// The connection that carries routes.
     up: Option<ConnId>,
-    /// When something was last read.
-    heard: Duration,
     /// What one reading brought for the table.
     batch: Vec<ToRib>,
     batch_octets: usize,
@@ -98,7 +96,6 @@ impl PeerTask {
             lingering: Lingering::default(),
             next_connection: 0,
             up: None,
-            heard: Duration::ZERO,
             batch: Vec::new(),
             batch_octets: 0,
             alarm: Box::pin(sleep_until(Instant::now())),
@@ -236,7 +233,7 @@ impl PeerTask {
             status: negotiated_status(negotiated, local, remote),
         });
         let (ends, leaving) = (Ends { local: local.ip(), remote: peer.ip() }, self.is_leaving());
-        self.mailbox.begin(bridge::up(negotiated, &self.cell.config().options, ends, leaving));
+        self.mailbox.begin(bridge::up(negotiated, &self.cell.config(), ends, leaving));
         tracing::info!(%peer, asn = %negotiated.peer_as, "session established");
         self.shared.emit(Event::PeerUp { peer });
     }
@@ -346,7 +343,7 @@ impl PeerTask {
         let connection = self.connections.iter().find(|c| c.id == conn);
         if let (Some(negotiated), Some(connection)) = (self.session.negotiated(), connection) {
             let ends = Ends { local: connection.local.ip(), remote: self.cell.address.ip() };
-            let change = bridge::change(negotiated, &config.options, ends, self.is_leaving());
+            let change = bridge::change(negotiated, config, ends, self.is_leaving());
             self.mailbox.put(std::iter::once(change), 0);
         }
     }

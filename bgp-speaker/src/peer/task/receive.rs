@@ -51,9 +51,6 @@ impl PeerTask {
 
     /// Handles every whole message in `data` and keeps the rest.
     fn consume(&mut self, id: ConnId, data: &[u8]) {
-        if self.up.is_none_or(|up| up == id) {
-            self.heard = self.shared.now();
-        }
         let mut rest = data;
         // Made when the first UPDATE asks for it: the UPDATEs of one reading share one piece of memory, keepalives need none.
         let mut shared: Option<Bytes> = None;

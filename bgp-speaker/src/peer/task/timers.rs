@@ -22,7 +22,7 @@ impl PeerTask {
             if due > now {
                 break;
             }
-            if self.silent_for_too_long(now) {
+            if self.session.hold_expires(now) {
                 self.tell_unread();
             }
             self.firing = Some(due);
@@ -40,13 +40,6 @@ impl PeerTask {
         let kept = self.kept_until.unwrap_or(NEVER);
         let held = self.held.flatten().unwrap_or(NEVER);
         session.min(lingering).min(kept).min(held)
-    }
-
-    /// Whether a hold timer may be among what is due. In a session that hears from its peer this saves a question to the
-    /// system with each keepalive.
-    fn silent_for_too_long(&self, now: Duration) -> bool {
-        let hold_time = self.session.negotiated().map(|n| n.hold_time);
-        hold_time.is_none_or(|hold| !hold.is_zero() && now.saturating_sub(self.heard) >= hold)
     }
 
     fn tell_unread(&mut self) {

@@ -4,7 +4,8 @@
 use std::net::Ipv4Addr;
 use std::panic::panic_any;
 use std::sync::Arc;
-use std::time::Duration;
+use std::thread::sleep;
+use std::time::{Duration, Instant};
 
 use super::networks::{Place, members, watch_routes};
 use super::{OUR_AS, THEIR_AS};
@@ -28,6 +29,8 @@ const RESTLESS: u8 = 250;
 const AWAY: Duration = Duration::from_millis(1500);
 /// How long the network is watched once it is whole again.
 const AFTERWARDS: Duration = Duration::from_secs(3);
+/// Milliseconds that a life lasts from its first session on: some have told nothing, some a part, some all.
+const LIVES: [u64; 6] = [0, 5, 30, 120, 700, 1500];
 /// Longest time from Established to the last of a node's own routes.
 const OWN_ROUTES: Duration = Duration::from_secs(1);
 /// Packets that a flow has at least: a second's worth.
@@ -55,7 +58,16 @@ pub(super) fn scenarios() -> Vec<Scenario> {
             network.kill(&[0]);
             network.start(&[0]);
             // Long enough to be up with some and too short to have finished with all.
-            std::thread::sleep(Duration::from_millis(700));
+            sleep(Duration::from_millis(700));
+            network.restart(&[0]);
+        }),
+        agents("restart_of_an_agent_killed_again_and_again_before_it_told_its_table", |network| {
+            network.kill(&[0]);
+            for lived in LIVES {
+                network.start(&[0]);
+                network.lives(0, Duration::from_millis(lived));
+                network.kill(&[0]);
+            }
             network.restart(&[0]);
         }),
         agents("restart_of_an_agent_with_another_down", |network| {
@@ -216,6 +228,17 @@ impl Network<'_> {
             self.agents[*victim].restart();
         }
         self.down.retain(|down| !victims.contains(down));
+    }
+
+    /// Waits for the session with the router, and then as long; by chance others are up at that moment or not.
+    fn lives(&self, number: usize, lived: Duration) {
+        let (helper, before) = (&self.helpers[number], self.helpers[number].begun());
+        let deadline = Instant::now() + SOON;
+        while helper.begun() == before {
+            assert!(Instant::now() < deadline, "the agent does not come up");
+            sleep(Duration::from_millis(1));
+        }
+        sleep(lived);
     }
 
     /// Kills them, starts them again, and waits until all is said.

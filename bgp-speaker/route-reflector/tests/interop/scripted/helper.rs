@@ -84,6 +84,11 @@ impl Helper {
         ledger.up.then_some(ledger.sessions.len())
     }
 
+    /// How many sessions there have been, up or not.
+    pub(crate) fn begun(&self) -> usize {
+        self.ledger().sessions.len()
+    }
+
     /// Whether every one of these was told in the present session, and how long after it came up the last one was.
     pub(crate) fn has<S: AsRef<str>>(&self, prefixes: &[S]) -> Result<Duration, String> {
         let ledger = self.ledger();
