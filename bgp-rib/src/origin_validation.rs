@@ -215,7 +215,7 @@ fn origin(block: AttributeBlock<'_>, us: Asn) -> Option<Asn> {
 impl Shared {
     /// The state of a route; nobody looked where it has no prefix.
     pub(crate) fn rpki(&self, prefix: Option<IpNet>, attributes: AttributesId) -> RpkiState {
-        let Some(prefix) = prefix.filter(|_| self.vrps.known) else { return RpkiState::Unknown };
+        let Some(prefix) = prefix else { return RpkiState::Unknown };
         self.vrps.validate(prefix, origin(self.attributes[attributes].block(), self.config.local_as))
     }
 

@@ -125,10 +125,10 @@ pub use bgp_fsm::{Bfd, PeerAs, Required, State};
 pub use bgp_rib::policy;
 pub use bgp_rib::preference;
 pub use bgp_rib::{
-    AddPathSend, Aggregation, Best, ConsecutiveRestarts, DecisionOptions, Destination, ExportChange, FamilyLimits, HeldBack,
-    Ineligible, Limit, LimitAction, LimitLevel, Limited, Limits, LocalAsMode, Multipath, NextHopMode,
-    OwnerId, PathExplanation, PathSent, PathVerdict, Policy, PrivateAs, ReaderBatch as RouteBatch,
-    RouteAttributes, RouteChange, RouteInfo, Rung, Source, Vrp, Why,
+    AddPathSend, Aggregation, Best, ConsecutiveRestarts, DecisionOptions, Destination, ExportChange,
+    FamilyLimits, HeldBack, Ineligible, Limit, LimitAction, LimitLevel, Limited, Limits, LocalAsMode,
+    Multipath, NextHopMode, OwnerId, PathExplanation, PathSent, PathVerdict, Policy, PrivateAs,
+    ReaderBatch as RouteBatch, RouteAttributes, RouteChange, RouteInfo, Rung, Source, Vrp, Why,
 };
 pub use bgp_wire::{
     Asn, ClusterId, Community, ExtendedCommunity, Family, FamilySet, Ipv6ExtendedCommunity, LargeCommunity,

@@ -9,7 +9,7 @@ use bgp_rib::policy::{Action, CommunityEdit, Condition, PolicyConfig, RpkiState,
 use bgp_rib::{
     Aggregation, Destination, Event, FamilyLimits, Input, Limit, LimitAction, Limits, NextHopMode,
     Origination, OwnerId, PageToken, PeerId, PeerParams, PeerRole, Policy, Reachability, Retain, Rib,
-    RibConfig, RouteFilter, RouteNlri, Vrp,
+    RibConfig, RouteFilter, RouteNlri, Vrp, VrpChange, VrpSet,
 };
 use bgp_wire::{
     AsPath, Asn, ClusterId, Codec, Community, ExtendedCommunity, Family, FamilySet, Message, NextHop,
@@ -35,6 +35,8 @@ struct Remote {
 
 struct World {
     rib: Rib,
+    payloads: Vec<Vrp>,
+    told_payloads: Option<Arc<VrpSet>>,
     now: Duration,
     remotes: Vec<Remote>,
 }
@@ -66,7 +68,13 @@ impl World {
         let mut config = RibConfig::new(AS, RouterId(0x0a00_00fe));
         (config.batch_prefixes, config.turn, config.batch_cache) = (2, 2, 2048);
         let remotes = (0..PEERS).map(|_| Remote::default()).collect();
-        Self { rib: Rib::new(config), now: Duration::ZERO, remotes }
+        Self {
+            rib: Rib::new(config),
+            payloads: Vec::new(),
+            told_payloads: None,
+            now: Duration::ZERO,
+            remotes,
+        }
     }
 
     fn input(&mut self, input: Input<'_>) {
@@ -117,7 +125,12 @@ impl World {
                     let asn = [AS, Asn(65001), Asn(64512), Asn(0)][usize::from(n >> 3 & 3)];
                     Vrp { prefix, max_length: 24, asn }
                 };
-                self.input(Input::Vrps { announced: &[row(a)], withdrawn: &[row(b)] });
+                self.payloads.retain(|vrp| *vrp != row(b));
+                self.payloads.push(row(a));
+                self.payloads.drain(..self.payloads.len().saturating_sub(8));
+                let to = Arc::new(VrpSet::new(self.payloads.iter().copied()));
+                let from = self.told_payloads.replace(to.clone());
+                self.input(Input::Vrps(VrpChange::new(from, to)));
             }
             (14, _) => {
                 let router_id = RouterId(0x0a00_00fe - u32::from(a & 1));
@@ -125,7 +138,10 @@ impl World {
                 self.input(Input::Rename { local_as: Asn(AS.0 + u32::from(b & 1)), router_id, cluster_id });
             }
             (15, _) => match a & 3 {
-                0 => self.input(Input::DeferEndOfRib(b & 1 != 0)),
+                0 => {
+                    self.input(Input::DeferSelection(b & 2 != 0));
+                    self.input(Input::DeferEndOfRib(b & 1 != 0));
+                }
                 1 => self.up(peer),
                 _ => self.originate(a, b),
             },

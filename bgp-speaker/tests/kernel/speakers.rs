@@ -8,7 +8,7 @@ use bgp_speaker::kernel::{KernelConfig, MemoryFib};
 use bgp_speaker::policy::{Action, Discard, Policy, PolicyConfig, Rule, Verdict};
 use bgp_speaker::{
     Asn, Builder, Ineligible, NextHop, OwnerId, PathVerdict, PeerConfig, Route, RouteFilter, RouterId,
-    SessionOptions, ShutdownMode, Speaker, Timers,
+    SessionOptions, ShutdownMode, Speaker,
 };
 use ipnet::IpNet;
 

@@ -17,8 +17,8 @@ use super::policy::{PolicyTable, PrefixSetTable};
 use super::value::{
     Address, AddressList, Asn, Capability, CommunityValue, ConsecutiveRestarts, Dialer, Family, HoldTime,
     Hops, Identifier, Interface, LimitAction, ListenList, LocalAsMode, LogFormat, MaxPaths, MaxPrefixes,
-    MetricsListen, NextHop, OriginWord, PeerAddress, PeerAs, Port, Prefix, PrivateAs, RangeLimit, RestartTime, Role,
-    Scope, Seconds, SessionPassword, StaleTime, Ttl,
+    MetricsListen, NextHop, OriginWord, PeerAddress, PeerAs, Port, Prefix, PrivateAs, RangeLimit,
+    RestartTime, Role, Scope, Seconds, SessionPassword, StaleTime, Ttl,
 };
 
 /// A whole file.
