@@ -187,8 +187,11 @@ impl Builder {
         self
     }
 
-    /// When routes that a former process left in the kernel are removed at the latest, if not every peer has told its whole
-    /// table before. Default 120 s.
+    /// How long after a restart nothing is final: when routes that a former process left in the kernel are removed at the
+    /// latest, if not every peer has told its whole table before, and when peers that kept its routes are told those of others
+    /// and End-of-RIB at the latest (the Selection_Deferral_Timer of RFC 4724 §4.1). For the latter nobody is waited for who is
+    /// down, has no graceful restart or restarts itself, nor for longer than two attempts to connect take for who does not come
+    /// at all. Default 120 s.
     pub fn sweep_after(mut self, time: Duration) -> Self {
         self.sweep_after = time;
         self

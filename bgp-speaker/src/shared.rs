@@ -36,6 +36,15 @@ pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
+/// When peers were found to be there.
+#[derive(Debug, Clone, Copy, Default)]
+struct Found {
+    /// The first of them.
+    first: Duration,
+    /// The newest that came through a range.
+    newest: Duration,
+}
+
 #[derive(Debug)]
 pub(crate) struct Shared {
     us: Mutex<Us>,
@@ -74,7 +83,10 @@ pub(crate) struct Shared {
     /// Routes in the kernel outlive the speaker.
     routes_stay: AtomicBool,
     /// Peers may come that are not configured one by one.
-    open_to_strangers: AtomicBool,
+    /// How long nobody may have come through a range before all are taken to be here; `None` without ranges.
+    ranges_patience: Mutex<Option<Duration>>,
+    /// When the first session came up, and when somebody last came through a range.
+    found: Mutex<Found>,
     table: Mutex<TableStatus>,
     kernel: Mutex<Option<(watch::Receiver<Arc<FollowerStatus>>, FollowerSender)>>,
     /// The next-hop hook answers differently from now on.
@@ -201,7 +213,8 @@ impl Shared {
             signatures: Mutex::default(),
             leaving: AtomicBool::new(false),
             routes_stay: AtomicBool::new(true),
-            open_to_strangers: AtomicBool::new(false),
+            ranges_patience: Mutex::default(),
+            found: Mutex::default(),
             table: Mutex::default(),
             kernel: Mutex::default(),
             other_next_hops: Notify::new(),
@@ -282,15 +295,25 @@ impl Shared {
 
     /// A first session is up: what is found out about peers counts from here on.
     pub(crate) fn expect_peers(&self) {
+        *lock(&self.found) = Found { first: self.now(), newest: self.now() };
         lock(&self.peers).values().for_each(|cell| cell.expect());
     }
 
+    /// Somebody came through a range, and others may follow.
+    pub(crate) fn came_through_range(&self) {
+        lock(&self.found).newest = self.now();
+    }
+
     /// Whether this process has restarted and tables of peers are still to come. Nobody knows how many will come through a
-    /// range.
+    /// range: they are all here when none has come for a while.
     pub(crate) fn awaits_tables(&self) -> bool {
-        self.is_restarting()
-            && (self.open_to_strangers.load(Ordering::Relaxed)
-                || lock(&self.peers).values().any(|c| c.is_awaited()))
+        if !self.is_restarting() {
+            return false;
+        }
+        let (now, Found { first, newest }) = (self.now(), *lock(&self.found));
+        let passed = |since: Duration| now.saturating_sub(since);
+        lock(&self.ranges_patience).is_some_and(|patience| passed(newest) < patience)
+            || lock(&self.peers).values().any(|cell| cell.is_awaited(passed(first)))
     }
 
     pub(crate) fn emit(&self, event: Event) {
@@ -449,16 +472,14 @@ impl Shared {
     }
 
     /// Whether there is a listen range.
-    pub(crate) fn set_open_to_strangers(&self, open: bool) {
-        self.open_to_strangers.store(open, Ordering::Relaxed);
+    pub(crate) fn set_ranges(&self, patience: Option<Duration>) {
+        *lock(&self.ranges_patience) = patience;
     }
 
     /// Every peer is up and has told its whole table, and there is one. Nobody knows how many will come through a range.
     pub(crate) fn all_told(&self) -> bool {
         let peers = lock(&self.peers);
-        !self.open_to_strangers.load(Ordering::Relaxed)
-            && !peers.is_empty()
-            && peers.values().all(|c| c.has_told_all())
+        lock(&self.ranges_patience).is_none() && !peers.is_empty() && peers.values().all(|c| c.has_told_all())
     }
 
     /// The nodes of a mesh, and the sessions that this one has in it, with these options or those that the speaker was

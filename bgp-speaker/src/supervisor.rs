@@ -160,7 +160,7 @@ impl Supervisor {
 
     /// Works until it is told to end, or nobody is left who could tell it.
     pub(crate) async fn run(mut self) {
-        self.shared.set_open_to_strangers(!self.ranges.is_empty());
+        self.tell_ranges();
         let mut review = interval(secrets::REVIEW);
         review.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let (mode, reply) = loop {
@@ -254,7 +254,13 @@ impl Supervisor {
             // Taken by the loop that calls this.
             Command::Shutdown(..) => {}
         }
-        self.shared.set_open_to_strangers(!self.ranges.is_empty());
+        self.tell_ranges();
+    }
+
+    /// Others hear whether there are ranges, and how long to wait for who may come.
+    fn tell_ranges(&self) {
+        self.shared
+            .set_ranges(self.ranges.values().map(|range| range.config.options.timers.patience()).max());
     }
 
     fn add_configured(&mut self, config: PeerConfig) -> Result<(), SpeakerError> {

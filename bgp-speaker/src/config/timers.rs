@@ -63,6 +63,11 @@ impl Default for Timers {
 }
 
 impl Timers {
+    /// How long a peer that is to come may be silent: two attempts to connect.
+    pub(crate) fn patience(&self) -> Duration {
+        self.connect_retry.saturating_mul(2)
+    }
+
     /// How long the peer of a session with this negotiated hold time may take no octet; zero is for ever (RFC 9687).
     pub(crate) fn send_hold_for(&self, hold_time: Duration) -> Duration {
         self.send_hold.unwrap_or_else(|| hold_time.saturating_mul(2).max(MIN_SEND_HOLD))

@@ -188,10 +188,13 @@ impl PeerCell {
     }
 
     /// Whether a speaker that restarted waits for this peer's table: it may be on its way, and is not waiting for ours
-    /// (RFC 4724 §4.1). One that is found to be down has none to tell.
-    pub(crate) fn is_awaited(&self) -> bool {
+    /// (RFC 4724 §4.1). One that is found to be down has none to tell, and so has one that nothing is heard of for as long
+    /// after the first session came up as two attempts take: whether it is for us or for it to dial.
+    pub(crate) fn is_awaited(&self, since_first: Duration) -> bool {
+        let patience = self.config().options.timers.patience();
         let session = lock(&self.session);
-        !self.has_recovered() && session.negotiated.as_ref().map_or(!session.absent, |up| up.awaited)
+        let expected = || !session.absent && since_first < patience;
+        !self.has_recovered() && session.negotiated.as_ref().map_or_else(expected, |up| up.awaited)
     }
 
     /// The network works from here on: attempts to reach the peer that failed before say nothing about it.

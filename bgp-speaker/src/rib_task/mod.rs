@@ -282,9 +282,9 @@ impl RibTask {
             return;
         }
         self.recovery = Recovery::Over;
+        self.shared.expect_peers();
         if self.shared.is_restarting() {
             let now = self.shared.now();
-            self.shared.expect_peers();
             self.recovery = Recovery::GoesOn(now.saturating_add(LOOK));
             self.rib.handle(now, Input::DeferSelection(true));
             self.rib.handle(now, Input::DeferEndOfRib(true));

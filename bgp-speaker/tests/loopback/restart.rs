@@ -243,6 +243,30 @@ async fn a_restarted_speaker_waits_for_no_table_of_a_peer_that_it_finds_to_be_do
     while !matches!(within("End-of-RIB", events.next()).await, Some(Event::EndOfRib { .. })) {}
 }
 
+#[tokio::test]
+async fn a_restarted_speaker_waits_for_who_does_not_dial_it_no_longer_than_two_attempts_take() {
+    let mut gone = waiting_for(ip(204, 9), ASN);
+    gone.options.timers.connect_retry = Duration::from_millis(600);
+    let mut range = RangeConfig::new(net("127.40.204.128/25"), ASN).reflector_clients();
+    range.options.timers = gone.options.timers;
+    let peers = [waiting_for(ip(204, 8), ASN), gone].map(bgp_speaker::PeerConfig::reflector_client);
+    let [one, gone] = peers;
+    let restarted = builder(ip(204, 1), ASN).restarting(true).peer(one).peer(gone).start().await.unwrap();
+    restarted.add_listen_range(range).await.unwrap();
+    let (first, late) = (speaker(ip(204, 8)).await, speaker(ip(204, 130)).await);
+    announce(&late, &["10.2.0.0/26"]).await;
+    let mut events = first.events();
+    let begun = std::time::Instant::now();
+    first.add_peer(peer_of(&restarted)).await.unwrap();
+    established(&restarted, 1).await;
+    // Who comes through the range meanwhile shows that others may follow.
+    tokio::time::sleep(Duration::from_millis(700)).await;
+    late.add_peer(peer_of(&restarted)).await.unwrap();
+    while !matches!(within("End-of-RIB", events.next()).await, Some(Event::EndOfRib { .. })) {}
+    assert!(begun.elapsed() > Duration::from_millis(1700), "{:?}", begun.elapsed());
+    has_exactly(&first, &["10.2.0.0/26"]).await;
+}
+
 /// What this speaker has of a prefix from a peer: its LOCAL_PREF, and whether it says that it is about to go.
 async fn heard(speaker: &Speaker, prefix: &str) -> Option<(Option<u32>, bool)> {
     let filter = RouteFilter { prefix: Some(net(prefix)), ..RouteFilter::default() };

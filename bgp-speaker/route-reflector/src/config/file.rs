@@ -35,6 +35,8 @@ pub(crate) struct Config {
     pub(crate) cluster_id: Option<Identifier>,
     /// Hold time of all sessions that do not say another.
     pub(crate) hold_time: Option<HoldTime>,
+    /// How long a speaker that restarted waits for the tables of its peers at most (RFC 4724 §4.1); 120 s when missing.
+    pub(crate) selection_deferral_time: Option<Seconds>,
     /// How many equal paths of a prefix the kernel gets; 1 when missing.
     pub(crate) max_paths: Option<MaxPaths>,
     /// The same where the best route is of an internal peer; no difference when missing.
@@ -264,7 +266,9 @@ session_tables! {
         /// What to tell, likewise (RFC 8212: nothing to an external peer when missing).
         export: Option<Spanned<String>>,
         /// Next hop of what is told.
-        next_hop: Option<NextHop>,
+        next_hop: Option<Spanned<NextHop>>,
+        /// The network that we share with the peer, with `next-hop = "third-party"`.
+        shared_network: Option<Spanned<Prefix>>,
         /// Our IPv4 next hop on a session over IPv6.
         next_hop_ipv4: Option<Spanned<Address>>,
         /// Our IPv6 next hop on a session over IPv4.

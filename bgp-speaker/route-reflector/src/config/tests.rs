@@ -238,6 +238,14 @@ fn client_to_client_of_a_session_that_is_no_clients_is_refused() {
 }
 
 #[test]
+fn the_next_hop_of_a_third_party_goes_with_a_network() {
+    let message = fault(&format!("{PEER}next-hop = \"third-party\"\n"));
+    says(&message, &["rr.toml:7:12", "add shared-network"]);
+    let message = fault(&format!("{PEER}shared-network = \"10.0.0.0/24\"\n"));
+    says(&message, &["rr.toml:7:18", "third-party"]);
+}
+
+#[test]
 fn a_mesh_names_this_node_once() {
     let mesh = |local: &str, second: &str| {
         format!(

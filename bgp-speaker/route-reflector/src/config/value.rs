@@ -243,7 +243,11 @@ keyword!(
         Unchanged = "unchanged",
         /// Our own address.
         SelfAlways = "self",
-    }, "\"auto\", \"unchanged\" or \"self\" in quotes"
+        /// As "auto", but our own address for what external peers told, towards internal ones too.
+        SelfForExternal = "self-for-external",
+        /// As "auto", but a next hop inside `shared-network` is kept towards external peers.
+        ThirdParty = "third-party",
+    }, "\"auto\", \"unchanged\", \"self\", \"self-for-external\" or \"third-party\" in quotes"
 );
 keyword!(
     /// Which nodes have a peer.

@@ -7,7 +7,7 @@ mod session;
 use std::collections::{BTreeMap, HashMap};
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use bgp_speaker::{
     ApplyReport, Asn, Builder, ClusterId, DecisionOptions, MeshDialer, Multipath, OwnerId, PeerAddress,
@@ -42,6 +42,7 @@ pub(crate) struct Desired {
 struct Identity {
     decision: DecisionOptions,
     control_socket: Option<PathBuf>,
+    selection_deferral: Option<Duration>,
     log_format: Option<LogFormat>,
 }
 
@@ -57,6 +58,9 @@ impl Desired {
                     prefer_oldest: config.decision.prefer_oldest,
                 },
                 control_socket: config.control_socket.as_ref().map(|path| path.get_ref().clone()),
+                selection_deferral: config
+                    .selection_deferral_time
+                    .map(|time| Duration::from_secs(time.0.into())),
                 log_format: config.log.format,
             },
             speaker: bgp_speaker::Desired {
@@ -102,7 +106,12 @@ impl Desired {
         // Names of the file are part of what is desired, and change with it.
         let us = self.speaker.identity;
         let (asn, router_id) = us.map_or((Asn(0), RouterId(0)), |us| (us.asn, us.router_id));
-        Speaker::builder(asn, router_id)
+        let builder = Speaker::builder(asn, router_id);
+        let builder = match identity.selection_deferral {
+            Some(time) => builder.sweep_after(time),
+            None => builder,
+        };
+        builder
             .version(concat!("route-reflector ", env!("CARGO_PKG_VERSION")))
             .decision(identity.decision)
             .desired(self.speaker.clone())
@@ -151,6 +160,7 @@ impl Desired {
         let now = &self.identity;
         let keys = [
             ("[decision]", now.decision != wanted.decision),
+            ("selection-deferral-time", now.selection_deferral != wanted.selection_deferral),
             ("control-socket", now.control_socket != wanted.control_socket),
             ("format of [log]", now.log_format != wanted.log_format),
         ];

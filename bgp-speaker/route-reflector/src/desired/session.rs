@@ -88,10 +88,12 @@ fn session(config: &Config, keys: &SessionKeys) -> SessionOptions {
         ..SessionOptions::default()
     };
     options.timers = timers(config, keys);
-    options.next_hop = match keys.next_hop {
+    options.next_hop = match keys.next_hop.as_ref().map(Spanned::get_ref) {
         Some(NextHop::Auto) | None => NextHopMode::Auto,
         Some(NextHop::Unchanged) => NextHopMode::Unchanged,
         Some(NextHop::SelfAlways) => NextHopMode::SelfAlways,
+        Some(NextHop::SelfForExternal) => NextHopMode::SelfForExternal,
+        Some(NextHop::ThirdParty) => NextHopMode::ThirdParty,
     };
     if let Some(IpAddr::V4(own)) = keys.next_hop_ipv4.as_ref().map(|own| own.get_ref().0) {
         options.next_hop_v4 = Some(own);
@@ -215,6 +217,7 @@ fn rules(rules: &mut RouteRules, keys: &SessionKeys) {
     rules.route_server_client = keys.route_server_client.unwrap_or(rules.route_server_client);
     rules.best_per_client = keys.best_per_client.unwrap_or(rules.best_per_client);
     rules.cluster_id = keys.cluster_id.map(|cluster| ClusterId(cluster.0.into())).or(rules.cluster_id);
+    rules.shared_network = keys.shared_network.as_ref().map(|network| network.get_ref().0);
     rules.aigp = keys.aigp.or(rules.aigp);
     rules.enforce_first_as = keys.enforce_first_as.unwrap_or(rules.enforce_first_as);
     rules.local_as = match keys.local_as_mode {

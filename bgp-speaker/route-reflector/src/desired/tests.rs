@@ -243,7 +243,6 @@ fn every_option_of_a_session_has_a_key_or_a_reason_not_to() {
         private_as: _,
         as_override: _,
         local_as: _,
-        // A next hop of a third party takes a network, which `unchanged` does without.
         shared_network: _,
     } = RouteRules::default();
     let options = |keys: &str| {
@@ -369,6 +368,7 @@ fn what_a_process_is_born_with_needs_a_restart_and_nothing_else() {
     for key in ["always-compare-med", "missing-med-as-worst", "prefer-oldest"] {
         assert_eq!(keys(&format!("[decision]\n{key} = true\n")), ["[decision]"], "{key}");
     }
+    assert_eq!(keys("selection-deferral-time = 10\n"), ["selection-deferral-time"]);
     assert_eq!(keys("kernel-export = true\n"), [""; 0]);
     assert_eq!(keys("cluster-id = \"10.0.0.9\"\n"), [""; 0]);
     assert_eq!(keys("[log]\nfilter = \"debug\"\n[metrics]\nlisten = \"127.0.0.1:9\"\n"), [""; 0]);

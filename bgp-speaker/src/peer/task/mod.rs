@@ -220,6 +220,9 @@ impl PeerTask {
         let (local, remote) = (connection.local, connection.remote);
         let peer = self.cell.address;
         self.up = Some(conn);
+        if self.cell.is_dynamic() {
+            self.shared.came_through_range();
+        }
         self.keep_until(None);
         let restart = negotiated.graceful_restart.as_ref();
         let long_lived = negotiated.long_lived.iter().flatten().map(|row| row.stale_time).max();

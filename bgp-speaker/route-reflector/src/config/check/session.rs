@@ -10,7 +10,7 @@ use super::{Once, Outcome, family_name};
 use crate::config::add_path::PerFamily;
 use crate::config::diagnostic::Diagnostic;
 use crate::config::file::{Config, PeerKeys, SessionKeys};
-use crate::config::value::{Family, PeerAs, SessionPassword};
+use crate::config::value::{Family, NextHop, PeerAs, SessionPassword};
 
 /// RFC 4271 §10.
 const DEFAULT_HOLD_TIME: u16 = 90;
@@ -26,6 +26,7 @@ pub(super) fn peer(config: &Config, peer: PeerKeys<'_>, address: IpAddr) -> Outc
 pub(super) fn session(config: &Config, keys: &SessionKeys) -> Outcome {
     families(keys)?;
     keepalive(config, keys)?;
+    third_party_has_a_network(keys)?;
     one_password(keys.password.as_ref(), keys.password_file.as_ref())?;
     ao_keys(keys)?;
     one_ttl(keys)?;
@@ -133,6 +134,20 @@ fn client_to_client_is_a_clients(peer: PeerKeys<'_>) -> Outcome {
     let Some(key) = peer.client_to_client.filter(|_| !peer.is_client()) else { return Ok(()) };
     Err(Diagnostic::new(key.span(), "client-to-client is about what a route-reflector client is told")
         .mend("add route-reflector-client = true, or remove client-to-client"))
+}
+
+/// A third party's next hop is known by the network that it is in, and the network is for nothing else.
+fn third_party_has_a_network(keys: &SessionKeys) -> Outcome {
+    let mode = keys.next_hop.as_ref().filter(|mode| *mode.get_ref() == NextHop::ThirdParty);
+    match (mode, &keys.shared_network) {
+        (Some(mode), None) => Err(Diagnostic::new(mode.span(), "which next hops are kept is not said")
+            .mend("add shared-network, the network that we share with the peer")),
+        (None, Some(network)) => {
+            Err(Diagnostic::new(network.span(), "shared-network is for next-hop = \"third-party\"")
+                .mend("add next-hop = \"third-party\", or remove shared-network"))
+        }
+        _ => Ok(()),
+    }
 }
 
 fn keepalive(config: &Config, keys: &SessionKeys) -> Outcome {
