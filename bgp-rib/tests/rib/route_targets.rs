@@ -143,6 +143,21 @@ fn the_first_bits_of_a_route_target_want_all_that_begin_so() {
 }
 
 #[test]
+fn a_community_that_begins_like_a_route_target_and_is_none_makes_a_route_wanted_by_nobody() {
+    let mut lab = Lab::new();
+    let (one, two) = (lab.up(1, plain(1)), lab.up(2, speaks(2)));
+    // Where the route comes from (RFC 4360 §5), in the form of a route target of the same AS.
+    let site = ExtendedCommunity([0, 3, 0xfd, 0xe8, 0, 0, 0, 1]);
+    let without = PathAttributes { extended_communities: vec![site], ..attributes(&[]) };
+    lab.announce_nlri(one, 0, &[route(1)], next_hop(1), &with(&[1]));
+    lab.announce_nlri(one, 0, &[route(2)], next_hop(1), &without);
+    lab.announce_nlri(two, 0, &[nlri(RTC, "28 0000fde8 00")], next_hop(2), &attributes(&[]));
+    lab.end_of_rib(two, RTC);
+    lab.drain_all();
+    assert_eq!(held(&lab, two), [1]);
+}
+
+#[test]
 fn a_route_that_loses_its_route_target_is_withdrawn_where_nobody_wants_the_other() {
     let (mut lab, one, two) = two();
     lab.end_of_rib(two, RTC);
