@@ -159,6 +159,8 @@ count_tests() {
 tests() {
     say "tests"
     local before=$failed status
+    # It is there before anybody follows it.
+    : >"$work/log"
     timeout --kill-after=10s "$test_limit" cargo test --workspace --no-fail-fast -- --include-ignored \
         >"$work/log" 2>&1 </dev/null &
     runner=$!
