@@ -200,6 +200,7 @@ impl<K: Key> Table<K> {
         own.set(id, now);
         // What stands nowhere in the log of best routes nobody was told.
         let unknown = id >= own.looked && self.log.position(id).is_some();
+        let unknown = own.take_unsettled(id) || unknown;
         let differs = unknown || [was, now].iter().any(|names| *names != Names::default());
         let changed = |path: u32| path != NONE && [touched.only, touched.renamed].contains(&Some(path));
         if moved {
@@ -246,6 +247,12 @@ impl<K: Key> Table<K> {
             return Names::default();
         }
         self.choice(shared, key, id, |slot| self.reads(slot, index)).names(self.entries[id].paths)
+    }
+
+    /// The same of a choice that was made.
+    fn names_in(&self, id: u32, choice: &Choice) -> Names {
+        let stands = self.entries[id].state == State::Best && !self.is_alone(id);
+        if stands { choice.names(self.entries[id].paths) } else { Names::default() }
     }
 
     /// Some paths of a prefix mean something else to those who hear of them.

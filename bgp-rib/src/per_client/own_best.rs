@@ -1,6 +1,6 @@
 //! What a group has another choice for than the best route, and a log of what changed for it alone.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::Names;
 use crate::log::Log;
@@ -29,6 +29,8 @@ pub(crate) struct OwnBest {
     index: BTreeMap<u32, u32>,
     /// The next prefix whose choice is not known, as it has not been looked at since a member came.
     pub(super) looked: u32,
+    /// Prefixes of which members were told another choice than was decided: something had changed that was to be decided yet.
+    unsettled: BTreeSet<u32>,
     reaped: u64,
     /// The furthest position that was encoded.
     front: u64,
@@ -46,6 +48,7 @@ impl OwnBest {
             rows: Slab::new(),
             index: BTreeMap::new(),
             looked: 0,
+            unsettled: BTreeSet::new(),
             reaped: 0,
             front: 0,
             walkers: 0,
@@ -127,6 +130,19 @@ impl OwnBest {
         }
     }
 
+    /// A choice is told as it is found while something that changed is to be decided yet; where that is not, or may not be,
+    /// what was decided last, the next decision is news.
+    pub(super) fn told_early(&mut self, prefix: u32, names: Names) {
+        if prefix >= self.looked || names != self.names(prefix) {
+            self.unsettled.insert(prefix);
+        }
+    }
+
+    /// Whether another choice than the one that was decided last was told since.
+    pub(super) fn take_unsettled(&mut self, prefix: u32) -> bool {
+        self.unsettled.remove(&prefix)
+    }
+
     fn free_if_unused(&mut self, row: u32) {
         let Row { prefix, names, quiet_at, .. } = self.rows[row];
         if names == Names::default() && quiet_at == u64::MAX && self.log.position(row).is_none() {
@@ -188,6 +204,7 @@ impl OwnBest {
 
     /// Every reader has heard that the prefix is gone.
     pub(crate) fn forget(&mut self, prefix: u32) {
+        self.unsettled.remove(&prefix);
         if let Some(row) = self.index.remove(&prefix) {
             self.log.remove(row);
             self.rows.remove(row);

@@ -11,6 +11,11 @@ fn the_seed_of_the_fuzz_target() {
     fuzzed::rib(include_bytes!("../../../fuzz/seeds/rib/reflected"));
 }
 
+#[test]
+fn a_choice_of_its_own_is_told_again_after_a_next_hop_blinked() {
+    fuzzed::rib(include_bytes!("../../../fuzz/seeds/rib/own_choice_after_a_blink"));
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { max_shrink_iters: 4000, failure_persistence: None, ..ProptestConfig::default() })]
 
