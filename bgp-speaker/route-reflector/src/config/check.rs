@@ -77,7 +77,7 @@ pub(super) fn check(config: &Config) -> Outcome {
                 .related(first, "the first one")
                 .mend("remove the [[route]] or [[aggregate]] that is not meant")
         })?;
-        if let Some(except) = aggregate.except.as_ref().filter(|_| !aggregate.suppress) {
+        if let Some(except) = aggregate.except.as_ref().filter(|_| aggregate.suppress != Some(true)) {
             return Err(Diagnostic::new(except.span(), "nothing is suppressed that could be excepted")
                 .mend("write suppress = true, or remove except"));
         }

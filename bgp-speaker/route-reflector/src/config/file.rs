@@ -188,34 +188,37 @@ pub(crate) struct Log {
     pub(crate) format: Option<LogFormat>,
 }
 
-/// Tables of sessions: each has the keys of every session beside its own, in `session`. (`serde(flatten)` would lose the places
-/// of faults.)
-macro_rules! session_tables {
-    ($session:tt $($(#[$doc:meta])* $name:ident $own:tt)*) => {
-        session_keys! { $session }
-        $(session_table! { $(#[$doc])* $name $own $session })*
+/// Tables of one kind: each has the keys that all of them have, in a field, beside its own. (`serde(flatten)` would lose the
+/// places of faults.)
+macro_rules! tables {
+    (
+        $(#[$doc:meta])* $keys:ident in $field:ident $shared:tt
+        $($(#[$table_doc:meta])* $name:ident $own:tt)*
+    ) => {
+        shared_keys! { $(#[$doc])* $keys $shared }
+        $(table! { $(#[$table_doc])* $name $own $keys in $field $shared })*
     };
 }
 
-macro_rules! session_keys {
-    ({ $($(#[$doc:meta])* $key:ident: $ty:ty,)* }) => {
-        /// The keys that every table of sessions has.
+macro_rules! shared_keys {
+    ($(#[$doc:meta])* $keys:ident { $($(#[$key_doc:meta])* $key:ident: $ty:ty,)* }) => {
+        $(#[$doc])*
         #[derive(Debug, Clone)]
-        pub(crate) struct SessionKeys { $($(#[$doc])* pub(crate) $key: $ty,)* }
+        pub(crate) struct $keys { $($(#[$key_doc])* pub(crate) $key: $ty,)* }
     };
 }
 
-macro_rules! session_table {
+macro_rules! table {
     (
         $(#[$doc:meta])* $name:ident { $($(#[$own_doc:meta])* $own:ident: $own_ty:ty,)* }
-        { $($(#[$key_doc:meta])* $key:ident: $key_ty:ty,)* }
+        $keys:ident in $field:ident { $($(#[$key_doc:meta])* $key:ident: $key_ty:ty,)* }
     ) => {
         $(#[$doc])*
         #[derive(Debug, Clone)]
         pub(crate) struct $name {
             $($(#[$own_doc])* pub(crate) $own: $own_ty,)*
-            /// What it says of its sessions.
-            pub(crate) session: SessionKeys,
+            /// What all tables of the kind can say.
+            pub(crate) $field: $keys,
         }
 
         impl<'de> Deserialize<'de> for $name {
@@ -224,15 +227,16 @@ macro_rules! session_table {
                 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
                 struct Table { $($own: $own_ty,)* $($key: $key_ty,)* }
                 let table = Table::deserialize(from)?;
-                let session = SessionKeys { $($key: table.$key,)* };
-                Ok($name { $($own: table.$own,)* session })
+                let $field = $keys { $($key: table.$key,)* };
+                Ok($name { $($own: table.$own,)* $field })
             }
         }
     };
 }
 
-session_tables! {
-    {
+tables! {
+    /// The keys that every table of sessions has.
+    SessionKeys in session {
         /// Our AS on this session.
         local_as: Option<Asn>,
         /// How that shows in paths; alone when missing.
@@ -464,81 +468,52 @@ pub(crate) enum AoAlgorithm {
     CmacAes128,
 }
 
-/// `[[route]]`: a route that this speaker originates.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "kebab-case")]
-pub(crate) struct StaticRoute {
-    /// Where it leads.
-    pub(crate) prefix: Spanned<Prefix>,
-    /// Its next hop; our own address on each session when missing.
-    pub(crate) next_hop: Option<Spanned<Address>>,
-    /// Preference over routes of other sources; 200 when missing.
-    pub(crate) preference: Option<u32>,
-    /// LOCAL_PREF towards internal peers.
-    pub(crate) local_pref: Option<u32>,
-    /// MULTI_EXIT_DISC.
-    pub(crate) med: Option<u32>,
-    /// COMMUNITIES (RFC 1997).
-    #[serde(default)]
-    pub(crate) communities: Vec<CommunityValue>,
-    /// EXTENDED_COMMUNITIES (RFC 4360).
-    #[serde(default)]
-    pub(crate) extended_communities: Vec<ExtendedCommunityValue>,
-    /// IPv6 extended communities (RFC 5701).
-    #[serde(default)]
-    pub(crate) ipv6_extended_communities: Vec<Ipv6ExtendedCommunityValue>,
-    /// LARGE_COMMUNITIES (RFC 8092).
-    #[serde(default)]
-    pub(crate) large_communities: Vec<LargeCommunityValue>,
-    /// ORIGIN; IGP when missing.
-    pub(crate) origin: Option<OriginWord>,
-    /// A number that policies ask for.
-    #[serde(default)]
-    pub(crate) tag: u32,
-    /// AS numbers in its AS_PATH, the foremost first; external sessions put ours in front.
-    #[serde(default)]
-    pub(crate) as_path: Vec<Asn>,
-    /// AIGP (RFC 7311), for sessions on which it counts.
-    pub(crate) aigp: Option<u64>,
-}
-
-/// `[[aggregate]]`: a route that this speaker originates, and that stands for those inside it.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "kebab-case")]
-pub(crate) struct Aggregate {
-    /// Where it leads.
-    pub(crate) prefix: Spanned<Prefix>,
-    /// It is told without any route inside it too.
-    #[serde(default)]
-    pub(crate) always: bool,
-    /// Routes inside it are not told.
-    #[serde(default)]
-    pub(crate) suppress: bool,
-    /// But those that this policy accepts; none when it is missing.
-    pub(crate) except: Option<Spanned<String>>,
-    /// How the kernel drops packets that no route inside it takes; not at all when missing.
-    pub(crate) discard: Option<DiscardWord>,
-    /// LOCAL_PREF towards internal peers.
-    pub(crate) local_pref: Option<u32>,
-    /// MULTI_EXIT_DISC.
-    pub(crate) med: Option<u32>,
-    /// COMMUNITIES (RFC 1997).
-    #[serde(default)]
-    pub(crate) communities: Vec<CommunityValue>,
-    /// EXTENDED_COMMUNITIES (RFC 4360).
-    #[serde(default)]
-    pub(crate) extended_communities: Vec<ExtendedCommunityValue>,
-    /// IPv6 extended communities (RFC 5701).
-    #[serde(default)]
-    pub(crate) ipv6_extended_communities: Vec<Ipv6ExtendedCommunityValue>,
-    /// LARGE_COMMUNITIES (RFC 8092).
-    #[serde(default)]
-    pub(crate) large_communities: Vec<LargeCommunityValue>,
-    /// ORIGIN; IGP when missing.
-    pub(crate) origin: Option<OriginWord>,
-    /// A number that policies ask for.
-    #[serde(default)]
-    pub(crate) tag: u32,
+tables! {
+    /// The keys of every route that this speaker originates.
+    RouteKeys in attributes {
+        /// LOCAL_PREF towards internal peers.
+        local_pref: Option<u32>,
+        /// MULTI_EXIT_DISC.
+        med: Option<u32>,
+        /// COMMUNITIES (RFC 1997).
+        communities: Option<Vec<CommunityValue>>,
+        /// EXTENDED_COMMUNITIES (RFC 4360).
+        extended_communities: Option<Vec<ExtendedCommunityValue>>,
+        /// IPv6 extended communities (RFC 5701).
+        ipv6_extended_communities: Option<Vec<Ipv6ExtendedCommunityValue>>,
+        /// LARGE_COMMUNITIES (RFC 8092).
+        large_communities: Option<Vec<LargeCommunityValue>>,
+        /// ORIGIN; IGP when missing.
+        origin: Option<OriginWord>,
+        /// A number that policies ask for; 0 when missing.
+        tag: Option<u32>,
+    }
+    /// `[[route]]`: a route that this speaker originates.
+    StaticRoute {
+        /// Where it leads.
+        prefix: Spanned<Prefix>,
+        /// Its next hop; our own address on each session when missing.
+        next_hop: Option<Spanned<Address>>,
+        /// Preference over routes of other sources; 200 when missing.
+        preference: Option<u32>,
+        /// AS numbers in its AS_PATH, the foremost first; external sessions put ours in front.
+        as_path: Option<Vec<Asn>>,
+        /// AIGP (RFC 7311), for sessions on which it counts.
+        aigp: Option<u64>,
+    }
+    /// `[[aggregate]]`: a route that this speaker originates, and that stands for those inside it.
+    Aggregate {
+        /// Where it leads.
+        prefix: Spanned<Prefix>,
+        /// It is told without any route inside it too; not so when missing.
+        always: Option<bool>,
+        /// Routes inside it are not told; they are when missing.
+        suppress: Option<bool>,
+        /// But those that this policy accepts; none when it is missing.
+        except: Option<Spanned<String>>,
+        /// How the kernel drops packets that no route inside it takes; not at all when missing.
+        discard: Option<DiscardWord>,
+    }
 }
 
 /// What the kernel does with packets.

@@ -21,8 +21,8 @@ use std::path::Path;
 pub(crate) use self::add_path::{AddPathReceive, PerFamily};
 pub(crate) use self::diagnostic::{ConfigError, Diagnostic, in_words};
 pub(crate) use self::file::{
-    Aggregate, AoAlgorithm, AoKey, Config, Mesh, MeshNode, Neighbor, NeighborRange, PeerKeys, SessionKeys,
-    StaticRoute,
+    Aggregate, AoAlgorithm, AoKey, Config, Mesh, MeshNode, Neighbor, NeighborRange, PeerKeys, RouteKeys,
+    SessionKeys, StaticRoute,
 };
 pub(crate) use self::parse::family_by_name;
 pub(crate) use self::pattern::InterfacePattern;
