@@ -60,7 +60,11 @@ impl AsPathRules {
             if let Some(theirs) = self.instead_of {
                 segment.asns.iter_mut().filter(|asn| **asn == theirs).for_each(|asn| *asn = own);
             }
-            let is_set = segment.kind != SegmentKind::Sequence;
+            // What a confederation put in front does not leave the AS (RFC 5065 §4.1): the peer sees the path begin behind it.
+            if segment.kind.is_confederation() {
+                continue;
+            }
+            let is_set = segment.kind == SegmentKind::Set;
             match self.private {
                 PrivateAs::Keep => {}
                 PrivateAs::Remove => segment.asns.retain(|asn| !is_private(*asn)),

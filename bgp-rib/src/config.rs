@@ -359,6 +359,11 @@ impl PeerParams {
         }
     }
 
+    /// Our role, which internal sessions do not have (RFC 9234 §5).
+    pub(crate) fn bgp_role(&self) -> Option<Role> {
+        self.bgp_role.filter(|_| self.kind == PeerKind::External)
+    }
+
     /// Every address that is this speaker on this session, none twice.
     pub(crate) fn own_addresses(&self) -> impl Iterator<Item = IpAddr> {
         let further = [self.local_ipv4.map(IpAddr::V4), self.local_ipv6.map(IpAddr::V6)];

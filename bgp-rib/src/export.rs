@@ -236,16 +236,18 @@ impl GroupKey {
 
 impl GroupKey {
     /// The block with what the peer is to see of the path; `None` where that is all.
-    fn shown(&self, block: AttributeBlock<'_>) -> Option<Vec<u8>> {
+    fn shown(&self, block: AttributeBlock<'_>, from: Origin) -> Option<Vec<u8>> {
         let path = self.as_path.change(block);
-        if !path && self.as_path.behind.is_none() {
+        // A route server is not seen in what others told (RFC 7947 §2.2.2.1).
+        let behind = self.as_path.behind.filter(|_| !self.as_path.transparent || from == Origin::Local);
+        if !path && behind.is_none() {
             return None;
         }
         let mut attributes = PathAttributes::from_block(block);
         if path {
             self.as_path.apply(&mut attributes.as_path, self.local_as);
         }
-        if let Some(speaker_as) = self.as_path.behind {
+        if let Some(speaker_as) = behind {
             crate::policy::prepend(&mut attributes.as_path, &[speaker_as]);
         }
         let mut out = Vec::new();
@@ -402,7 +404,7 @@ pub(crate) fn write(
     if as_last {
         how.local_pref = Edit::Set(0);
     }
-    let shown = to.shown(set.block());
+    let shown = to.shown(set.block(), from);
     let mut base = AttributeBlock::trusted(shown.as_deref().unwrap_or(set.bytes()));
     let mut edited = Vec::new();
     let mut lawful = true;
@@ -416,7 +418,7 @@ pub(crate) fn write(
     }
     let marked = if as_last || to.leaving { to.marked(base, as_last) } else { None };
     let base = marked.as_deref().map_or(base, AttributeBlock::trusted);
-    if to.as_path.transparent && base.as_path().segments().next().is_none() {
+    if to.as_path.transparent && base.as_path().segments().all(|segment| segment.kind.is_confederation()) {
         how.prepend = Some((to.local_as, 1)); // Begun in our AS: no external peer takes an empty path.
     }
     let written = lawful && rewrite_block(base, &how, block).is_ok();

@@ -115,7 +115,7 @@ pub(crate) fn judge(
 /// Whether routes of a session may be judged in another way when it is configured like that.
 pub(crate) fn differs(was: &PeerParams, is: &PeerParams) -> bool {
     let asked = |params: &PeerParams| {
-        let own_as = (params.allow_own_as, params.local_as_mode);
+        let own_as = (params.allow_own_as, params.local_as, params.local_as_mode);
         (own_as, params.enforce_first_as, params.role, params.honour_graceful_shutdown, params.aigp)
     };
     was.import != is.import || asked(was) != asked(is)
@@ -202,7 +202,8 @@ impl Importer {
             if shuts_down(&peer.params, marks) {
                 edits.local_pref = Some(0);
             }
-            if drops_aigp(&peer.params, marks) {
+            // As if it had not been there: one that the policy gives the route stays.
+            if drops_aigp(&peer.params, marks) && edits.aigp == Edit::Keep {
                 edits.aigp = Edit::Remove;
             }
             if prepends(&peer.params, shared.config.local_as) {

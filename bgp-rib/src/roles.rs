@@ -10,14 +10,14 @@
 //!
 //! For IPv4 and IPv6 unicast on external sessions only; OTC that is there is never changed.
 
-use bgp_wire::{AttributeBlock, Edit, Family, PeerKind, Rewrite, Role, rewrite};
+use bgp_wire::{AttributeBlock, Edit, Family, Rewrite, Role, rewrite};
 
 use crate::config::PeerParams;
 
 /// Our role on a session in a family, where one was agreed on and means something.
 pub(crate) fn role(peer: &PeerParams, family: Family) -> Option<Role> {
     let meant = matches!(family, Family::IPV4_UNICAST | Family::IPV6_UNICAST);
-    peer.bgp_role.filter(|_| meant && peer.kind == PeerKind::External)
+    peer.bgp_role().filter(|_| meant)
 }
 
 /// Whether a received route leaked (ingress rules 1 and 2).

@@ -11,6 +11,7 @@ use crate::config::{ConsecutiveRestarts, PeerParams};
 use crate::event::{Event, Retain};
 use crate::export::GroupKey;
 use crate::group::Reader;
+use crate::import;
 use crate::limits::Bounds;
 use crate::peer::{MAX_PEERS, Peer};
 use crate::prefix::Key;
@@ -48,8 +49,10 @@ impl Rib {
             (None, None) => NONE,
         };
         let former = self.shared.peers.get(slot).filter(|_| has_past);
-        let import = &peer.params.import;
-        let judging = former.is_some_and(|former| former.judging || former.params.import != *import);
+        let judged_else = |former: &Peer| import::differs(&former.params, &peer.params);
+        let judging = former.is_some_and(|former| former.judging || judged_else(former));
+        // What came in another role of the peer may lack its mark, or bear one that speaks against it now (RFC 9234 §5).
+        let another_role = former.is_some_and(|former| former.params.bgp_role() != peer.params.bgp_role());
         peer.judging = judging;
         // The walk that tells its routes anew goes on.
         let retold = former.is_some_and(|former| former.retold);
@@ -57,7 +60,7 @@ impl Rib {
         let families = peer.params.families;
         self.open_tables(families);
         // Who comes back as another is not the one whose routes were kept.
-        let keep = if is_another { FamilySet::empty() } else { peer.params.keep_stale };
+        let keep = if is_another || another_role { FamilySet::empty() } else { peer.params.keep_stale };
         let met = self.meet_addresses(slot, &peer.params);
         if met || has_past || any_table!(self, table => table.groups.have_rules()) {
             self.clear_caches();
@@ -84,7 +87,7 @@ impl Rib {
         let mut kept = false;
         for family in self.families().iter() {
             let stays = match in_table!(self, family, table => table.long_lived(slot)).flatten() {
-                Some(_) => !is_another && forwards_long(family),
+                Some(_) => !is_another && !another_role && forwards_long(family),
                 None => keep.contains(family),
             };
             if !families.contains(family) || !stays {

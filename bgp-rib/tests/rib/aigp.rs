@@ -132,3 +132,19 @@ fn an_originator_gives_it_by_itself_or_by_policy() {
     assert_eq!((told(&lab, to), told(&lab, edited)), (Some(9), Some(40)));
     assert_eq!((told(&lab, bare), told(&lab, stranger)), (None, None));
 }
+
+#[test]
+fn what_a_policy_says_stays_where_the_peers_own_aigp_is_ignored() {
+    let rule = Rule::accept("originate").then(Action::Aigp(50));
+    let import = Policy::compile(PolicyConfig::new("p", Verdict::Reject).rule(rule)).unwrap();
+    for told in [None, Some(7)] {
+        let mut lab = Lab::new();
+        let from = lab.up(1, PeerParams { aigp: false, import: import.clone(), ..related(1, 65001) });
+        let inside = lab.up(2, client(2));
+        let mut attributes = external_attributes(&[65001]);
+        attributes.set_aigp(told);
+        lab.announce(from, &[net(HERE)], next_hop(1), &attributes);
+        lab.drain_all();
+        assert_eq!(self::told(&lab, inside), Some(50), "told with {told:?}");
+    }
+}

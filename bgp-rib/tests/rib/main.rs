@@ -16,6 +16,8 @@ mod limits;
 mod long_lived;
 mod model;
 mod naive;
+mod naive_border;
+mod naive_decision;
 mod naive_policy;
 mod next_hops;
 mod octets;

@@ -5,12 +5,16 @@ use std::net::IpAddr;
 
 use bgp_rib::policy::RpkiState;
 use bgp_rib::{
-    AddPathSend, DecisionOptions, NextHopMode, PeerId, PeerParams, PeerRole, Policy, Reachability, Vrp,
+    DecisionOptions, Multipath, NextHopMode, PeerId, PeerParams, PeerRole, Policy, Reachability, Vrp,
 };
-use bgp_wire::{Aggregator, Asn, ClusterId, Community, Family, NextHop, PathAttributes, PeerKind, RouterId};
+use bgp_wire::{
+    Aggregator, Asn, ClusterId, Community, NextHop, PathAttributes, PeerKind, RouterId, SegmentKind,
+};
 use ipnet::IpNet;
 
-use crate::naive_policy::{apply, policy, preference};
+use crate::naive_border::{begins_elsewhere, has_own_as, leaks, leave, received, seen, would_leak};
+use crate::naive_decision::Name;
+use crate::naive_policy::{apply, policy, preference, sets_aigp};
 use crate::support::*;
 
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
@@ -39,10 +43,6 @@ impl Naive {
     /// As it is told.
     pub(crate) fn new(attributes: PathAttributes, next_hop: Option<NextHop>, import: Policy) -> Self {
         Self { attributes, next_hop, import, stale: 0, session: 0, long_lived: false, preference: None }
-    }
-
-    fn asns(&self) -> Vec<Asn> {
-        self.attributes.as_path.segments.iter().flat_map(|s| s.asns.clone()).collect()
     }
 }
 
@@ -75,9 +75,11 @@ pub(crate) struct Facts {
     pub(crate) metrics: BTreeMap<IpAddr, Reachability>,
     /// Paths that a bound keeps out of the decision; which ones depends on the order of what came.
     pub(crate) over: BTreeSet<(IpNet, Teller, u32)>,
-    /// Equal ways may lead through other AS.
-    pub(crate) relax: bool,
+    /// How many ways a follower is shown, and whether they may lead through other AS.
+    pub(crate) multipath: Multipath,
     pub(crate) options: DecisionOptions,
+    /// What was best before, where that has a say.
+    pub(crate) before: BTreeMap<IpNet, Name>,
     pub(crate) names: Names,
     /// Peers with graceful restart are told own routes alone.
     pub(crate) deferring: bool,
@@ -89,19 +91,21 @@ pub(crate) struct Facts {
 
 /// A path in the race: who told it, its identifier, the path, its interior cost.
 #[derive(Clone)]
-struct Runner(Teller, u32, Naive, u32);
+pub(crate) struct Runner(pub(crate) Teller, pub(crate) u32, pub(crate) Naive, pub(crate) u32);
 
-fn keep(left: &mut Vec<Runner>, key: impl Fn(&Runner) -> i64) {
-    let least = left.iter().map(&key).min();
-    left.retain(|c| Some(key(c)) == least);
+impl Runner {
+    pub(crate) fn name(&self) -> Name {
+        (self.0.clone(), self.1)
+    }
 }
 
 impl Facts {
     /// A path behind its import policy, if it takes part in the decision, and the interior cost.
     fn usable(&self, prefix: IpNet, from: &Teller, told: &Naive) -> Option<(Naive, u32)> {
-        let (mut attributes, next_hop) = self.apply(&told.import, prefix, &told.attributes)?;
+        let (mut attributes, next_hop) = self.imported(prefix, from, told)?;
         if let Teller::Peer(peer) = from
             && self.sessions[peer].0.kind == PeerKind::External
+            && self.sessions[peer].0.honour_graceful_shutdown
             && told.attributes.communities.contains(&Community::GRACEFUL_SHUTDOWN)
         {
             attributes.local_pref = Some(0);
@@ -129,35 +133,48 @@ impl Facts {
         if path.next_hop.is_some_and(|hop| own(hop.address())) {
             return None;
         }
-        (!self.is_looped(told)).then_some((path, metric))
+        (!self.is_refused(from, told)).then_some((path, metric))
     }
 
-    fn is_looped(&self, told: &Naive) -> bool {
+    /// What import makes of a route as it was told.
+    fn imported(
+        &self,
+        prefix: IpNet,
+        from: &Teller,
+        told: &Naive,
+    ) -> Option<(PathAttributes, Option<NextHop>)> {
+        let Teller::Peer(peer) = from else { return Some((told.attributes.clone(), None)) };
+        let params = &self.sessions[peer].0;
+        let attributes = received(params, &self.names, &told.attributes);
+        apply(&told.import, prefix, &attributes, self.rpki(prefix, &told.attributes), params.local_as)
+    }
+
+    /// A loop, a leak, or what cannot come from there (RFC 4271 §9.1.2, RFC 4456 §8, RFC 9234 §5).
+    fn is_refused(&self, from: &Teller, told: &Naive) -> bool {
+        let Teller::Peer(peer) = from else { return false };
+        let params = &self.sessions[peer].0;
         let of_sessions =
             self.sessions.values().filter(|(_, up)| *up).filter_map(|(params, _)| params.cluster_id);
         let mut clusters = of_sessions.chain([self.names.cluster_id()]);
-        [LOCAL_AS, self.names.local_as].iter().any(|asn| told.asns().contains(asn))
+        has_own_as(params, &self.names, &told.attributes.as_path)
+            || begins_elsewhere(params, &told.attributes.as_path)
+            || leaks(params, &told.attributes)
             || told.attributes.originator_id == Some(self.names.router_id)
             || clusters.any(|cluster| told.attributes.cluster_list.contains(&cluster))
     }
 
-    /// What a policy makes of a route.
-    fn apply(
-        &self,
-        which: &Policy,
-        prefix: IpNet,
-        attributes: &PathAttributes,
-    ) -> Option<(PathAttributes, Option<NextHop>)> {
-        apply(which, prefix, attributes, self.rpki(prefix, attributes))
-    }
-
     fn rpki(&self, prefix: IpNet, attributes: &PathAttributes) -> RpkiState {
         let Some(vrps) = &self.vrps else { return RpkiState::Unknown };
-        let last = attributes.as_path.segments.last().and_then(|segment| segment.asns.last());
-        let origin = last.copied().unwrap_or(self.names.local_as);
+        // RFC 6811 §2: the last of a final AS_SEQUENCE; our own where the path is empty or ends in a confederation; else none.
+        let origin = match attributes.as_path.segments.last() {
+            Some(segment) if segment.kind == SegmentKind::Sequence => segment.asns.last().copied(),
+            Some(segment) if segment.kind == SegmentKind::Set => None,
+            _ => Some(self.names.local_as),
+        };
         let around: Vec<&Vrp> = vrps.iter().filter(|vrp| vrp.prefix.contains(&prefix)).collect();
-        let fits =
-            |vrp: &&Vrp| vrp.asn == origin && vrp.asn != Asn(0) && prefix.prefix_len() <= vrp.max_length;
+        let fits = |vrp: &&Vrp| {
+            Some(vrp.asn) == origin && vrp.asn != Asn(0) && prefix.prefix_len() <= vrp.max_length
+        };
         match around.iter().any(fits) {
             true => RpkiState::Valid,
             false if around.is_empty() => RpkiState::NotFound,
@@ -166,8 +183,8 @@ impl Facts {
     }
 
     /// Whether import lets a path of a peer pass, as far as no bound keeps it out.
-    pub(crate) fn passes(&self, prefix: IpNet, told: &Naive) -> bool {
-        self.apply(&told.import, prefix, &told.attributes).is_some() && !self.is_looped(told)
+    pub(crate) fn passes(&self, prefix: IpNet, from: &Teller, told: &Naive) -> bool {
+        self.imported(prefix, from, told).is_some() && !self.is_refused(from, told)
     }
 
     /// What each aggregate is told with, from the longest on: a shorter one may stand for it.
@@ -188,7 +205,10 @@ impl Facts {
             let mut attributes = attributes(&[]);
             let worst = inside.iter().map(|a| a.origin).max_by_key(|origin| origin.octet());
             attributes.origin = worst.unwrap_or_default();
-            if inside.iter().any(|a| !a.as_path.segments.is_empty()) {
+            // What a confederation says of itself is of our own AS.
+            let from_others =
+                |a: &PathAttributes| a.as_path.segments.iter().any(|s| !s.kind.is_confederation());
+            if inside.iter().any(from_others) {
                 attributes.atomic_aggregate = true;
                 attributes.aggregator =
                     Some(Aggregator { asn: self.names.local_as, router_id: self.names.router_id });
@@ -198,6 +218,17 @@ impl Facts {
         }
     }
 
+    /// What a policy makes of a route, on a session on which we are that AS.
+    fn judged(
+        &self,
+        which: &Policy,
+        prefix: IpNet,
+        attributes: &PathAttributes,
+        own: Asn,
+    ) -> Option<(PathAttributes, Option<NextHop>)> {
+        apply(which, prefix, attributes, self.rpki(prefix, attributes), own)
+    }
+
     /// Whether an aggregate stands for a path.
     fn is_suppressed(&self, prefix: IpNet, path: &Naive) -> bool {
         self.aggregates.iter().any(|((net, owner), (_, suppresses, except))| {
@@ -205,12 +236,12 @@ impl Facts {
                 && *net != prefix
                 && net.contains(&prefix)
                 && self.told.contains_key(&(*net, Teller::Local, *owner))
-                && self.apply(except, prefix, &path.attributes).is_none()
+                && self.judged(except, prefix, &path.attributes, self.names.local_as).is_none()
         })
     }
 
     /// The paths of a prefix that take part.
-    fn runners(&self, prefix: IpNet) -> Vec<Runner> {
+    pub(crate) fn runners(&self, prefix: IpNet) -> Vec<Runner> {
         let paths = self.told.range((prefix, Teller::Local, 0)..);
         let paths = paths.take_while(|((p, ..), _)| *p == prefix);
         let usable = paths.filter_map(|((_, from, id), path)| {
@@ -219,124 +250,6 @@ impl Facts {
             Some(Runner(from.clone(), *id, path, metric))
         });
         usable.collect()
-    }
-
-    /// The best path of a prefix, by comparing from scratch: one filter per rung.
-    pub(crate) fn best(&self, prefix: IpNet) -> Option<(Teller, Naive)> {
-        let Runner(from, _, path, _) = self.climb(self.runners(prefix)).0?;
-        Some((from, path))
-    }
-
-    /// All that take part, each the best of those that are left.
-    fn ranked(&self, prefix: IpNet) -> Vec<Runner> {
-        let mut left = self.runners(prefix);
-        let mut ranked = Vec::new();
-        while let Some(best) = self.climb(left.clone()).0 {
-            left.retain(|c| (&c.0, c.1) != (&best.0, best.1));
-            ranked.push(best);
-        }
-        ranked
-    }
-
-    /// The paths of a prefix that a peer is told, as far as the choice goes: who told each, its identifier, the path.
-    pub(crate) fn chosen(&self, to: PeerId, prefix: IpNet) -> Vec<(Teller, u32, Naive)> {
-        let params = &self.sessions[&to].0;
-        let of = |family: &Family| *family == family_of(&prefix);
-        let send = params.add_path_send.iter().find(|(family, _)| of(family)).map(|(_, send)| *send);
-        let limit = params.paths_limit.iter().find(|(family, _)| of(family)).map(|(_, limit)| *limit);
-        let limit = limit.map_or(usize::MAX, usize::from);
-        let mut ranked = self.ranked(prefix);
-        let chosen: Vec<Runner> = match send.unwrap_or_default() {
-            AddPathSend::Best(most) => ranked.into_iter().take(usize::from(most)).collect(),
-            AddPathSend::All => ranked,
-            AddPathSend::EqualCost => {
-                let equal = self.climb(self.runners(prefix)).1;
-                let best = ranked.first().cloned();
-                let is_equal = |c: &Runner| {
-                    best.as_ref().is_some_and(|b| self.goes_along(c, b))
-                        && equal.iter().any(|e| (&e.0, e.1) == (&c.0, c.1))
-                };
-                ranked.into_iter().filter(is_equal).collect()
-            }
-            AddPathSend::PerAs => {
-                let neighbour = |c: &Runner| {
-                    c.2.attributes.as_path.segments.first().and_then(|s| s.asns.first().copied())
-                };
-                let mut met = Vec::new();
-                ranked.retain(|c| {
-                    let new = !met.contains(&neighbour(c));
-                    met.push(neighbour(c));
-                    new
-                });
-                ranked
-            }
-        };
-        chosen.into_iter().take(limit).map(|Runner(from, id, path, _)| (from, id, path)).collect()
-    }
-
-    /// Whether the AS_PATH of a path lets it stand beside the best.
-    fn goes_along(&self, path: &Runner, best: &Runner) -> bool {
-        let Teller::Peer(peer) = &best.0 else { return true };
-        let asns = |c: &Runner| {
-            c.2.attributes.as_path.segments.iter().flat_map(|s| s.asns.clone()).collect::<Vec<_>>()
-        };
-        match self.sessions[peer].0.kind {
-            _ if self.relax => true,
-            PeerKind::External => asns(path).first() == asns(best).first(),
-            PeerKind::Internal => asns(path) == asns(best),
-        }
-    }
-
-    /// The best of some paths, and those that are as good through the interior cost.
-    fn climb(&self, mut left: Vec<Runner>) -> (Option<Runner>, Vec<Runner>) {
-        let peer = |from: &Teller| match from {
-            Teller::Local => None,
-            Teller::Peer(peer) => Some(self.sessions[peer].0.clone()),
-        };
-        let asns =
-            |p: &Naive| p.attributes.as_path.segments.iter().flat_map(|s| s.asns.clone()).collect::<Vec<_>>();
-        keep(&mut left, |c| i64::from(c.2.attributes.communities.contains(&Community::LLGR_STALE)));
-        keep(&mut left, |c| {
-            let usual = if c.0 == Teller::Local { 200 } else { 100 };
-            -i64::from(c.2.preference.unwrap_or(usual))
-        });
-        keep(&mut left, |c| i64::from(c.0 != Teller::Local));
-        keep(&mut left, |c| -i64::from(c.2.attributes.local_pref.unwrap_or(100)));
-        keep(&mut left, |c| c.2.attributes.aigp().map_or(i64::MAX, |aigp| aigp as i64 + i64::from(c.3)));
-        keep(&mut left, |c| asns(&c.2).len() as i64);
-        keep(&mut left, |c| i64::from(c.2.attributes.origin.octet()));
-        let all = left.clone();
-        left.retain(|c| {
-            let options = self.options;
-            let same = |o: &&Runner| options.always_compare_med || asns(&o.2).first() == asns(&c.2).first();
-            let missing = if options.missing_med_as_worst { u64::MAX } else { 0 };
-            let med = |o: &Runner| o.2.attributes.med.map_or(missing, u64::from);
-            all.iter().filter(same).map(med).min() == Some(med(c))
-        });
-        keep(&mut left, |c| i64::from(peer(&c.0).is_none_or(|p| p.kind == PeerKind::Internal)));
-        keep(&mut left, |c| i64::from(c.3));
-        let equal = left.clone();
-        keep(&mut left, |c| {
-            let own = peer(&c.0).map_or(0, |p| p.peer_router_id.0);
-            i64::from(c.2.attributes.originator_id.map_or(own, |id| id.0))
-        });
-        keep(&mut left, |c| c.2.attributes.cluster_list.len() as i64);
-        keep(&mut left, |c| match peer(&c.0).map(|p| p.peer_address) {
-            Some(IpAddr::V4(address)) => i64::from(u32::from(address)),
-            _ => 0,
-        });
-        keep(&mut left, |c| i64::from(c.1));
-        (left.into_iter().next(), equal)
-    }
-
-    /// The next hops that a follower has of a prefix: that of the best path, then those of the paths that are as good.
-    pub(crate) fn ways(&self, prefix: IpNet, most: usize) -> Vec<NextHop> {
-        let (best, equal) = self.climb(self.runners(prefix));
-        let Some(best) = best else { return Vec::new() };
-        let beside = equal.iter().filter(|c| self.goes_along(c, &best)).filter_map(|c| c.2.next_hop);
-        let own = best.2.next_hop;
-        let beside: BTreeSet<NextHop> = beside.filter(|hop| most > 1 && Some(*hop) != own).collect();
-        own.into_iter().chain(beside).take(most).collect()
     }
 
     /// What a peer should hold of a prefix.
@@ -375,13 +288,26 @@ impl Facts {
         if stale && !knows && !as_last {
             return None;
         }
-        let (mut attributes, set) = self.apply(&target.export, prefix, &path.attributes)?;
+        if would_leak(target, &path.attributes) {
+            return None;
+        }
+        let learned = source.is_some();
+        let as_path = seen(target, &self.names, learned, &path.attributes.as_path);
+        let shown = PathAttributes { as_path, ..path.attributes.clone() };
+        let rpki = self.rpki(prefix, &path.attributes);
+        let (mut attributes, set) = apply(&target.export, prefix, &shown, rpki, target.local_as)?;
         let from_external = source.as_ref().is_some_and(|source| source.kind == PeerKind::External);
         let by_mode = match target.next_hop {
             NextHopMode::SelfAlways => true,
             NextHopMode::Unchanged => false,
             NextHopMode::SelfForExternal => external || from_external,
-            _ => external,
+            NextHopMode::ThirdParty => {
+                let shares =
+                    |hop: NextHop| target.shared_network.is_some_and(|net| net.contains(&hop.address()));
+                external && !path.next_hop.is_some_and(shares)
+            }
+            // RFC 7947 §2.2.1: a route server leaves the next hop as it is.
+            NextHopMode::Auto => external && !(target.route_server_client && learned),
         };
         let is_own = by_mode || path.next_hop.is_none();
         let usual = if is_own { own_next_hop } else { path.next_hop };
@@ -395,17 +321,18 @@ impl Facts {
                 _ => 1,
             }
         });
-        let aigp = attributes.aigp().filter(|_| !external);
-        attributes.set_aigp(aigp.map(|aigp| aigp + way.unwrap_or(0)));
+        // RFC 7311 §3.4.3, but what a policy says is told as it says.
+        let way = way.filter(|_| !sets_aigp(&target.export, prefix)).unwrap_or(0);
+        let aigp = attributes.aigp().filter(|_| target.aigp);
+        attributes.set_aigp(aigp.and_then(|aigp| aigp.checked_add(way)).filter(|aigp| *aigp < u64::MAX));
         if external {
             attributes.local_pref = None;
             let policy_says = target.export == policy(3) && attributes.med == Some(7);
-            if source.is_some() && !policy_says {
+            // RFC 7947 §2.2.3: a route server passes MULTI_EXIT_DISC on.
+            if learned && !policy_says && !target.route_server_client {
                 attributes.med = None;
             }
-            let asns = attributes.as_path.segments.iter().flat_map(|s| s.asns.clone()).map(|asn| asn.0);
-            let asns: Vec<u32> = core::iter::once(LOCAL_AS.0).chain(asns).collect();
-            attributes.as_path = crate::support::attributes(&asns).as_path;
+            leave(target, learned, &mut attributes);
         } else {
             attributes.local_pref = Some(attributes.local_pref.unwrap_or(100));
         }

@@ -8,15 +8,18 @@ use bgp_rib::policy::{
 use bgp_wire::{Asn, Community, NextHop, PathAttributes};
 use ipnet::IpNet;
 
+use crate::naive_border::in_front;
 use crate::support::*;
 
 /// How many there are.
-pub(crate) const POLICIES: u8 = 7;
+pub(crate) const POLICIES: u8 = 8;
 /// The one that sets a next hop.
 pub(crate) const SETS_NEXT_HOP: u8 = 4;
 
 /// The one that sets a preference.
 const PREFERS: u8 = 6;
+/// The one that sets AIGP, and puts our own AS in front.
+const SETS_AIGP: u8 = 7;
 
 const MARK: Community = Community::new(65000, 1);
 const VALID: Community = Community::new(65000, 2);
@@ -50,6 +53,12 @@ pub(crate) fn policy(number: u8) -> Policy {
             let rule = Rule::accept("preferred").when(inside).then(Action::Preference(250));
             PolicyConfig::new("six", Verdict::Accept).rule(rule)
         }
+        SETS_AIGP => {
+            let inside = Condition::Prefix(PrefixSet::or_longer(&[net("10.1.0.0/24")]));
+            PolicyConfig::new("seven", Verdict::Accept)
+                .rule(Rule::go_on("aigp").when(inside).then(Action::Aigp(50)))
+                .rule(Rule::go_on("own").then(Action::PrependOwn(1)))
+        }
         _ => {
             let is = Condition::Rpki;
             let mark = Action::Communities(CommunityEdit::Add(vec![VALID]));
@@ -66,12 +75,18 @@ pub(crate) fn preference(which: &Policy, prefix: IpNet) -> Option<u32> {
     (*which == policy(PREFERS) && net("10.1.0.0/24").contains(&prefix)).then_some(250)
 }
 
-/// What a policy makes of a route: its attributes and, where it sets one, its next hop. `None`: rejected.
+/// Whether a policy gives a route an AIGP.
+pub(crate) fn sets_aigp(which: &Policy, prefix: IpNet) -> bool {
+    *which == policy(SETS_AIGP) && net("10.1.0.0/24").contains(&prefix)
+}
+
+/// What a policy makes of a route, on a session on which we are the AS `own`: its attributes and, where it sets one, its next hop. `None`: rejected.
 pub(crate) fn apply(
     which: &Policy,
     prefix: IpNet,
     attributes: &PathAttributes,
     rpki: RpkiState,
+    own: Asn,
 ) -> Option<(PathAttributes, Option<NextHop>)> {
     let mut attributes = attributes.clone();
     let mut next_hop = None;
@@ -91,9 +106,7 @@ pub(crate) fn apply(
                 return None;
             }
             attributes.med = attributes.med.map(|_| 7);
-            let asns = attributes.as_path.segments.iter().flat_map(|s| s.asns.clone()).map(|asn| asn.0);
-            let asns: Vec<u32> = core::iter::once(64999).chain(asns).collect();
-            attributes.as_path = crate::support::attributes(&asns).as_path;
+            attributes.as_path = in_front(&[Asn(64999)], &attributes.as_path);
         }
         SETS_NEXT_HOP => {
             if net("10.1.0.0/24").contains(&prefix) {
@@ -101,6 +114,12 @@ pub(crate) fn apply(
             }
         }
         PREFERS => {}
+        SETS_AIGP => {
+            if net("10.1.0.0/24").contains(&prefix) {
+                attributes.set_aigp(Some(50));
+            }
+            attributes.as_path = in_front(&[own], &attributes.as_path);
+        }
         _ if rpki == RpkiState::Invalid => return None,
         _ => {
             if rpki == RpkiState::Valid && !attributes.communities.contains(&VALID) {

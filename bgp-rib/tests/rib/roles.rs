@@ -199,3 +199,40 @@ fn a_changed_role_is_told_anew_though_the_session_bounces_meanwhile() {
     lab.drain_all();
     assert_eq!(lab.view(other).len(), 3);
 }
+
+#[test]
+fn routes_kept_over_a_restart_go_when_the_session_comes_back_in_another_role() {
+    for (before, now) in
+        [(None, Some(Role::CUSTOMER)), (Some(Role::PEER), Some(Role::PROVIDER)), (Some(Role::PEER), None)]
+    {
+        let mut lab = Lab::new();
+        let in_role = |role| PeerParams { bgp_role: role, ..external(1, 65001) };
+        let (peer, inside) = (lab.up(1, in_role(before)), lab.up(2, client(2)));
+        lab.announce(peer, &[net(HERE)], next_hop(1), &told_with(None));
+        lab.drain_all();
+        lab.down(peer, Retain::Stale);
+        lab.up(1, in_role(before));
+        lab.drain_all();
+        assert!(lab.view(inside).contains_key(&net(HERE)), "in the same role they stay");
+        lab.end_of_rib(peer, V4);
+        lab.announce(peer, &[net(HERE)], next_hop(1), &told_with(None));
+        lab.down(peer, Retain::Stale);
+        lab.up(1, in_role(now));
+        lab.drain_all();
+        assert!(lab.view(inside).is_empty(), "{before:?} {now:?}");
+    }
+}
+
+#[test]
+fn routes_kept_over_a_restart_are_judged_as_the_new_session_is_configured() {
+    let mut lab = Lab::new();
+    let allowing = |allow_own_as| PeerParams { allow_own_as, ..external(1, 65001) };
+    let (peer, inside) = (lab.up(1, allowing(1)), lab.up(2, client(2)));
+    lab.announce(peer, &[net(HERE)], next_hop(1), &external_attributes(&[65001, LOCAL_AS.0]));
+    lab.drain_all();
+    assert_eq!(lab.view(inside).len(), 1);
+    lab.down(peer, Retain::Stale);
+    lab.up(1, allowing(0));
+    lab.drain_all();
+    assert!(lab.view(inside).is_empty(), "our own AS is once too often in it");
+}

@@ -164,3 +164,40 @@ fn confederation_segments_do_not_leave_by_way_of_a_route_server() {
     assert_eq!(lab.view(to)[&net(HERE)].attributes.as_path, path(&[3000]));
     assert_eq!(lab.view(inside)[&net(HERE)].attributes.as_path, as_path);
 }
+
+#[test]
+fn private_as_numbers_behind_a_confederation_lead_the_path_that_leaves_the_as() {
+    let to = PeerParams { private_as: PrivateAs::RemoveLeading, ..external(2, 70000) };
+    let (mut lab, mut as_path) = (Lab::new(), path(&[64600, 3000, 64601]));
+    let confederation = PathSegment { kind: SegmentKind::ConfedSequence, asns: vec![Asn(64512)] };
+    as_path.segments.insert(0, confederation);
+    let (from, to) = (lab.up(1, client(1)), lab.up(2, to));
+    lab.announce(from, &[net(HERE)], next_hop(1), &PathAttributes { as_path, ..attributes(&[]) });
+    lab.drain_all();
+    assert_eq!(lab.view(to)[&net(HERE)].attributes.as_path, path(&[LOCAL_AS.0, 3000, 64601]));
+}
+
+#[test]
+fn a_path_of_a_confederation_alone_is_empty_outside_and_a_route_server_puts_its_as_there() {
+    let mut lab = Lab::new();
+    let served = PeerParams { route_server_client: true, ..external(2, 65002) };
+    let (from, to) = (lab.up(1, client(1)), lab.up(2, served));
+    let segments = vec![PathSegment { kind: SegmentKind::ConfedSet, asns: vec![Asn(64512)] }];
+    let told = PathAttributes { as_path: AsPath { segments }, ..attributes(&[]) };
+    lab.announce(from, &[net(HERE)], next_hop(1), &told);
+    lab.drain_all();
+    assert_eq!(lab.view(to)[&net(HERE)].attributes.as_path, path(&[LOCAL_AS.0]));
+}
+
+#[test]
+fn a_route_server_shows_no_as_of_its_own_in_what_others_told_though_it_is_another_to_the_client() {
+    let mut lab = Lab::new();
+    let both = LocalAsMode { keep_speaker_as: true, ..LocalAsMode::default() };
+    let served = PeerParams { route_server_client: true, ..of_another_as(2, 65002, both) };
+    let (from, to) = (lab.up(1, external(1, 65001)), lab.up(2, served));
+    lab.announce(from, &[net(HERE)], next_hop(1), &external_attributes(&[65001]));
+    lab.originate(0, &[bgp_rib::Origination::new(net("10.9.0.0/24"))]);
+    lab.drain_all();
+    assert_eq!(lab.view(to)[&net(HERE)].attributes.as_path, path(&[65001]));
+    assert_eq!(lab.view(to)[&net("10.9.0.0/24")].attributes.as_path, path(&[65100, LOCAL_AS.0]));
+}

@@ -3,17 +3,35 @@
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
-use bgp_rib::{HeldBack, Ineligible, OwnerId, PathVerdict, PeerId, PeerParams, RouteFilter, Source};
+use bgp_rib::{
+    HeldBack, Ineligible, OwnerId, PathExplanation, PathVerdict, PeerId, PeerParams, RouteFilter, Source,
+};
 use ipnet::IpNet;
 
 use super::scene::prefixes;
 use super::world::World;
 use crate::naive::Teller;
+use crate::naive_border;
+use crate::naive_decision::Name;
 use crate::naive_policy::{SETS_NEXT_HOP, policy};
 use crate::support::*;
 
 fn all_prefixes() -> Vec<IpNet> {
     prefixes(255)
+}
+
+/// What a path is called.
+pub(super) fn name(path: &PathExplanation) -> Name {
+    match path.source {
+        Source::Local(owner) => (Teller::Local, owner.0),
+        Source::Peer { id, .. } => (Teller::Peer(id), path.path_id.0),
+    }
+}
+
+/// A route whose path says the same in as few segments as can be.
+fn joined(mut route: Route) -> Route {
+    route.attributes.as_path = naive_border::joined(&route.attributes.as_path);
+    route
 }
 
 impl World {
@@ -41,11 +59,12 @@ impl World {
                 self.check_paths(peer, prefix);
             }
             for prefix in all_prefixes().into_iter().filter(|_| !several) {
-                let mut expected = self.facts.expected(peer, prefix);
+                let mut expected = self.facts.expected(peer, prefix).map(joined);
                 if expected.is_some() && self.waits(peer, prefix) {
                     expected = None;
                 }
-                assert_eq!(remote.view.get(&prefix), expected.as_ref(), "{peer} {prefix}");
+                let held = remote.view.get(&prefix).cloned().map(joined);
+                assert_eq!(held, expected, "{peer} {prefix}");
                 let explained = self.lab.rib.explain(prefix);
                 let explained = explained.as_ref().and_then(|e| e.peers.iter().find(|p| p.peer == peer));
                 assert_eq!(
@@ -71,7 +90,7 @@ impl World {
 
     /// Which paths a bound keeps out of the decision depends on the order of what came. That there are as many in it as may
     /// be, and no more, does not.
-    fn see_who_is_over(&mut self) {
+    pub(super) fn see_who_is_over(&mut self) {
         self.facts.over.clear();
         for prefix in all_prefixes() {
             for path in self.lab.rib.explain(prefix).iter().flat_map(|explained| &explained.paths) {
@@ -88,7 +107,7 @@ impl World {
                 let passes = self.facts.told.iter().filter(|((prefix, from, _), path)| {
                     *from == Teller::Peer(*peer)
                         && family_of(prefix) == family
-                        && self.facts.passes(*prefix, path)
+                        && self.facts.passes(*prefix, from, path)
                 });
                 let (over, within): (Vec<_>, Vec<_>) =
                     passes.partition(|(key, _)| self.facts.over.contains(key));
@@ -138,13 +157,13 @@ impl World {
                 route.as_ref().map(|route| route.next_hop),
                 "{peer} {prefix} {told:?}"
             );
-            expected.extend(route.map(|route| (told.path_id.0, route)));
+            expected.extend(route.map(|route| (told.path_id.0, joined(route))));
         }
         let held = &self.lab.remotes[&peer].paths;
         let held: BTreeMap<u32, Route> = held
             .iter()
             .filter(|((p, _), _)| *p == prefix)
-            .map(|((_, id), route)| (*id, route.clone()))
+            .map(|((_, id), route)| (*id, joined(route.clone())))
             .collect();
         assert_eq!(held, expected, "{peer} {prefix}");
         let told = explained.iter().flat_map(|p| &p.paths).filter(|path| path.verdict.is_ok());
@@ -161,6 +180,11 @@ impl World {
         });
         assert_eq!(got, self.facts.best(prefix).map(|(from, _)| from), "{prefix}");
         if let Some(explained) = self.lab.rib.explain(prefix) {
+            let lost = explained.paths.iter().filter_map(|path| match path.verdict {
+                PathVerdict::Lost(rung) | PathVerdict::Multipath(rung) => Some((name(path), rung)),
+                _ => None,
+            });
+            assert_eq!(lost.collect::<BTreeMap<_, _>>(), self.facts.fallen(prefix), "{prefix}");
             let best = explained.paths.iter().filter(|path| path.verdict == PathVerdict::Best).count();
             assert_eq!(best, usize::from(!routes.is_empty()));
         }
@@ -233,7 +257,7 @@ impl World {
             let best = self.facts.best(prefix).map(|(_, path)| path.next_hop);
             let got = self.follower.get(&prefix);
             assert_eq!(got.map(|(next_hop, _)| *next_hop), best, "{prefix}");
-            let hops = self.facts.ways(prefix, self.lab.rib.config().max_paths);
+            let hops = self.facts.ways(prefix);
             assert_eq!(got.map(|(_, hops)| hops.clone()).unwrap_or_default(), hops, "{prefix}");
         }
     }

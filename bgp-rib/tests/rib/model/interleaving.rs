@@ -89,7 +89,7 @@ proptest! {
 
     #[test]
     fn any_interleaving_of_the_same_updates_ends_in_the_same_tables(
-        all in prop::collection::vec(prop::collection::vec(said(), 0..6), 8),
+        all in prop::collection::vec(prop::collection::vec(said(), 0..6), 12),
         one in prop::collection::vec(any::<(Index, Index)>(), 48),
         other in prop::collection::vec(any::<(Index, Index)>(), 48),
         many_paths in prop_oneof![Just(2_usize), Just(16)],

@@ -8,6 +8,8 @@
 //! | restart | `EndOfRib`, `Later` (restart time, long-lived time, the bound on a first table), `Defer` |
 //! | refresh, both ways | `RefreshFromPeer`, `Begin`, `End` |
 //! | policy | `SetPolicy`; `Swaps`, one within the walk of the other, where every message must be news to its peer; `Vrps` |
+//! | borders of the AS | `Border`: private AS, AS override, own AS allowed and shown, first AS, route servers, graceful shutdown, AIGP, third parties; roles by peer and variant |
+//! | next hops of followers | `Ways` |
 //! | another configuration | `Change` of role, cluster, next hops, of a session that is about to end; `Rename`, `NextHop` |
 //! | limits | on what is received and accepted, with the session's end or without, and on memory (by peer); `Bound` on what is told, which holds with every single message |
 //! | readers | `Read` a little, `Drain`, `Follow`; whoever reads slowly has the past behind it |
@@ -18,8 +20,10 @@
 //! PROPTEST_CASES=3000 cargo test -p bgp-rib --test rib model
 //! ```
 
+mod border;
 mod check;
 mod interleaving;
+mod oldest;
 mod routes;
 mod scene;
 mod sessions;
@@ -81,6 +85,15 @@ proptest! {
     #[test]
     fn every_view_replayed_from_its_bytes_is_what_the_rules_say(steps in prop::collection::vec(step(), 1..120), options in options()) {
         run(steps, 1, 16, options);
+    }
+
+    #[test]
+    fn what_is_best_stays_so_among_equal_external_routes(
+        steps in prop::collection::vec(step(), 1..60),
+        options in options(),
+        many_paths in prop_oneof![Just(2_usize), Just(16)],
+    ) {
+        run(steps, 2, many_paths, DecisionOptions { prefer_oldest: true, ..options });
     }
 
     #[test]

@@ -202,6 +202,7 @@ impl World {
             NextHopMode::SelfForExternal,
             NextHopMode::Unchanged,
             NextHopMode::SelfAlways,
+            NextHopMode::ThirdParty,
         ];
         params.next_hop = modes[usize::from(next_hop)];
         let params = params.clone();

@@ -4,21 +4,23 @@ use bgp_rib::{
     AddPathSend, ConsecutiveRestarts, FamilyLimits, Limit, LimitAction, Limits, PeerParams, Policy, Vrp,
 };
 use bgp_wire::{
-    Asn, ClusterId, Community, FamilySet, LongLivedFamily, NextHop, PathAttributes, PeerKind, RouterId,
+    Asn, ClusterId, Community, FamilySet, LongLivedFamily, NextHop, PathAttributes, PathSegment, PeerKind,
+    Role, RouterId, SegmentKind,
 };
 use ipnet::IpNet;
 
 use crate::support::*;
 
 /// How many peers there are.
-pub(super) const PEERS: u8 = 10;
+pub(super) const PEERS: u8 = 14;
 
 /// Other names of this speaker: the end of its BGP identifier, and its AS.
 pub(super) const OTHER: u8 = 253;
 pub(super) const OTHER_AS: Asn = Asn(65100);
 
-/// The peers: clients, non-clients, external ones, one of them without policies, one with ADD-PATH. The second variant
-/// has another BGP identifier.
+/// The peers: clients, non-clients, external ones, one of them without policies, one with ADD-PATH; one to which we are
+/// another AS, two clients of a route server, another site of the AS of peer 5. The second variant has another BGP
+/// identifier, or another role.
 pub(super) fn params(peer: u8, variant: u8) -> PeerParams {
     let mut params = match peer {
         1 | 2 => client(peer),
@@ -28,7 +30,11 @@ pub(super) fn params(peer: u8, variant: u8) -> PeerParams {
         7 => client(7),
         8 => client(8),
         9 => internal(9),
-        _ => external(10, 65010),
+        10 => external(10, 65010),
+        11 => PeerParams { local_as: OTHER_AS, ..external(11, 70011) },
+        12 => external(12, 70012),
+        13 => external(13, 65013),
+        _ => external(14, 65005),
     };
     match peer {
         2 => params.codec.add_path_rx = FamilySet::of(&[V4, V6]),
@@ -63,7 +69,16 @@ pub(super) fn params(peer: u8, variant: u8) -> PeerParams {
         params.peer_router_id = RouterId(params.peer_router_id.0 + 0x100);
     }
     params.enhanced_refresh |= peer == 1;
-    params.best_per_client = matches!(peer, 3 | 5 | 6) || (peer == 1 && variant == 1);
+    params.best_per_client = matches!(peer, 3 | 5 | 6 | 13) || (peer == 1 && variant == 1);
+    (params.route_server_client, params.bgp_role) = (matches!(peer, 12 | 13), role(peer, variant));
+    if matches!(peer, 11 | 12 | 14) {
+        // AIGP is a matter of both sides: these may tell it, whether it counts or not.
+        params.codec.external_aigp = true;
+    }
+    if peer == 14 && variant == 1 {
+        // A parallel session with the router that is peer 5.
+        params.peer_router_id = router_id(5);
+    }
     params.retained = if peer == 3 { FamilySet::of(&[V6]) } else { params.retained };
     params.graceful_restart = peer == 4 && variant == 1;
     if peer == 2 && variant == 1 {
@@ -76,6 +91,18 @@ pub(super) fn params(peer: u8, variant: u8) -> PeerParams {
     }
     params.limits = limits(peer);
     params
+}
+
+/// What we are to some external peers (RFC 9234 §4). On internal sessions it means nothing.
+fn role(peer: u8, variant: u8) -> Option<Role> {
+    match (peer, variant) {
+        (5 | 14, 1) | (11, 0) => Some(Role::CUSTOMER),
+        (6, 1) | (10, 0) | (9, 1) => Some(Role::PROVIDER),
+        (10, 1) | (13, 0) => Some(Role::PEER),
+        (12, 0) | (13, 1) => Some(Role::ROUTE_SERVER),
+        (11, 1) => Some(Role::ROUTE_SERVER_CLIENT),
+        _ => None,
+    }
 }
 
 /// Long-lived graceful restart: some peers agree on it, for some time by family, one without having kept forwarding.
@@ -123,7 +150,7 @@ pub(super) fn prefixes(bits: u8) -> Vec<IpNet> {
 pub(super) const MEMORY: u64 = 700;
 
 /// How many attribute sets there are.
-pub(super) const SETS: u8 = 22;
+pub(super) const SETS: u8 = 40;
 
 /// Attribute sets as peer `peer` tells them.
 pub(super) fn set(which: u8, peer: Option<&PeerParams>) -> PathAttributes {
@@ -132,6 +159,7 @@ pub(super) fn set(which: u8, peer: Option<&PeerParams>) -> PathAttributes {
     let path = |asns: &[u32]| first.into_iter().chain(asns.iter().copied()).collect::<Vec<u32>>();
     let mut attributes = attributes(&path(&[]));
     match which {
+        22.. => attributes = at_the_border(which, first),
         0 => {}
         1 => attributes = crate::support::attributes(&path(&[64512])),
         2 => attributes.local_pref = Some(200),
@@ -164,11 +192,64 @@ pub(super) fn set(which: u8, peer: Option<&PeerParams>) -> PathAttributes {
         _ => attributes.set_aigp(Some(1)),
     }
     if external.is_some() {
-        attributes.set_aigp(None);
+        // From another AS that is malformed (RFC 5065 §5).
+        attributes.as_path.segments.retain(|segment| !segment.kind.is_confederation());
+        if peer.is_some_and(|peer| !peer.codec.external_aigp) {
+            attributes.set_aigp(None);
+        }
         (attributes.local_pref, attributes.originator_id) = (None, None);
         attributes.cluster_list.clear();
     }
     attributes
+}
+
+/// Sets that matter where they leave the AS, or come into it.
+fn at_the_border(which: u8, first: Option<u32>) -> PathAttributes {
+    let of = |asns: &[u32]| asns.iter().copied().map(Asn).collect::<Vec<Asn>>();
+    let sequence = |asns: &[u32]| {
+        let asns: Vec<u32> = first.into_iter().chain(asns.iter().copied()).collect();
+        attributes(&asns)
+    };
+    let behind = |kind, asns: &[u32], mut attributes: PathAttributes| {
+        attributes.as_path.segments.push(PathSegment { kind, asns: of(asns) });
+        attributes
+    };
+    let ahead = |kind, asns: &[u32], mut attributes: PathAttributes| {
+        attributes.as_path.segments.insert(0, PathSegment { kind, asns: of(asns) });
+        attributes
+    };
+    match which {
+        // Private AS numbers among public ones, in front of them, alone; and the numbers beside the ranges.
+        22 => sequence(&[70000, 64512, 70001]),
+        23 => sequence(&[64512, 4_200_000_000, 70000, 64513]),
+        24 => sequence(&[64511, 65535, 4_199_999_999, 4_294_967_294]),
+        // The AS of some peers: that of two sites, private and public ones.
+        25 => sequence(&[65005, 70000, 65005]),
+        26 => sequence(&[70011, 70012]),
+        27 => sequence(&[65013]),
+        // Sets, of private numbers too, behind and in front.
+        28 => behind(SegmentKind::Set, &[64512, 70002], sequence(&[70000])),
+        29 => behind(SegmentKind::Set, &[64512, 64513], sequence(&[])),
+        30 => ahead(SegmentKind::Set, &[70002, 64512], sequence(&[64513])),
+        // A confederation's.
+        31 => ahead(SegmentKind::ConfedSequence, &[64600, 64601], sequence(&[64602, 70000])),
+        32 => PathAttributes { med: Some(4), ..ahead(SegmentKind::ConfedSet, &[64600], sequence(&[])) },
+        // Our own AS once more than once; another that is ours.
+        33 => sequence(&[LOCAL_AS.0, 70000, LOCAL_AS.0]),
+        34 => sequence(&[LOCAL_AS.0, OTHER_AS.0]),
+        // What does not begin with the AS that tells it.
+        35 => attributes(&[70003, 70004]),
+        36 => attributes(&[]),
+        // Only to Customer.
+        37 => PathAttributes { only_to_customer: Some(Asn(70011)), ..sequence(&[70000]) },
+        38 => PathAttributes { only_to_customer: first.map(Asn).or(Some(LOCAL_AS)), ..sequence(&[]) },
+        // AIGP that a way longer than nothing takes beyond the range (RFC 7311 §3.4).
+        _ => {
+            let mut attributes = sequence(&[]);
+            attributes.set_aigp(Some(u64::MAX - 2));
+            attributes
+        }
+    }
 }
 
 /// Who may originate what.

@@ -39,7 +39,8 @@ impl World {
         // Who comes back as another, or in another role, does not inherit.
         let inside = |params: &PeerParams| params.kind == PeerKind::Internal;
         let role = |params: &PeerParams| inside(params).then_some((params.role, params.cluster_id));
-        let is = |params: &PeerParams| (params.peer_router_id, role(params));
+        let agreed = |params: &PeerParams| (!inside(params)).then_some(params.bgp_role);
+        let is = |params: &PeerParams| (params.peer_router_id, role(params), agreed(params));
         let is_another = self.facts.sessions.get(&id).is_some_and(|(former, _)| is(former) != is(&params));
         *self.count.entry(id).or_insert(0) += 1;
         let mut kept = false;

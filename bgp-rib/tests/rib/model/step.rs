@@ -23,6 +23,8 @@ pub(super) enum Step {
     SetPolicy { peer: u8, import: Option<u8>, export: Option<u8> },
     Swaps { peer: u8, exports: [u8; 3], reads: [u8; 2] },
     Change { peer: u8, client: bool, cluster: bool, leaving: bool, next_hop: u8 },
+    Border { peer: u8, private: u8, own_as: u8, flags: u8 },
+    Ways { most: u8, internal: Option<u8>, relax: bool },
     Rename { other_as: bool, other_id: bool, cluster: bool },
     Vrps { announced: u8, withdrawn: u8 },
     Again { peer: u8, variant: u8 },
@@ -54,13 +56,17 @@ pub(super) fn step() -> impl Strategy<Value = Step> {
         2 => (0..3u8, prop_oneof![Just(16u8), Just(128), any::<u8>()], any::<bool>(), any::<bool>(), 0..POLICIES)
             .prop_map(|(owner, prefixes, always, suppress, except)| Step::Aggregate { owner, prefixes, always, suppress, except }),
         2 => (0..3u8, any::<u8>()).prop_map(|(owner, prefixes)| Step::Unoriginate { owner, prefixes }),
-        1 => (0..10u8, proptest::option::of(0..3u8)).prop_map(|(which, metric)| Step::NextHop { which, metric }),
+        1 => (0..10u8, proptest::option::of(prop_oneof![6 => 0..3u8, 1 => Just(u8::MAX)])).prop_map(|(which, metric)| Step::NextHop { which, metric }),
         3 => (peer.clone(), proptest::option::of(0..POLICIES), proptest::option::of(0..POLICIES))
             .prop_map(|(peer, import, export)| Step::SetPolicy { peer, import, export }),
         2 => (peer.clone(), prop::array::uniform3(0..POLICIES), prop::array::uniform2(0..6u8))
             .prop_map(|(peer, exports, reads)| Step::Swaps { peer, exports, reads }),
-        2 => (peer.clone(), any::<bool>(), any::<bool>(), prop::bool::weighted(0.2), 0..4u8)
+        2 => (peer.clone(), any::<bool>(), any::<bool>(), prop::bool::weighted(0.2), 0..5u8)
             .prop_map(|(peer, client, cluster, leaving, next_hop)| Step::Change { peer, client, cluster, leaving, next_hop }),
+        5 => (peer.clone(), 0..4u8, 0..3u8, any::<u8>())
+            .prop_map(|(peer, private, own_as, flags)| Step::Border { peer, private, own_as, flags }),
+        1 => (1..4u8, proptest::option::of(1..4u8), any::<bool>())
+            .prop_map(|(most, internal, relax)| Step::Ways { most, internal, relax }),
         1 => any::<[bool; 3]>()
             .prop_map(|[other_as, other_id, cluster]| Step::Rename { other_as, other_id, cluster }),
         2 => any::<[u8; 2]>().prop_map(|[announced, withdrawn]| Step::Vrps { announced, withdrawn }),

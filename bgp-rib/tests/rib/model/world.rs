@@ -4,7 +4,9 @@ use core::time::Duration;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use bgp_rib::{DecisionOptions, Event, Input, LimitAction, LimitLevel, Limited, PeerId, RibConfig};
+use bgp_rib::{
+    DecisionOptions, Event, Input, LimitAction, LimitLevel, Limited, Multipath, PeerId, RibConfig,
+};
 use bgp_wire::{Family, NextHop};
 use ipnet::IpNet;
 
@@ -52,11 +54,12 @@ impl World {
         // Small enough that batches are thrown away and made again.
         config.batch_cache = 2048;
         (config.batch_prefixes, config.turn, config.many_paths) = (2, 2, many_paths);
+        let config_ways = config.multipath();
         let mut lab = Lab::with(config);
         let reader = lab.rib.open_reader();
         Self {
             lab,
-            facts: Facts { relax: many_paths == 2, options, ..Facts::default() },
+            facts: Facts { multipath: config_ways, options, ..Facts::default() },
             deadlines: BTreeMap::new(),
             initial: BTreeSet::new(),
             refreshing: BTreeSet::new(),
@@ -90,8 +93,11 @@ impl World {
 
     pub(super) fn take(&mut self, step: Step) {
         self.make(step);
-        for peer in self.hear() {
-            self.down(peer, false);
+        let gone = self.hear();
+        let one_each = gone.is_empty() && self.touches_one_each(&step);
+        gone.into_iter().for_each(|peer| self.down(peer, false));
+        if self.facts.options.prefer_oldest {
+            self.see_what_is_best(one_each);
         }
     }
 
@@ -135,6 +141,13 @@ impl World {
             Step::Swaps { peer, exports, reads } => self.swaps(peer, exports, reads),
             Step::Change { peer, client, cluster, leaving, next_hop } => {
                 self.change(peer, (client, cluster), leaving, next_hop);
+            }
+            Step::Border { peer, private, own_as, flags } => self.border(peer, private, own_as, flags),
+            Step::Ways { most, internal, relax } => {
+                let internal = internal.map(usize::from);
+                let multipath = Multipath { paths: usize::from(most), internal, relax };
+                self.facts.multipath = multipath;
+                self.lab.input(Input::Multipath(multipath));
             }
             Step::Rename { other_as, other_id, cluster } => self.rename(other_as, other_id, cluster),
             Step::Vrps { announced, withdrawn } => self.vrps(announced, withdrawn),
