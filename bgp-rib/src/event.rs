@@ -169,6 +169,11 @@ pub enum Event {
     ReaderPending(ReaderId),
     /// The peer said End-of-RIB (RFC 4724 §2).
     EndOfRib(PeerId, Family),
+    /// The peer has been given its whole initial table of a family, End-of-RIB included (RFC 4724 §2).
+    EndOfRibSent(PeerId, Family),
+    /// Routes of a peer that were left over have been removed, so many of them: its session ended, or they were stale and
+    /// not told again by End-of-RIB, by EoRR, or in time.
+    Swept(PeerId, Family, u32),
     /// Nothing of a peer that went down is left: its id is free.
     PeerGone(PeerId),
     /// An origination has attributes or a next hop that no peer would take; what it would have replaced stands.

@@ -18,7 +18,7 @@ use crate::rib::Rib;
 use crate::table::{Shared, Table};
 
 /// How many prefixes are looked at for each that may be handed out: looking costs that much less.
-const PASSED_OVER: usize = 16;
+pub(crate) const PASSED_OVER: usize = 16;
 
 /// Where a follower stands in one table.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -37,6 +37,8 @@ impl Place {
 #[derive(Debug)]
 pub(crate) struct Follower {
     pub(crate) places: [Place; 2],
+    /// Where it stands among changes of nothing but staleness, if it reads them.
+    pub(crate) marks: Option<[u64; 2]>,
     /// It was said to be pending and has not been drained since.
     pub(crate) told: bool,
     /// It was told that its snapshot is whole.
@@ -57,9 +59,20 @@ const FOR_READERS: usize = 16;
 impl Rib {
     /// Opens a follower of the Loc-RIB: it reads everything that stands, then every change.
     pub fn open_reader(&mut self) -> ReaderId {
+        self.open(false)
+    }
+
+    /// The same for one that shows what is stale: it is also told prefixes of which nothing changed but [`Best::stale`] or
+    /// [`Best::stale_next_hops`]. A lost peer's are told in bounded turns, those that are told again as they come.
+    pub fn open_marking_reader(&mut self) -> ReaderId {
+        self.open(true)
+    }
+
+    fn open(&mut self, marks: bool) -> ReaderId {
         let places = [self.ipv4.open_follower(), self.ipv6.open_follower()];
+        let marks = marks.then(|| [self.ipv4.open_marks(), self.ipv6.open_marks()]);
         let (anew, read_before, read_at) = (false, 0, self.now);
-        let follower = Follower { places, told: true, synced: false, anew, read_before, read_at };
+        let follower = Follower { places, marks, told: true, synced: false, anew, read_before, read_at };
         let free = self.followers.iter().position(Option::is_none).unwrap_or_else(|| {
             self.followers.push(None);
             self.followers.len() - 1
@@ -74,17 +87,23 @@ impl Rib {
     pub fn poll_reader(&mut self, reader: ReaderId, max: usize) -> Option<ReaderBatch> {
         let follower = self.followers.get_mut(reader.0 as usize)?.as_mut()?;
         let mut changes = Vec::new();
-        let before = follower.places;
+        let (before, before_marks) = (follower.places, follower.marks);
         follower.read_at = self.now;
         let anew = core::mem::take(&mut follower.anew);
         let [ipv4, ipv6] = &mut follower.places;
         *ipv4 = self.ipv4.follow(&mut self.shared, *ipv4, max.max(1), &mut changes);
         let room = max.saturating_sub(changes.len());
         *ipv6 = self.ipv6.follow(&mut self.shared, *ipv6, room, &mut changes);
+        if let Some([marks4, marks6]) = &mut follower.marks {
+            let shared = &mut self.shared;
+            *marks4 = self.ipv4.follow_marks(shared, before[0], *marks4, max, &mut changes);
+            *marks6 = self.ipv6.follow_marks(shared, before[1], *marks6, max, &mut changes);
+        }
         let synced = follower.places.iter().all(|place| place.cursor >= place.birth);
-        let revision = follower.read_before + follower.places.iter().map(|place| place.cursor).sum::<u64>();
+        let revision = follower.read_before + follower.position();
         let newly_synced = synced && !core::mem::replace(&mut follower.synced, synced);
-        if changes.is_empty() && before == follower.places && !newly_synced && !anew {
+        let moved = before != follower.places || before_marks != follower.marks;
+        if changes.is_empty() && !moved && !newly_synced && !anew {
             follower.told = false;
             return None;
         }
@@ -108,10 +127,15 @@ impl Rib {
             if waited(self.ipv4.followed_tombstones(), self.ipv4.waits_for(ipv4))
                 || waited(self.ipv6.followed_tombstones(), self.ipv6.waits_for(ipv6))
             {
-                follower.read_before += ipv4.cursor + ipv6.cursor;
+                follower.read_before += follower.position();
                 self.ipv4.close_follower(ipv4);
                 self.ipv6.close_follower(ipv6);
                 follower.places = [self.ipv4.open_follower(), self.ipv6.open_follower()];
+                if let Some([ipv4, ipv6]) = follower.marks {
+                    self.ipv4.close_marks(ipv4);
+                    self.ipv6.close_marks(ipv6);
+                    follower.marks = Some([self.ipv4.open_marks(), self.ipv6.open_marks()]);
+                }
                 (follower.synced, follower.anew) = (false, true);
             }
         }
@@ -123,7 +147,19 @@ impl Rib {
             let [ipv4, ipv6] = follower.places;
             self.ipv4.close_follower(ipv4);
             self.ipv6.close_follower(ipv6);
+            if let Some([ipv4, ipv6]) = follower.marks {
+                self.ipv4.close_marks(ipv4);
+                self.ipv6.close_marks(ipv6);
+            }
         }
+    }
+}
+
+impl Follower {
+    /// How far it has read, as one number.
+    fn position(&self) -> u64 {
+        let marks = self.marks.into_iter().flatten().sum::<u64>();
+        self.places.iter().map(|place| place.cursor).sum::<u64>() + marks
     }
 }
 
@@ -191,7 +227,7 @@ impl<K: Key> Table<K> {
     }
 
     /// The best route of a prefix with its multipath set.
-    fn best_of(&self, shared: &Shared, ladder: &mut Ladder, id: u32) -> Option<Best> {
+    pub(crate) fn best_of(&self, shared: &Shared, ladder: &mut Ladder, id: u32) -> Option<Best> {
         let best = self.best_path(id)?;
         let mut next_hops: Vec<NextHop> = shared.next_hop(best.attributes).into_iter().collect();
         let alone = best.next == crate::slab::NONE;
@@ -200,12 +236,14 @@ impl<K: Key> Table<K> {
         }
         let why = if alone { None } else { ladder.decisive() }.map_or(Why::Only, Why::Won);
         let mut weights = Vec::new();
+        let stale = self.is_former(best);
+        let mut stale_next_hops = if stale { next_hops.clone() } else { Vec::new() };
         let internal = shared.peers.get(best.peer).is_some_and(|peer| peer.params.kind == PeerKind::Internal);
         let most = shared.config.most_paths(internal);
         if !alone && most > 1 {
             // In the order of addresses: what the set looks like must not depend on how its members rank.
-            let equals = self.equals(shared, ladder, Some(self.entries[id].paths)).into_iter();
-            let sets = equals.map(|path| self.paths[path].attributes);
+            let equals = self.equals(shared, ladder, Some(self.entries[id].paths));
+            let sets = equals.iter().map(|&path| self.paths[path].attributes);
             let members = sets.filter_map(|set| Some((shared.next_hop(set)?, shared.weight(set), set)));
             let mut others: Vec<_> = members.filter(|(next_hop, ..)| !next_hops.contains(next_hop)).collect();
             others.sort_unstable();
@@ -220,10 +258,13 @@ impl<K: Key> Table<K> {
                 weights = shared.weights_by_bandwidth(all.iter().map(|&(_, _, set)| set));
             }
             next_hops = all.into_iter().map(|(next_hop, ..)| next_hop).collect();
+            let members = equals.iter().map(|&path| &self.paths[path]).chain([best]);
+            stale_next_hops = self.only_stale(shared, &next_hops, members);
         }
         let source = shared.peers.source(best.peer, best.path_id);
         let rpki = shared.rpki(self.entries[id].key.prefix(), best.attributes);
-        Some(Best { next_hops, weights, attributes: shared.show(best.attributes), source, rpki, why })
+        let attributes = shared.show(best.attributes);
+        Some(Best { next_hops, weights, attributes, source, rpki, why, stale, stale_next_hops })
     }
 }
 

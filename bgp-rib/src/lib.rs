@@ -126,6 +126,7 @@ mod route_target;
 mod select;
 mod session;
 mod slab;
+mod staleness;
 mod swap;
 mod table;
 mod transmit;

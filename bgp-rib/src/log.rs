@@ -129,6 +129,13 @@ impl Log {
         }
     }
 
+    /// Everything has been read: it is given back, and the head stays where it is.
+    pub(crate) fn clear(&mut self) {
+        self.segments = VecDeque::from([Segment::open(self.head)]);
+        (self.positions, self.live) = (Slab::new(), 0);
+        self.moves += 1;
+    }
+
     /// The live slots of `[from, to)` in order.
     pub(crate) fn walk(&self, from: u64, to: u64) -> impl Iterator<Item = (u64, u32)> + '_ {
         let start = self.segments.partition_point(|segment| segment.end <= from);
@@ -175,6 +182,11 @@ impl Log {
                 self.cursors.remove(&cursor);
             }
         }
+    }
+
+    /// Whether any reader stands anywhere.
+    pub(crate) fn is_followed(&self) -> bool {
+        !self.cursors.is_empty()
     }
 
     /// Everything below has been read by all.

@@ -42,7 +42,7 @@ impl<K: Key> Table<K> {
         memory.prefixes += self.entries.memory() + self.index_memory();
         memory.paths += self.paths.memory();
         memory.logs += self.log.memory() + self.multipath.as_ref().map_or(0, crate::log::Log::memory);
-        memory.logs += self.path_logs.memory();
+        memory.logs += self.path_logs.memory() + self.marks_memory();
         memory.groups += self.groups.memory();
     }
 }

@@ -190,8 +190,12 @@ pub(crate) struct PeerTable {
     pub(crate) long_lived: Option<Duration>,
     /// Generations before this one are long-lived stale then: a later session's have their restart time first.
     pub(crate) long_lived_before: u16,
+    /// The next of its paths of which followers are told that it is stale, if they are.
+    pub(crate) to_mark: u32,
     /// Paths of other generations are being removed.
     pub(crate) sweeping: bool,
+    /// How many have been since that was last told.
+    pub(crate) swept: u32,
     /// End-of-RIB has to come before a refresh can begin (RFC 7313 §4).
     pub(crate) initial: bool,
     /// It said BoRR, and not yet EoRR (RFC 7313 §4).
@@ -220,7 +224,9 @@ impl PeerTable {
             last: (0, Duration::ZERO),
             long_lived: None,
             long_lived_before: 0,
+            to_mark: NONE,
             sweeping: false,
+            swept: 0,
             initial: false,
             refreshing: false,
             best: [0; 3],
@@ -267,7 +273,12 @@ impl PeerTable {
     pub(crate) fn leave_generation(&mut self, generation: u16) {
         self.current -= u32::from(generation == self.generation);
         // Without any the first generation may be so long ago that numbers have come round.
-        self.former -= u32::from(self.former > 0 && self.behind(generation) > self.behind(self.first));
+        self.former -= u32::from(self.is_former(generation));
+    }
+
+    /// Whether a path of this generation was left by a former session.
+    pub(crate) fn is_former(&self, generation: u16) -> bool {
+        self.former > 0 && self.behind(generation) > self.behind(self.first)
     }
 
     /// Everything that is not of the current generation goes.

@@ -32,6 +32,10 @@ pub struct Best {
     pub rpki: RpkiState,
     /// Why it is best.
     pub why: Why,
+    /// It is kept from a session that ended, and has not been told since (RFC 4724 §4.2, RFC 9494 §4.2).
+    pub stale: bool,
+    /// Those of the next hops to which none but stale routes lead.
+    pub stale_next_hops: Vec<NextHop>,
 }
 
 /// What a follower reads at once.

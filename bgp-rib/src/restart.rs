@@ -56,7 +56,7 @@ impl<K: Key> Table<K> {
     }
 
     /// Whether any route of a peer stands that is not to be swept: the newest is the last to go.
-    fn keeps(&self, slot: u32) -> bool {
+    pub(crate) fn keeps(&self, slot: u32) -> bool {
         let Some(peer) = self.peer(slot).filter(|peer| peer.newest != NONE) else { return false };
         !peer.sweeps(self.paths[peer.newest].generation)
     }
@@ -116,8 +116,15 @@ impl<K: Key> Table<K> {
                 peer.sweeping = false;
                 return turn - removed;
             }
+            peer.swept = peer.swept.saturating_add(1);
             self.remove_path(shared, oldest);
         }
         0
+    }
+
+    /// How many paths of a peer were removed, once that is over.
+    pub(crate) fn take_swept(&mut self, slot: u32) -> Option<u32> {
+        let peer = self.peers.get_mut(slot as usize).filter(|peer| !peer.sweeping && peer.swept > 0)?;
+        Some(core::mem::take(&mut peer.swept))
     }
 }

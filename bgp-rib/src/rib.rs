@@ -219,7 +219,7 @@ impl Rib {
     /// When [`Input::Tick`] is due: at once while work is left over, else when stale routes run out of time.
     #[must_use]
     pub fn poll_timeout(&self) -> Option<Duration> {
-        let busy = any_table!(self, table => table.rescan.is_some() || table.reapable() || table.is_aggregating(&self.shared));
+        let busy = any_table!(self, table => table.rescan.is_some() || table.reapable() || table.is_marking() || table.is_aggregating(&self.shared));
         if !self.sweeps.is_empty() || busy {
             return Some(self.now);
         }
@@ -242,6 +242,9 @@ impl Rib {
         each_table!(self, table => {
             let progress = table.transmit(shared, draft, peer.0, share, &mut chunks);
             drained &= progress == Progress::Drained;
+            if core::mem::take(&mut table.said_end) {
+                self.events.push_back(Event::EndOfRibSent(peer, table.family));
+            }
         });
         if self.shared.peers.bounded
             && any_table!(self, table => table.reader(peer.0).is_some_and(|reader| reader.bounded.is_some()))
@@ -426,6 +429,7 @@ impl Rib {
         self.expire();
         self.end_waiting();
         self.sweep(turn as usize);
+        each_table!(self, table => table.continue_marking(turn));
         each_table!(self, table => table.continue_rescan(&mut self.shared, &self.clusters, turn));
         self.end_judging();
         each_table!(self, table => table.continue_building(&self.shared, turn));
@@ -473,9 +477,13 @@ impl Rib {
             }
         });
         let heads = [self.ipv4.followed().head(), self.ipv6.followed().head()];
+        let marked = [self.ipv4.marked(), self.ipv6.marked()];
         for (id, follower) in (0..).zip(&mut self.followers) {
             let Some(follower) = follower.as_mut().filter(|follower| !follower.told) else { continue };
-            if follower.places.iter().zip(heads).any(|(place, head)| place.cursor < head) {
+            let routes = follower.places.iter().zip(heads).any(|(place, head)| place.cursor < head);
+            if routes
+                || follower.marks.is_some_and(|marks| marks.iter().zip(marked).any(|(&at, head)| at < head))
+            {
                 follower.told = true;
                 self.events.push_back(Event::ReaderPending(ReaderId(id)));
             }

@@ -144,6 +144,9 @@ impl Rib {
         } else if was_up {
             self.wait_for(slot);
         }
+        if was_up && retain == Retain::Stale {
+            each_table!(self, table => table.begin_marking(slot));
+        }
         self.sweeps.insert(slot);
         self.say_gone(slot);
     }
@@ -268,7 +271,11 @@ impl Rib {
         let mut left = turn;
         while left > 0 {
             let Some(slot) = self.sweeps.first().copied() else { return };
-            each_table!(self, table => left = table.sweep(&mut self.shared, slot, left));
+            each_table!(self, table => {
+                left = table.sweep(&mut self.shared, slot, left);
+                let swept = table.take_swept(slot);
+                self.events.extend(swept.map(|count| Event::Swept(PeerId(slot), table.family, count)));
+            });
             if left > 0 {
                 self.sweeps.remove(&slot);
                 self.say_gone(slot);

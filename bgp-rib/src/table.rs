@@ -23,6 +23,7 @@ use crate::path::{LOCAL, Path};
 use crate::peer::{PeerTable, Peers};
 use crate::prefix::Key;
 use crate::slab::{NONE, Slab};
+use crate::staleness::Marks;
 
 /// More than one source was best since the prefix came.
 pub(crate) const MANY: u32 = u32::MAX - 2;
@@ -150,12 +151,16 @@ pub(crate) struct Table<K> {
     pub(crate) log: Log,
     /// Changes of multipath sets, where followers want them.
     pub(crate) multipath: Option<Log>,
+    /// Changes of nothing but whether a route is stale, where followers want them.
+    pub(crate) marks: Option<Box<Marks>>,
     /// Changes of the paths that ADD-PATH peers are told, where there are any.
     pub(crate) path_logs: PathLogs,
     pub(crate) peers: Vec<PeerTable>,
     pub(crate) groups: Groups,
     /// No reader is sent its End-of-RIB for now (RFC 4724 §4.1).
     pub(crate) defers_end_of_rib: bool,
+    /// The reader that was served last was sent its End-of-RIB.
+    pub(crate) said_end: bool,
     /// Prefixes that have a best path.
     pub(crate) best: usize,
     /// How far tombstones have been looked for: in `log`, in `multipath`.
@@ -194,10 +199,12 @@ impl<K: Key> Table<K> {
             variants: HashMap::with_hasher(FixedState::with_seed(config.seed)),
             log: Log::new(),
             multipath: config.has_multipath().then(Log::new),
+            marks: None,
             path_logs: PathLogs::default(),
             peers: Vec::new(),
             groups: Groups::default(),
             defers_end_of_rib: false,
+            said_end: false,
             best: 0,
             reaped: [0; 2],
             rescan: None,
@@ -311,6 +318,7 @@ impl<K: Key> Table<K> {
         self.index.remove(hash, |other| other == id);
         self.entries[id].state = State::Free;
         self.entries.remove(id);
+        self.unmark(id);
         if self.entries.len() == 0 {
             self.give_back();
         }
@@ -322,6 +330,7 @@ impl<K: Key> Table<K> {
         if let Some(log) = &mut self.multipath {
             log.forget_positions();
         }
+        self.forget_marks();
         self.path_logs.forget_positions();
         self.index.give_back();
     }
@@ -437,12 +446,15 @@ impl<K: Key> Table<K> {
 
     fn replace(&mut self, shared: &mut Shared, id: u32, path: u32, key: K, mut told: Told) {
         told.verdict = self.within_bounds(told.peer, told.verdict, Some(self.paths[path].verdict));
+        let was_former = self.is_former(&self.paths[path]);
         let renewed = self.renew(path, told.peer);
         let varied = K::VARIES && self.put_nlri(id, path, key);
         let was = &self.paths[path];
         let renamed = varied || (renewed && shared.peers.get(told.peer).is_some_and(|peer| peer.renamed));
         if was.attributes != told.attributes || was.verdict != told.verdict || renamed {
             self.change(shared, id, path, told, renamed);
+        } else if was_former {
+            self.mark(path);
         }
     }
 
@@ -540,6 +552,7 @@ impl<K: Key> Table<K> {
 
     fn unlink_from_peer(&mut self, path: u32) {
         let Path { peer, newer, older, .. } = self.paths[path];
+        self.pass_by(peer, path, older);
         match newer {
             NONE => self.peer_mut(peer).newest = older,
             newer => self.paths[newer].older = older,

@@ -181,6 +181,7 @@ impl<K: Key> Table<K> {
             let mut out = BytesMut::new();
             pack::end_of_rib(&mut out, self.family);
             chunks.push(out.freeze());
+            self.said_end = true;
         }
     }
 

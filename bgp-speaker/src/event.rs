@@ -8,6 +8,7 @@ use bgp_wire::Family;
 use ipnet::IpNet;
 use tokio::sync::broadcast;
 
+use crate::down_cause::DownCause;
 use crate::kernel::FibNotice;
 use crate::peer_address::PeerAddress;
 use crate::status::LimitStatus;
@@ -34,8 +35,12 @@ pub enum Event {
     PeerDown {
         /// The peer.
         peer: PeerAddress,
-        /// Why, in words.
+        /// Why.
+        cause: DownCause,
+        /// The same in words.
         reason: String,
+        /// The session was up, and its routes are kept for its return, marked stale (RFC 4724 §4.2).
+        retained: bool,
     },
     /// A peer was added, by a call, by the mesh or through a listen range.
     PeerAdded {
@@ -54,6 +59,29 @@ pub enum Event {
         /// Of this family.
         family: Family,
     },
+    /// A peer has been given our whole table of a family, End-of-RIB at its end (RFC 4724 §2): it is on its way to it.
+    EndOfRibSent {
+        /// The peer.
+        peer: PeerAddress,
+        /// Of this family.
+        family: Family,
+    },
+    /// Routes that a peer left behind have been removed: its session ended, or they were stale and not told again by
+    /// End-of-RIB, by the end of a refresh, or in time (RFC 4724 §4.2, RFC 7313 §4, RFC 9494 §4.2).
+    Swept {
+        /// The peer.
+        peer: PeerAddress,
+        /// Of this family.
+        family: Family,
+        /// How many.
+        routes: u32,
+    },
+    /// The peers' tables are here: told once, after the first session has come up. A peer is not waited for that says no
+    /// End-of-RIB, that has a restart of its own going on, or that is not found within two attempts to reach it.
+    Synchronised(Wait),
+    /// This speaker has restarted, and tells its peers from now on what it has chosen, and End-of-RIB (RFC 4724 §4.1);
+    /// owners that are [waited for](crate::Builder::hold_until_ready) may still hold that back.
+    DeferralEnded(Wait),
     /// A peer sent a malformed UPDATE that did not end the session (RFC 7606).
     MalformedUpdate {
         /// The peer.
@@ -100,6 +128,15 @@ pub enum Event {
     KernelSynced,
     /// This receiver was too slow and missed this many events.
     Missed(u64),
+}
+
+/// How waiting for the tables of all peers came to its end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Wait {
+    /// All that were waited for have told them.
+    AllTold,
+    /// The time for it was over.
+    TimedOut,
 }
 
 /// The events of one speaker from the call of [`Speaker::events`](crate::Speaker::events) on; ends with the speaker.

@@ -144,7 +144,7 @@ impl KernelTask {
         self.shared.set_kernel(Some(&follower));
         self.shared.set_routes_stay(config.keep_routes_at_exit);
         let notices = follower.take_notices().unwrap_or_else(|| mpsc::channel(1).1);
-        let routes = self.rib.subscribe();
+        let routes = self.rib.subscribe(false);
         let cap = Instant::now() + self.sweep_after;
         let (synced, resumed, whole, retires) = (false, false, false, false);
         let settings = config.clone();
@@ -533,6 +533,8 @@ mod tests {
             },
             rpki: RpkiState::Invalid,
             why: Why::Only,
+            stale: false,
+            stale_next_hops: Vec::new(),
         }
     }
 

@@ -89,6 +89,7 @@ mod builder;
 mod config;
 mod desired;
 mod door;
+mod down_cause;
 mod error;
 mod event;
 mod histogram;
@@ -132,7 +133,7 @@ pub use bgp_rib::{
 };
 pub use bgp_wire::{
     Asn, ClusterId, Community, ExtendedCommunity, Family, FamilySet, Ipv6ExtendedCommunity, LargeCommunity,
-    NextHop, Origin, Role, RouterId,
+    NextHop, Notification, NotificationCode, Origin, Role, RouterId,
 };
 pub use builder::Builder;
 pub use config::{
@@ -142,8 +143,9 @@ pub use config::{
 pub use desired::{
     ApplyReport, Change, ChangeClass, Desired, Identity, KernelExport, Learning, NotDone, Subject,
 };
+pub use down_cause::{DownCause, TcpError};
 pub use error::{SpeakerError, StartError};
-pub use event::{Event, Events};
+pub use event::{Event, Events, Wait};
 pub use lateness::KeepaliveLateness;
 pub use mesh::{MeshDialer, MeshNode};
 pub use peer_address::PeerAddress;

@@ -304,12 +304,14 @@ impl Shared {
         lock(&self.found).newest = self.now();
     }
 
-    /// Whether this process has restarted and tables of peers are still to come. Nobody knows how many will come through a
-    /// range: they are all here when none has come for a while.
+    /// Whether this process has restarted and tables of peers are still to come.
     pub(crate) fn awaits_tables(&self) -> bool {
-        if !self.is_restarting() {
-            return false;
-        }
+        self.is_restarting() && self.misses_tables()
+    }
+
+    /// Whether tables of peers are still to come. Nobody knows how many will come through a range: they are all here when none
+    /// has come for a while.
+    pub(crate) fn misses_tables(&self) -> bool {
         let (now, Found { first, newest }) = (self.now(), *lock(&self.found));
         let passed = |since: Duration| now.saturating_sub(since);
         lock(&self.ranges_patience).is_some_and(|patience| passed(newest) < patience)

@@ -384,9 +384,11 @@ impl Speaker {
     }
 
     /// Follows the best routes of all families: first the table as it is, then every change, in order. A subscriber that
-    /// is slow delays nobody and finds the newest state of each prefix.
+    /// is slow delays nobody and finds the newest state of each prefix. A route that becomes stale as its peer's session ends, or
+    /// is told again as it was, is a change of its own ([`Best::stale`](bgp_rib::Best::stale)), of which the kernel and other peers
+    /// do not hear.
     pub fn subscribe(&self) -> Subscription {
-        self.rib.subscribe()
+        self.rib.subscribe(true)
     }
 
     /// Asks the hook of [`KernelConfig::next_hop`](crate::kernel::KernelConfig::next_hop) again about every route: what it

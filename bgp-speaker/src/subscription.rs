@@ -36,6 +36,8 @@ pub struct Subscription {
 pub(crate) struct ReaderSlot {
     state: Mutex<State>,
     waker: AtomicWaker,
+    /// It is told of routes that became stale or ceased to be, too.
+    pub(crate) marks: bool,
 }
 
 #[derive(Debug, Default)]
@@ -58,8 +60,8 @@ pub(crate) enum ReaderWants {
 }
 
 impl Subscription {
-    pub(crate) fn new(door: Arc<Door>) -> Self {
-        let slot = Arc::<ReaderSlot>::default();
+    pub(crate) fn new(door: Arc<Door>, marks: bool) -> Self {
+        let slot = Arc::new(ReaderSlot { marks, ..ReaderSlot::default() });
         // Asked for at once, so that the snapshot is that of the moment of the call.
         let this = Self { slot, door };
         this.ask(lock(&this.slot.state));

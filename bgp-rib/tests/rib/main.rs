@@ -33,6 +33,7 @@ mod restart;
 mod roles;
 mod route_targets;
 mod rules;
+mod staleness;
 mod swaps;
 mod transparency;
 mod traps;

@@ -253,7 +253,7 @@ fn desired(cluster: &Cluster, this: &Node, listen: &[SocketAddr]) -> Result<Desi
 fn tell(event: &Event) {
     match event {
         Event::PeerUp { peer } => println!("peer {peer} up"),
-        Event::PeerDown { peer, reason } => println!("peer {peer} down: {reason}"),
+        Event::PeerDown { peer, reason, .. } => println!("peer {peer} down: {reason}"),
         Event::PeerAdded { peer } => println!("peer {peer} added"),
         Event::PeerRemoved { peer } => println!("peer {peer} removed"),
         Event::EndOfRib { peer, family } => println!("peer {peer} has told all of {family}"),

@@ -168,8 +168,9 @@ impl RibClient {
         answer.await.map_err(|_| SpeakerError::Stopped)
     }
 
-    pub(crate) fn subscribe(&self) -> Subscription {
-        Subscription::new(self.door.clone())
+    /// Follows the best routes, and with `marks` whether they are stale.
+    pub(crate) fn subscribe(&self, marks: bool) -> Subscription {
+        Subscription::new(self.door.clone(), marks)
     }
 }
 

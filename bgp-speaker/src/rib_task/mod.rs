@@ -16,10 +16,11 @@ use tokio::sync::{mpsc, oneshot};
 
 use crate::barrier::Barrier;
 use crate::door::{Door, Work};
-use crate::event::Event;
+use crate::event::{Event, Wait};
 use crate::kernel::NextHopWatch;
 use crate::next_hops::NextHops;
 use crate::peer::{Mailbox, PeerCell, Visit};
+use crate::peer_address::PeerAddress;
 use crate::shared::Shared;
 use crate::status::{PrefixCounters, TableStatus};
 use crate::subscription::{ReaderSlot, ReaderWants};
@@ -59,7 +60,9 @@ const COUNTERS: Duration = Duration::from_millis(100);
 const AT_A_TIME: usize = 64;
 /// Peers whose counters are copied in one turn: a millisecond at most.
 const COUNTED: usize = 1024;
-/// How often a restarted speaker looks whether the tables of its peers are there: it walks all peers.
+/// For how long the tables of peers are waited for where nothing hangs on it: as long as kept routes wait for End-of-RIB.
+const SYNCHRONISED_AFTER: Duration = Duration::from_secs(360);
+/// How often it is looked whether the tables of the peers are there: it walks all peers.
 const LOOK: Duration = Duration::from_millis(250);
 
 pub(crate) struct RibTask {
@@ -85,6 +88,7 @@ pub(crate) struct RibTask {
     /// Owners whose routes are held back, and with them everybody's End-of-RIB.
     barrier: Barrier,
     recovery: Recovery,
+    synchronising: Synchronising,
     /// Where the kernel's tables tell the ways to next hops.
     next_hops: NextHops,
 }
@@ -96,6 +100,19 @@ enum Recovery {
     Unknown,
     /// It is held back; when to look next whether the tables of the peers are there.
     GoesOn(Duration),
+    Over,
+}
+
+/// Whether the tables of the peers are here.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Synchronising {
+    /// No session has come up yet.
+    Unknown,
+    /// When to look next, and when to wait no longer.
+    GoesOn {
+        look: Duration,
+        until: Duration,
+    },
     Over,
 }
 
@@ -167,6 +184,7 @@ impl RibTask {
             table_changed: false,
             barrier,
             recovery: Recovery::Unknown,
+            synchronising: Synchronising::Unknown,
             next_hops,
         };
         (task, client)
@@ -215,6 +233,7 @@ impl RibTask {
             self.owner_is_ready(owner, None);
         }
         self.look_at_recovery(now);
+        self.look_at_tables(now);
         self.keep_up(begun.saturating_add(UPKEEP));
         self.drain_events(begun.saturating_add(UPKEEP));
         // Whoever has come meanwhile is heard before thousands are written to.
@@ -273,7 +292,9 @@ impl RibTask {
         let changed = self.table_changed || !self.stale_counters.is_empty();
         let counters = if changed { self.counters_at.saturating_add(COUNTERS) } else { Duration::MAX };
         let look = if let Recovery::GoesOn(look) = self.recovery { look } else { Duration::MAX };
-        rib.min(counters).min(look).min(self.barrier.deadline().unwrap_or(Duration::MAX))
+        let tables =
+            if let Synchronising::GoesOn { look, .. } = self.synchronising { look } else { Duration::MAX };
+        rib.min(counters).min(look).min(tables).min(self.barrier.deadline().unwrap_or(Duration::MAX))
     }
 
     /// The first session is up: whether a restart goes on is known by now.
@@ -283,6 +304,9 @@ impl RibTask {
         }
         self.recovery = Recovery::Over;
         self.shared.expect_peers();
+        let now = self.shared.now();
+        let (look, until) = (now.saturating_add(LOOK), now.saturating_add(SYNCHRONISED_AFTER));
+        self.synchronising = Synchronising::GoesOn { look, until };
         if self.shared.is_restarting() {
             let now = self.shared.now();
             self.recovery = Recovery::GoesOn(now.saturating_add(LOOK));
@@ -300,9 +324,30 @@ impl RibTask {
             self.recovery = Recovery::GoesOn(now.saturating_add(LOOK));
         } else {
             self.recovery = Recovery::Over;
+            let wait = if self.shared.is_restarting() { Wait::AllTold } else { Wait::TimedOut };
+            tracing::info!(?wait, "the tables of the peers are waited for no longer: End-of-RIB is due");
+            self.shared.emit(Event::DeferralEnded(wait));
             self.rib.handle(now, Input::DeferSelection(false));
             self.tell_end_of_rib();
         }
+    }
+
+    /// Tells once that the peers' tables are here.
+    fn look_at_tables(&mut self, now: Duration) {
+        let Synchronising::GoesOn { look, until } = self.synchronising else { return };
+        if now < look {
+            return;
+        }
+        let wait = match self.shared.misses_tables() {
+            true if now < until => {
+                self.synchronising = Synchronising::GoesOn { look: now.saturating_add(LOOK), until };
+                return;
+            }
+            true => Wait::TimedOut,
+            false => Wait::AllTold,
+        };
+        self.synchronising = Synchronising::Over;
+        self.shared.emit(Event::Synchronised(wait));
     }
 
     /// Nothing that peers are to hear is missing any more, unless it is.
@@ -326,6 +371,12 @@ impl RibTask {
                         self.shared.emit(Event::EndOfRib { peer, family });
                     }
                 }
+                RibEvent::EndOfRibSent(peer, family) => {
+                    self.tell_of(peer, |peer| Event::EndOfRibSent { peer, family });
+                }
+                RibEvent::Swept(peer, family, routes) => {
+                    self.tell_of(peer, |peer| Event::Swept { peer, family, routes });
+                }
                 RibEvent::PeerGone(peer) => self.forgotten(peer),
                 RibEvent::Limit(limit) => self.limit(limit),
                 RibEvent::OriginationRefused(owner, prefix) => {
@@ -344,6 +395,12 @@ impl RibTask {
         true
     }
 
+    fn tell_of(&mut self, peer: PeerId, event: impl FnOnce(PeerAddress) -> Event) {
+        if let Some(address) = self.slot(peer).map(|slot| slot.cell.address) {
+            self.shared.emit(event(address));
+        }
+    }
+
     // Readers.
 
     fn visit_reader(&mut self, slot: Arc<ReaderSlot>) {
@@ -351,7 +408,8 @@ impl RibTask {
             ReaderWants::Nothing => {}
             ReaderWants::Batch(Some(reader)) => self.serve_reader(reader),
             ReaderWants::Batch(None) => {
-                let reader = self.rib.open_reader();
+                let rib = &mut self.rib;
+                let reader = if slot.marks { rib.open_marking_reader() } else { rib.open_reader() };
                 slot.opened(reader);
                 self.readers.push((reader, slot));
                 self.serve_reader(reader);

@@ -12,6 +12,7 @@ use ipnet::IpNet;
 
 use super::{Entry, Origin, Range, Supervisor};
 use crate::config::{PeerConfig, SessionOptions};
+use crate::down_cause::DownCause;
 use crate::error::SpeakerError;
 use crate::event::Event;
 use crate::peer::Order;
@@ -277,7 +278,8 @@ impl Supervisor {
         let Some(entry) = self.peers.get(&address) else { return };
         if entry.cell.note(Some(why.to_owned())) {
             tracing::warn!(peer = %address, "{why}");
-            self.shared.emit(Event::PeerDown { peer: address, reason: why.to_owned() });
+            let (cause, reason) = (DownCause::Held, why.to_owned());
+            self.shared.emit(Event::PeerDown { peer: address, cause, reason, retained: false });
         }
     }
 

@@ -11,6 +11,7 @@ mod lifecycle;
 mod limits;
 mod listeners;
 mod mesh;
+mod milestones;
 mod misbehaviour;
 mod origin_validation;
 mod own_routes;

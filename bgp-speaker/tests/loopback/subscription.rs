@@ -1,13 +1,18 @@
 //! Following the best routes.
 
 use std::collections::BTreeMap;
+use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
 
-use bgp_speaker::{Best, Route, RouteBatch, RouteNews, Source, Subscription};
+use bgp_speaker::{Best, Route, RouteBatch, RouteNews, Source, Speaker, Subscription};
 use futures::StreamExt;
 use ipnet::IpNet;
 
-use crate::support::{OWNER, announce, eventually, has_exactly, ip, net, next_batch, pair, speaker, within};
+use crate::scripted::{Scripted, update};
+use crate::support::{
+    ASN, OWNER, announce, builder, established, eventually, has_exactly, ip, listening, net, next_batch,
+    pair, speaker, waiting_for, within,
+};
 
 fn apply(view: &mut BTreeMap<IpNet, Best>, batch: &RouteBatch) {
     for change in &batch.changes {
@@ -104,8 +109,7 @@ async fn a_subscriber_for_which_nothing_more_is_kept_starts_anew_and_misses_no_w
     let a = speaker(ip(85, 1)).await;
     let stays = net("10.0.0.0/8");
     a.announce(OWNER, [Route::new(stays)]).await.unwrap();
-    let all =
-        || (0..70_000).map(|n: u32| IpNet::from(std::net::IpAddr::from((0xc000_0000 + n).to_be_bytes())));
+    let all = || (0..70_000).map(|n: u32| IpNet::from(IpAddr::from((0xc000_0000 + n).to_be_bytes())));
     a.announce(OWNER, all().map(Route::new)).await.unwrap();
     let mut subscription = a.subscribe();
     let mut view = BTreeMap::new();
@@ -147,4 +151,39 @@ async fn a_dropped_subscription_costs_nothing_more() {
     announce(&a, &["10.1.0.0/16"]).await;
     eventually("the speaker works on", async || a.status().table.prefixes == 1).await;
     tokio::time::sleep(Duration::from_millis(10)).await;
+}
+
+/// A peer that tells one route and forwards by it over a restart, played by hand.
+async fn told_by_hand(a: &Speaker, from: IpAddr, next_hop: Ipv4Addr) -> Scripted {
+    let mut scripted = Scripted::connect(from, listening(a)).await;
+    scripted.establish_graceful(ASN, Ipv4Addr::new(192, 0, 2, 77)).await;
+    scripted.send(&update(next_hop, ["10.1.0.0/16".parse().unwrap()])).await;
+    scripted
+}
+
+#[tokio::test]
+async fn a_subscriber_is_told_what_is_stale_as_the_session_is_lost_and_as_it_is_told_again() {
+    let peer = waiting_for(ip(129, 9), ASN);
+    let a = builder(ip(129, 1), ASN).peer(peer).start().await.unwrap();
+    let mut subscription = a.subscribe();
+    let mut view = snapshot(&mut subscription).await;
+    let here = net("10.1.0.0/16");
+    let mut until = async |what: &str, stale: bool| {
+        within(what, async {
+            while view.get(&here).is_none_or(|best| best.stale != stale) {
+                apply(&mut view, &next_batch(&mut subscription).await);
+            }
+        })
+        .await;
+        view[&here].clone()
+    };
+    let scripted = told_by_hand(&a, ip(129, 9), Ipv4Addr::new(127, 40, 129, 9)).await;
+    until("the route", false).await;
+    drop(scripted);
+    established(&a, 0).await;
+    let kept = until("the mark", true).await;
+    assert_eq!(kept.stale_next_hops, kept.next_hops);
+    let _scripted = told_by_hand(&a, ip(129, 9), Ipv4Addr::new(127, 40, 129, 9)).await;
+    let fresh = until("the same route again", false).await;
+    assert_eq!((fresh.attributes, fresh.stale_next_hops), (kept.attributes, vec![]));
 }

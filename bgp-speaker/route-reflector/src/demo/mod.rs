@@ -117,7 +117,7 @@ async fn sessions_up(
                     writeln!(out, "  {:>9}  … and {} more", ms(begin, Instant::now()), all - ROWS)?;
                 }
             }
-            Ok(Some(Event::PeerDown { peer, reason })) => {
+            Ok(Some(Event::PeerDown { peer, reason, .. })) => {
                 return Err(Failure::new(format_args!(
                     "the session with {} failed: {reason}",
                     network.name_of(peer.ip())

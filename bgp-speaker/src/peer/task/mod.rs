@@ -32,6 +32,7 @@ use super::lingering::Lingering;
 use super::mailbox::{Depth, Mailbox, Order};
 use crate::bridge::{self, Ends, ToRib};
 use crate::config::PeerConfig;
+use crate::down_cause::{DownCause, TcpError};
 use crate::event::Event;
 use crate::session;
 use crate::shared::Shared;
@@ -76,6 +77,8 @@ pub(crate) struct PeerTask {
     /// The session ended for a limit; until when there is no other, or for good until it is cleared.
     held: Option<Option<Duration>>,
     faults: FaultLog,
+    /// What TCP said of the connection that the session hears about now.
+    tcp_error: Option<TcpError>,
 }
 
 impl PeerTask {
@@ -107,6 +110,7 @@ impl PeerTask {
             keep_time: Duration::ZERO,
             held: None,
             faults: FaultLog::default(),
+            tcp_error: None,
         }
     }
 
@@ -176,14 +180,14 @@ impl PeerTask {
                 if reason.retain {
                     self.keep_until(self.shared.now().checked_add(self.keep_time));
                 }
-                self.ended(&reason);
+                self.ended(&reason, true);
             }
             bgp_fsm::Event::ForwardingLost => {
                 self.keep_until(None);
                 self.mailbox.end(bridge::forwarding_lost());
             }
             // A second connection that came to nothing is no news of a session that is up.
-            bgp_fsm::Event::AttemptFailed(reason) if self.up.is_none() => self.ended(&reason),
+            bgp_fsm::Event::AttemptFailed(reason) if self.up.is_none() => self.ended(&reason, false),
             _ => {}
         }
     }
@@ -193,7 +197,7 @@ impl PeerTask {
         self.cell.keep_until(until);
     }
 
-    fn ended(&self, reason: &DownReason) {
+    fn ended(&self, reason: &DownReason, was_up: bool) {
         let peer = self.cell.address;
         if let Some(sent) = reason.sent() {
             self.cell.notification(true, sent);
@@ -202,6 +206,7 @@ impl PeerTask {
             self.cell.notification(false, received);
         }
         self.cell.set_unsent(None);
+        let (cause, retain) = (DownCause::of(reason, self.tcp_error), reason.retain);
         let reason = match (&reason.cause, &self.way.guard.key) {
             (Cause::ConnectTimedOut, Some(key)) => no_answer_with_key(reason, key),
             _ => reason.to_string(),
@@ -209,7 +214,7 @@ impl PeerTask {
         if self.cell.down(&reason) {
             tracing::info!(%peer, %reason, "session ended");
         }
-        self.shared.emit(Event::PeerDown { peer, reason });
+        self.shared.emit(Event::PeerDown { peer, cause, reason, retained: was_up && retain });
     }
 
     fn established(&mut self, conn: ConnId, negotiated: &Negotiated) {
@@ -375,7 +380,7 @@ impl PeerTask {
             |c: &Connection| Some((c.id, self.way.guard.sign(&c.stream, address, former.as_ref()).err()?));
         let refused: Vec<_> = self.connections.iter().filter_map(unsigned).collect();
         for (id, error) in refused {
-            self.lost(id, &connection_lost(&error));
+            self.lost(id, &connection_lost(&error), Some(&error));
         }
         // An attempt with the former password waits for an answer that may never come.
         if self.dial.is_some() {
@@ -389,7 +394,11 @@ impl PeerTask {
         self.dial = None;
         match result.and_then(|stream| self.connection(stream)) {
             Ok(conn) => self.handle(Input::Connected(conn)),
-            Err(error) => self.handle(Input::ConnectFailed(&connect_failed(&error))),
+            Err(error) => {
+                self.tcp_error = Some((&error).into());
+                self.handle(Input::ConnectFailed(&connect_failed(&error)));
+                self.tcp_error = None;
+            }
         }
         true
     }

@@ -1,5 +1,6 @@
 //! From the socket to the session and the table.
 
+use std::io;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -10,6 +11,7 @@ use bytes::{Buf, Bytes};
 use super::PeerTask;
 use super::words::connection_lost;
 use crate::bridge::ToRib;
+use crate::down_cause::TcpError;
 use crate::event::Event;
 use crate::peer::connection::with_scratch;
 
@@ -42,8 +44,8 @@ impl PeerTask {
             match connection.poll_read(cx, scratch) {
                 Poll::Pending => return false,
                 Poll::Ready(Ok(Some(n))) => self.consume(id, scratch.get(..n).unwrap_or_default()),
-                Poll::Ready(Ok(None)) => self.lost(id, "Connection closed by the peer"),
-                Poll::Ready(Err(error)) => self.lost(id, &connection_lost(&error)),
+                Poll::Ready(Ok(None)) => self.lost(id, "Connection closed by the peer", None),
+                Poll::Ready(Err(error)) => self.lost(id, &connection_lost(&error), Some(&error)),
             }
             true
         })
@@ -138,9 +140,11 @@ impl PeerTask {
         self.shared.emit(Event::MalformedUpdate { peer, faults });
     }
 
-    pub(super) fn lost(&mut self, id: ConnId, why: &str) {
+    pub(super) fn lost(&mut self, id: ConnId, why: &str, error: Option<&io::Error>) {
         self.connections.retain(|c| c.id != id);
+        self.tcp_error = error.map(TcpError::from);
         self.handle(Input::Closed(id, why));
+        self.tcp_error = None;
     }
 
     pub(super) fn flush_batch(&mut self) {

@@ -55,7 +55,7 @@ impl PeerTask {
                 true
             }
             Poll::Ready(Err(error)) => {
-                self.lost(id, &connection_lost(&error));
+                self.lost(id, &connection_lost(&error), Some(&error));
                 true
             }
         }
