@@ -9,7 +9,7 @@ use ipnet::IpNet;
 
 use crate::aggregate::Aggregation;
 use crate::attributes::Facts;
-use crate::config::Multipath;
+use crate::config::{DecisionOptions, Multipath};
 use crate::limits::LimitEvent;
 use crate::origin_validation::VrpChange;
 use crate::policy::{Discard, KernelTag};
@@ -58,6 +58,9 @@ pub enum Input<'a> {
     /// Other bounds on the next hops of a prefix than [`RibConfig`](crate::RibConfig) gave: followers that are no peers are told
     /// what changes by it, in bounded turns. Peers hear of it only where [`AddPathSend::EqualCost`](crate::AddPathSend) asks.
     Multipath(Multipath),
+    /// Other options of the decision process than [`RibConfig`](crate::RibConfig) gave: every prefix is decided anew, in bounded
+    /// turns, and what changes by it is told.
+    Decision(DecisionOptions),
     /// Which AS may originate what (RFC 6811). From the first of these on, policies that ask are told a state. What changes
     /// by it is told. However many payloads there are, this takes no longer than for one.
     Vrps(VrpChange),

@@ -12,7 +12,7 @@ use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 use crate::aggregate::Aggregates;
 use crate::attributes::AttributeStore;
 use crate::batch::Draft;
-use crate::config::RibConfig;
+use crate::config::{DecisionOptions, RibConfig};
 use crate::decision::Ladder;
 use crate::event::{Event, Input, NextHopUse, Origination, Reachability, Transmit};
 use crate::follower::Follower;
@@ -193,6 +193,7 @@ impl Rib {
             Input::PeerChange(peer, params) => self.peer_change(peer, *params),
             Input::Rename { local_as, router_id, cluster_id } => self.rename(local_as, router_id, cluster_id),
             Input::Multipath(multipath) => self.set_multipath(multipath),
+            Input::Decision(options) => self.decide_by(options),
             Input::Vrps(change) => self.change_vrps(change),
             Input::DeferEndOfRib(defers) => self.defer_end_of_rib(defers),
             Input::DeferSelection(defers) => self.defer_selection(defers),
@@ -362,6 +363,12 @@ impl Rib {
 
     fn next_hop(&mut self, to: IpAddr, reachability: Reachability) {
         if self.shared.next_hops.tell(to, reachability) {
+            self.begin_rescan();
+        }
+    }
+
+    fn decide_by(&mut self, options: DecisionOptions) {
+        if core::mem::replace(&mut self.shared.config.decision, options) != options {
             self.begin_rescan();
         }
     }

@@ -23,6 +23,7 @@
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bgp_fsm::SessionConfig;
 use bgp_rib::Policy;
@@ -46,6 +47,8 @@ use crate::update::MeshBook;
 pub(crate) struct Wanted {
     pub(crate) us: Us,
     pub(crate) listen: Vec<SocketAddr>,
+    /// How long a migration waits for a new peer when another one is there.
+    pub(crate) patience: Duration,
     pub(crate) peers: BTreeMap<PeerAddress, Arc<PeerConfig>>,
     pub(crate) ranges: BTreeMap<IpNet, RangeConfig>,
     pub(crate) mesh: BTreeMap<PeerAddress, Arc<PeerConfig>>,
@@ -60,7 +63,8 @@ impl Wanted {
         let us = shared.us_as(desired)?;
         let (peers, ranges, mesh) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
         let listen = shared.listen_as(desired).to_vec();
-        let mut wanted = Self { us, listen, peers, ranges, mesh };
+        let patience = shared.patience_as(desired);
+        let mut wanted = Self { us, listen, patience, peers, ranges, mesh };
         for peer in &desired.peers {
             peer.check(wanted.us.asn, &wanted.us.addresses)?;
             if wanted.peers.insert(peer.at(), Arc::new(peer.clone())).is_some() {
@@ -74,8 +78,8 @@ impl Wanted {
                 return Err(SpeakerError::DuplicateRange(range.prefix));
             }
         }
-        let options = desired.mesh_options.as_ref();
-        let (book, mesh) = shared.mesh_of(&desired.mesh, options, desired.mesh_dialer, &wanted.us)?;
+        let (book, mesh) = shared.mesh_of(&desired.mesh, MeshBook::of(desired), &wanted.us)?;
+        wanted.us = shared.us_with(&wanted.us, &book);
         wanted.mesh = mesh;
         Ok((wanted, book))
     }

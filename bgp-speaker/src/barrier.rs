@@ -1,4 +1,5 @@
-//! What holds the first words about an owner's routes back until its data path is there.
+//! What holds the first words about an owner's routes back until its data path is there: for as long as that takes. Everybody's
+//! End-of-RIB waits with them, but not for ever: until it comes, peers forward by what a former process told.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -11,22 +12,29 @@ use ipnet::IpNet;
 pub(crate) struct Barrier {
     /// Who is waited for, with what it wants to be announced: one route for each of its prefixes at most.
     waiting: BTreeMap<OwnerId, BTreeMap<IpNet, Origination>>,
-    until: Duration,
+    /// Until when End-of-RIB waits; `None`: no longer.
+    until: Option<Duration>,
 }
 
 impl Barrier {
     pub(crate) fn new(owners: impl IntoIterator<Item = OwnerId>, until: Duration) -> Self {
-        Self { waiting: owners.into_iter().map(|owner| (owner, BTreeMap::new())).collect(), until }
+        let waiting = owners.into_iter().map(|owner| (owner, BTreeMap::new())).collect();
+        Self { waiting, until: Some(until) }
     }
 
-    /// Whether somebody is waited for.
+    /// Whether End-of-RIB waits for somebody.
     pub(crate) fn holds(&self) -> bool {
-        !self.waiting.is_empty()
+        self.deadline().is_some()
     }
 
-    /// When it is lifted whoever is missing.
+    /// When End-of-RIB waits no longer, whoever is missing.
     pub(crate) fn deadline(&self) -> Option<Duration> {
-        self.holds().then_some(self.until)
+        self.until.filter(|_| !self.waiting.is_empty())
+    }
+
+    /// Who is waited for.
+    pub(crate) fn missing(&self) -> Vec<OwnerId> {
+        self.waiting.keys().copied().collect()
     }
 
     /// Keeps what an owner that is waited for announces; back if it is not.
@@ -56,14 +64,18 @@ impl Barrier {
         Some(self.waiting.remove(&owner)?.into_values())
     }
 
-    /// Gives up waiting once the time is over; whom it waited for.
-    pub(crate) fn expire(&mut self, now: Duration) -> Vec<OwnerId> {
-        if !self.holds() || now < self.until {
-            return Vec::new();
+    /// Lets End-of-RIB wait no longer once the time is over; whether it is over just now. What is held back stays so.
+    pub(crate) fn expire(&mut self, now: Duration) -> bool {
+        if self.deadline().is_none_or(|until| now < until) {
+            return false;
         }
-        let owners: Vec<OwnerId> = self.waiting.keys().copied().collect();
-        tracing::warn!(?owners, "owners that are not ready are waited for no longer: their routes are told");
-        owners
+        self.until = None;
+        let owners = self.missing();
+        tracing::warn!(
+            ?owners,
+            "owners are not ready: End-of-RIB waits no longer, their routes are held back on"
+        );
+        true
     }
 }
 
@@ -94,10 +106,16 @@ mod tests {
     }
 
     #[test]
-    fn nobody_is_waited_for_for_ever() {
+    fn end_of_rib_waits_for_its_time_and_routes_until_their_owner_is_ready() {
         let mut barrier = Barrier::new([OwnerId(1), OwnerId(2)], Duration::from_secs(9));
         assert_eq!(barrier.deadline(), Some(Duration::from_secs(9)));
-        assert!(barrier.expire(Duration::from_secs(8)).is_empty());
-        assert_eq!(barrier.expire(Duration::from_secs(9)), [OwnerId(1), OwnerId(2)]);
+        assert!(!barrier.expire(Duration::from_secs(8)));
+        assert!(barrier.announce(OwnerId(1), vec![route(1)]).is_none());
+        assert!(barrier.expire(Duration::from_secs(9)));
+        assert!(!barrier.holds() && !barrier.expire(Duration::from_secs(10)), "it is over once");
+        assert!(barrier.announce(OwnerId(1), vec![route(2)]).is_none(), "its routes are held back on");
+        assert_eq!(barrier.missing(), [OwnerId(1), OwnerId(2)]);
+        assert_eq!(barrier.ready(OwnerId(1)).map(prefixes), Some(vec![route(1).prefix, route(2).prefix]));
+        assert_eq!(barrier.missing(), [OwnerId(2)]);
     }
 }

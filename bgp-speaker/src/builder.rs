@@ -12,6 +12,7 @@ use crate::desired::Desired;
 use crate::error::StartError;
 use crate::kernel::{Fib, KernelConfig, LearnConfig};
 use crate::mesh::{MeshDialer, MeshNode};
+use crate::migration::PATIENCE;
 use crate::route::Route;
 use crate::speaker::Speaker;
 
@@ -42,6 +43,7 @@ pub struct Builder {
     pub(crate) mesh_options: SessionOptions,
     pub(crate) multipath: Multipath,
     pub(crate) decision: DecisionOptions,
+    pub(crate) migration_patience: Duration,
     pub(crate) seed: Option<u64>,
     pub(crate) sweep_after: Duration,
     pub(crate) forwarding_preserved: bool,
@@ -65,6 +67,7 @@ impl Builder {
             mesh_options: SessionOptions::default(),
             multipath: Multipath::default(),
             decision: DecisionOptions::default(),
+            migration_patience: PATIENCE,
             seed: None,
             sweep_after: Duration::from_secs(120),
             forwarding_preserved: true,
@@ -181,6 +184,13 @@ impl Builder {
         self
     }
 
+    /// How long, between a mesh and reflectors, new peers that do not come are waited for once one has told its table; see
+    /// [`Desired::migration_patience`]. Default 30 s.
+    pub fn migration_patience(mut self, time: Duration) -> Self {
+        self.migration_patience = time;
+        self
+    }
+
     /// Seed of all jitter. Default: different in each process.
     pub fn seed(mut self, seed: u64) -> Self {
         self.seed = Some(seed);
@@ -213,8 +223,8 @@ impl Builder {
 
     /// Hold back what each of these owners announces until [`Speaker::ready`] was called for it: what is announced leads
     /// somewhere. Sessions come up, routes are learned and those of other owners are told meanwhile; End-of-RIB, after which
-    /// peers drop what a former process told, waits for all of them. After [`Builder::sweep_after`] nobody is waited for any
-    /// more.
+    /// peers drop what a former process told, waits for all of them, but no longer than [`Builder::sweep_after`]. What is held
+    /// back is held back for as long as it takes: [`Status::not_ready`](crate::Status::not_ready) names who is missing.
     pub fn hold_until_ready(mut self, owners: impl IntoIterator<Item = OwnerId>) -> Self {
         self.hold_until_ready.extend(owners);
         self

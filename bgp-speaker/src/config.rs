@@ -27,7 +27,7 @@ pub const MAX_VRPS: usize = 2_000_000;
 /// The families of a session that names none.
 const DEFAULT_FAMILIES: [Family; 2] = [Family::IPV4_UNICAST, Family::IPV6_UNICAST];
 /// Hops that an iBGP or multihop session may take when nothing else is said: the usual initial TTL of hosts.
-const MULTIHOP_TTL: u8 = 64;
+pub(crate) const MULTIHOP_TTL: u8 = 64;
 
 /// Where a peer comes from: what `calicoctl node status` calls the peer type.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -435,7 +435,7 @@ fn zero_asn(rule: &PeerAs) -> bool {
 }
 
 /// Whether the rule admits no peer of `local_as`.
-fn never_internal(rule: &PeerAs, local_as: Asn) -> bool {
+pub(crate) fn never_internal(rule: &PeerAs, local_as: Asn) -> bool {
     !rule.admits(local_as, local_as)
 }
 

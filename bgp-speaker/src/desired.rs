@@ -5,14 +5,15 @@ use std::fmt;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
+use std::time::Duration;
 
-use bgp_rib::{Multipath, OwnerId, Vrp};
+use bgp_rib::{DecisionOptions, Multipath, OwnerId, Vrp};
 use bgp_wire::{Asn, ClusterId, RouterId};
 use ipnet::IpNet;
 
 use crate::config::{PeerConfig, RangeConfig, SessionOptions};
 use crate::kernel::{KernelConfig, LearnConfig};
-use crate::mesh::{MeshDialer, MeshNode};
+use crate::mesh::{MeshDialer, MeshNode, Peering};
 use crate::peer_address::PeerAddress;
 use crate::route::Route;
 
@@ -21,8 +22,8 @@ use crate::route::Route;
 pub struct Desired {
     /// Who this speaker is; `None`: who it was built as. Another AS or BGP identifier ends every session, and each begins anew.
     pub identity: Option<Identity>,
-    /// The cluster of this route reflector (RFC 4456 §7); `None`: that of [`Builder::cluster_id`](crate::Builder::cluster_id).
-    /// It changes while sessions go on.
+    /// The cluster of this route reflector (RFC 4456 §7); `None`: that of its own [`MeshNode::cluster_id`], else of
+    /// [`Builder::cluster_id`](crate::Builder::cluster_id). It changes while sessions go on.
     pub cluster_id: Option<ClusterId>,
     /// Where to accept connections; `None`: where [`Builder::listen`](crate::Builder::listen) said. A new socket is opened before
     /// an old one is closed, and sessions that came through that one go on. Port 0 takes any free port, once.
@@ -33,8 +34,14 @@ pub struct Desired {
     pub peers: Vec<PeerConfig>,
     /// Addresses from which peers may come.
     pub ranges: Vec<RangeConfig>,
-    /// All nodes of the mesh, this one included; empty: no mesh.
+    /// All nodes, this one included: those without a cluster id are a full mesh, unless `peerings` say how two of them peer.
+    /// Empty: no mesh.
     pub mesh: Vec<MeshNode>,
+    /// Nodes are in no mesh, and peer as `peerings` say alone. Default `false`.
+    pub mesh_off: bool,
+    /// Sessions of nodes in `mesh` beside the mesh or in its place: with reflectors, with routers. Those that lead to one
+    /// address have an order, which [`Peering`] tells; `peers` come before all of them.
+    pub peerings: Vec<Peering>,
     /// Options of all mesh sessions; `None`: those of [`Builder::mesh_options`](crate::Builder::mesh_options).
     pub mesh_options: Option<SessionOptions>,
     /// Which node of a mesh pair dials; `None`: as [`Builder::mesh_dialer`](crate::Builder::mesh_dialer) said.
@@ -48,6 +55,13 @@ pub struct Desired {
     /// How many next hops of a prefix the kernel and subscribers get; `None`: as [`Builder::multipath`](crate::Builder::multipath)
     /// said. It changes while sessions go on, and peers hear nothing of it.
     pub multipath: Option<Multipath>,
+    /// Options of the decision process; `None`: those of [`Builder::decision`](crate::Builder::decision). Other ones decide every
+    /// route anew while sessions go on.
+    pub decision: Option<DecisionOptions>,
+    /// Between a mesh and reflectors the old peers stay until the new ones have told their tables: how long those that do not
+    /// come are waited for once one has. As long as none has, the old peers stay. `None`: as
+    /// [`Builder::migration_patience`](crate::Builder::migration_patience) said.
+    pub migration_patience: Option<Duration>,
     /// Which AS may originate what, all of it (RFC 6811); `None`: what was told last. See
     /// [`Speaker::set_vrps`](crate::Speaker::set_vrps).
     pub vrps: Option<Arc<[Vrp]>>,
@@ -166,6 +180,8 @@ pub enum Subject {
     Learning,
     /// How many next hops a prefix may have.
     Multipath,
+    /// Options of the decision process.
+    Decision,
     /// The payloads of origin validation.
     Vrps,
     /// The peer at this address, wherever it comes from.
@@ -196,6 +212,7 @@ impl fmt::Display for Subject {
             Self::Kernel => f.write_str("kernel export"),
             Self::Learning => f.write_str("kernel routes of others"),
             Self::Multipath => f.write_str("next hops of a prefix"),
+            Self::Decision => f.write_str("decision process"),
             Self::Vrps => f.write_str("origin validation"),
             Self::Peer(address) => write!(f, "peer {address}"),
             Self::Range(prefix) => write!(f, "listen range {prefix}"),

@@ -46,6 +46,7 @@
 //! | peer with whoever comes | [`Speaker::add_listen_range`] with a [`RangeConfig`] |
 //! | filter and change routes | [`SessionOptions::import`] and [`SessionOptions::export`] with a [`Policy`]; rules are compiled by [`policy`] |
 //! | join a full mesh | [`Speaker::mesh`]: every node gives the same list of [`MeshNode`]s; called again, it changes what differs |
+//! | wire a cluster | [`Desired::mesh`] with a [`MeshNode::cluster_id`] and labels, [`Desired::peerings`]: who peers with reflectors and routers |
 //! | reflect routes (RFC 4456) | [`PeerConfig::reflector_client`], [`RangeConfig::reflector_clients`], [`Builder::cluster_id`] |
 //! | originate | [`Speaker::announce`], [`Speaker::withdraw`]: by owner, counted, in batches |
 //! | follow the best routes | [`Speaker::subscribe`]: the table, then changes; slow readers see the newest state |
@@ -101,6 +102,7 @@ mod listening;
 mod mesh;
 #[cfg(feature = "metrics")]
 pub mod metrics;
+mod migration;
 mod next_hops;
 mod originations;
 mod peer;
@@ -147,13 +149,13 @@ pub use down_cause::{DownCause, TcpError};
 pub use error::{SpeakerError, StartError};
 pub use event::{Event, Events, Wait};
 pub use lateness::KeepaliveLateness;
-pub use mesh::{MeshDialer, MeshNode};
+pub use mesh::{MeshDialer, MeshNode, NodeSelector, Peering, PeeringWith, is_reflector_client};
 pub use peer_address::PeerAddress;
 pub use route::{DryRunPage, Explanation, PeerTold, Route, RouteCursor, RouteFilter, RoutePage};
 pub use speaker::{Reset, ShutdownMode, Speaker};
 pub use status::{
-    Backlog, LimitStatus, MessageCounters, NegotiatedStatus, NotificationStatus, PeerStatus, PrefixCounters,
-    RangeStatus, SessionCount, SignatureFailures, Status, TableStatus, VrpStatus,
+    Backlog, LimitStatus, MessageCounters, MigrationStatus, NegotiatedStatus, NotificationStatus, PeerStatus,
+    PrefixCounters, RangeStatus, SessionCount, SignatureFailures, Status, TableStatus, VrpStatus,
 };
 pub use subscription::{RouteNews, Subscription};
 pub use tcp::{AoAlgorithm, AoKey, Password, PasswordError, Secret};

@@ -1,20 +1,24 @@
-//! Full meshes: from a list of nodes to the peers of one of them.
+//! Nodes of a cluster: from a list of them to the peers of one, in a full mesh, through reflectors, or both.
+
+mod peering;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::sync::Arc;
 
 use bgp_rib::Policy;
-use bgp_wire::{Asn, Family, FamilySet};
+use bgp_wire::{Asn, ClusterId, Family, FamilySet};
 
-use crate::config::{BGP_PORT, PeerClass, PeerConfig, SessionOptions, check_address};
+use crate::config::{BGP_PORT, PeerClass, PeerConfig, SessionOptions, check_address, is_link_local};
 use crate::error::SpeakerError;
 use crate::peer_address::PeerAddress;
 
-/// One node of a mesh. Every node is given the same list, itself included.
+pub use self::peering::{NodeSelector, Peering, PeeringWith, is_reflector_client};
+
+/// One node. Every node is given the same list, itself included.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct MeshNode {
-    /// Its name, for messages only.
+    /// Its name: for messages, and for [`NodeSelector::Named`].
     pub name: String,
     /// Its addresses, at most one of each family; two nodes have one session in each family that both have.
     pub addresses: Vec<IpAddr>,
@@ -22,12 +26,18 @@ pub struct MeshNode {
     pub asn: Asn,
     /// The port it listens on. Default 179.
     pub port: u16,
+    /// The cluster that it reflects routes in (RFC 4456). A node with one is in no mesh: it has the sessions that
+    /// [`Desired::peerings`](crate::Desired::peerings) asks for. Default: none.
+    pub cluster_id: Option<ClusterId>,
+    /// What [`NodeSelector`]s find it by. Default: none.
+    pub labels: BTreeMap<String, String>,
 }
 
 impl MeshNode {
     /// A node that listens on port 179.
     pub fn new(name: impl Into<String>, address: IpAddr, asn: Asn) -> Self {
-        Self { name: name.into(), addresses: vec![address], asn, port: BGP_PORT }
+        let (cluster_id, labels) = (None, BTreeMap::new());
+        Self { name: name.into(), addresses: vec![address], asn, port: BGP_PORT, cluster_id, labels }
     }
 
     /// The same node on another port.
@@ -41,6 +51,20 @@ impl MeshNode {
     #[must_use]
     pub fn address(mut self, address: IpAddr) -> Self {
         self.addresses.push(address);
+        self
+    }
+
+    /// The same node as a reflector of this cluster, outside the mesh.
+    #[must_use]
+    pub fn reflector(mut self, cluster_id: ClusterId) -> Self {
+        self.cluster_id = Some(cluster_id);
+        self
+    }
+
+    /// The same node with one more label.
+    #[must_use]
+    pub fn label(mut self, key: impl Into<String>, value: impl Into<String>) -> Self {
+        self.labels.insert(key.into(), value.into());
         self
     }
 }
@@ -76,13 +100,22 @@ pub(crate) struct Ways<'a> {
     pub(crate) options: &'a SessionOptions,
 }
 
-/// The nodes of a mesh as they were told last, whole or by what changed.
+/// The nodes as they were told last, whole or by what changed, and how they peer.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Roster {
     /// The node that this speaker is.
     this: Option<Arc<MeshNode>>,
     /// The others, by each of their addresses.
     others: BTreeMap<IpAddr, Arc<MeshNode>>,
+    wiring: Wiring,
+}
+
+/// How nodes peer.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Wiring {
+    pub(crate) peerings: Arc<[Peering]>,
+    /// Nodes do not peer because they are nodes.
+    pub(crate) mesh_off: bool,
 }
 
 impl Roster {
@@ -90,7 +123,7 @@ impl Roster {
     ///
     /// # Errors
     /// This node is not in the list, or two nodes have one address.
-    pub(crate) fn of(nodes: &[MeshNode], own: &[IpAddr]) -> Result<Self, SpeakerError> {
+    pub(crate) fn of(nodes: &[MeshNode], own: &[IpAddr], wiring: Wiring) -> Result<Self, SpeakerError> {
         let mut seen = BTreeSet::new();
         for address in nodes.iter().flat_map(|n| &n.addresses) {
             check_address(*address)?;
@@ -98,12 +131,27 @@ impl Roster {
                 return Err(SpeakerError::DuplicateNode(*address));
             }
         }
-        let mut roster = Self::default();
+        let mut roster = Self::wired(wiring);
         nodes.iter().for_each(|node| roster.insert(node, own));
         if roster.this.is_none() && !nodes.is_empty() {
             return Err(SpeakerError::NotInMesh);
         }
         Ok(roster)
+    }
+
+    /// Nobody, so far.
+    pub(crate) fn wired(wiring: Wiring) -> Self {
+        Self { wiring, ..Self::default() }
+    }
+
+    /// How they peer.
+    pub(crate) fn wiring(&self) -> &Wiring {
+        &self.wiring
+    }
+
+    /// The cluster that this node reflects routes in.
+    pub(crate) fn cluster_id(&self) -> Option<ClusterId> {
+        self.this.as_ref()?.cluster_id
     }
 
     fn insert(&mut self, node: &MeshNode, own: &[IpAddr]) {
@@ -115,7 +163,7 @@ impl Roster {
         }
     }
 
-    /// All peers that this node has in the mesh, by address.
+    /// All peers that this node has for the nodes and peerings, by address.
     ///
     /// # Errors
     /// Such a peer could not be.
@@ -124,11 +172,9 @@ impl Roster {
         ways: Ways<'_>,
     ) -> Result<BTreeMap<PeerAddress, Arc<PeerConfig>>, SpeakerError> {
         let mut peers = BTreeMap::new();
-        for (address, node) in &self.others {
-            if node.addresses.first() == Some(address) {
-                self.peers_of(node, ways, &mut |address, peer| {
-                    peers.insert(address, peer);
-                })?;
+        for address in self.others.keys().map(|ip| PeerAddress::from(*ip)).chain(self.routers()) {
+            if let Some(peer) = self.peer_at(address, ways)? {
+                peers.insert(address, peer);
             }
         }
         Ok(peers)
@@ -154,48 +200,38 @@ impl Roster {
             }
         }
         let this = self.this.clone();
+        let routers: Vec<PeerAddress> = self.routers().collect();
         let gone: Vec<Arc<MeshNode>> =
             left.iter().chain(&named).filter_map(|address| self.take(*address)).collect();
         joined.iter().for_each(|node| self.insert(node, ways.own));
-        let steps = self.steps(&named, self.this != this, ways);
+        let of_gone = gone.iter().flat_map(|node| &node.addresses);
+        let mut touched: BTreeSet<PeerAddress> =
+            named.iter().chain(of_gone).map(|ip| PeerAddress::from(*ip)).collect();
+        if self.this != this {
+            touched.extend(self.others.keys().map(|ip| PeerAddress::from(*ip)));
+            touched.extend(routers.into_iter().chain(self.routers()));
+        }
+        let steps = self.steps(&touched, ways);
         if steps.is_err() {
             named.iter().for_each(|address| _ = self.others.remove(address));
             self.this = this;
             gone.iter().for_each(|node| self.insert_other(node));
         }
-        let mut all: BTreeMap<_, _> = gone
-            .iter()
-            .flat_map(|node| &node.addresses)
-            .map(|address| (PeerAddress::from(*address), None))
-            .collect();
-        all.extend(steps?);
-        Ok(all)
+        steps
     }
 
-    /// The peers at these addresses, or at all where this node is another one than before.
+    /// The peers at these addresses, but for those of this node itself.
     fn steps(
         &self,
-        named: &BTreeSet<IpAddr>,
-        all: bool,
+        touched: &BTreeSet<PeerAddress>,
         ways: Ways<'_>,
     ) -> Result<BTreeMap<PeerAddress, Option<Arc<PeerConfig>>>, SpeakerError> {
         if self.this.is_none() && !self.others.is_empty() {
             return Err(SpeakerError::NotInMesh);
         }
-        let mut steps = BTreeMap::new();
-        let addresses: Box<dyn Iterator<Item = &IpAddr>> =
-            if all { Box::new(self.others.keys()) } else { Box::new(named.iter()) };
-        for address in addresses {
-            let Some(node) = self.others.get(address) else { continue };
-            // One with which there is no session in this family, or no longer.
-            steps.entry(PeerAddress::from(*address)).or_insert(None);
-            if node.addresses.first() == Some(address) {
-                self.peers_of(node, ways, &mut |address, peer| {
-                    steps.insert(address, Some(peer));
-                })?;
-            }
-        }
-        Ok(steps)
+        let is_this = |ip| self.this.as_ref().is_some_and(|this| this.addresses.contains(&ip));
+        let others = touched.iter().filter(|address| !is_this(address.ip()));
+        others.map(|address| Ok((*address, self.peer_at(*address, ways)?))).collect()
     }
 
     /// Takes the node with this address out, with all its addresses.
@@ -212,37 +248,55 @@ impl Roster {
         self.others.extend(node.addresses.iter().map(|address| (*address, node.clone())));
     }
 
-    /// The sessions with one other node.
-    fn peers_of(
-        &self,
-        node: &MeshNode,
-        ways: Ways<'_>,
-        each: &mut impl FnMut(PeerAddress, Arc<PeerConfig>),
-    ) -> Result<(), SpeakerError> {
-        let Some(this) = &self.this else { return Ok(()) };
-        for (mine, theirs) in pairs(this, node) {
-            let mut peer = PeerConfig::new(theirs, node.asn).port(node.port);
-            peer.class = PeerClass::NodeToNodeMesh;
-            peer.options = ways.options.clone();
-            peer.options.source = Some(mine);
-            peer.options.passive = !ways.dialer.dials(mine, theirs);
-            let family = if theirs.is_ipv4() { Family::IPV4_UNICAST } else { Family::IPV6_UNICAST };
-            peer.options.families.get_or_insert(FamilySet::of(&[family]));
-            // A mesh is one administration: its eBGP sessions are as open as its iBGP ones, which RFC 8212 asks us to say.
-            peer.options.import.get_or_insert(Policy::accept_all());
-            peer.options.export.get_or_insert(Policy::accept_all());
-            peer.check(ways.local_as, ways.own)?;
-            each(peer.at(), Arc::new(peer));
+    /// The addresses that this node has peerings with.
+    fn routers(&self) -> impl Iterator<Item = PeerAddress> {
+        self.this.iter().flat_map(|this| self.wiring.peerings.iter().filter_map(|p| p.router_of(this)))
+    }
+
+    /// The session with whoever is at an address.
+    fn peer_at(&self, at: PeerAddress, ways: Ways<'_>) -> Result<Option<Arc<PeerConfig>>, SpeakerError> {
+        let (Some(this), theirs) = (self.this.as_deref(), at.ip()) else { return Ok(None) };
+        // Of two addresses of one family, a node has its sessions at the first.
+        let first_of = |node: &MeshNode| {
+            node.addresses.iter().copied().find(|address| address.is_ipv4() == theirs.is_ipv4())
+        };
+        let node = self.others.get(&theirs).filter(|node| first_of(node) == Some(theirs)).map(|node| &**node);
+        // A peering of all nodes may name an address of one of them.
+        if node.is_none() && (this.addresses.contains(&theirs) || ways.own.contains(&theirs)) {
+            return Ok(None);
         }
-        Ok(())
+        let mine = first_of(this);
+        if mine.is_none() && !is_link_local(theirs) {
+            return Ok(None);
+        }
+        let wired = peering::strongest(&self.wiring.peerings, this, node, (mine, at), ways);
+        let meshed = || {
+            let in_mesh = |node: &MeshNode| node.cluster_id.is_none() && !self.wiring.mesh_off;
+            let node = node.filter(|node| in_mesh(node) && in_mesh(this))?;
+            Some(mesh_session(node, (mine?, theirs), ways))
+        };
+        let Some(peer) = wired.or_else(meshed) else { return Ok(None) };
+        peer.check(ways.local_as, ways.own)?;
+        Ok(Some(Arc::new(peer)))
     }
 }
 
-fn pairs(this: &MeshNode, other: &MeshNode) -> impl Iterator<Item = (IpAddr, IpAddr)> {
-    this.addresses.iter().filter_map(|mine| {
-        let theirs = other.addresses.iter().find(|a| a.is_ipv4() == mine.is_ipv4())?;
-        Some((*mine, *theirs))
-    })
+fn mesh_session(node: &MeshNode, (mine, theirs): (IpAddr, IpAddr), ways: Ways<'_>) -> PeerConfig {
+    let mut peer = PeerConfig::new(theirs, node.asn).port(node.port);
+    peer.class = PeerClass::NodeToNodeMesh;
+    peer.options = ways.options.clone();
+    peer.options.source = Some(mine);
+    peer.options.passive = !ways.dialer.dials(mine, theirs);
+    peer.options.families.get_or_insert_with(|| family_of(theirs));
+    // A mesh is one administration: its eBGP sessions are as open as its iBGP ones, which RFC 8212 asks us to say.
+    peer.options.import.get_or_insert(Policy::accept_all());
+    peer.options.export.get_or_insert(Policy::accept_all());
+    peer
+}
+
+/// The one family of a session between nodes: those with addresses of both have a session in each.
+fn family_of(address: IpAddr) -> FamilySet {
+    FamilySet::of(&[if address.is_ipv4() { Family::IPV4_UNICAST } else { Family::IPV6_UNICAST }])
 }
 
 #[cfg(test)]
@@ -268,7 +322,7 @@ mod tests {
         own: &[IpAddr],
         dialer: MeshDialer,
     ) -> Result<BTreeMap<PeerAddress, Arc<PeerConfig>>, SpeakerError> {
-        Roster::of(nodes, own)?.peers(ways(own, dialer))
+        Roster::of(nodes, own, Wiring::default())?.peers(ways(own, dialer))
     }
 
     /// Steps of single nodes lead where the whole list leads, and name nobody else.
@@ -278,7 +332,7 @@ mod tests {
         let (one, other) = (own(1), node(3).address(six(3)));
         let ways = ways(&one, MeshDialer::Numeric);
         let mut nodes = vec![node(1).address(six(1)), node(2), node(4)];
-        let mut roster = Roster::of(&nodes, &one).unwrap();
+        let mut roster = Roster::of(&nodes, &one, Wiring::default()).unwrap();
         let mut mesh = roster.peers(ways).unwrap();
         let mut play = |left: &[IpAddr], joined: &[MeshNode], nodes: &[MeshNode]| {
             let steps = roster.step(left, joined, ways).unwrap();
@@ -289,7 +343,7 @@ mod tests {
                     None => mesh.remove(&address),
                 };
             }
-            assert_eq!(mesh, Roster::of(nodes, &one).unwrap().peers(ways).unwrap());
+            assert_eq!(mesh, Roster::of(nodes, &one, Wiring::default()).unwrap().peers(ways).unwrap());
             touched
         };
         nodes.push(other.clone());
@@ -319,7 +373,7 @@ mod tests {
     fn a_step_that_cannot_be_leaves_the_nodes_as_they_were() {
         let own = own(1);
         let ways = ways(&own, MeshDialer::Numeric);
-        let mut roster = Roster::of(&[node(1), node(2), node(3)], &own).unwrap();
+        let mut roster = Roster::of(&[node(1), node(2), node(3)], &own, Wiring::default()).unwrap();
         let before = roster.clone();
         let refused = roster.step(&[own[0], node(3).addresses[0]], &[node(2).port(0), node(4)], ways);
         assert_eq!(refused, Err(SpeakerError::NotInMesh));

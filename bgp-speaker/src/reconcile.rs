@@ -3,38 +3,16 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-use std::time::Duration;
 
 use ipnet::IpNet;
-use tokio::time::Instant;
 
 use crate::apply::{self, Wanted};
-use crate::config::{PeerConfig, RangeConfig};
+use crate::config::{PeerClass, PeerConfig, RangeConfig};
 use crate::desired::{ApplyReport, Change, ChangeClass, Subject};
 use crate::peer_address::PeerAddress;
 use crate::shared::Us;
 use crate::supervisor::{Origin, Range, Supervisor};
 use crate::update::Steps;
-
-/// How long the old peers of a migration stay when a new one does not come: longer than a session and a table take.
-const MIGRATION: Duration = Duration::from_secs(30);
-/// How long they stay after that: the other nodes make the same move at about the same time.
-const SETTLE: Duration = Duration::from_secs(2);
-/// How often it is looked whether the new peers have told their tables.
-const LOOK: Duration = Duration::from_millis(100);
-
-/// From a mesh to reflectors or back: make before break.
-#[derive(Debug)]
-pub(crate) struct Migration {
-    old: Vec<PeerAddress>,
-    new: Vec<PeerAddress>,
-    look: Instant,
-    until: Instant,
-    /// Until when, once the new ones have told their tables.
-    told: Option<Instant>,
-    /// Some of the old ones are clients that are to be none: nobody tells whether they have found each other.
-    reflects: bool,
-}
 
 impl Supervisor {
     /// Makes the peers and ranges those that are wanted; what has changed for it.
@@ -44,10 +22,14 @@ impl Supervisor {
         // A peer whose task has ended by a bug is there again afterwards.
         let all = wanted.peers.keys().chain(wanted.mesh.keys());
         touched.extend(all.filter(|address| !self.peers.contains_key(address)));
-        let migrates = self.mesh.is_empty() != wanted.mesh.is_empty();
+        let migrates = is_meshed(&self.mesh) != is_meshed(&wanted.mesh);
         self.configured = wanted.peers;
         self.mesh = wanted.mesh;
         let mut changes: Vec<Change> = self.become_us(&wanted.us).into_iter().collect();
+        if std::mem::replace(&mut self.patience, wanted.patience) != wanted.patience {
+            let (subject, class) = (Subject::Speaker, ChangeClass::None);
+            changes.push(Change { subject, class, why: "changed: patience in migrations".to_owned() });
+        }
         changes.extend(self.listen_on(&wanted.listen));
         if self.former != wanted.us {
             // Who waits for the end of a migration waits on, but for names with which its session cannot go on.
@@ -88,9 +70,18 @@ impl Supervisor {
         Some(Change { subject, class, why: format!("changed: {}", words.join(", ")) })
     }
 
+    /// Takes another cluster, of which no session knows.
+    fn become_renamed(&mut self, us: Option<Us>) -> Option<Change> {
+        let us = us?;
+        let change = self.become_us(&us);
+        self.former = us;
+        change
+    }
+
     /// Makes what a batch names what it is to be; what has changed for it.
     pub(crate) fn update(&mut self, steps: Steps) -> Vec<Change> {
-        let was_meshed = !self.mesh.is_empty();
+        let was_meshed = is_meshed(&self.mesh);
+        let renamed = self.become_renamed(steps.us);
         let mut touched: BTreeSet<PeerAddress> =
             steps.peers.keys().chain(steps.mesh.keys()).copied().collect();
         take_steps(&mut self.configured, steps.peers);
@@ -107,8 +98,8 @@ impl Supervisor {
             .filter_map(|(prefix, range)| self.range_becomes(prefix, range))
             .collect();
         self.settle_ranges(&ranges);
-        let migrates = was_meshed == self.mesh.is_empty();
-        self.reconcile(touched, migrates, ranges)
+        let migrates = was_meshed != is_meshed(&self.mesh);
+        renamed.into_iter().chain(self.reconcile(touched, migrates, ranges)).collect()
     }
 
     /// Settles the peers at these addresses, those that go last where a mesh gives way to reflectors or the other way round.
@@ -118,86 +109,16 @@ impl Supervisor {
         migrates: bool,
         ranges: Vec<Change>,
     ) -> Vec<Change> {
-        let mut changes = if migrates { self.migrate(&mut touched) } else { Vec::new() };
+        let mut changes = self.migrate(&mut touched, migrates);
         changes.extend(touched.into_iter().filter_map(|address| self.settle(address)));
         changes.extend(ranges);
         changes
     }
 
-    /// Between a mesh and reflectors the old ways stay until the new ones are known: they are taken out of what is touched.
-    fn migrate(&mut self, touched: &mut BTreeSet<PeerAddress>) -> Vec<Change> {
-        touched.extend(self.migration.take().map(|migration| migration.old).unwrap_or_default());
-        let old: Vec<PeerAddress> =
-            touched.iter().copied().filter(|address| self.may_wait(*address)).collect();
-        let new: Vec<PeerAddress> =
-            touched.iter().copied().filter(|address| !self.peers.contains_key(address)).collect();
-        // Who stays may be the new way: a node of the mesh that becomes its reflector.
-        let leads_elsewhere =
-            !new.is_empty() || [&self.mesh, &self.configured].iter().any(|peers| !peers.is_empty());
-        if old.is_empty() || !leads_elsewhere {
-            return Vec::new();
-        }
-        touched.retain(|address| !old.contains(address));
-        let (gone, clients): (Vec<PeerAddress>, Vec<PeerAddress>) =
-            old.iter().partition(|address| self.wanted_at(**address).is_none());
-        let later = |class, why: &'static str| {
-            move |address| Change { subject: Subject::Peer(address), class, why: why.to_owned() }
-        };
-        let reflects = !clients.is_empty();
-        let removed = later(ChangeClass::Hard, "removed, as soon as the new peers have told their tables");
-        let changed = later(
-            ChangeClass::Soft,
-            "changed: no reflector client any more, as soon as it had time for other ways",
-        );
-        let changes = gone.into_iter().map(removed).chain(clients.into_iter().map(changed)).collect();
-        self.migration = Some(Migration {
-            old,
-            new,
-            look: Instant::now() + LOOK,
-            until: Instant::now() + MIGRATION,
-            told: None,
-            reflects,
-        });
-        changes
-    }
-
-    /// Whether a peer is to go, or to be a client no more: until other ways are known it may stay as it is.
-    fn may_wait(&self, address: PeerAddress) -> bool {
-        let Some(entry) = self.peers.get(&address) else { return false };
-        match self.wanted_at(address) {
-            None => true,
-            Some((wanted, _)) => {
-                entry.cell.config().options.route_reflector_client && !wanted.options.route_reflector_client
-            }
-        }
-    }
-
-    /// When to look again whether the old peers of a migration may go.
-    pub(crate) fn migration_due(&self) -> Option<Instant> {
-        self.migration.as_ref().map(|migration| migration.look)
-    }
-
-    /// Lets the old peers of a migration go once every new one has told its table.
-    pub(crate) fn look_at_migration(&mut self) {
-        let Some(migration) = &mut self.migration else { return };
-        migration.look = Instant::now() + LOOK;
-        let told =
-            |address: &PeerAddress| self.peers.get(address).is_none_or(|entry| entry.cell.has_told_all());
-        if !migration.reflects && migration.new.iter().all(told) {
-            migration.until =
-                migration.until.min(*migration.told.get_or_insert_with(|| Instant::now() + SETTLE));
-        }
-        if Instant::now() < migration.until {
-            return;
-        }
-        for address in self.migration.take().map(|migration| migration.old).unwrap_or_default() {
-            self.settle(address);
-        }
-    }
-
-    pub(crate) fn apply_mesh(&mut self, wanted: BTreeMap<PeerAddress, Arc<PeerConfig>>) {
+    pub(crate) fn apply_mesh(&mut self, wanted: BTreeMap<PeerAddress, Arc<PeerConfig>>, us: Option<Us>) {
         let touched = differing(&self.mesh, &wanted);
         self.mesh = wanted;
+        self.become_renamed(us);
         for address in touched {
             self.settle(address);
         }
@@ -279,7 +200,7 @@ impl Supervisor {
     }
 
     /// A configured peer comes before one of the mesh. One that is there or up may stay through a range.
-    fn wanted_at(&self, address: PeerAddress) -> Option<(Arc<PeerConfig>, Origin)> {
+    pub(crate) fn wanted_at(&self, address: PeerAddress) -> Option<(Arc<PeerConfig>, Origin)> {
         if let Some(config) = self.configured.get(&address) {
             return Some((config.clone(), Origin::Configured));
         }
@@ -329,6 +250,11 @@ impl Supervisor {
         }
         Some(Change { subject: Subject::Peer(address), class: step.class, why: step.why? })
     }
+}
+
+/// Whether a session among them is one of a mesh.
+fn is_meshed(peers: &BTreeMap<PeerAddress, Arc<PeerConfig>>) -> bool {
+    peers.values().any(|peer| peer.class == PeerClass::NodeToNodeMesh)
 }
 
 /// The addresses whose configuration is in one map alone, or differs.

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use bgp_fsm::SessionConfig;
-use bgp_rib::{Multipath, PeerId};
+use bgp_rib::{DecisionOptions, Multipath, OwnerId, PeerId};
 use bgp_wire::{Asn, ClusterId, RouterId};
 use ipnet::IpNet;
 use tokio::sync::{Notify, broadcast, watch};
@@ -23,7 +23,7 @@ use crate::listening::own_addresses;
 use crate::mesh::{MeshDialer, MeshNode, Roster, Ways};
 use crate::peer::PeerCell;
 use crate::peer_address::PeerAddress;
-use crate::status::{RangeStatus, SignatureFailures, Status, TableStatus, VrpStatus};
+use crate::status::{MigrationStatus, RangeStatus, SignatureFailures, Status, TableStatus, VrpStatus};
 use crate::tcp::Secret;
 use crate::turns::Turns;
 use crate::update::MeshBook;
@@ -56,7 +56,10 @@ pub(crate) struct Shared {
     built_kernel: Option<KernelConfig>,
     built_learn: Option<LearnConfig>,
     built_multipath: Multipath,
+    built_decision: DecisionOptions,
+    built_patience: Duration,
     multipath: Mutex<Multipath>,
+    decision: Mutex<DecisionOptions>,
     vrps: Mutex<Option<VrpStatus>>,
     listen: Mutex<Vec<SocketAddr>>,
     /// Where we are to listen and do not, and why.
@@ -74,6 +77,8 @@ pub(crate) struct Shared {
     peers: Mutex<BTreeMap<PeerAddress, Arc<PeerCell>>>,
     events: Mutex<Option<broadcast::Sender<Event>>>,
     ranges: Mutex<BTreeMap<IpNet, RangeStatus>>,
+    migration: Mutex<Option<MigrationStatus>>,
+    not_ready: Mutex<Vec<OwnerId>>,
     strangers: AtomicU64,
     pub(crate) lateness: Lateness,
     pub(crate) turns: Turns,
@@ -149,6 +154,8 @@ pub(crate) struct Makings {
     pub(crate) kernel: Option<KernelConfig>,
     pub(crate) learn: Option<LearnConfig>,
     pub(crate) multipath: Multipath,
+    pub(crate) decision: DecisionOptions,
+    pub(crate) patience: Duration,
     pub(crate) mesh_dialer: MeshDialer,
     pub(crate) mesh_options: SessionOptions,
     pub(crate) forwarding_preserved: bool,
@@ -192,6 +199,9 @@ impl Shared {
             built_learn: identity.learn,
             built_multipath: identity.multipath,
             multipath: Mutex::new(identity.multipath),
+            built_decision: identity.decision,
+            built_patience: identity.patience,
+            decision: Mutex::new(identity.decision),
             vrps: Mutex::default(),
             listen: Mutex::default(),
             not_listening: Mutex::default(),
@@ -207,6 +217,8 @@ impl Shared {
             peers: Mutex::default(),
             events: Mutex::new(Some(broadcast::channel(EVENTS).0)),
             ranges: Mutex::default(),
+            migration: Mutex::default(),
+            not_ready: Mutex::default(),
             strangers: AtomicU64::new(0),
             lateness: Lateness::default(),
             turns: Turns::default(),
@@ -241,7 +253,6 @@ impl Shared {
         if let Some(identity) = desired.identity {
             (us.asn, us.router_id) = (identity.asn, identity.router_id);
         }
-        us.cluster_id = desired.cluster_id.or(us.cluster_id);
         let named = desired.local_addresses.as_ref().unwrap_or(&self.built_addresses);
         us.addresses = own_addresses(self.listen_as(desired), named);
         us.listening = own_addresses(self.listen_as(desired), &[]);
@@ -378,6 +389,16 @@ impl Shared {
         cell?.config().options.interface.clone()
     }
 
+    /// How a move from a mesh to reflectors or back stands.
+    pub(crate) fn set_migration(&self, migration: Option<MigrationStatus>) {
+        *lock(&self.migration) = migration;
+    }
+
+    /// Whose routes are held back.
+    pub(crate) fn set_not_ready(&self, owners: Vec<OwnerId>) {
+        *lock(&self.not_ready) = owners;
+    }
+
     pub(crate) fn count_stranger(&self) {
         self.strangers.fetch_add(1, Ordering::Relaxed);
     }
@@ -423,6 +444,23 @@ impl Shared {
         let wanted = desired.multipath.unwrap_or(self.built_multipath);
         let before = std::mem::replace(&mut *lock(&self.multipath), wanted);
         (before != wanted).then_some(wanted)
+    }
+
+    /// How routes are to be decided from now on; whether that is news.
+    pub(crate) fn set_decision(&self, desired: &Desired) -> Option<DecisionOptions> {
+        let wanted = desired.decision.unwrap_or(self.built_decision);
+        let before = std::mem::replace(&mut *lock(&self.decision), wanted);
+        (before != wanted).then_some(wanted)
+    }
+
+    /// How routes are decided.
+    pub(crate) fn decision(&self) -> DecisionOptions {
+        *lock(&self.decision)
+    }
+
+    /// How long a migration is to wait for a new peer when another one is there.
+    pub(crate) fn patience_as(&self, desired: &Desired) -> Duration {
+        desired.migration_patience.unwrap_or(self.built_patience)
     }
 
     /// How many next hops a prefix may have.
@@ -484,22 +522,20 @@ impl Shared {
         lock(&self.ranges_patience).is_none() && !peers.is_empty() && peers.values().all(|c| c.has_told_all())
     }
 
-    /// The nodes of a mesh, and the sessions that this one has in it, with these options or those that the speaker was
-    /// built with.
+    /// The nodes, and the sessions that this one has for them, with these options or those that the speaker was built with.
     pub(crate) fn mesh_of(
         &self,
         nodes: &[MeshNode],
-        options: Option<&SessionOptions>,
-        dialer: Option<MeshDialer>,
+        book: MeshBook,
         us: &Us,
     ) -> Result<(MeshBook, BTreeMap<PeerAddress, Arc<PeerConfig>>), SpeakerError> {
-        let roster = Roster::of(nodes, &us.addresses)?;
+        let roster = Roster::of(nodes, &us.addresses, book.roster.wiring().clone())?;
         let built_with = lock(&self.mesh_options);
-        let peers = roster.peers(self.ways(options.unwrap_or(&built_with), dialer, us))?;
-        Ok((MeshBook { roster, options: options.cloned(), dialer }, peers))
+        let peers = roster.peers(self.ways(book.options.as_ref().unwrap_or(&built_with), book.dialer, us))?;
+        Ok((MeshBook { roster, ..book }, peers))
     }
 
-    /// What becomes of the mesh sessions when nodes leave and join.
+    /// What becomes of the sessions with nodes when some leave and others join.
     pub(crate) fn mesh_steps(
         &self,
         book: &mut MeshBook,
@@ -509,6 +545,12 @@ impl Shared {
         let built_with = lock(&self.mesh_options);
         let options = book.options.as_ref().unwrap_or(&built_with);
         book.roster.step(left, joined, self.ways(options, book.dialer, &self.us()))
+    }
+
+    /// Who we are with the nodes of this book: one of them may say in which cluster it reflects.
+    pub(crate) fn us_with(&self, us: &Us, book: &MeshBook) -> Us {
+        let cluster_id = book.cluster_id.or(book.roster.cluster_id()).or(self.built.cluster_id);
+        Us { cluster_id, ..us.clone() }
     }
 
     fn ways<'a>(&self, options: &'a SessionOptions, dialer: Option<MeshDialer>, us: &'a Us) -> Ways<'a> {
@@ -535,6 +577,8 @@ impl Shared {
             listen: lock(&self.listen).clone(),
             not_listening: lock(&self.not_listening).clone(),
             peers: cells.iter().map(|c| c.status(now)).collect(),
+            migration: lock(&self.migration).clone(),
+            not_ready: lock(&self.not_ready).clone(),
             ranges: lock(&self.ranges).values().cloned().collect(),
             strangers: self.strangers.load(Ordering::Relaxed),
             keepalive_lateness: self.lateness.snapshot(),

@@ -117,12 +117,13 @@ impl Speaker {
             None => None,
         };
         let multipath = self.become_multipath(&desired).await?;
+        let decision = self.become_decision(&desired).await?;
         let learning = self.order(&self.learn, self.shared.learn_as(&desired)).await?;
         let kernel = self.order(&self.kernel, export).await?;
         let way = self.way().await?;
         *book = becomes;
         let mut report = answered(send(way, |reply| Command::Apply(Box::new(wanted), reply))).await?;
-        report.changes.extend(multipath.into_iter().chain(validation));
+        report.changes.extend(multipath.into_iter().chain(decision).chain(validation));
         for outcome in [kernel, learning] {
             match outcome {
                 Ok(change) => report.changes.extend(change),
@@ -144,6 +145,13 @@ impl Speaker {
         let Some(multipath) = self.rib.set_multipath(&self.shared, desired).await? else { return Ok(None) };
         let why = format!("changed, to at most {}", multipath.paths.max(1));
         Ok(Some(Change { subject: Subject::Multipath, class: ChangeClass::Soft, why }))
+    }
+
+    /// Decides every route by these options.
+    async fn become_decision(&self, desired: &Desired) -> Result<Option<Change>, SpeakerError> {
+        let why = "changed: every route is decided anew".to_owned();
+        let change = Change { subject: Subject::Decision, class: ChangeClass::Soft, why };
+        Ok(self.rib.set_decision(&self.shared, desired).await?.then_some(change))
     }
 
     /// Makes the kernel export, or what is learned from it, this.
@@ -169,7 +177,7 @@ impl Speaker {
         let rib = self.rib.reserve().await?;
         let steps = Steps::of(&batch, &self.shared, &mut book)?;
         // Routes first: a peer that is new is told them with its first table.
-        let (routes, told) = rib.step(batch.announced, batch.withdrawn);
+        let (routes, told) = rib.step(batch.announced, batch.withdrawn, steps.us.clone());
         let settled = send(way, |reply| Command::Update(Box::new(steps), reply));
         answered(told).await?;
         let mut changes = answered(settled).await?;
@@ -251,10 +259,19 @@ impl Speaker {
     /// This node is not in the list, or two nodes have one address; then nothing is changed.
     pub async fn mesh(&self, nodes: &[MeshNode]) -> Result<(), SpeakerError> {
         let mut book = self.book.lock().await;
-        let (becomes, peers) = self.shared.mesh_of(nodes, None, None, &self.shared.us())?;
+        let us = self.shared.us();
+        let former = MeshBook { options: None, dialer: None, ..book.clone() };
+        let (becomes, peers) = self.shared.mesh_of(nodes, former, &us)?;
+        let renamed = Some(self.shared.us_with(&us, &becomes)).filter(|becomes| *becomes != us);
         let way = self.way().await?;
+        let rib = self.rib.reserve().await?;
         *book = becomes;
-        answered(send(way, |reply| Command::Mesh(peers, reply))).await
+        let told = renamed.clone().map(|us| rib.rename(us));
+        let settled = send(way, |reply| Command::Mesh(peers, renamed, reply));
+        if let Some(told) = told {
+            answered(told).await?;
+        }
+        answered(settled).await
     }
 
     /// Changes the password of a peer that was added by [`Speaker::add_peer`]. One password follows another without a restart:
@@ -333,8 +350,8 @@ impl Speaker {
         self.rib.withdraw(owner, prefixes).await
     }
 
-    /// Says that the data path of an owner is there: what [`Builder::hold_until_ready`] holds back for it may go. It stands
-    /// when this returns.
+    /// Says that the data path of an owner is there: what [`Builder::hold_until_ready`] holds back for it may go, however late
+    /// that is. It stands when this returns.
     ///
     /// # Errors
     /// The speaker has ended.

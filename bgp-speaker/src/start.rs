@@ -65,6 +65,8 @@ pub(crate) async fn start(builder: Builder) -> Result<Started, StartError> {
         kernel: built_kernel,
         learn: builder.learn,
         multipath: builder.multipath,
+        decision: builder.decision,
+        patience: builder.migration_patience,
         mesh_dialer: builder.mesh_dialer,
         mesh_options: builder.mesh_options,
         forwarding_preserved: builder.forwarding_preserved,
@@ -93,7 +95,8 @@ pub(crate) async fn start(builder: Builder) -> Result<Started, StartError> {
     config.cluster_id = us.cluster_id;
     shared.set_multipath(&builder.desired);
     config.set_multipath(shared.multipath());
-    config.decision = builder.decision;
+    shared.set_decision(&builder.desired);
+    config.decision = shared.decision();
     config.seed = seed;
     // The export may begin later.
     config.track_next_hops = true;

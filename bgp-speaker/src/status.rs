@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use bgp_fsm::{Bfd, PeerAs, State};
-use bgp_rib::{LimitEvent, LimitLevel, Limited};
+use bgp_rib::{LimitEvent, LimitLevel, Limited, OwnerId};
 use bgp_wire::{Asn, ClusterId, Family, FamilySet, Role, RouterId};
 
 use ipnet::IpNet;
@@ -39,6 +39,10 @@ pub struct Status {
     pub not_listening: Vec<(SocketAddr, String)>,
     /// Its peers, ordered by address.
     pub peers: Vec<PeerStatus>,
+    /// A move from a mesh to reflectors or back that is not over.
+    pub migration: Option<MigrationStatus>,
+    /// Owners that are not [`ready`](crate::Speaker::ready): nothing of theirs is told.
+    pub not_ready: Vec<OwnerId>,
     /// Its listen ranges, ordered by prefix.
     pub ranges: Vec<RangeStatus>,
     /// Connections from addresses that no peer and no range has.
@@ -55,6 +59,17 @@ pub struct Status {
     pub vrps: Option<VrpStatus>,
     /// The kernel follower, if routes are exported.
     pub kernel: Option<Arc<FollowerStatus>>,
+}
+
+/// A move from a mesh to reflectors or back: old peers stay until new ones have told their tables, and as long as none has.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MigrationStatus {
+    /// Peers that stay for now. [`Speaker::remove_peer`](crate::Speaker::remove_peer) lets one go that is wanted no more.
+    pub staying: Vec<PeerAddress>,
+    /// Peers that have not told their tables.
+    pub awaited: Vec<PeerAddress>,
+    /// It takes longer than it should: no new peer has told its table.
+    pub held: bool,
 }
 
 /// The payloads of origin validation (RFC 6811) at one moment.

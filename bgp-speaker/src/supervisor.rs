@@ -25,9 +25,9 @@ use crate::door::{Closing, Door};
 use crate::error::SpeakerError;
 use crate::event::Event;
 use crate::listening::{Accepted, Listening};
+use crate::migration::{self, Migration};
 use crate::peer::{Depth, Drain, Mailbox, Order, PeerCell, PeerTask, Unaccepted};
 use crate::peer_address::PeerAddress;
-use crate::reconcile::Migration;
 use crate::shared::{EndOfEvents, Shared, Us};
 use crate::socket;
 use crate::speaker::{Reset, ShutdownMode};
@@ -51,7 +51,7 @@ pub(crate) enum Command {
     ClearLimit(PeerAddress, oneshot::Sender<Result<(), SpeakerError>>),
     AddRange(Box<RangeConfig>, oneshot::Sender<Result<(), SpeakerError>>),
     RemoveRange(IpNet, oneshot::Sender<Result<(), SpeakerError>>),
-    Mesh(BTreeMap<PeerAddress, Arc<PeerConfig>>, oneshot::Sender<()>),
+    Mesh(BTreeMap<PeerAddress, Arc<PeerConfig>>, Option<Us>, oneshot::Sender<()>),
     PeerPassword(PeerAddress, Option<Secret>, oneshot::Sender<Result<(), SpeakerError>>),
     RangePassword(IpNet, Option<Secret>, oneshot::Sender<Result<(), SpeakerError>>),
     MeshPassword(Option<Secret>, oneshot::Sender<()>),
@@ -113,6 +113,8 @@ pub(crate) struct Supervisor {
     pub(crate) former: Us,
     /// Peers that go when others have come.
     pub(crate) migration: Option<Migration>,
+    /// How long a new peer is waited for in a migration when another one is there.
+    pub(crate) patience: Duration,
     tasks: JoinSet<()>,
     running: HashMap<Id, Arc<PeerCell>>,
     strangers: Telling<IpAddr>,
@@ -150,6 +152,7 @@ impl Supervisor {
             mesh: BTreeMap::new(),
             ranges: BTreeMap::new(),
             migration: None,
+            patience: migration::PATIENCE,
             tasks: JoinSet::new(),
             running: HashMap::new(),
             listeners,
@@ -220,8 +223,8 @@ impl Supervisor {
             Command::RemoveRange(prefix, reply) => {
                 let _ = reply.send(self.remove_range(prefix));
             }
-            Command::Mesh(peers, reply) => {
-                self.apply_mesh(peers);
+            Command::Mesh(peers, us, reply) => {
+                self.apply_mesh(peers, us);
                 let _ = reply.send(());
             }
             Command::Apply(wanted, reply) => {
@@ -289,6 +292,11 @@ impl Supervisor {
                     self.remove(address);
                 }
                 self.settle(address);
+                Ok(())
+            }
+            // One that only stays until others have come goes now.
+            Some(Origin::Mesh) if !self.mesh.contains_key(&address) => {
+                self.remove(address);
                 Ok(())
             }
             Some(Origin::Mesh) | None => Err(SpeakerError::UnknownPeer(address)),

@@ -5,15 +5,17 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use bgp_rib::OwnerId;
+use bgp_wire::ClusterId;
 use ipnet::IpNet;
 
 use crate::config::{MAX_ORIGINATED_PER_CALL, PeerConfig, RangeConfig, SessionOptions};
+use crate::desired::Desired;
 use crate::error::SpeakerError;
-use crate::mesh::{MeshDialer, MeshNode, Roster};
+use crate::mesh::{MeshDialer, MeshNode, Roster, Wiring};
 use crate::originations::check_owner;
 use crate::peer_address::PeerAddress;
 use crate::route::Route;
-use crate::shared::Shared;
+use crate::shared::{Shared, Us};
 
 /// Some changes of what a speaker does; see [`Speaker::update`](crate::Speaker::update). What it does not name stays as it
 /// is, and what it takes away that is not there is passed over.
@@ -27,10 +29,10 @@ pub struct Batch {
     pub ranges: Vec<RangeConfig>,
     /// Listen ranges that go.
     pub ranges_gone: Vec<IpNet>,
-    /// Nodes that join the mesh, or are other than before: one takes the place of the node that has an address of it. The
-    /// first ones include this node itself.
+    /// Nodes that join, or are other than before: one takes the place of the node that has an address of it. The first ones
+    /// include this node itself. They peer as [`Desired::peerings`] and [`Desired::mesh_off`] were applied last.
     pub nodes: Vec<MeshNode>,
-    /// Nodes that leave the mesh, by any of their addresses.
+    /// Nodes that leave, by any of their addresses.
     pub nodes_gone: Vec<IpAddr>,
     /// What each owner originates from now on, or with other attributes.
     pub announced: BTreeMap<OwnerId, Vec<Route>>,
@@ -38,14 +40,29 @@ pub struct Batch {
     pub withdrawn: BTreeMap<OwnerId, Vec<IpNet>>,
 }
 
-/// What the handles know of the mesh.
-#[derive(Debug, Default)]
+/// What the handles know of the nodes.
+#[derive(Debug, Default, Clone)]
 pub(crate) struct MeshBook {
     pub(crate) roster: Roster,
     /// Options of its sessions; `None`: those that the speaker was built with.
     pub(crate) options: Option<SessionOptions>,
     /// Who dials; `None`: as the speaker was built.
     pub(crate) dialer: Option<MeshDialer>,
+    /// The cluster that was asked for, whatever the nodes say.
+    pub(crate) cluster_id: Option<ClusterId>,
+}
+
+impl MeshBook {
+    /// As a whole desired state has it, before its nodes are known.
+    pub(crate) fn of(desired: &Desired) -> Self {
+        let wiring = Wiring { peerings: desired.peerings.as_slice().into(), mesh_off: desired.mesh_off };
+        Self {
+            roster: Roster::wired(wiring),
+            options: desired.mesh_options.clone(),
+            dialer: desired.mesh_dialer,
+            cluster_id: desired.cluster_id,
+        }
+    }
 }
 
 /// What the supervisor is to have from now on: checked; gone where there is none.
@@ -54,6 +71,8 @@ pub(crate) struct Steps {
     pub(crate) peers: BTreeMap<PeerAddress, Option<Arc<PeerConfig>>>,
     pub(crate) ranges: BTreeMap<IpNet, Option<RangeConfig>>,
     pub(crate) mesh: BTreeMap<PeerAddress, Option<Arc<PeerConfig>>>,
+    /// Who we are from now on, if that is another one.
+    pub(crate) us: Option<Us>,
 }
 
 impl Steps {
@@ -83,6 +102,8 @@ impl Steps {
         // Last of all that can fail: a step that fails leaves the book as it was.
         if !batch.nodes.is_empty() || !batch.nodes_gone.is_empty() {
             steps.mesh = shared.mesh_steps(book, &batch.nodes_gone, &batch.nodes)?;
+            let becomes = shared.us_with(&us, book);
+            steps.us = (becomes != us).then_some(becomes);
         }
         Ok(steps)
     }

@@ -13,6 +13,7 @@ mod consecutive_restarts;
 mod families;
 mod groups;
 mod limits;
+mod live_decision;
 mod long_lived;
 mod model;
 mod naive;

@@ -4,7 +4,7 @@
 //! asn = 64512                             # of nodes that say no other
 //!
 //! [mesh]                                  # every table and key here may be left out
-//! enabled = true                          # false: nodes peer with the nodes that have a cluster-id, and not with each other
+//! enabled = true                          # false: nodes peer as reflectors and [[peering]] say, and not because they are nodes
 //! dialer = "numeric"                      # or "calico-string", in a mesh with Calico's BIRD nodes
 //! hold-time = 90
 //! password-file = "/etc/node-agent/mesh"
@@ -20,7 +20,13 @@
 //! [[node]]
 //! name = "reflector-1"
 //! addresses = ["10.0.0.9/24"]
-//! cluster-id = "244.0.0.1"                # a route reflector; two of one cluster have the same
+//! cluster-id = "244.0.0.1"                # a route reflector, in no mesh; two of one cluster have the same
+//! labels = { rack = "7" }                 # for [[peering]]
+//!
+//! [[peering]]                             # in place of "all nodes peer with all reflectors": any of these takes it away
+//! nodes = { label = "rack", value = "7" } # all nodes when left out; also { name = "east" } and { reflectors = true }
+//! with = { reflectors = true }            # { label = "rack" }: with any value
+//! reverse = true                          # false: the nodes of `with` have it only if another peering says so
 //!
 //! [[pool]]
 //! prefix = "10.65.0.0/16"
@@ -31,7 +37,7 @@
 //! [[peer]]                                # a router beyond the nodes
 //! address = "10.0.0.254"
 //! asn = 64600
-//! nodes = ["east"]                        # all nodes when left out
+//! nodes = ["east"]                        # all nodes when left out: of two for one address, one of all nodes counts
 //! ```
 //!
 //! A file of JSON has the same shape. In a directory each `.toml` and `.json` file holds any part of it: lists are put
@@ -52,6 +58,7 @@ pub(crate) struct Cluster {
     pub(crate) asn: Option<u32>,
     pub(crate) mesh: Mesh,
     pub(crate) node: Vec<Node>,
+    pub(crate) peering: Vec<Peering>,
     pub(crate) pool: Vec<Pool>,
     pub(crate) peer: Vec<Peer>,
 }
@@ -102,6 +109,8 @@ pub(crate) struct Node {
     pub(crate) port: u16,
     pub(crate) cluster_id: Option<Ipv4Addr>,
     #[serde(default)]
+    pub(crate) labels: BTreeMap<String, String>,
+    #[serde(default)]
     pub(crate) blocks: BTreeSet<IpNet>,
     #[serde(default)]
     pub(crate) workloads: BTreeSet<IpNet>,
@@ -111,6 +120,26 @@ pub(crate) struct Node {
 
 const fn bgp_port() -> u16 {
     BGP_PORT
+}
+
+/// Sessions between nodes.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub(crate) struct Peering {
+    pub(crate) nodes: Option<Select>,
+    pub(crate) with: Select,
+    #[serde(default = "yes")]
+    pub(crate) reverse: bool,
+}
+
+/// Some nodes: those that all of the keys that are there speak of.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub(crate) struct Select {
+    pub(crate) name: Option<String>,
+    pub(crate) label: Option<String>,
+    pub(crate) value: Option<String>,
+    pub(crate) reflectors: Option<bool>,
 }
 
 /// Addresses of workloads, and how packets to them travel.
@@ -169,6 +198,7 @@ impl Cluster {
             self.mesh = other.mesh;
         }
         self.node.extend(other.node);
+        self.peering.extend(other.peering);
         self.pool.extend(other.pool);
         self.peer.extend(other.peer);
         Ok(())
@@ -201,6 +231,13 @@ impl Cluster {
         if let Some(name) = strange {
             return Err(format!("a peer names the node {name:?}, which there is not"));
         }
+        let selects = self.peering.iter().flat_map(|peering| peering.nodes.iter().chain([&peering.with]));
+        if selects.clone().any(|select| select.value.is_some() && select.label.is_none()) {
+            return Err("a peering selects by a value and names no label".into());
+        }
+        if let Some(name) = selects.filter_map(|select| select.name.as_ref()).find(|n| !names.contains(n)) {
+            return Err(format!("a peering names the node {name:?}, which there is not"));
+        }
         let without = |pool: &&Pool| pool.encapsulation != Encapsulation::None && pool.device.is_none();
         match self.pool.iter().find(without) {
             Some(pool) => Err(format!("the pool {} has an encapsulation and no device", pool.prefix)),
@@ -232,10 +269,5 @@ impl Node {
             .bytes()
             .fold(0x811c_9dc5_u32, |hash, octet| (hash ^ u32::from(octet)).wrapping_mul(0x0100_0193));
         v4.map_or(RouterId((hash & 0x7fff_ffff) | 0x0100_0000), RouterId::from)
-    }
-
-    /// Whether two nodes have an address of the same family.
-    pub(crate) fn shares_family(&self, address: IpAddr) -> bool {
-        self.addresses.iter().any(|own| own.addr().is_ipv4() == address.is_ipv4())
     }
 }

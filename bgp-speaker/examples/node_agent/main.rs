@@ -26,6 +26,8 @@ mod cluster;
 mod desired;
 mod source;
 mod status;
+#[cfg(test)]
+mod stories;
 mod tunnels;
 
 use std::net::SocketAddr;
@@ -131,8 +133,6 @@ struct Agent {
     name: String,
     /// Where to listen, if not at the addresses of the node.
     listen: Vec<SocketAddr>,
-    /// What the speaker was started with and keeps.
-    max_paths: usize,
 }
 
 impl Agent {
@@ -143,17 +143,15 @@ impl Agent {
         let this = cluster.node(&name)?;
         let tunnels = Tunnels::default();
         tunnels.set(Ways::of(&cluster, this));
-        let max_paths = cluster.mesh.max_paths;
-        let mut builder = Speaker::builder(this.asn(&cluster), this.router_id())
-            .desired(desired(&cluster, this, &listen)?)
-            .max_paths(max_paths);
+        let mut builder =
+            Speaker::builder(this.asn(&cluster), this.router_id()).desired(desired(&cluster, this, &listen)?);
         if let Some(mut kernel) = arguments.kernel {
             let tunnels = tunnels.clone();
             kernel.next_hop = Some(NextHopHook::new(move |query| tunnels.action(&query)));
             builder = builder.kernel(kernel);
         }
         let speaker = builder.start().await.map_err(|e| e.to_string())?;
-        Ok(Self { speaker, source, tunnels, status: arguments.status, name, listen, max_paths })
+        Ok(Self { speaker, source, tunnels, status: arguments.status, name, listen })
     }
 
     async fn run(mut self) -> ExitCode {
@@ -211,13 +209,16 @@ impl Agent {
             Err(mistake) => Err(mistake),
         };
         match applied {
-            Ok(()) => println!("cluster applied: {}", status::line(&self.speaker)),
+            Ok(changes) => {
+                changes.iter().for_each(|change| println!("{change}"));
+                println!("cluster applied: {}", status::line(&self.speaker));
+            }
             Err(mistake) => eprintln!("node_agent: not applied: {mistake}"),
         }
     }
 
-    /// Makes what runs what the description says; what is the same already is not touched.
-    async fn apply(&mut self, cluster: &Cluster) -> Result<(), String> {
+    /// Makes what runs what the description says, and tells what that changed; what is the same already is not touched.
+    async fn apply(&mut self, cluster: &Cluster) -> Result<Vec<String>, String> {
         let this = cluster.node(&self.name)?;
         let desired = desired(cluster, this, &self.listen)?;
         // First, so that routes of nodes that are new are not written in the former way.
@@ -232,12 +233,8 @@ impl Agent {
         if former.is_some() {
             self.speaker.ask_next_hops_again();
         }
-        report.changes.iter().for_each(|change| println!("{change}"));
         report.not_done.iter().for_each(|obstacle| eprintln!("node_agent: {obstacle}"));
-        if cluster.mesh.max_paths != self.max_paths {
-            eprintln!("node_agent: max-paths stays {} until the agent starts anew", self.max_paths);
-        }
-        Ok(())
+        Ok(report.changes.iter().map(ToString::to_string).collect())
     }
 }
 

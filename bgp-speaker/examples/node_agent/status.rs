@@ -79,7 +79,7 @@ pub(crate) fn line(speaker: &Speaker) -> String {
 }
 
 /// All of it, as `calicoctl node status` has it and more.
-fn status(speaker: &Speaker) -> Value {
+pub(crate) fn status(speaker: &Speaker) -> Value {
     let status = speaker.status();
     json!({
         "asn": status.asn.0,
@@ -90,6 +90,12 @@ fn status(speaker: &Speaker) -> Value {
         "peers": status.peers.iter().map(peer).collect::<Vec<_>>(),
         "prefixes": status.table.prefixes,
         "paths": status.table.paths,
+        // From a mesh to reflectors or back: who stays for now, and who has not told its table yet.
+        "migration": status.migration.as_ref().map(|migration| json!({
+            "staying": migration.staying.iter().map(ToString::to_string).collect::<Vec<_>>(),
+            "awaited": migration.awaited.iter().map(ToString::to_string).collect::<Vec<_>>(),
+            "held": migration.held,
+        })),
         "strangers": status.strangers,
         "kernel": status.kernel.as_deref().map(kernel),
     })

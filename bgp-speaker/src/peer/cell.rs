@@ -70,6 +70,8 @@ struct SessionCell {
     kept_until: Option<Duration>,
     /// What stands between this peer and the best of sessions, besides the session itself.
     note: Option<String>,
+    /// It is to go and has not gone yet, in words.
+    stays: Option<&'static str>,
     /// It is held down after a limit, in words.
     held: Option<String>,
     negotiated: Option<UpCell>,
@@ -119,6 +121,7 @@ impl PeerCell {
                 last_notification: None,
                 kept_until: None,
                 note: None,
+                stays: None,
                 held: None,
                 negotiated: None,
                 absent: false,
@@ -279,6 +282,11 @@ impl PeerCell {
         news
     }
 
+    /// Says why a peer that is to go has not gone yet.
+    pub(crate) fn stays(&self, words: Option<&'static str>) {
+        lock(&self.session).stays = words;
+    }
+
     pub(crate) fn drain(&self) -> Drain {
         *lock(&self.drain)
     }
@@ -368,6 +376,10 @@ impl PeerCell {
             info.push_str("; waits for BFD, which this peer's configuration makes a condition");
         }
         for words in [&session.note, &session.held, &session.last_error].into_iter().flatten() {
+            info.push_str("; ");
+            info.push_str(words);
+        }
+        if let Some(words) = session.stays {
             info.push_str("; ");
             info.push_str(words);
         }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use bgp_rib::{Destination, Multipath, OwnerId, PeerId, Policy, VrpChange, VrpSet};
+use bgp_rib::{DecisionOptions, Destination, Multipath, OwnerId, PeerId, Policy, VrpChange, VrpSet};
 use bgp_wire::Family;
 use ipnet::IpNet;
 use tokio::sync::{Mutex, MutexGuard, mpsc, oneshot};
@@ -26,6 +26,7 @@ pub(crate) enum Query {
     Ready(OwnerId, oneshot::Sender<()>),
     Rename(Us, oneshot::Sender<()>),
     Multipath(Multipath, oneshot::Sender<()>),
+    Decision(DecisionOptions, oneshot::Sender<()>),
     Ways(Option<Ways>, oneshot::Sender<()>),
     Vrps(VrpChange, oneshot::Sender<()>),
     Routes {
@@ -137,6 +138,21 @@ impl RibClient {
         Ok(Some(multipath))
     }
 
+    /// Decides routes as is asked for; whether that is news.
+    pub(crate) async fn set_decision(
+        &self,
+        shared: &Shared,
+        desired: &Desired,
+    ) -> Result<bool, SpeakerError> {
+        // From here on nothing waits before the question is asked: a caller that gives up changes nothing or both.
+        let way = self.queries.reserve().await.map_err(|_| SpeakerError::Stopped)?;
+        let Some(options) = shared.set_decision(desired) else { return Ok(false) };
+        let (reply, answer) = oneshot::channel();
+        way.send(Query::Decision(options, reply));
+        answer.await.map_err(|_| SpeakerError::Stopped)?;
+        Ok(true)
+    }
+
     /// Makes these all routes that are originated; what that changed.
     pub(crate) async fn originate_all(
         &self,
@@ -152,11 +168,12 @@ impl RibClient {
         Ok(changes)
     }
 
-    /// Room for one question, with the right to the originations.
+    /// Room for one question and for word of who we are, with the right to the originations.
     pub(crate) async fn reserve(&self) -> Result<Reserved<'_>, SpeakerError> {
         let originations = self.originations.lock().await;
         let way = self.queries.reserve().await.map_err(|_| SpeakerError::Stopped)?;
-        Ok(Reserved { originations, way })
+        let rename = self.queries.reserve().await.map_err(|_| SpeakerError::Stopped)?;
+        Ok(Reserved { originations, way, rename })
     }
 
     pub(crate) async fn ask<T>(
@@ -178,16 +195,29 @@ impl RibClient {
 pub(crate) struct Reserved<'a> {
     originations: MutexGuard<'a, Originations>,
     way: mpsc::Permit<'a, Query>,
+    rename: mpsc::Permit<'a, Query>,
 }
 
 impl Reserved<'_> {
-    /// Announces and withdraws; what that changed, and when it stands.
+    /// Says who we are; when that stands.
+    pub(crate) fn rename(self, us: Us) -> oneshot::Receiver<()> {
+        let (reply, answer) = oneshot::channel();
+        self.rename.send(Query::Rename(us, reply));
+        answer
+    }
+
+    /// Announces and withdraws, after word of who we are if that is news; what that changed, and when it stands.
     pub(crate) fn step(
         mut self,
         announced: BTreeMap<OwnerId, Vec<Route>>,
         withdrawn: BTreeMap<OwnerId, Vec<IpNet>>,
+        us: Option<Us>,
     ) -> (Vec<Change>, oneshot::Receiver<()>) {
         let (differences, changes) = self.originations.step(announced, withdrawn);
+        if let Some(us) = us {
+            // What follows is answered after it.
+            self.rename.send(Query::Rename(us, oneshot::channel().0));
+        }
         let (reply, answer) = oneshot::channel();
         self.way.send(Query::Differ(differences, reply));
         (changes, answer)

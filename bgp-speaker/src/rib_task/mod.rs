@@ -85,7 +85,7 @@ pub(crate) struct RibTask {
     table_changed: bool,
     /// Transmissions that this turn has written itself.
     written_at_once: usize,
-    /// Owners whose routes are held back, and with them everybody's End-of-RIB.
+    /// Owners whose routes are held back, and for a time with them everybody's End-of-RIB.
     barrier: Barrier,
     recovery: Recovery,
     synchronising: Synchronising,
@@ -161,6 +161,7 @@ impl RibTask {
         let mut rib = rib;
         if barrier.holds() {
             rib.handle(shared.now(), Input::DeferEndOfRib(true));
+            shared.set_not_ready(barrier.missing());
         }
         let client = RibClient {
             queries: sender,
@@ -229,8 +230,8 @@ impl RibTask {
         self.work_on_job();
         let now = self.shared.now();
         self.look_after_next_hops(now);
-        for owner in self.barrier.expire(now) {
-            self.owner_is_ready(owner, None);
+        if self.barrier.expire(now) {
+            self.tell_end_of_rib();
         }
         self.look_at_recovery(now);
         self.look_at_tables(now);

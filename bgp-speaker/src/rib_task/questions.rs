@@ -38,6 +38,10 @@ impl RibTask {
                 self.rib.handle(self.shared.now(), Input::Multipath(multipath));
                 let _ = reply.send(());
             }
+            Query::Decision(options, reply) => {
+                self.rib.handle(self.shared.now(), Input::Decision(options));
+                let _ = reply.send(());
+            }
             // At once, so that no route is judged by a part of them.
             Query::Vrps(change, reply) => {
                 self.rib.handle(self.shared.now(), Input::Vrps(change));
@@ -115,6 +119,7 @@ impl RibTask {
     /// What was held back for an owner goes, before anything that it says later.
     pub(super) fn owner_is_ready(&mut self, owner: OwnerId, reply: Reply) {
         let kept = self.barrier.ready(owner).into_iter().flatten();
+        self.shared.set_not_ready(self.barrier.missing());
         self.jobs.push_front(Job::Complete);
         self.jobs.push_front(Job::Originate(owner, Box::new(kept), reply));
     }

@@ -11,7 +11,7 @@ use std::time::Duration;
 use ipnet::IpNet;
 
 use super::{Entry, Origin, Range, Supervisor};
-use crate::config::{PeerConfig, SessionOptions};
+use crate::config::{PeerClass, PeerConfig, SessionOptions};
 use crate::down_cause::DownCause;
 use crate::error::SpeakerError;
 use crate::event::Event;
@@ -152,10 +152,10 @@ impl Supervisor {
 
     pub(super) fn set_mesh_password(&mut self, secret: Option<&Secret>) {
         let mut wanted = self.mesh.clone();
-        for config in wanted.values_mut() {
+        for config in wanted.values_mut().filter(|config| config.class == PeerClass::NodeToNodeMesh) {
             Arc::make_mut(config).options.password = secret.cloned();
         }
-        self.apply_mesh(wanted);
+        self.apply_mesh(wanted, None);
     }
 
     /// Puts what protects a range on the listening sockets and its members. Until its password was in use, it takes no

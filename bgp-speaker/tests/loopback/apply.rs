@@ -5,9 +5,9 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, SystemTime};
 
 use bgp_speaker::{
-    Asn, Change, ChangeClass, ClusterId, Community, Desired, Family, FamilySet, Identity, MeshNode,
-    Multipath, OwnerId, PeerClass, Policy, RangeConfig, Route, RouteFilter, Speaker, SpeakerError, State,
-    Subject, Subscription,
+    Asn, Change, ChangeClass, ClusterId, Community, DecisionOptions, Desired, Family, FamilySet, Identity,
+    MeshNode, Multipath, NextHop, OwnerId, PeerClass, PeerConfig, Policy, RangeConfig, Route, RouteFilter,
+    Speaker, SpeakerError, State, Subject, Subscription,
 };
 use bgp_wire::{AddPathMode, AttributeBlock, Capability};
 use ipnet::IpNet;
@@ -502,6 +502,38 @@ async fn the_number_of_next_hops_changes_and_no_session_hears_of_it() {
     }
     assert!(a.apply(desired).await.unwrap().changes.is_empty());
     assert_eq!([session(&a, ip(115, 2)), session(&a, ip(115, 3))], before);
+}
+
+#[tokio::test]
+async fn other_options_of_the_decision_choose_other_routes_over_the_sessions_that_stand() {
+    let a = speaker(ip(57, 1)).await;
+    let external = [
+        builder(ip(57, 2), Asn(65002)).start().await.unwrap(),
+        builder(ip(57, 3), Asn(65003)).start().await.unwrap(),
+    ];
+    let open = |peer: PeerConfig| peer.policies(Policy::accept_all(), Policy::accept_all());
+    let peers = external.iter().map(|e| open(waiting_for(listening(e).ip(), e.status().asn)));
+    let mut desired = Desired { peers: peers.collect(), ..Desired::default() };
+    a.apply(desired.clone()).await.unwrap();
+    for (speaker, med) in external.iter().zip([9, 1]) {
+        speaker.add_peer(open(peer_of(&a))).await.unwrap();
+        speaker.announce(OWNER, [Route::new(net("10.7.0.0/16")).med(med)]).await.unwrap();
+    }
+    let best = async || {
+        let explained = a.explain(net("10.7.0.0/16")).await.unwrap();
+        explained.filter(|e| e.paths.len() == 2).and_then(|e| e.paths[0].attributes.next_hop)
+    };
+    let of = |n: u8| Some(NextHop::from(ip(57, n)));
+    eventually("the lower identifier decides between AS", async || best().await == of(2)).await;
+    let sessions = [session(&a, ip(57, 2)), session(&a, ip(57, 3))];
+    let always = DecisionOptions { always_compare_med: true, ..DecisionOptions::default() };
+    for (options, winner) in [(Some(always), 3), (None, 2)] {
+        desired.decision = options;
+        let change = only_change(&a, &desired).await;
+        assert_eq!((change.subject, change.class), (Subject::Decision, ChangeClass::Soft));
+        eventually("the other route is best", async || best().await == of(winner)).await;
+    }
+    assert_eq!([session(&a, ip(57, 2)), session(&a, ip(57, 3))], sessions);
 }
 
 /// The encapsulation extended community (RFC 9012 §4.1) beside a route target, from a peer of AS 65009.

@@ -11,10 +11,12 @@ mod lifecycle;
 mod limits;
 mod listeners;
 mod mesh;
+mod migration;
 mod milestones;
 mod misbehaviour;
 mod origin_validation;
 mod own_routes;
+mod peerings;
 mod questions;
 #[path = "../quick/mod.rs"]
 mod quick;

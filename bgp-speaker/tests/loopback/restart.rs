@@ -126,17 +126,29 @@ async fn no_end_of_rib_comes_while_an_owner_is_missing() {
 }
 
 #[tokio::test]
-async fn owners_that_never_get_ready_are_waited_for_no_longer_than_the_sweep() {
+async fn end_of_rib_waits_for_an_owner_no_longer_than_the_sweep_and_its_routes_wait_on() {
+    let missing = OwnerId(9);
     let a = builder(ip(123, 1), ASN)
-        .hold_until_ready([OwnerId(9)])
+        .hold_until_ready([missing])
         .sweep_after(Duration::from_millis(700))
         .announce(OWNER, [Route::new(net("10.1.0.0/26"))])
+        .announce(missing, [Route::new(net("10.9.0.0/26"))])
         .start()
         .await
         .unwrap();
     let b = speaker(ip(123, 2)).await;
+    let mut events = b.events();
     connect(&a, &b).await;
+    assert_eq!(a.status().not_ready, [missing]);
+    while !matches!(within("End-of-RIB", events.next()).await, Some(Event::EndOfRib { .. })) {}
+    // What leads nowhere is told to nobody, however long that takes.
+    a.announce(missing, [Route::new(net("10.9.0.64/26"))]).await.unwrap();
+    tokio::time::sleep(Duration::from_millis(300)).await;
     has_exactly(&b, &["10.1.0.0/26"]).await;
+    assert_eq!(a.status().not_ready, [missing]);
+    a.ready(missing).await.unwrap();
+    has_exactly(&b, &["10.1.0.0/26", "10.9.0.0/26", "10.9.0.64/26"]).await;
+    assert!(a.status().not_ready.is_empty());
 }
 
 #[tokio::test]

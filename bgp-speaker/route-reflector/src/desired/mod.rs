@@ -40,7 +40,6 @@ pub(crate) struct Desired {
 /// What cannot be changed while a speaker runs.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 struct Identity {
-    decision: DecisionOptions,
     control_socket: Option<PathBuf>,
     selection_deferral: Option<Duration>,
     log_format: Option<LogFormat>,
@@ -52,11 +51,6 @@ impl Desired {
         let mesh = config.mesh.as_ref().map(Spanned::get_ref);
         Desired {
             identity: Identity {
-                decision: DecisionOptions {
-                    always_compare_med: config.decision.always_compare_med,
-                    missing_med_as_worst: config.decision.missing_med_as_worst,
-                    prefer_oldest: config.decision.prefer_oldest,
-                },
                 control_socket: config.control_socket.as_ref().map(|path| path.get_ref().clone()),
                 selection_deferral: config
                     .selection_deferral_time
@@ -86,8 +80,14 @@ impl Desired {
                     internal: config.max_paths_internal.map(|paths| paths.0.into()),
                     relax: config.multipath_relax,
                 }),
+                decision: Some(DecisionOptions {
+                    always_compare_med: config.decision.always_compare_med,
+                    missing_med_as_worst: config.decision.missing_med_as_worst,
+                    prefer_oldest: config.decision.prefer_oldest,
+                }),
                 vrps: None,
                 routes: BTreeMap::from([(OWNER, routes::originated(config))]),
+                ..bgp_speaker::Desired::default()
             },
             payloads: config.rpki.as_ref().map(|rpki| rpki.file.clone()),
             log_filter: config.log.filter.as_ref().map(|filter| filter.get_ref().clone()),
@@ -111,10 +111,7 @@ impl Desired {
             Some(time) => builder.sweep_after(time),
             None => builder,
         };
-        builder
-            .version(concat!("route-reflector ", env!("CARGO_PKG_VERSION")))
-            .decision(identity.decision)
-            .desired(self.speaker.clone())
+        builder.version(concat!("route-reflector ", env!("CARGO_PKG_VERSION"))).desired(self.speaker.clone())
     }
 
     /// Reads the payloads of origin validation, if there are to be any; `before` had some. Where they cannot be read, those
@@ -159,7 +156,6 @@ impl Desired {
         let wanted = core::mem::replace(&mut self.identity, now.identity.clone());
         let now = &self.identity;
         let keys = [
-            ("[decision]", now.decision != wanted.decision),
             ("selection-deferral-time", now.selection_deferral != wanted.selection_deferral),
             ("control-socket", now.control_socket != wanted.control_socket),
             ("format of [log]", now.log_format != wanted.log_format),

@@ -1,5 +1,6 @@
 //! From the keys of a peer, a range and a mesh to the options of their sessions.
 
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -291,6 +292,8 @@ pub(super) fn nodes(config: &Config, mesh: &config::Mesh) -> Vec<MeshNode> {
             addresses,
             asn: Asn(node.asn.unwrap_or(config.asn).0),
             port: node.port.as_ref().map_or(bgp_speaker::BGP_PORT, |port| port.get_ref().0),
+            cluster_id: None,
+            labels: BTreeMap::new(),
         }
     };
     mesh.nodes.get_ref().iter().map(node).collect()

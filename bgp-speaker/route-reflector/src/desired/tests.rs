@@ -365,8 +365,18 @@ fn what_a_process_is_born_with_needs_a_restart_and_nothing_else() {
     assert_eq!(paths.clone().keep_until_restart(&before), [""; 0]);
     assert_eq!(before.speaker.multipath, Some(Multipath::default()));
     assert_eq!(paths.speaker.multipath, Some(Multipath { paths: 4, internal: Some(2), relax: true }));
-    for key in ["always-compare-med", "missing-med-as-worst", "prefer-oldest"] {
-        assert_eq!(keys(&format!("[decision]\n{key} = true\n")), ["[decision]"], "{key}");
+    assert_eq!(before.speaker.decision, Some(DecisionOptions::default()));
+    let options = |always_compare_med, missing_med_as_worst, prefer_oldest| {
+        Some(DecisionOptions { always_compare_med, missing_med_as_worst, prefer_oldest })
+    };
+    for (key, options) in [
+        ("always-compare-med", options(true, false, false)),
+        ("missing-med-as-worst", options(false, true, false)),
+        ("prefer-oldest", options(false, false, true)),
+    ] {
+        let mut wanted = desired(&format!("[decision]\n{key} = true\n"));
+        assert_eq!(wanted.keep_until_restart(&before), [""; 0], "{key}");
+        assert_eq!(wanted.speaker.decision, options, "{key}");
     }
     assert_eq!(keys("selection-deferral-time = 10\n"), ["selection-deferral-time"]);
     assert_eq!(keys("kernel-export = true\n"), [""; 0]);
@@ -377,9 +387,12 @@ fn what_a_process_is_born_with_needs_a_restart_and_nothing_else() {
         ["control-socket", "format of [log]"]
     );
     // What waits for a restart is told again by the next reload.
-    let mut next = desired("[decision]\nprefer-oldest = true\n");
+    let mut next = desired("selection-deferral-time = 10\n");
     next.keep_until_restart(&before);
-    assert_eq!(desired("[decision]\nprefer-oldest = true\n").keep_until_restart(&next), ["[decision]"]);
+    assert_eq!(
+        desired("selection-deferral-time = 10\n").keep_until_restart(&next),
+        ["selection-deferral-time"]
+    );
 }
 
 /// What a policy of the file makes of a route with these attributes.

@@ -32,7 +32,8 @@ fn a_reload_changes_what_differs_and_a_bad_file_changes_nothing() {
     let status = daemon.status();
     assert_eq!(status["peers"][0]["address"], "127.0.0.3");
     assert_eq!(status["prefixes"], 1);
-    directory.write("rr.toml", &format!("max-paths = 2\n{}", with("[decision]\nprefer-oldest = true\n")));
+    let rest = with("[decision]\nprefer-oldest = true\n");
+    directory.write("rr.toml", &format!("max-paths = 2\nselection-deferral-time = 10\n{rest}"));
     // What waits for a restart keeps nothing else from being done.
     daemon.signal(Signal::HUP);
     daemon.eventually("reloads the rest", |status| status["prefixes"] == 0);
@@ -40,7 +41,8 @@ fn a_reload_changes_what_differs_and_a_bad_file_changes_nothing() {
     let (code, log) = daemon.end();
     assert_eq!(code, Some(0));
     assert!(log.contains("unknown key `colour`"), "{log}");
-    assert!(log.contains("[decision]") && log.contains("changes with a restart only"), "{log}");
+    assert!(log.contains("selection-deferral-time") && log.contains("changes with a restart only"), "{log}");
+    assert!(log.contains("decision process: changed: every route is decided anew"), "{log}");
 }
 
 #[test]
