@@ -1,6 +1,8 @@
 //! Restarts that nobody notices: our programs are killed under load and start again, and meanwhile no peer lets go of a
 //! route, no kernel deletes one, and no packet is lost.
 
+mod reflectors;
+
 use std::net::Ipv4Addr;
 use std::panic::panic_any;
 use std::sync::Arc;
@@ -10,7 +12,7 @@ use std::time::{Duration, Instant};
 use super::networks::{Place, members, watch_routes};
 use super::{OUR_AS, THEIR_AS};
 use crate::lab::{Balance, Flow, Lab, Node, Process, eventually, holds, ip};
-use crate::ours::{Agent, PeerEntry, Reflector};
+use crate::ours::Agent;
 use crate::peer::{HOLD_TIME, SOON, UP};
 use crate::scripted::Identity;
 use crate::scripted::helper::{Helper, Load};
@@ -38,21 +40,12 @@ const LEAST_PACKETS: usize = 200;
 /// Hosts that run nothing of ours, with a flow between them.
 const BYSTANDERS: [u8; 2] = [61, 62];
 
-/// How a reflector ends.
-#[derive(Clone, Copy)]
-enum End {
-    /// With SIGKILL.
-    Kill,
-    /// With the signal for an end before a restart.
-    Upgrade,
-}
-
 pub(super) fn scenarios() -> Vec<Scenario> {
     let agents = |name: &str, play: fn(&mut Network<'_>)| {
         let name = format!("unnoticed_{name}");
         Scenario::new(name, move |lab| mesh(lab, play))
     };
-    vec![
+    let mut all = vec![
         agents("restart_of_an_agent", |network| network.restart(&[0])),
         agents("restart_of_an_agent_twice_in_a_row", |network| {
             network.kill(&[0]);
@@ -75,14 +68,9 @@ pub(super) fn scenarios() -> Vec<Scenario> {
             network.restart(&[0]);
         }),
         agents("restart_of_all_agents_at_once", |network| network.restart(&[0, 1, 2, 3])),
-        Scenario::new("unnoticed_restart_of_a_reflector", |lab| reflectors(lab, 1, End::Kill)),
-        Scenario::new("unnoticed_upgrade_of_a_reflector", |lab| {
-            reflectors(lab, 1, End::Upgrade);
-        }),
-        Scenario::new("unnoticed_upgrade_of_two_reflectors_one_by_one", |lab| {
-            reflectors(lab, 2, End::Upgrade);
-        }),
-    ]
+    ];
+    all.extend(reflectors::scenarios());
+    all
 }
 
 /// The router beyond the nodes: its sessions are scripted, its packets are forwarded.
@@ -262,62 +250,4 @@ impl Network<'_> {
             }
         }
     }
-}
-
-/// Nodes behind reflectors of one cluster, with a client that changes its routes all the time.
-fn reflectors(lab: &Lab, count: u8, end: End) {
-    let places: Vec<Place> = (1..=NODES).map(|index| Place::new(lab, index, OUR_AS)).collect();
-    let router = router(lab);
-    let nodes: Vec<Node> = (0..count).map(|number| lab.node(&format!("rr{number}"), 101 + number)).collect();
-    let mut reflectors: Vec<Reflector<'_>> = nodes
-        .iter()
-        .map(|node| {
-            let clients = places.iter().flat_map(|place| place.node.addresses());
-            let clients = clients.map(|address| PeerEntry::new(address, OUR_AS).client().passive());
-            let beyond = PeerEntry::new(router.v4(), OUR_AS).client().passive();
-            let others = nodes.iter().filter(|other| other.index != node.index);
-            let others = others.map(|other| {
-                let entry = PeerEntry::new(other.v4(), OUR_AS);
-                if node.index > other.index { entry.passive() } else { entry }
-            });
-            let entries: Vec<PeerEntry> = clients.chain([beyond]).chain(others).collect();
-            Reflector::start(lab, node, OUR_AS, &entries, "cluster-id = \"10.9.0.100\"")
-        })
-        .collect();
-    let (members, to) = (members(&places), nodes.iter().flat_map(Node::addresses));
-    let to: Vec<_> = to.map(|address| (address, OUR_AS)).collect();
-    let agents: Vec<Agent<'_>> =
-        places.iter().map(|place| Agent::start(lab, &place.node, &members, &to)).collect();
-    let helpers: Vec<Helper> = nodes.iter().map(|node| helper(&router, node, OUR_AS, load(&[]))).collect();
-    let blocks: Vec<String> = places.iter().map(|place| place.member.blocks[0].clone()).collect();
-    let is_whole = || {
-        agents.iter().try_for_each(|agent| is_full(agent, &places))?;
-        helpers.iter().try_for_each(|helper| helper.has(&blocks).map(drop))
-    };
-    eventually("every node has every route", UP, is_whole);
-
-    let watch = Watch::begin(lab, &places);
-    for (reflector, helper) in reflectors.iter_mut().zip(&helpers) {
-        let before = helper.sessions().expect("it is up");
-        match end {
-            End::Kill => reflector.kill(),
-            End::Upgrade => reflector.end_for_restart(),
-        }
-        holds("kernels keep their routes while the reflector is away", AWAY, || {
-            agents.iter().try_for_each(|agent| is_full(agent, &places))
-        });
-        reflector.restart();
-        eventually("the reflector has told everything again", SOON, || match helper.sessions() {
-            Some(now) if now > before => helper.has_all(2).and_then(|()| helper.has(&blocks)),
-            other => Err(format!("sessions: {other:?}")),
-        });
-    }
-    holds("the network stays whole", AFTERWARDS, is_whole);
-    watch.saw_nothing();
-    let lost: Vec<String> = helpers.iter().flat_map(Helper::lost).collect();
-    assert!(lost.is_empty(), "the reflectors made a client lose {lost:?}");
-    assert!(
-        helpers.iter().all(|helper| helper.holds() >= blocks.len()),
-        "the client holds the nodes' blocks"
-    );
 }
