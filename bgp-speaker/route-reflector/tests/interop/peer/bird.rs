@@ -145,7 +145,7 @@ fn configuration(site: &Site<'_>) -> String {
             let _ = writeln!(
                 text,
                 "protocol kernel kernel_{family} {{ {merge} {family} {{ import none; export where source = RTS_BGP; }}; }}",
-                merge = if setup.calico { "merge paths on;" } else { "" },
+                merge = if setup.spread { "merge paths on;" } else { "" },
             );
         }
     }

@@ -168,6 +168,9 @@ fn configuration(site: &Site<'_>) -> String {
     } else {
         text.push_str(" bgp graceful-restart-disable\n");
     }
+    if setup.spread {
+        text.push_str(" bgp bestpath as-path multipath-relax\n");
+    }
     for neighbor in &setup.neighbors {
         let _ = writeln!(text, " neighbor {} remote-as {}", neighbor.address, neighbor.asn);
         let _ = writeln!(text, " neighbor {} advertisement-interval 0", neighbor.address);

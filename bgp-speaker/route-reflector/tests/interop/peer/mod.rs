@@ -134,6 +134,8 @@ pub(crate) struct Setup {
     pub(crate) add_path: bool,
     /// Whether it is set up as Calico sets up its nodes (BIRD): multihop, several paths, LOCAL_PREF of directly connected ones.
     pub(crate) calico: bool,
+    /// Whether its kernel spreads packets over equal routes, through different AS too (BIRD and FRR).
+    pub(crate) spread: bool,
     /// Families besides unicast, as our programs name them (FRR and GoBGP; of BIRD, ipv4-flowspec).
     pub(crate) families: Vec<&'static str>,
 }
@@ -152,6 +154,7 @@ impl Setup {
             graceful: false,
             add_path: false,
             calico: false,
+            spread: false,
             families: Vec::new(),
         }
     }
@@ -161,7 +164,7 @@ impl Setup {
     }
 
     pub(crate) fn calico(self) -> Self {
-        Self { calico: true, add_path: true, graceful: true, kernel: true, ..self }
+        Self { calico: true, add_path: true, graceful: true, kernel: true, spread: true, ..self }
     }
 
     pub(crate) fn families(self, families: &[&'static str]) -> Self {
@@ -170,6 +173,10 @@ impl Setup {
 
     pub(crate) fn with_kernel(self) -> Self {
         Self { kernel: true, ..self }
+    }
+
+    pub(crate) fn spread(self) -> Self {
+        Self { spread: true, ..self }
     }
 
     pub(crate) fn graceful(self) -> Self {

@@ -1,6 +1,7 @@
 //! Restarts that nobody notices: our programs are killed under load and start again, and meanwhile no peer lets go of a
 //! route, no kernel deletes one, and no packet is lost.
 
+mod fabric;
 mod reflectors;
 
 use std::net::Ipv4Addr;
@@ -70,6 +71,7 @@ pub(super) fn scenarios() -> Vec<Scenario> {
         agents("restart_of_all_agents_at_once", |network| network.restart(&[0, 1, 2, 3])),
     ];
     all.extend(reflectors::scenarios());
+    all.extend(fabric::scenarios());
     all
 }
 
@@ -121,8 +123,8 @@ struct Watch {
 }
 
 impl Watch {
+    /// Of four nodes, with a host behind their router.
     fn begin(lab: &Lab, places: &[Place]) -> Self {
-        let monitors = places.iter().map(|place| watch_routes(lab, &place.node)).collect();
         let [first, second, third, fourth] = places else { unreachable!("there are four nodes") };
         let to = |place: &Place| place.addresses();
         let pairs = [
@@ -132,6 +134,13 @@ impl Watch {
             (fourth, to(first)[0].clone()),
             (second, BEYOND.to_owned()),
         ];
+        let nodes: Vec<&Node> = places.iter().map(|place| &place.node).collect();
+        Self::of(lab, &nodes, &pairs)
+    }
+
+    /// Of the kernels of these nodes, and flows from workloads to addresses.
+    fn of(lab: &Lab, nodes: &[&Node], pairs: &[(&Place, String)]) -> Self {
+        let monitors = nodes.iter().map(|node| watch_routes(lab, node)).collect();
         let flows = pairs.iter().map(|(from, address)| Flow::start(&from.workload, address)).collect();
         let [one, other] = BYSTANDERS.map(|index| lab.node(&format!("by{index}"), index));
         let bystander = Flow::start(&one, &other.v6().to_string());
