@@ -73,6 +73,8 @@ struct Export {
     routes: Subscription,
     /// When leftovers may go at the latest.
     cap: Instant,
+    /// Those that are there have told their tables.
+    told: bool,
     /// They may go.
     synced: bool,
     /// It has taken over from one whose leftovers had gone.
@@ -146,7 +148,7 @@ impl KernelTask {
         let notices = follower.take_notices().unwrap_or_else(|| mpsc::channel(1).1);
         let routes = self.rib.subscribe(false);
         let cap = Instant::now() + self.sweep_after;
-        let (synced, resumed, whole, retires) = (false, false, false, false);
+        let (told, synced, resumed, whole, retires) = (false, false, false, false, false);
         let settings = config.clone();
         self.export.insert(Export {
             config,
@@ -155,6 +157,7 @@ impl KernelTask {
             notices,
             routes,
             cap,
+            told,
             synced,
             resumed,
             whole,
@@ -230,6 +233,10 @@ impl KernelTask {
     async fn look(&mut self) -> Result<(), FollowerGone> {
         let Some(export) = &mut self.export else { return Ok(()) };
         if !export.synced {
+            if !export.told && export.is_told(&self.shared) {
+                export.told = true;
+                export.follower.told().await?;
+            }
             if !export.is_complete(&self.shared) {
                 return Ok(());
             }
@@ -364,6 +371,11 @@ impl Export {
     fn is_complete(&self, shared: &Shared) -> bool {
         let told = || shared.all_told() && self.routes.is_drained();
         self.whole && (self.resumed || told() || Instant::now() >= self.cap)
+    }
+
+    /// Whether all that those had to tell who are there has been passed on.
+    fn is_told(&self, shared: &Shared) -> bool {
+        self.whole && !shared.expects_more() && self.routes.is_drained()
     }
 
     /// Whether all that stood under former settings stands under the new ones.

@@ -320,13 +320,23 @@ impl Shared {
         self.is_restarting() && self.misses_tables()
     }
 
-    /// Whether tables of peers are still to come. Nobody knows how many will come through a range: they are all here when none
-    /// has come for a while.
+    /// Whether tables of peers are still to come.
     pub(crate) fn misses_tables(&self) -> bool {
+        self.is_anybody(PeerCell::is_awaited)
+    }
+
+    /// Whether nobody was there yet, or this process has restarted and more may come of the first tables of peers.
+    pub(crate) fn expects_more(&self) -> bool {
+        lock(&self.found).first.is_zero() || self.is_restarting() && self.is_anybody(PeerCell::may_tell_more)
+    }
+
+    /// Whether anybody's table is missing. Nobody knows how many will come through a range: they are all here when none has come
+    /// for a while.
+    fn is_anybody(&self, missing: impl Fn(&PeerCell, Duration) -> bool) -> bool {
         let (now, Found { first, newest }) = (self.now(), *lock(&self.found));
         let passed = |since: Duration| now.saturating_sub(since);
         lock(&self.ranges_patience).is_some_and(|patience| passed(newest) < patience)
-            || lock(&self.peers).values().any(|cell| cell.is_awaited(passed(first)))
+            || lock(&self.peers).values().any(|cell| missing(cell, passed(first)))
     }
 
     pub(crate) fn emit(&self, event: Event) {

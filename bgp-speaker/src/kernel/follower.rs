@@ -20,7 +20,7 @@ use super::next_hops::Board;
 use super::resolver::Resolver;
 use super::route::FibChange;
 use super::status::{FibNotice, FollowerStatus, ResyncReason, RouteReport, RouteState};
-use super::table::{Slot, Table};
+use super::table::{Knowledge, Slot, Table};
 
 /// Next hops looked up again per turn: some milliseconds, and writes go on in between.
 const LOOKUPS_PER_TURN: usize = 256;
@@ -59,6 +59,7 @@ pub(super) struct Follower {
     table: Table,
     resolver: Resolver,
     status: FollowerStatus,
+    known: Knowledge,
     notices: mpsc::Sender<FibNotice>,
     board: Arc<Board>,
     resync: Option<Resync>,
@@ -98,6 +99,7 @@ impl Follower {
             table: Table::default(),
             resolver: Resolver::default(),
             status: FollowerStatus::default(),
+            known: Knowledge::default(),
             notices,
             board,
             resync: Some(start),
@@ -132,10 +134,19 @@ impl Follower {
         }
     }
 
+    /// BGP has said what it knows from those that are there: further legs that a former process left may go.
+    pub(super) fn told(&mut self) {
+        if self.known == Knowledge::Partial {
+            self.known = Knowledge::Told;
+            self.table.enqueue_where(|entry| entry.adoptable && entry.desired.is_some());
+        }
+    }
+
     /// BGP has said all it knows: leftovers may go.
     pub(super) fn synced(&mut self) {
         if !self.status.synced {
             self.status.synced = true;
+            self.known = Knowledge::Synced;
             self.table.enqueue_where(|entry| entry.leftover || entry.adoptable);
         }
     }

@@ -38,6 +38,7 @@ const WITHDRAW_LOOK: Duration = Duration::from_millis(100);
 
 enum Command {
     Update(Vec<FibChange>),
+    Told,
     Synced,
     Rehook,
     Resync,
@@ -102,6 +103,13 @@ impl FollowerSender {
         self.commands.blocking_send(Command::Update(changes)).map_err(|_| FollowerGone)?;
         self.waker.wake();
         Ok(())
+    }
+
+    /// What can be known soon is known: a route that a former process left over several next hops is held to those that are
+    /// wanted. Until then one that lost some of them, and has no other, stays as it was, as those who tell of the others
+    /// may be slower.
+    pub async fn told(&self) -> Result<(), FollowerGone> {
+        self.send(Command::Told).await
     }
 
     /// The desired state is complete (End-of-RIB from all that matter, or the cap has passed): routes that a former
@@ -316,6 +324,7 @@ impl Run {
             let Ok(command) = self.inbox.try_recv() else { return false };
             match command {
                 Command::Update(changes) => self.follower.apply(changes),
+                Command::Told => self.follower.told(),
                 Command::Synced => self.follower.synced(),
                 Command::Rehook => self.follower.rehook(),
                 Command::Resync => self.follower.ask_resync(self.start.elapsed()),

@@ -26,8 +26,9 @@ pub enum RouteState {
     Unresolved,
     /// The hook left out every leg.
     Skipped,
-    /// Left by a former process and not wanted so far; removed after
-    /// [`FollowerSender::synced`](super::FollowerSender::synced).
+    /// Left by a former process and not wanted so far, or not over all of its next hops; removed after
+    /// [`FollowerSender::synced`](super::FollowerSender::synced), and held to what is wanted after
+    /// [`FollowerSender::told`](super::FollowerSender::told).
     Leftover,
 }
 

@@ -456,6 +456,35 @@ fn before_synced_an_unresolved_next_hop_leaves_a_former_process_route_alone() {
 }
 
 #[test]
+fn legs_that_nobody_has_told_of_again_stay_until_those_that_are_there_have_told_their_tables() {
+    let gateways = ["10.0.0.1", "10.0.0.2"];
+    let legs = gateways.map(|gateway| KernelHop {
+        gateway: Some(gateway.parse().unwrap()),
+        device: 2,
+        onlink: false,
+        weight: 1,
+    });
+    let over = |prefix: &str, gateways: &[&str]| {
+        let hops = gateways.iter().map(|gateway| FibNextHop::new(gateway.parse().unwrap()));
+        FibRoute::unicast(net(prefix), hops)
+    };
+    let fib = MemoryFib::new(OURS);
+    for prefix in ["192.0.2.0/24", "198.51.100.0/24"] {
+        fib.put_foreign(key(prefix), OURS, KernelAction::unicast(legs.to_vec()));
+    }
+    let mut story = Story::over(fib, KernelConfig::default());
+    story.set(over("192.0.2.0/24", &gateways[..1]));
+    story.set(over("198.51.100.0/24", &gateways[1..]));
+    story.pass(3600);
+    story.set(over("192.0.2.0/24", &gateways));
+    assert_eq!(story.fib.take_log(), []);
+    story.follower.told();
+    story.settle();
+    assert_eq!(story.fib.take_log(), [FibOp::Replace(key("198.51.100.0/24"), leg("10.0.0.2", 2))]);
+    assert_eq!(story.follower.status().adopted, 1);
+}
+
+#[test]
 fn a_link_local_next_hop_needs_its_interface() {
     let mut story = Story::new();
     story.fib.connect(net("fe80::/64"), 2);

@@ -9,7 +9,7 @@ use ipnet::IpNet;
 use super::error::{RouteError, errno};
 use super::fib::{FibOp, Found};
 use super::resolver::Target;
-use super::route::{FibAction, FibRoute, KernelAction, RouteKey};
+use super::route::{FibAction, FibRoute, KernelAction, KernelHop, RouteKey};
 use super::status::{RouteCounts, RouteReport, RouteState};
 
 /// Where a route of a prefix stands.
@@ -70,6 +70,18 @@ pub(super) struct Entry {
     foreign_seen: u32,
 }
 
+/// How much of what there is to know a follower has heard.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Knowledge {
+    /// More may come from those that are there.
+    #[default]
+    Partial,
+    /// What those that are there have to say.
+    Told,
+    /// What is not known by now is not wanted.
+    Synced,
+}
+
 /// The next thing to do for a prefix.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Step {
@@ -81,7 +93,8 @@ pub(super) enum Step {
 
 impl Entry {
     /// One step towards the desired state; never deletes what a replacement can do in place.
-    pub(super) fn step(&mut self, prefix: IpNet, target: Target, synced: bool) -> Step {
+    pub(super) fn step(&mut self, prefix: IpNet, target: Target, known: Knowledge) -> Step {
+        let synced = known == Knowledge::Synced;
         let Some(desired) = &self.desired else {
             if self.leftover && !synced {
                 return Step::Rest(RouteState::Leftover, None);
@@ -115,6 +128,10 @@ impl Entry {
                 None => Step::Rest(RouteState::Installed, None),
             };
         }
+        if same_key && known == Knowledge::Partial && self.adoptable && self.begins(&action) {
+            // One peer was sooner than another one: packets go on over all legs that the former process left.
+            return Step::Rest(RouteState::Leftover, None);
+        }
         if same_key {
             return Step::Write(FibOp::Replace(key, action));
         }
@@ -128,6 +145,16 @@ impl Entry {
             return Step::Write(FibOp::Replace(key, action));
         }
         Step::Write(FibOp::Add(key, action))
+    }
+
+    /// Whether the kernel forwards over all legs of this and over more.
+    fn begins(&self, action: &KernelAction) -> bool {
+        let Some(KernelAction::Unicast(there)) = self.installed.as_ref().map(|there| &there.action) else {
+            return false;
+        };
+        let KernelAction::Unicast(legs) = action else { return false };
+        let has = |leg: &KernelHop| there.iter().any(|o| (o.gateway, o.device) == (leg.gateway, leg.device));
+        legs.len() < there.len() && legs.iter().all(has)
     }
 
     fn remove_one(&self, prefix: IpNet) -> Option<FibOp> {
@@ -457,7 +484,6 @@ impl Table {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::kernel::route::KernelHop;
 
     fn prefix() -> IpNet {
         "10.1.0.0/16".parse().unwrap()
@@ -490,37 +516,91 @@ mod tests {
 
     #[test]
     fn a_changed_route_is_replaced_in_place() {
-        let step = entry(Some(20), Some((20, 1))).step(prefix(), target(2), true);
+        let step = entry(Some(20), Some((20, 1))).step(prefix(), target(2), Knowledge::Synced);
         assert_eq!(step, Step::Write(FibOp::Replace(key(20), action(2))));
     }
 
     #[test]
     fn a_changed_metric_adds_before_it_deletes() {
         let mut entry = entry(Some(30), Some((20, 1)));
-        assert_eq!(entry.step(prefix(), target(1), true), Step::Write(FibOp::Add(key(30), action(1))));
+        assert_eq!(
+            entry.step(prefix(), target(1), Knowledge::Synced),
+            Step::Write(FibOp::Add(key(30), action(1)))
+        );
         entry.installed = Some(Installed { slot: slot(30), action: action(1) });
-        assert_eq!(entry.step(prefix(), target(1), true), Step::Write(FibOp::Delete(key(20))));
+        assert_eq!(entry.step(prefix(), target(1), Knowledge::Synced), Step::Write(FibOp::Delete(key(20))));
         entry.removed(slot(20));
-        assert_eq!(entry.step(prefix(), target(1), true), Step::Rest(RouteState::Installed, None));
+        assert_eq!(
+            entry.step(prefix(), target(1), Knowledge::Synced),
+            Step::Rest(RouteState::Installed, None)
+        );
     }
 
     #[test]
     fn a_leftover_waits_for_synced_and_a_withdrawn_route_does_not() {
         let mut leftover = Entry { leftover: true, ..entry(None, Some((20, 1))) };
-        assert_eq!(leftover.step(prefix(), Target::Skip, false), Step::Rest(RouteState::Leftover, None));
-        assert_eq!(leftover.step(prefix(), Target::Skip, true), Step::Write(FibOp::Delete(key(20))));
+        assert_eq!(
+            leftover.step(prefix(), Target::Skip, Knowledge::Partial),
+            Step::Rest(RouteState::Leftover, None)
+        );
+        assert_eq!(
+            leftover.step(prefix(), Target::Skip, Knowledge::Synced),
+            Step::Write(FibOp::Delete(key(20)))
+        );
         let mut withdrawn = entry(None, Some((20, 1)));
-        assert_eq!(withdrawn.step(prefix(), Target::Skip, false), Step::Write(FibOp::Delete(key(20))));
+        assert_eq!(
+            withdrawn.step(prefix(), Target::Skip, Knowledge::Partial),
+            Step::Write(FibOp::Delete(key(20)))
+        );
+    }
+
+    #[test]
+    fn legs_that_a_former_process_left_stay_until_those_that_are_there_have_told_their_tables() {
+        let legs = |last: &[u8]| {
+            let hop = |last: &u8| KernelHop {
+                gateway: Some([10, 0, 0, *last].into()),
+                device: 2,
+                onlink: false,
+                weight: 1,
+            };
+            KernelAction::unicast(last.iter().map(hop).collect())
+        };
+        let found = || Entry {
+            installed: Some(Installed { slot: slot(20), action: legs(&[1, 2]) }),
+            adoptable: true,
+            ..entry(Some(20), None)
+        };
+        let step = |mut entry: Entry, last: &[u8], known| {
+            entry.step(prefix(), Target::Route { action: legs(last), recursive: false }, known)
+        };
+        let write = |last: &[u8]| Step::Write(FibOp::Replace(key(20), legs(last)));
+        assert_eq!(step(found(), &[1], Knowledge::Partial), Step::Rest(RouteState::Leftover, None));
+        assert_eq!(step(found(), &[1], Knowledge::Told), write(&[1]));
+        // Another way is not one of those that are there, and what this process has written may shrink.
+        assert_eq!(step(found(), &[3], Knowledge::Partial), write(&[3]));
+        assert_eq!(step(found(), &[1, 3], Knowledge::Partial), write(&[1, 3]));
+        let written = Entry { adoptable: false, ..found() };
+        assert_eq!(step(written, &[1], Knowledge::Partial), write(&[1]));
+        assert_eq!(step(found(), &[1, 2], Knowledge::Partial), Step::Rest(RouteState::Installed, None));
     }
 
     #[test]
     fn beside_a_foreign_route_ours_is_never_replaced() {
         let mut differing = Entry { foreign: Some(4), ..entry(Some(20), Some((20, 1))) };
-        assert_eq!(differing.step(prefix(), target(2), true), Step::Write(FibOp::Delete(key(20))));
+        assert_eq!(
+            differing.step(prefix(), target(2), Knowledge::Synced),
+            Step::Write(FibOp::Delete(key(20)))
+        );
         let mut equal = Entry { foreign: Some(4), ..entry(Some(20), Some((20, 1))) };
-        assert_eq!(equal.step(prefix(), target(1), true), Step::Rest(RouteState::Conflict, Some(taken(4))));
+        assert_eq!(
+            equal.step(prefix(), target(1), Knowledge::Synced),
+            Step::Rest(RouteState::Conflict, Some(taken(4)))
+        );
         let mut absent = Entry { foreign: Some(4), ..entry(Some(20), None) };
-        assert_eq!(absent.step(prefix(), target(1), true), Step::Rest(RouteState::Conflict, Some(taken(4))));
+        assert_eq!(
+            absent.step(prefix(), target(1), Knowledge::Synced),
+            Step::Rest(RouteState::Conflict, Some(taken(4)))
+        );
     }
 
     #[test]

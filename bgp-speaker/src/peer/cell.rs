@@ -89,6 +89,8 @@ pub(crate) struct UpCell {
     pub(crate) kind: PeerKind,
     /// It will say End-of-RIB, and does not wait for ours: it has no graceful restart of its own going on.
     pub(crate) awaited: bool,
+    /// It will say End-of-RIB some time.
+    pub(crate) says_end: bool,
     pub(crate) status: NegotiatedStatus,
 }
 
@@ -194,10 +196,19 @@ impl PeerCell {
     /// (RFC 4724 §4.1). One that is found to be down has none to tell, and so has one that nothing is heard of for as long
     /// after the first session came up as two attempts take: whether it is for us or for it to dial.
     pub(crate) fn is_awaited(&self, since_first: Duration) -> bool {
+        self.is_missing(since_first, |up| up.awaited)
+    }
+
+    /// Whether more of its first table may come: from one that restarts itself as well, which nobody need wait for to speak.
+    pub(crate) fn may_tell_more(&self, since_first: Duration) -> bool {
+        self.is_missing(since_first, |up| up.says_end)
+    }
+
+    fn is_missing(&self, since_first: Duration, if_up: impl FnOnce(&UpCell) -> bool) -> bool {
         let patience = self.config().options.timers.patience();
         let session = lock(&self.session);
         let expected = || !session.absent && since_first < patience;
-        !self.has_recovered() && session.negotiated.as_ref().map_or_else(expected, |up| up.awaited)
+        !self.has_recovered() && session.negotiated.as_ref().map_or_else(expected, if_up)
     }
 
     /// The network works from here on: attempts to reach the peer that failed before say nothing about it.

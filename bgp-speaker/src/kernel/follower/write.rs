@@ -56,10 +56,10 @@ impl Follower {
             }
             None => Target::Skip,
         };
-        let synced = self.status.synced;
+        let known = self.known;
         let Some(entry) = self.table.get_mut(&prefix) else { return Ok(None) };
         let before = entry.may_be_recursive();
-        match entry.step(prefix, target, synced) {
+        match entry.step(prefix, target, known) {
             Step::Write(operation) => Ok(Some(operation)),
             Step::Rest(state, fault) => {
                 self.rest(prefix, state, fault);

@@ -238,6 +238,7 @@ impl PeerTask {
             router_id: negotiated.peer_router_id,
             kind: negotiated.kind,
             awaited: restart.is_some_and(|r| !r.restarting),
+            says_end: restart.is_some(),
             status: negotiated_status(negotiated, local, remote),
         });
         let (ends, leaving) = (Ends { local: local.ip(), remote: peer.ip() }, self.is_leaving());
