@@ -30,6 +30,19 @@ pub(crate) struct Way {
     pub(crate) guard: Guard,
 }
 
+/// Gives a socket what it takes at once. The system is asked past what the runtime knows of the socket, which is a cache miss
+/// for each of thousands; who writes through the runtime afterwards finds out by itself that there is no room.
+#[cfg(target_os = "linux")]
+pub(crate) fn send_now(stream: &TcpStream, octets: &[u8]) -> io::Result<usize> {
+    use rustix::net::{SendFlags, send};
+    Ok(send(stream, octets, SendFlags::DONTWAIT | SendFlags::NOSIGNAL)?)
+}
+
+#[cfg(not(target_os = "linux"))]
+pub(crate) fn send_now(stream: &TcpStream, octets: &[u8]) -> io::Result<usize> {
+    stream.try_write(octets)
+}
+
 /// Binds a socket that is to listen, beside another on its port if need be. IPv4 and IPv6 are separate sockets, so that both
 /// wildcards can be listened on.
 pub(crate) fn bind(address: SocketAddr, beside: bool) -> io::Result<Socket> {

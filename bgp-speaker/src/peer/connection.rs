@@ -94,7 +94,7 @@ impl Transmission {
             count += 1;
         }
         let mut taken = match slices.get(..count).unwrap_or_default() {
-            [one] => stream.try_write(one),
+            [one] => crate::socket::send_now(stream, one),
             slices => stream.try_write_vectored(slices),
         }
         .unwrap_or(0);

@@ -67,18 +67,23 @@ pub(crate) struct Deposit {
     pub(crate) more: bool,
 }
 
+/// Its layout puts the lock and what [`Hot`] holds into one cache line: a change that goes to thousands of idle peers is a
+/// cold miss for each line of each of them.
 #[derive(Debug)]
+#[repr(C, align(64))]
 pub(crate) struct Mailbox {
+    state: Mutex<State>,
     pub(crate) cell: Arc<PeerCell>,
     door: Arc<Door>,
-    state: Mutex<State>,
     /// The supervisor, or the tables besides routes, have left something. It saves the task a look for each thing with each message of the peer.
     called: AtomicBool,
     waker: AtomicWaker,
 }
 
 #[derive(Debug, Default)]
+#[repr(C)]
 struct State {
+    hot: Hot,
     // For the peer's task.
     // One of each kind: none makes another void.
     stop: Option<Stop>,
@@ -94,23 +99,28 @@ struct State {
     cleared: bool,
     /// Families of which the peer is to be asked for everything again.
     refresh: FamilySet,
-    transmit: Option<Transmission>,
-    /// The connection while its owner has nothing to write. Whoever writes to it then holds the lock on this, so that
-    /// messages never mix.
-    idle: Option<Arc<TcpStream>>,
     // For the table's task.
     inputs: VecDeque<(u32, ToRib)>,
     octets: usize,
     queued: bool,
     retired: bool,
-    /// Which of the peer's sessions `credit`, `more` and `transmit` belong to.
+    /// The peer's task has stopped reading and waits for room.
+    starved: bool,
+}
+
+/// What a transmission that is written at once touches.
+#[derive(Debug, Default)]
+struct Hot {
+    /// Which of the peer's sessions the rest belongs to.
     session: u32,
     /// The peer's task can write.
     credit: bool,
     /// The table has more for the peer.
     more: bool,
-    /// The peer's task has stopped reading and waits for room.
-    starved: bool,
+    transmit: Option<Transmission>,
+    /// The connection while its owner has nothing to write. Whoever writes to it then holds the lock on this, so that
+    /// messages never mix.
+    idle: Option<Arc<TcpStream>>,
 }
 
 /// Why a socket was not handed over.
@@ -195,14 +205,14 @@ impl Mailbox {
     /// A session begins: what the table has for an earlier one is void, and there is room to write.
     pub(crate) fn begin(self: &Arc<Self>, up: ToRib) {
         let mut state = lock(&self.state);
-        state.session += 1;
-        state.transmit = None;
-        state.idle = None;
+        state.hot.session += 1;
+        state.hot.transmit = None;
+        state.hot.idle = None;
         state.exceeded = None;
         state.refresh = FamilySet::empty();
-        state.credit = true;
-        state.more = false;
-        let session = state.session;
+        state.hot.credit = true;
+        state.hot.more = false;
+        let session = state.hot.session;
         state.inputs.push_back((session, up));
         self.enqueue(state);
     }
@@ -210,11 +220,11 @@ impl Mailbox {
     /// A session ends.
     pub(crate) fn end(self: &Arc<Self>, down: ToRib) {
         let mut state = lock(&self.state);
-        let session = state.session;
-        state.session += 1;
-        state.transmit = None;
-        state.idle = None;
-        state.credit = false;
+        let session = state.hot.session;
+        state.hot.session += 1;
+        state.hot.transmit = None;
+        state.hot.idle = None;
+        state.hot.credit = false;
         state.inputs.push_back((session, down));
         self.enqueue(state);
     }
@@ -231,7 +241,7 @@ impl Mailbox {
     /// Puts in what the session received. The caller has asked for room before it read; one reading may exceed it.
     pub(crate) fn put(self: &Arc<Self>, inputs: impl Iterator<Item = ToRib>, octets: usize) {
         let mut state = lock(&self.state);
-        let session = state.session;
+        let session = state.hot.session;
         state.inputs.extend(inputs.map(|i| (session, i)));
         state.octets += octets;
         self.door.add_waiting(octets);
@@ -241,9 +251,9 @@ impl Mailbox {
     /// What the table has left; with it, or if the task has something to write itself, the connection is the task's alone.
     pub(crate) fn take_transmit(&self, writes: bool) -> Option<Transmission> {
         let mut state = lock(&self.state);
-        let transmit = state.transmit.take();
+        let transmit = state.hot.transmit.take();
         if writes || transmit.is_some() {
-            state.idle = None;
+            state.hot.idle = None;
         }
         transmit
     }
@@ -251,10 +261,10 @@ impl Mailbox {
     /// With `credit` everything taken has been written; with a connection there is nothing at all to write to it.
     pub(crate) fn rest(self: &Arc<Self>, credit: bool, idle: Option<Arc<TcpStream>>) {
         let mut state = lock(&self.state);
-        state.idle = idle;
+        state.hot.idle = idle;
         if credit {
-            state.credit = true;
-            if std::mem::take(&mut state.more) {
+            state.hot.credit = true;
+            if std::mem::take(&mut state.hot.more) {
                 self.enqueue(state);
             }
         }
@@ -280,9 +290,9 @@ impl Mailbox {
         if std::mem::replace(&mut state.retired, true) {
             return;
         }
-        state.credit = false;
-        state.transmit = None;
-        state.idle = None;
+        state.hot.credit = false;
+        state.hot.transmit = None;
+        state.hot.idle = None;
         state.accepted.clear();
         self.enqueue(state);
     }
@@ -396,7 +406,7 @@ impl Mailbox {
     /// Ends a session for a limit.
     pub(crate) fn exceeded(&self, session: u32, why: Notification) {
         let mut state = lock(&self.state);
-        if state.session == session {
+        if state.hot.session == session {
             state.exceeded = Some(why);
             drop(state);
             self.call();
@@ -406,7 +416,7 @@ impl Mailbox {
     /// Has the peer asked for everything of a family again.
     pub(crate) fn refresh(&self, session: u32, family: Family) {
         let mut state = lock(&self.state);
-        if state.session == session {
+        if state.hot.session == session {
             state.refresh.insert(family);
             drop(state);
             self.call();
@@ -416,11 +426,11 @@ impl Mailbox {
     /// Takes the peer's word that it can write. If it cannot, it comes back when it can.
     pub(crate) fn claim_credit(&self, session: u32) -> bool {
         let mut state = lock(&self.state);
-        if state.session != session {
+        if state.hot.session != session {
             return false;
         }
-        let credit = std::mem::take(&mut state.credit);
-        state.more = !credit;
+        let credit = std::mem::take(&mut state.hot.credit);
+        state.hot.more = !credit;
         credit
     }
 
@@ -428,28 +438,28 @@ impl Mailbox {
     /// that costs a fraction of waking the peer's task for it. Whether it was.
     pub(crate) fn deposit(&self, session: u32, deposit: Deposit, at_once: bool) -> bool {
         let mut state = lock(&self.state);
-        if state.session != session {
+        if state.hot.session != session {
             return false;
         }
         if deposit.chunks.is_empty() {
-            state.credit = true;
+            state.hot.credit = true;
             return false;
         }
         let mut transmission = Transmission::from(deposit.chunks);
         let octets = transmission.len();
         self.cell.sent.count(MessageType::UPDATE, transmission.messages() as u64, octets as u64);
         let at_once = at_once && !deposit.more && octets <= AT_ONCE;
-        if at_once && let Some(stream) = &state.idle {
+        if at_once && let Some(stream) = &state.hot.idle {
             match transmission.write_to(stream) {
                 None => {
-                    state.credit = true;
+                    state.hot.credit = true;
                     return true;
                 }
                 Some(rest) => transmission = rest,
             }
         }
-        state.transmit = Some(transmission);
-        state.more = deposit.more;
+        state.hot.transmit = Some(transmission);
+        state.hot.more = deposit.more;
         drop(state);
         self.waker.wake();
         false

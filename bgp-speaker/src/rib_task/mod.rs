@@ -30,6 +30,8 @@ pub(crate) use client::{DryRun, FilterPeers, Query, RibClient};
 /// Small transmissions that one turn writes to sockets itself, at some four microseconds each; peers beyond are woken, and
 /// write theirs on other threads.
 const AT_ONCE: usize = 1024;
+/// Small transmissions between two looks at the clock.
+const SMALL: usize = 8;
 /// When a turn ends: what has begun by then is finished. The largest pieces, an UPDATE of 64 KiB and a batch for an update
 /// group, take some milliseconds, so that no turn takes ten.
 const TURN: Duration = Duration::from_millis(4);
@@ -54,6 +56,11 @@ const READ: usize = 512;
 const PAGE: usize = 1024;
 /// Questions that may wait; who asks more waits with them.
 const WAITING: usize = 64;
+/// How long to wait for what else comes in the same moment, where the last that was told went to [`MANY`] peers: writing to each
+/// once more for it costs far more. A host that moves is withdrawn by one peer and announced by another within microseconds.
+const GATHER: Duration = Duration::from_micros(100);
+/// Peers that take longer to write to than [`GATHER`].
+const MANY: usize = 64;
 /// How often counters are copied to where `status` reads them: fresh for a person, and cheap with 10,000 peers.
 const COUNTERS: Duration = Duration::from_millis(100);
 /// Events that are taken, and peers whose counters are copied, between two looks at the clock: some twenty microseconds.
@@ -85,6 +92,8 @@ pub(crate) struct RibTask {
     table_changed: bool,
     /// Transmissions that this turn has written itself.
     written_at_once: usize,
+/// The same of the last turn that wrote any.
+    fan_out: usize,
     /// Owners whose routes are held back, and for a time with them everybody's End-of-RIB.
     barrier: Barrier,
     recovery: Recovery,
@@ -180,6 +189,7 @@ impl RibTask {
             in_hand: None,
             pending: VecDeque::new(),
             written_at_once: 0,
+            fan_out: 0,
             stale_counters: VecDeque::new(),
             counters_at: Duration::ZERO,
             table_changed: false,
@@ -207,7 +217,15 @@ impl RibTask {
                 Some(query) = self.queries.recv() => self.query(query),
                 () = tokio::time::sleep_until(until) => {}
             }
-            // Others who were woken in the same moment come to the door first: what they say goes out in the same writes.
+            self.gather().await;
+        }
+    }
+
+    /// Others who were woken in the same moment come to the door first: what they say goes out in the same writes.
+    async fn gather(&mut self) {
+        let until = self.shared.now().saturating_add(GATHER);
+        tokio::task::yield_now().await;
+        while self.fan_out >= MANY && !self.door.is_empty() && self.shared.now() < until {
             tokio::task::yield_now().await;
         }
     }
@@ -221,7 +239,9 @@ impl RibTask {
     }
 
     fn work(&mut self, begun: Duration) -> bool {
-        self.written_at_once = 0;
+        if self.written_at_once > 0 {
+            self.fan_out = std::mem::take(&mut self.written_at_once);
+        }
         self.take_visits(begun.saturating_add(INTAKE));
         for _ in 0..QUESTIONS {
             let Ok(query) = self.queries.try_recv() else { break };
