@@ -92,7 +92,7 @@ pub(crate) struct RibTask {
     table_changed: bool,
     /// Transmissions that this turn has written itself.
     written_at_once: usize,
-/// The same of the last turn that wrote any.
+    /// The same of the last turn that wrote any.
     fan_out: usize,
     /// Owners whose routes are held back, and for a time with them everybody's End-of-RIB.
     barrier: Barrier,
