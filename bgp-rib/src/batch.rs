@@ -185,6 +185,8 @@ pub(crate) struct Offered {
     /// The path, where it need not be the one that stands under the name; else `NONE`.
     pub(crate) path: u32,
     pub(crate) goes: bool,
+    /// Export policy rejects it.
+    pub(crate) rejected: bool,
     /// Members that it is kept from: the source, and the peer that is its next hop.
     pub(crate) except: [u32; 2],
     pub(crate) edits: u32,
@@ -214,7 +216,8 @@ fn offer(
     let offer = export::offer(shared, &group.key, route);
     let next_hop = offer.as_ref().ok().map(|offer| offer.next_hop);
     let except = kept_from(shared, group, route, next_hop, &only_member);
-    let mut goes = offer.is_ok();
+    let (mut goes, rejected) =
+        (offer.is_ok(), offer.as_ref().is_err_and(|why| *why == HeldBack::ExportPolicy));
     let before = former.map(|former| {
         let was = written(shared, former, route, &export::offer(shared, &former.key, route));
         let now = written(shared, group, route, &offer);
@@ -225,7 +228,7 @@ fn offer(
     });
     let edits = edits.name(offer.ok().and_then(|offer| offer.edits), shared.config.seed);
     let (attributes, source) = (route.attributes, route.source);
-    Offered { attributes, source, path: NONE, goes, except, edits, before, alone: false }
+    Offered { attributes, source, path: NONE, goes, rejected, except, edits, before, alone: false }
 }
 
 /// Members that a route is kept from: the one that told it, and the one that it leads through.
@@ -317,6 +320,9 @@ fn collect<K: Key>(
             }
             last
         });
+        if fresh {
+            group.reject(id, offered.is_some_and(|offered| offered.rejected));
+        }
         let offered = offered.filter(|_| {
             !K::VARIES
                 || pack::is_sendable(&group.key.codec, table.family, table.told_nlri(group.log, id).1).is_ok()

@@ -157,6 +157,9 @@ pub(crate) struct Group {
     /// Prefixes that stand, as of `front`, at every member that has read so far.
     pub(crate) standing: BitSet,
     pub(crate) standing_count: u32,
+    /// Prefixes that its export policy rejects, as of `front`.
+    rejected: BitSet,
+    rejected_count: u32,
     /// The furthest position that was encoded for this group.
     pub(crate) front: u64,
     pub(crate) cache: Cache,
@@ -176,6 +179,8 @@ impl Group {
             ever: BitSet::default(),
             standing: BitSet::default(),
             standing_count: 0,
+            rejected: BitSet::default(),
+            rejected_count: 0,
             front: 0,
             cache: Cache::new(config.batch_cache, config.batch_prefixes as u64),
         }
@@ -188,6 +193,20 @@ impl Group {
         } else {
             self.standing_count -= u32::from(self.standing.remove(id));
         }
+    }
+
+    /// Notes whether export policy rejects a prefix.
+    pub(crate) fn reject(&mut self, id: u32, rejects: bool) {
+        if rejects {
+            self.rejected_count += u32::from(self.rejected.insert(id));
+        } else if self.rejected_count > 0 {
+            self.rejected_count -= u32::from(self.rejected.remove(id));
+        }
+    }
+
+    /// How many prefixes its export policy rejects.
+    pub(crate) const fn rejected(&self) -> u32 {
+        self.rejected_count
     }
 }
 
@@ -295,7 +314,10 @@ impl Groups {
 
     /// Octets that they hold.
     pub(crate) fn memory(&self) -> usize {
-        let of = |group: &Group| group.ever.memory() + group.standing.memory() + group.cache.bytes;
+        let of = |group: &Group| {
+            let bits = group.ever.memory() + group.standing.memory() + group.rejected.memory();
+            bits + group.cache.bytes
+        };
         self.slots.iter().flatten().map(|group| size_of::<Group>() + of(group)).sum()
     }
 
@@ -304,6 +326,7 @@ impl Groups {
         for group in self.iter_mut().filter(|group| group.log == log) {
             group.ever.remove(id);
             group.stand(id, false);
+            group.reject(id, false);
             if let Some(own) = &mut group.own {
                 own.forget(id);
             }

@@ -16,7 +16,7 @@ use crate::PeerId;
 use crate::event::Event;
 use crate::path::Path;
 use crate::prefix::Key;
-use crate::rib::{Rib, each_table};
+use crate::rib::{Rib, each_table, each_table_in};
 use crate::table::Table;
 
 /// What a path costs beside its attributes: itself, and its share of prefix, index and log.
@@ -242,6 +242,32 @@ impl Rib {
         }
     }
 
+    /// How far each bound of a peer is, as an event would say it; none of a peer that is not up.
+    #[must_use]
+    pub fn limits(&self, peer: PeerId) -> Vec<LimitEvent> {
+        let Some(state) = self.shared.peers.up(peer.0) else { return Vec::new() };
+        let limits = &state.params.limits;
+        let mut all = Vec::new();
+        if !limits.is_empty() {
+            each_table_in!(self, table => table.limits(peer.0, limits.of(table.family), &mut all));
+        }
+        all.extend(limits.memory.map(|limit| LimitEvent {
+            peer,
+            family: None,
+            what: Limited::Memory,
+            level: state.memory,
+            count: self.peer_memory(peer),
+            limit,
+            held_out: self.refused(peer),
+        }));
+        all
+    }
+
+    /// Routes of a peer that were not stored since there was room.
+    fn refused(&self, peer: PeerId) -> u32 {
+        self.families().iter().map(|family| self.peer_counters(peer, family).refused).sum()
+    }
+
     fn check_memory(&mut self, slot: u32, limit: Option<Limit>, changed: &mut Vec<LimitEvent>) {
         let count = self.peer_memory(PeerId(slot));
         let Some(peer) = self.shared.peers.get_mut(slot) else { return };
@@ -258,9 +284,8 @@ impl Rib {
         let limits = peer.params.limits.clone();
         each_table!(self, table => table.close(slot, limits.of(table.family), closed));
         if level != was {
-            let refused = |family| self.peer_counters(PeerId(slot), family).refused;
-            let held_out = self.families().iter().map(refused).sum();
             let (peer, what) = (PeerId(slot), Limited::Memory);
+            let held_out = self.refused(peer);
             changed.push(LimitEvent { peer, family: None, what, level, count, limit, held_out });
         }
     }
@@ -287,6 +312,22 @@ impl<K: Key> Table<K> {
     /// While memory is used up nothing new is stored.
     fn close(&mut self, slot: u32, limits: FamilyLimits, closed: bool) {
         self.peer_mut(slot).bounds.received = if closed { 0 } else { threshold(limits.received) };
+    }
+
+    /// How far each bound is.
+    fn limits(&self, slot: u32, limits: FamilyLimits, all: &mut Vec<LimitEvent>) {
+        let Some(peer) = self.peer(slot) else { return };
+        let advertised = limits.advertised.map_or(0, |_| self.advertised(slot));
+        let bounds = &peer.bounds;
+        let rows = [
+            (Limited::Received, limits.received, peer.told(), bounds.refused),
+            (Limited::Accepted, limits.accepted, peer.accepted, bounds.over),
+            (Limited::Advertised, limits.advertised, advertised, self.waits(slot)),
+        ];
+        for ((what, limit, count, held_out), level) in rows.into_iter().zip(bounds.levels) {
+            let (peer, family, count) = (PeerId(slot), Some(self.family), u64::from(count));
+            all.extend(limit.map(|limit| LimitEvent { peer, family, what, level, count, limit, held_out }));
+        }
     }
 
     /// Compares the counts with the bounds, while memory is `open` or not; whether some that take no part may do so now.

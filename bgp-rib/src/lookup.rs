@@ -162,6 +162,8 @@ impl<K: Key> Table<K> {
         PeerCounters {
             received: peer.received,
             accepted: peer.accepted,
+            import_rejected: peer.rejected,
+            export_rejected: self.export_rejected(slot),
             stale: peer.received - peer.current,
             refused: peer.bounds.refused,
             over_limit: peer.bounds.over,
@@ -238,6 +240,17 @@ impl<K: Key> Table<K> {
             entry.state == State::Best && entry.paths == *at && group.standing.contains(prefix)
         };
         u32::try_from(paths.filter(stands).count()).unwrap_or(u32::MAX)
+    }
+
+    /// What export policy keeps from a peer.
+    fn export_rejected(&self, slot: u32) -> u32 {
+        let group = self.reader(slot).and_then(|reader| self.groups.get(reader.group));
+        group.map_or(0, |group| {
+            // Nothing is looked at one by one where nothing passes.
+            let all = || self.path_logs.get(group.log).map_or(self.best, |paths| paths.log.len());
+            let all = || u32::try_from(all()).unwrap_or(u32::MAX);
+            if group.key.export.rejects_all() { all() } else { group.rejected() }
+        })
     }
 
     /// Routes that wait until a peer may be told more.

@@ -176,6 +176,8 @@ pub(crate) struct PeerTable {
     pub(crate) received: u32,
     pub(crate) accepted: u32,
     pub(crate) current: u32,
+    /// Of the paths in the Adj-RIB-In, rejected by import policy.
+    pub(crate) rejected: u32,
     /// Of these all, left by former sessions and not told in this one; and the first generation of this one.
     pub(crate) former: u32,
     first: u16,
@@ -216,6 +218,7 @@ impl PeerTable {
             received: 0,
             accepted: 0,
             current: 0,
+            rejected: 0,
             former: 0,
             first: 0,
             generation: 0,

@@ -104,6 +104,11 @@ pub struct PeerCounters {
     pub received: u32,
     /// Of these, the ones that take part in the decision.
     pub accepted: u32,
+    /// Of `received`, the ones that import policy rejects, or that an external session without one does (RFC 8212).
+    pub import_rejected: u32,
+    /// Prefixes, or paths where it is told several, that export policy keeps from it, or that an external session without one
+    /// does; its own among them. As far as any peer with the same rules has read.
+    pub export_rejected: u32,
     /// Of `received`, the ones that its ended session left behind.
     pub stale: u32,
     /// Paths that were not stored for a limit, since there was room last.

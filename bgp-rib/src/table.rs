@@ -415,7 +415,8 @@ impl<K: Key> Table<K> {
             peer.received += 1;
             peer.current += 1;
             peer.accepted += u32::from(told.verdict == 0);
-            peer.bounds.over += u32::from(told.verdict == Ineligible::OverLimit as u8);
+            peer.rejected += is(told.verdict, Ineligible::ImportPolicy);
+            peer.bounds.over += is(told.verdict, Ineligible::OverLimit);
         }
         self.note_membership(told.peer);
         self.note_med(shared, id, told.attributes);
@@ -470,8 +471,11 @@ impl<K: Key> Table<K> {
         if told.peer != LOCAL {
             let peer = self.peer_mut(told.peer);
             peer.accepted = peer.accepted - u32::from(old_verdict == 0) + u32::from(told.verdict == 0);
-            let over = |verdict: u8| u32::from(verdict == Ineligible::OverLimit as u8);
-            peer.bounds.over = peer.bounds.over - over(old_verdict) + over(told.verdict);
+            let moves = |of| (is(old_verdict, of), is(told.verdict, of));
+            let (was, now) = moves(Ineligible::OverLimit);
+            peer.bounds.over = peer.bounds.over - was + now;
+            let (was, now) = moves(Ineligible::ImportPolicy);
+            peer.rejected = peer.rejected - was + now;
         }
         let renamed = renamed.then_some(path);
         if old != told.attributes || renamed.is_some() {
@@ -507,7 +511,8 @@ impl<K: Key> Table<K> {
             let peer = self.peer_mut(slot);
             peer.received -= 1;
             peer.accepted -= u32::from(verdict == 0);
-            peer.bounds.over -= u32::from(verdict == Ineligible::OverLimit as u8);
+            peer.rejected -= is(verdict, Ineligible::ImportPolicy);
+            peer.bounds.over -= is(verdict, Ineligible::OverLimit);
             peer.leave_generation(generation);
         }
         if K::VARIES {
@@ -562,6 +567,11 @@ impl<K: Key> Table<K> {
             older => self.paths[older].newer = newer,
         }
     }
+}
+
+/// One, if a path has this verdict.
+fn is(verdict: u8, reason: Ineligible) -> u32 {
+    u32::from(verdict == reason as u8)
 }
 
 #[cfg(test)]

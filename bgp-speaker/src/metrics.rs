@@ -21,7 +21,7 @@
 //! | `bgp_peer_state` | `peer`, `peer_as` | 1 Idle, 2 Connect, 3 Active, 4 OpenSent, 5 OpenConfirm, 6 Established (RFC 4273) |
 //! | `bgp_peer_in_state_seconds` | `peer`, `peer_as` | for how long |
 //! | `bgp_peer_established_total` | `peer`, `peer_as` | times that the session came up |
-//! | `bgp_peer_routes` | `peer`, `peer_as`, `view` | routes `received`, `accepted`, `advertised`, `stale`; kept out by a limit: `held_out`, `withheld` |
+//! | `bgp_peer_routes` | `peer`, `peer_as`, `view` | routes `received`, `accepted`, `advertised`, `stale`; rejected by policy: `import_rejected`, `export_rejected`; kept out by a limit: `held_out`, `withheld` |
 //! | `bgp_peer_backlog_octets` | `peer`, `peer_as` | octets that its socket does not take |
 //! | `bgp_peer_backlog_changes` | `peer`, `peer_as` | changes of the tables that it is behind, at most |
 //! | `bgp_messages_total` | `peer`, `peer_as` or `class`; `direction`, `type` | messages |
@@ -200,7 +200,9 @@ fn views(labels: Vec<Label>, routes: PrefixCounters) -> impl Iterator<Item = (Ve
     let views = [
         ("received", routes.received),
         ("accepted", routes.accepted),
+        ("import_rejected", routes.import_rejected),
         ("advertised", routes.advertised),
+        ("export_rejected", routes.export_rejected),
         ("held_out", routes.held_out),
         ("withheld", routes.withheld),
         ("stale", routes.stale),
@@ -225,7 +227,9 @@ fn traffic(out: &mut Writer<'_>, status: &Status, per_peer: bool) -> fmt::Result
         let of_class = routes.entry(class).or_default();
         of_class.received += peer.prefixes.received;
         of_class.accepted += peer.prefixes.accepted;
+        of_class.import_rejected += peer.prefixes.import_rejected;
         of_class.advertised += peer.prefixes.advertised;
+        of_class.export_rejected += peer.prefixes.export_rejected;
         of_class.held_out += peer.prefixes.held_out;
         of_class.withheld += peer.prefixes.withheld;
         of_class.stale += peer.prefixes.stale;

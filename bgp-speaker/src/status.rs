@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use bgp_fsm::{Bfd, PeerAs, State};
-use bgp_rib::{LimitEvent, LimitLevel, Limited, OwnerId};
+use bgp_rib::{LimitAction, LimitEvent, LimitLevel, Limited, OwnerId};
 use bgp_wire::{Asn, ClusterId, Family, FamilySet, Role, RouterId};
 
 use ipnet::IpNet;
@@ -187,7 +187,7 @@ pub struct PeerStatus {
     pub kept_until: Option<SystemTime>,
     /// What BFD said last, if it was told.
     pub bfd: Option<Bfd>,
-    /// Limits that are nearly reached or passed; a limit below that is not there.
+    /// Its limits while the session is up; of one that ended, those that were nearly reached or passed.
     pub limits: Vec<LimitStatus>,
 }
 
@@ -226,7 +226,7 @@ pub struct SessionCount {
     pub not_established: usize,
 }
 
-/// A limit that is nearly reached or passed.
+/// A limit of a peer, and how far it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct LimitStatus {
     /// What is counted.
@@ -235,16 +235,20 @@ pub struct LimitStatus {
     pub family: Option<Family>,
     /// How far it is.
     pub level: LimitLevel,
-    /// How many there were, or octets, when it came to this level.
+    /// How many there are, or octets; in an event, when it came to this level.
     pub count: u64,
     /// How many may be.
     pub max: u64,
+    /// What is done about more.
+    pub action: LimitAction,
+    /// Routes that are not stored, take no part, or are not told for it.
+    pub held_out: u32,
 }
 
 impl LimitStatus {
     pub(crate) fn of(event: LimitEvent) -> Self {
-        let LimitEvent { what, family, level, count, limit, .. } = event;
-        Self { what, family, level, count, max: limit.max }
+        let LimitEvent { what, family, level, count, limit, held_out, .. } = event;
+        Self { what, family, level, count, max: limit.max, action: limit.action, held_out }
     }
 }
 
@@ -316,8 +320,12 @@ pub struct PrefixCounters {
     pub received: u64,
     /// Of these, eligible for the table.
     pub accepted: u64,
+    /// Of those received, rejected by import policy, or by an external session without one (RFC 8212).
+    pub import_rejected: u64,
     /// That it has been told.
     pub advertised: u64,
+    /// Of the best routes, those that export policy keeps from it, its own among them.
+    pub export_rejected: u64,
     /// That a limit keeps out: not stored, or without a part in the decision.
     pub held_out: u64,
     /// That it is not told because a limit says how much it may be told.

@@ -89,6 +89,9 @@ pub(crate) fn collect<K: Key>(
             own.told_early(id, table.names_in(id, &choice));
         }
         bytes += size_of::<K>();
+        if fresh {
+            group.reject(id, choice.main.is_none() && table.rejects_best(shared, &key, id));
+        }
         if let Some(bound) = key.bound {
             told.tell_within(table, shared, &key, (bound.slot, choice), draft, (mode, by_bits));
         } else {
@@ -172,6 +175,7 @@ impl Told<'_> {
             attributes: path.map_or(AttributesId(NONE), |path| path.attributes),
             source: path.map_or(NONE, |path| path.peer),
             path: way.as_ref().map_or(NONE, |way| way.path),
+            rejected: false,
             goes: way.is_some(),
             except: [NONE; 2],
             edits: draft.name(shared, way.and_then(|way| way.offer.edits)),

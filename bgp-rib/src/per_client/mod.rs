@@ -40,6 +40,15 @@ pub(crate) struct Choice {
     pub(crate) instead: Vec<(u32, Option<Way>)>,
 }
 
+impl<K: Key> Table<K> {
+    /// Whether export policy is what the best route of a prefix is held back by.
+    pub(super) fn rejects_best(&self, shared: &Shared, key: &GroupKey, id: u32) -> bool {
+        let best = self.best_path(id).filter(|_| !key.export.accepts_all());
+        let offer = best.map(|best| export::offer(shared, key, &self.outbound(best)));
+        matches!(offer, Some(Err(export::HeldBack::ExportPolicy)))
+    }
+}
+
 impl Choice {
     /// What one member is told.
     pub(crate) fn of(&self, member: u32) -> Option<&Way> {

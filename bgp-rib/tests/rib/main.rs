@@ -30,6 +30,7 @@ mod policies;
 mod preferences;
 mod readers;
 mod reflection;
+mod rejections;
 mod restart;
 mod roles;
 mod route_targets;

@@ -39,6 +39,8 @@ pub(crate) struct PeerCell {
     behind: AtomicU64,
     /// Limits that are nearly reached or passed.
     limits: Mutex<Vec<LimitEvent>>,
+    /// All limits as they were counted last, while the session is up.
+    counted_limits: Mutex<Vec<LimitEvent>>,
 }
 
 /// Counters that one task adds to and others read.
@@ -135,6 +137,7 @@ impl PeerCell {
             unsent: Mutex::default(),
             behind: AtomicU64::new(0),
             limits: Mutex::default(),
+            counted_limits: Mutex::default(),
         }
     }
 
@@ -336,6 +339,17 @@ impl PeerCell {
         was == LimitLevel::Exceeded && event.level < was
     }
 
+    /// How far all limits are.
+    pub(crate) fn set_limits(&self, limits: Vec<LimitEvent>) {
+        *lock(&self.counted_limits) = limits;
+    }
+
+    fn all_limits(&self) -> Vec<LimitStatus> {
+        let counted = lock(&self.counted_limits);
+        let limits = if counted.is_empty() { lock(&self.limits).clone() } else { counted.clone() };
+        limits.into_iter().map(LimitStatus::of).collect()
+    }
+
     /// A session begins: nothing is counted yet.
     pub(crate) fn forget_limits(&self) {
         lock(&self.limits).clear();
@@ -377,7 +391,7 @@ impl PeerCell {
             sent: self.sent.snapshot(),
             prefixes: *lock(&self.prefixes),
             bfd: self.bfd(),
-            limits: lock(&self.limits).iter().map(|event| LimitStatus::of(*event)).collect(),
+            limits: self.all_limits(),
         }
     }
 

@@ -511,13 +511,17 @@ impl RibTask {
             let counters = self.rib.peer_counters(peer, family);
             sum.received += u64::from(counters.received);
             sum.accepted += u64::from(counters.accepted);
+            sum.import_rejected += u64::from(counters.import_rejected);
             sum.advertised += u64::from(counters.advertised);
+            sum.export_rejected += u64::from(counters.export_rejected);
             sum.held_out += u64::from(counters.refused) + u64::from(counters.over_limit);
             sum.withheld += u64::from(counters.withheld);
             sum.stale += u64::from(counters.stale);
             behind += counters.behind;
         }
+        let limits = self.rib.limits(peer);
         if let Some(slot) = self.slot(peer) {
+            slot.cell.set_limits(limits);
             slot.counters_stale = false;
             slot.has_stale = sum.stale > 0;
             slot.cell.set_prefixes(sum);

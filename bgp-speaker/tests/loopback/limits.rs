@@ -3,9 +3,10 @@
 use std::net::Ipv4Addr;
 use std::time::Duration;
 
+use bgp_speaker::policy::{Condition, PolicyConfig, PrefixSet, Rule, Verdict};
 use bgp_speaker::{
     ChangeClass, Desired, Event, Family, FamilyLimits, Limit, LimitAction, LimitLevel, Limited, Limits,
-    PeerConfig, Route, Speaker, State,
+    PeerConfig, PeerStatus, Policy, Route, Speaker, State,
 };
 use bgp_wire::{Message, NotificationCode};
 use ipnet::Ipv4Net;
@@ -127,6 +128,41 @@ async fn routes_that_were_held_out_are_asked_for_when_there_is_room() {
     b.withdraw(OWNER, vec![net("10.1.0.0/26")]).await.unwrap();
     has_exactly(&a, &["10.2.0.0/26", "10.3.0.0/26"]).await;
     assert_eq!((peer(&a, ip(143, 2)).established, peer(&a, ip(143, 2)).sent.refresh), (1, 1));
+}
+
+#[tokio::test]
+async fn status_shows_every_limit_with_what_there_is_and_what_policy_rejects() {
+    let (a, b) = (speaker(ip(138, 1)).await, speaker(ip(138, 2)).await);
+    let warn = |max| Some(Limit::new(max, LimitAction::Warn));
+    let bounds = FamilyLimits { received: warn(10), accepted: warn(4), advertised: warn(5) };
+    let limits = Limits::default().family(Family::IPV4_UNICAST, bounds);
+    let mut config = bounded(138, 2, limits.memory(Limit::new(1 << 20, LimitAction::Drop)));
+    let not = |name: &str, prefix: &str| {
+        let set = PrefixSet::equal(&[net(prefix)]);
+        let rule = Rule::reject(name).when(Condition::Prefix(set));
+        Some(Policy::compile(PolicyConfig::new(name, Verdict::Accept).rule(rule)).unwrap())
+    };
+    config.options.import = not("not in", "10.2.0.0/26");
+    config.options.export = not("not out", "10.8.0.0/26");
+    a.add_peer(config).await.unwrap();
+    b.add_peer(peer_of(&a)).await.unwrap();
+    established(&a, 1).await;
+    announce(&b, &["10.1.0.0/26", "10.2.0.0/26", "10.3.0.0/26", "10.4.0.0/26"]).await;
+    announce(&a, &["10.8.0.0/26", "10.9.0.0/26"]).await;
+    eventually("all is counted", async || {
+        let PeerStatus { prefixes, limits, .. } = peer(&a, ip(138, 2));
+        let rows: Vec<_> = limits.iter().map(|l| (l.what, l.level, l.count.min(1000), l.max)).collect();
+        let want = [
+            (Limited::Received, LimitLevel::Below, 4, 10),
+            (Limited::Accepted, LimitLevel::Warning, 3, 4),
+            (Limited::Advertised, LimitLevel::Below, 1, 5),
+        ];
+        (prefixes.import_rejected, prefixes.export_rejected) == (1, 1) && rows.starts_with(&want) && {
+            let memory = &limits[3];
+            (memory.what, memory.action) == (Limited::Memory, LimitAction::Drop) && memory.count > 4 * 32
+        }
+    })
+    .await;
 }
 
 #[tokio::test]

@@ -10,15 +10,16 @@ use toml::Spanned;
 
 use super::add_path::{AddPathReceive, AddPathSend, PerFamily};
 use super::compile::Policies;
+use super::limits::Bound;
 use super::pattern::{
     ExtendedCommunityValue, InterfacePattern, Ipv6ExtendedCommunityValue, LargeCommunityValue,
 };
 use super::policy::{PolicyTable, PrefixSetTable};
 use super::value::{
     Address, AddressList, Asn, Capability, CommunityValue, ConsecutiveRestarts, Dialer, Family, HoldTime,
-    Hops, Identifier, Interface, LimitAction, ListenList, LocalAsMode, LogFormat, MaxPaths, MaxPrefixes,
-    MetricsListen, NextHop, OriginWord, PeerAddress, PeerAs, Port, Prefix, PrivateAs, RangeLimit,
-    RestartTime, Role, Scope, Seconds, SessionPassword, StaleTime, Ttl,
+    Hops, Identifier, Interface, LimitAction, ListenList, LocalAsMode, LogFormat, MaxPaths, MetricsListen,
+    NextHop, OriginWord, PeerAddress, PeerAs, Port, Prefix, PrivateAs, RangeLimit, RestartTime, Role, Scope,
+    Seconds, SessionPassword, StaleTime, Ttl,
 };
 
 /// A whole file.
@@ -305,9 +306,15 @@ tables! {
         role: Option<Role>,
         /// Refuse an external peer that announces no role.
         role_strict: Option<Spanned<bool>>,
-        /// How many prefixes of each family the peer may tell.
-        max_prefixes: Option<MaxPrefixes>,
-        /// What becomes of it when it tells more; the session ends when missing.
+        /// How many prefixes the peer may tell: of every family, or of each that is named.
+        max_prefixes: Option<PerFamily<Bound>>,
+        /// How many of them policy may let pass, likewise.
+        max_prefixes_accepted: Option<PerFamily<Bound>>,
+        /// How many it may be told, likewise.
+        max_prefixes_sent: Option<PerFamily<Bound>>,
+        /// How many octets its routes may take.
+        max_memory: Option<Bound>,
+        /// What becomes of more, where a limit does not say it: the session ends when missing, and what it is told waits.
         max_prefixes_action: Option<Spanned<LimitAction>>,
         /// After how long a session that ended for that begins anew; never by itself when missing.
         limit_restart: Option<Spanned<Seconds>>,

@@ -5,6 +5,7 @@ mod check;
 mod compile;
 mod diagnostic;
 mod file;
+mod limits;
 mod parse;
 mod pattern;
 mod policy;
@@ -24,6 +25,7 @@ pub(crate) use self::file::{
     Aggregate, AoAlgorithm, AoKey, Config, Mesh, MeshNode, Neighbor, NeighborRange, PeerKeys, RouteKeys,
     SessionKeys, StaticRoute,
 };
+pub(crate) use self::limits::Bound;
 pub(crate) use self::parse::family_by_name;
 pub(crate) use self::pattern::InterfacePattern;
 pub(crate) use self::value::{

@@ -249,9 +249,16 @@ pub(super) fn max_paths(number: i64) -> Result<u16, Refusal> {
         .ok_or_else(|| (format!("{number} is no number of paths"), "write a number from 1, such as 8".into()))
 }
 
-pub(super) fn max_prefixes(number: i64) -> Result<u32, Refusal> {
-    u32::try_from(number).ok().filter(|&most| most > 0).ok_or_else(|| {
-        (format!("{number} is no number of prefixes"), "write a number from 1, such as 1000".into())
+pub(super) fn bound(number: i64) -> Result<u64, Refusal> {
+    u64::try_from(number)
+        .ok()
+        .filter(|&most| most > 0)
+        .ok_or_else(|| (format!("{number} is no limit"), "write a number from 1, such as 1000".into()))
+}
+
+pub(super) fn percent(number: i64) -> Result<u8, Refusal> {
+    u8::try_from(number).ok().filter(|&percent| percent <= 100).ok_or_else(|| {
+        (format!("{number} is no percentage"), "write 0 (never) to 100, or leave it out (75)".into())
     })
 }
 

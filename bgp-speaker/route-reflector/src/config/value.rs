@@ -14,8 +14,8 @@ use toml::Spanned;
 
 use super::parse::{
     ScopedAddress, address, asn, community, family, hold_time, hops, identifier, interface, listen,
-    max_paths, max_prefixes, metrics_listen, password, peer_address, port, prefix, range_limit, restart_time,
-    seconds, stale_time, ttl,
+    max_paths, metrics_listen, password, peer_address, port, prefix, range_limit, restart_time, seconds,
+    stale_time, ttl,
 };
 
 /// Between the words of a refusal and its mend: `serde` errors carry one text only.
@@ -118,6 +118,8 @@ macro_rules! number {
         }
     };
 }
+
+pub(super) use number;
 
 quoted!(
     /// The address of a peer or of this speaker.
@@ -405,10 +407,6 @@ keyword!(
 number!(
     /// How many equal paths of a prefix are used.
     MaxPaths(u16), "a number of paths from 1 on (without quotes)", max_paths
-);
-number!(
-    /// How many prefixes a peer may tell.
-    MaxPrefixes(u32), "a number of prefixes from 1 on (without quotes)", max_prefixes
 );
 number!(
     /// An IP TTL.

@@ -161,9 +161,39 @@ pub(crate) struct Peer {
     pub(crate) messages_sent: Messages,
     pub(crate) prefixes_received: u64,
     pub(crate) prefixes_accepted: u64,
+    /// Of those received, rejected by import policy.
+    pub(crate) prefixes_import_rejected: u64,
     pub(crate) prefixes_advertised: u64,
+    /// Best routes that export policy keeps from it.
+    pub(crate) prefixes_export_rejected: u64,
     /// Of those received, what a session that ended left behind.
     pub(crate) prefixes_stale: u64,
+    /// What limits keep out, and what they keep from it.
+    pub(crate) prefixes_held_out: u64,
+    pub(crate) prefixes_withheld: u64,
+    /// It is held down after a limit, or drained: for how long.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) held: Option<String>,
+    pub(crate) limits: Vec<Limit>,
+}
+
+/// A limit of a peer.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) struct Limit {
+    /// "received", "accepted", "sent" or "memory".
+    pub(crate) what: String,
+    /// `None` for memory.
+    pub(crate) family: Option<String>,
+    /// "below", "warning" or "exceeded".
+    pub(crate) level: String,
+    /// Routes; octets of memory.
+    pub(crate) count: u64,
+    pub(crate) max: u64,
+    /// "warn", "drop" or "stop".
+    pub(crate) action: String,
+    /// Routes that it keeps out.
+    pub(crate) held_out: u32,
 }
 
 /// A NOTIFICATION that was sent or received.

@@ -9,18 +9,18 @@ use std::time::Duration;
 use bgp_speaker::kernel::{FollowerStatus, RouteState};
 use bgp_speaker::metrics::SpeakerMetrics;
 use bgp_speaker::{
-    Destination, FamilySet, HeldBack, KeepaliveLateness, MessageCounters, NegotiatedStatus, NextHop,
-    NotificationStatus, PathExplanation, PathVerdict, PeerAddress, PeerAs, PeerStatus, RangeStatus, Reset,
-    RouteAttributes, RouteCursor, RouteFilter, RouteInfo, SessionCount, Source as Learned, Speaker,
-    SpeakerError,
+    Destination, FamilySet, HeldBack, KeepaliveLateness, LimitAction, LimitLevel, LimitStatus, Limited,
+    MessageCounters, NegotiatedStatus, NextHop, NotificationStatus, PathExplanation, PathVerdict,
+    PeerAddress, PeerAs, PeerStatus, RangeStatus, Reset, RouteAttributes, RouteCursor, RouteFilter,
+    RouteInfo, SessionCount, Source as Learned, Speaker, SpeakerError,
 };
 use bgp_wire::AttributeBlock;
 use prometheus_client::encoding::text::encode;
 use prometheus_client::registry::Registry;
 
 use super::answer::{
-    Backlog, Cleared, Explanation, Kernel, Lateness, Messages, Negotiated, Notification, Path, Peer, Range,
-    ResetDone, Rpki, Sessions, SignatureFailures, Status, Told, ToldPath,
+    Backlog, Cleared, Explanation, Kernel, Lateness, Limit, Messages, Negotiated, Notification, Path, Peer,
+    Range, ResetDone, Rpki, Sessions, SignatureFailures, Status, Told, ToldPath,
 };
 use super::query::{ResetMode, RoutesQuestion, Subject};
 use crate::time::rfc3339;
@@ -257,8 +257,42 @@ fn peer(peer: &PeerStatus, description: Option<&String>) -> Peer {
         messages_sent: messages(&peer.sent),
         prefixes_received: peer.prefixes.received,
         prefixes_accepted: peer.prefixes.accepted,
+        prefixes_import_rejected: peer.prefixes.import_rejected,
         prefixes_advertised: peer.prefixes.advertised,
+        prefixes_export_rejected: peer.prefixes.export_rejected,
         prefixes_stale: peer.prefixes.stale,
+        prefixes_held_out: peer.prefixes.held_out,
+        prefixes_withheld: peer.prefixes.withheld,
+        held: peer.held.clone(),
+        limits: peer.limits.iter().map(limit).collect(),
+    }
+}
+
+fn limit(limit: &LimitStatus) -> Limit {
+    let what = match limit.what {
+        Limited::Received => "received",
+        Limited::Accepted => "accepted",
+        Limited::Advertised => "sent",
+        Limited::Memory => "memory",
+    };
+    let level = match limit.level {
+        LimitLevel::Below => "below",
+        LimitLevel::Warning => "warning",
+        LimitLevel::Exceeded => "exceeded",
+    };
+    let action = match limit.action {
+        LimitAction::Warn => "warn",
+        LimitAction::Drop => "drop",
+        LimitAction::Stop => "stop",
+    };
+    Limit {
+        what: what.to_owned(),
+        family: limit.family.map(|family| family.to_string()),
+        level: level.to_owned(),
+        count: limit.count,
+        max: limit.max,
+        action: action.to_owned(),
+        held_out: limit.held_out,
     }
 }
 

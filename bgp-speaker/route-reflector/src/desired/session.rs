@@ -14,7 +14,7 @@ use bgp_wire::Afi;
 use toml::Spanned;
 
 use crate::config::{
-    self, AddPathReceive, Capability, Config, NextHop, PeerKeys, PerFamily, Scope, SessionKeys,
+    self, AddPathReceive, Bound, Capability, Config, NextHop, PeerKeys, PerFamily, Scope, SessionKeys,
 };
 
 pub(super) fn peer(config: &Config, neighbor: &config::Neighbor) -> PeerConfig {
@@ -176,15 +176,40 @@ fn add_path(keys: &SessionKeys) -> AddPath {
 }
 
 fn limits(keys: &SessionKeys, families: Option<FamilySet>) -> Limits {
-    let Some(max) = keys.max_prefixes else { return Limits::default() };
-    let action = match keys.max_prefixes_action.as_ref().map(Spanned::get_ref) {
-        Some(config::LimitAction::Warn) => LimitAction::Warn,
-        Some(config::LimitAction::Drop) => LimitAction::Drop,
-        Some(config::LimitAction::Stop) | None => LimitAction::Stop,
+    let action = |bound: &Bound| bound.action.or(keys.max_prefixes_action.as_ref().map(|a| *a.get_ref()));
+    let limit = |bound: &Bound, usual: LimitAction| Limit {
+        warn_at: bound.warn_at.unwrap_or(Limit::new(0, usual).warn_at),
+        ..Limit::new(bound.max, action(bound).map_or(usual, LimitAction::from))
     };
-    let bound = FamilyLimits { received: Some(Limit::new(max.0.into(), action)), ..FamilyLimits::default() };
-    let offered = offered(families);
-    offered.iter().fold(Limits::default(), |limits, family| limits.family(family, bound))
+    let of = |bounds: &Option<PerFamily<Bound>>, family, usual| match bounds {
+        Some(PerFamily::All(bound)) => Some(limit(bound, usual)),
+        Some(PerFamily::Each(rows)) => {
+            let bound = rows.iter().find(|(named, _)| named.get_ref().code() == family);
+            bound.map(|(_, bound)| limit(bound, usual))
+        }
+        None => None,
+    };
+    let mut limits = Limits::default();
+    limits.memory = keys.max_memory.as_ref().map(|bound| limit(bound, LimitAction::Stop));
+    offered(families).iter().fold(limits, |limits, family| {
+        let bounds = FamilyLimits {
+            received: of(&keys.max_prefixes, family, LimitAction::Stop),
+            accepted: of(&keys.max_prefixes_accepted, family, LimitAction::Stop),
+            // The peer is not to blame for how much there is to tell it.
+            advertised: of(&keys.max_prefixes_sent, family, LimitAction::Drop),
+        };
+        limits.family(family, bounds)
+    })
+}
+
+impl From<config::LimitAction> for LimitAction {
+    fn from(action: config::LimitAction) -> Self {
+        match action {
+            config::LimitAction::Warn => Self::Warn,
+            config::LimitAction::Drop => Self::Drop,
+            config::LimitAction::Stop => Self::Stop,
+        }
+    }
 }
 
 /// The families of a session that names none are those of both unicast tables.

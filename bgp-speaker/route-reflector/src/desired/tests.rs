@@ -160,6 +160,9 @@ const SESSION_KEYS: &[&str] = &[
     "allow-own-as = 1",
     "max-prefixes = 10",
     "max-prefixes = 10\nmax-prefixes-action = \"warn\"\nlimit-restart = 9",
+    "max-prefixes-accepted = { ipv4-unicast = 10 }",
+    "max-prefixes-sent = { ipv6-unicast = { max = 9, action = \"drop\", warn-at = 50 } }",
+    "max-memory = { max = 100000, action = \"warn\" }",
     "graceful-restart = false",
     "restart-time = 7",
     "extended-message = false",
@@ -263,6 +266,30 @@ fn every_option_of_a_session_has_a_key_or_a_reason_not_to() {
     assert!(options("role = \"customer\"\nrole-strict = true").role_strict);
     let bound = bounded.limits.of(Family::IPV4_UNICAST).received;
     assert_eq!(bound, Some(Limit::new(10, LimitAction::Warn)));
+}
+
+#[test]
+fn limits_are_said_by_direction_and_by_family_each_with_what_becomes_of_more() {
+    let limits = |keys: &str| desired(&neighbor(2, keys)).speaker.peers[0].options.limits.clone();
+    let (v4, v6) = (Family::IPV4_UNICAST, Family::IPV6_UNICAST);
+    let stop = |max| Some(Limit::new(max, LimitAction::Stop));
+    let both = limits("max-prefixes = 10");
+    assert_eq!((both.of(v4).received, both.of(v6).received), (stop(10), stop(10)));
+    let all = limits(
+        "max-prefixes = { ipv4-unicast = 10, ipv6-unicast = { max = 20, warn-at = 50 } }
+         max-prefixes-accepted = { ipv4-unicast = { max = 5, action = \"warn\" } }
+         max-prefixes-sent = 100
+         max-memory = { max = 9_000_000_000, action = \"drop\" }",
+    );
+    let half = Limit { max: 20, warn_at: 50, action: LimitAction::Stop };
+    assert_eq!((all.of(v4).received, all.of(v6).received), (stop(10), Some(half)));
+    assert_eq!(all.of(v4).accepted, Some(Limit::new(5, LimitAction::Warn)));
+    assert_eq!(all.of(v6).accepted, None);
+    assert_eq!(all.of(v6).advertised, Some(Limit::new(100, LimitAction::Drop)), "what is too much waits");
+    assert_eq!(all.memory, Some(Limit::new(9_000_000_000, LimitAction::Drop)));
+    let usual = limits("max-prefixes-sent = 100\nmax-memory = 7\nmax-prefixes-action = \"warn\"");
+    assert_eq!(usual.of(v4).advertised, Some(Limit::new(100, LimitAction::Warn)));
+    assert_eq!(usual.memory, Some(Limit::new(7, LimitAction::Warn)));
 }
 
 /// A mesh with this among its keys.

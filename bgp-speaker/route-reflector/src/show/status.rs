@@ -8,7 +8,7 @@ use comfy_table::Table;
 
 use super::{clean, count, or_dash, print_json, table};
 use crate::cli::StatusArgs;
-use crate::control::answer::{Kernel, Peer, Range, SignatureFailures, Status};
+use crate::control::answer::{Kernel, Limit, Peer, Range, SignatureFailures, Status};
 use crate::failure::Failure;
 use crate::time::span;
 
@@ -196,6 +196,12 @@ fn details(out: &mut impl Write, peer: &Peer) -> io::Result<()> {
             format!("{way} at {}: {} ({}/{})", last.at, last.text, last.code, last.subcode),
         )?;
     }
+    for limit in &peer.limits {
+        let of = limit.family.as_ref().map(|family| format!(" in {family}")).unwrap_or_default();
+        let held_out = count(u64::from(limit.held_out), "route", "routes");
+        let (what, Limit { count, max, action, level, .. }) = (&limit.what, limit);
+        line("limit", format!("{what}{of}: {count} of {max}, {level} ({action}; {held_out} kept out)"))?;
+    }
     if let Some(until) = &peer.kept_until {
         line("kept", format!("{} until {until}", count(peer.prefixes_stale, "route", "routes")))?;
     }
@@ -238,8 +244,12 @@ fn details(out: &mut impl Write, peer: &Peer) -> io::Result<()> {
     line(
         "prefixes",
         format!(
-            "{} received, {} accepted, {} advertised",
-            peer.prefixes_received, peer.prefixes_accepted, peer.prefixes_advertised
+            "{} received, {} accepted, {} advertised; rejected by policy: {} in, {} out",
+            peer.prefixes_received,
+            peer.prefixes_accepted,
+            peer.prefixes_advertised,
+            peer.prefixes_import_rejected,
+            peer.prefixes_export_rejected
         ),
     )?;
     for (name, messages) in [("received", peer.messages_received), ("sent", peer.messages_sent)] {

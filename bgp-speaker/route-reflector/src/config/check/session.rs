@@ -31,8 +31,11 @@ pub(super) fn session(config: &Config, keys: &SessionKeys) -> Outcome {
     ao_keys(keys)?;
     one_ttl(keys)?;
     strict_role(keys)?;
-    add_path(keys, keys.add_path_receive.as_ref())?;
-    add_path(keys, keys.add_path_send.as_ref())?;
+    per_family(keys, keys.add_path_receive.as_ref())?;
+    per_family(keys, keys.add_path_send.as_ref())?;
+    for bounds in [&keys.max_prefixes, &keys.max_prefixes_accepted, &keys.max_prefixes_sent] {
+        per_family(keys, bounds.as_ref())?;
+    }
     restart(keys)
 }
 
@@ -57,7 +60,7 @@ fn families(keys: &SessionKeys) -> Outcome {
 }
 
 /// Each family once, and among those of the session.
-fn add_path<T>(keys: &SessionKeys, paths: Option<&PerFamily<T>>) -> Outcome {
+fn per_family<T>(keys: &SessionKeys, paths: Option<&PerFamily<T>>) -> Outcome {
     let Some(PerFamily::Each(rows)) = paths else { return Ok(()) };
     let mut named = Once::default();
     for (family, _) in rows {
@@ -183,8 +186,10 @@ fn restart(keys: &SessionKeys) -> Outcome {
     }
     let limit = keys.max_prefixes_action.as_ref().map(Spanned::span);
     let limit = limit.or_else(|| keys.limit_restart.as_ref().map(Spanned::span));
-    if let (None, Some(at)) = (keys.max_prefixes, limit) {
-        return Err(Diagnostic::new(at, "this has no effect without max-prefixes")
+    let bounds = [&keys.max_prefixes, &keys.max_prefixes_accepted, &keys.max_prefixes_sent];
+    let limited = keys.max_memory.is_some() || bounds.iter().any(|bounds| bounds.is_some());
+    if let Some(at) = limit.filter(|_| !limited) {
+        return Err(Diagnostic::new(at, "this has no effect without a limit such as max-prefixes")
             .mend("add max-prefixes, or remove the line"));
     }
     match &keys.restart_time {
