@@ -58,7 +58,7 @@ impl Guard {
         Ok(())
     }
 
-    /// Signs with the key from now on on a connection that is in use, in place of the `former` one.
+    /// Signs with the key from now on, on a connection that is in use, in place of the `former` one.
     ///
     /// # Errors
     /// In words; the connection must not be used any more.
@@ -85,8 +85,8 @@ fn in_words(key: &Key, error: &io::Error) -> io::Error {
     io::Error::new(error.kind(), key_refused(key, error, None))
 }
 
-/// Brings a connection from one chain of master keys to another. One that was accepted has those of the listening socket: a
-/// connection that came without any cannot be given them, and the system says so.
+/// Gives a connection this chain of master keys and no other. One that was accepted has those of the listening socket, and
+/// with them those of every range around its peer, which are not to speak for a peer that has its own.
 fn roll_over(
     socket: &impl AsFd,
     remote: IpAddr,
@@ -94,20 +94,28 @@ fn roll_over(
     former: &[MasterKey],
 ) -> io::Result<()> {
     let Some(first) = chain.first() else { return Err(io::ErrorKind::InvalidInput.into()) };
-    let reused = |new: &MasterKey| former.iter().any(|old| old.ids() == new.ids() && old != new);
-    if chain.iter().any(reused) {
-        // RFC 5925 §3.1: the ids of a key that is in use name no other one.
-        return Err(io::Error::new(io::ErrorKind::InvalidInput, "a key in use was given another secret"));
-    }
+    let listed = option::ao_keys(socket).map_err(|error| match error.kind() {
+        // It came when there was no key for it yet, and cannot be given one any more.
+        io::ErrorKind::NotFound => io::Error::new(error.kind(), "the connection was made without TCP-AO"),
+        _ => error,
+    })?;
+    let reused = |key: &MasterKey| former.iter().any(|old| old.clashes(key.ids()) && old != key);
     for key in chain {
-        match option::add_ao_key(socket, remote.into(), key, false) {
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
-            result => result?,
+        if !reused(key) && listed.iter().any(|has| has.is(key)) {
+            continue;
         }
+        if reused(key) || listed.iter().any(|has| key.clashes(has.ids())) {
+            // RFC 5925 §3.1: the ids of a key that is in use name no other one.
+            return Err(io::Error::new(
+                io::ErrorKind::InvalidInput,
+                "the ids of a key in use were given to another",
+            ));
+        }
+        option::add_ao_key(socket, remote.into(), key, false)?;
     }
     option::ask_for_ao_key(socket, first.ids())?;
-    for old in former.iter().filter(|old| !chain.contains(old)) {
-        option::delete_ao_key(socket, remote.into(), old.ids(), Some(first.ids()))?;
+    for old in listed.iter().filter(|has| !chain.iter().any(|key| has.is(key))) {
+        option::delete_ao_key(socket, old.peers(), old.ids(), Some(first.ids()))?;
     }
     Ok(())
 }

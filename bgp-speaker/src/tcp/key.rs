@@ -24,6 +24,14 @@ impl AoAlgorithm {
             Self::CmacAes128 => "cmac(aes128)",
         }
     }
+
+    /// Whether the kernel means this one by a name; it leaves the length of an AES key out.
+    pub(super) fn is_named(self, name: &[u8]) -> bool {
+        name.starts_with(match self {
+            Self::HmacSha1 => b"hmac(sha1)",
+            Self::CmacAes128 => b"cmac(aes",
+        })
+    }
 }
 
 /// One master key of a session that is protected by TCP-AO (RFC 5925 §3.1).
@@ -59,6 +67,11 @@ impl MasterKey {
     /// How both ends and the kernel tell it from others.
     pub(super) fn ids(&self) -> (u8, u8) {
         (self.send_id, self.recv_id)
+    }
+
+    /// Whether the kernel does not let both be for the same peer (RFC 5925 §3.1).
+    pub(super) fn clashes(&self, (send_id, recv_id): (u8, u8)) -> bool {
+        self.send_id == send_id || self.recv_id == recv_id
     }
 }
 

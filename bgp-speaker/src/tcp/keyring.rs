@@ -77,15 +77,15 @@ pub(super) fn put(
         Key::Ao(chain) => chain,
     };
     let old = former.map_or(&[][..], Key::chain);
-    let clashes = |key: &&MasterKey| chain.iter().any(|new| new.ids() == key.ids() && new != *key);
-    for key in old.iter().filter(clashes) {
+    let gone = || old.iter().filter(|key| !chain.contains(key));
+    let clashes = |key: &MasterKey| chain.iter().any(|new| new.clashes(key.ids()));
+    for key in gone().filter(|key| clashes(key)) {
         option::delete_ao_key(socket, peers, key.ids(), None)?;
     }
     for (n, key) in chain.iter().enumerate().filter(|(_, key)| !old.contains(key)) {
         option::add_ao_key(socket, peers, key, connects && n == 0)?;
     }
-    let gone = |key: &&MasterKey| !chain.iter().any(|new| new.ids() == key.ids());
-    for key in old.iter().filter(gone) {
+    for key in gone().filter(|key| !clashes(key)) {
         option::delete_ao_key(socket, peers, key.ids(), None)?;
     }
     Ok(())
@@ -128,13 +128,15 @@ impl Keyring {
     /// Wants this key for these peers, in place of another that they may have.
     pub(super) fn set(&mut self, sockets: &[impl AsFd], peers: IpNet, key: &Key) -> Result<(), KeyError> {
         self.wanted.insert(peers, key.clone());
+        let within = self.within(peers);
+        // The kernel takes no key whose id another one of the same peer has, be it the same key.
+        for inner in within.iter().filter(|inner| self.shares_ids(**inner, key)).copied().collect::<Vec<_>>()
+        {
+            self.uninstall(sockets, inner);
+        }
         let result = self.settle(sockets, peers);
         // Those that the range covered with its former key, and those that it covers now.
-        for inner in self.within(peers) {
-            if let Err(error) = self.settle(sockets, inner) {
-                tracing::warn!(peers = %inner, %error, "connections are not accepted");
-            }
-        }
+        self.settle_all(sockets, &within);
         result
     }
 
@@ -156,16 +158,29 @@ impl Keyring {
 
     /// Wants no key for these peers.
     pub(super) fn remove(&mut self, sockets: &[impl AsFd], peers: IpNet) {
-        if self.wanted.remove(&peers).is_none() {
-            return;
-        }
-        // They have to have their own keys before that of the range goes.
-        for inner in self.within(peers) {
-            if let Err(error) = self.settle(sockets, inner) {
-                tracing::warn!(peers = %inner, %error, "connections are not accepted");
+        let Some(former) = self.wanted.remove(&peers) else { return };
+        let within = self.within(peers);
+        match former {
+            // They have to have their own keys before that of the range goes.
+            Key::Md5(_) => {
+                self.settle_all(sockets, &within);
+                self.uninstall(sockets, peers);
+            }
+            // Theirs may have the ids of the range's, and are taken only after those. What comes unsigned meanwhile is refused,
+            // as a connection cannot be given keys that it did not begin with.
+            Key::Ao(_) => {
+                self.uninstall(sockets, peers);
+                self.settle_all(sockets, &within);
             }
         }
-        self.uninstall(sockets, peers);
+    }
+
+    fn settle_all(&mut self, sockets: &[impl AsFd], several: &[IpNet]) {
+        for peers in several {
+            if let Err(error) = self.settle(sockets, *peers) {
+                tracing::warn!(%peers, %error, "connections are not accepted");
+            }
+        }
     }
 
     /// Whether the sockets let in from there only who has the key that is wanted.
@@ -185,6 +200,7 @@ impl Keyring {
             self.uninstall(sockets, peers);
             return Ok(());
         }
+        let key = self.own_part(peers, key);
         let former = self.installed.get(&peers).cloned();
         if former.as_ref().is_some_and(|former| former.name() != key.name()) {
             self.uninstall(sockets, peers);
@@ -213,10 +229,23 @@ impl Keyring {
 
     /// The next wider prefix with a key has the same one.
     fn is_covered(&self, peers: IpNet) -> bool {
-        let wider = |length: u8| IpNet::new(peers.addr(), length).ok().map(|net| net.trunc());
-        let covering =
-            (0..peers.prefix_len()).rev().filter_map(wider).find(|net| self.installed.contains_key(net));
-        covering.is_some_and(|net| self.wanted.get(&net) == self.wanted.get(&peers))
+        let mut covering = wider(peers).filter(|net| self.installed.contains_key(net));
+        covering.next().is_some_and(|net| self.wanted.get(&net) == self.wanted.get(&peers))
+    }
+
+    /// A key without what the keys of wider prefixes say already: of TCP-AO all that match a peer are its keys, not those of the
+    /// longest prefix alone.
+    fn own_part(&self, peers: IpNet, key: Key) -> Key {
+        let Key::Ao(chain) = &key else { return key };
+        let around: Vec<&MasterKey> =
+            wider(peers).filter_map(|net| self.installed.get(&net)).flat_map(Key::chain).collect();
+        Key::Ao(chain.iter().filter(|own| !around.contains(own)).cloned().collect())
+    }
+
+    /// Whether what these peers have has an id of this key.
+    fn shares_ids(&self, peers: IpNet, key: &Key) -> bool {
+        let installed = self.installed.get(&peers).map_or(&[][..], Key::chain);
+        installed.iter().any(|own| key.chain().iter().any(|key| key.clashes(own.ids())))
     }
 
     /// The narrower prefixes that have a key, widest first.
@@ -229,4 +258,10 @@ impl Keyring {
         inner.sort_by_key(IpNet::prefix_len);
         inner
     }
+}
+
+/// The prefixes around this one, narrowest first.
+fn wider(peers: IpNet) -> impl Iterator<Item = IpNet> {
+    let wider = move |length: u8| IpNet::new(peers.addr(), length).ok().map(|net| net.trunc());
+    (0..peers.prefix_len()).rev().filter_map(wider)
 }

@@ -9,8 +9,8 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 use ipnet::IpNet;
 use rustix::net::RecvFlags;
 
-use super::MasterKey;
 use super::password::{MAX_PASSWORD_LEN, wipe};
+use super::{AoAlgorithm, MasterKey};
 
 /// `TCP_MD5SIG_FLAG_PREFIX`: the key is for a prefix.
 const FLAG_PREFIX: u8 = 1;
@@ -30,10 +30,11 @@ struct Md5Signature {
 
 const _: () = assert!(size_of::<Md5Signature>() == 216);
 
-/// `TCP_AO_ADD_KEY`, `TCP_AO_DEL_KEY` and `TCP_AO_INFO` of linux/tcp.h, since Linux 6.7; libc does not have them.
+/// `TCP_AO_ADD_KEY` and its like of linux/tcp.h, since Linux 6.7; libc does not have them.
 const TCP_AO_ADD_KEY: c_int = 38;
 const TCP_AO_DEL_KEY: c_int = 39;
 const TCP_AO_INFO: c_int = 40;
+const TCP_AO_GET_KEYS: c_int = 41;
 /// The first bit fields of the structures below, `set_current` and `set_rnext`, and `del_async` of the second.
 const SET_CURRENT: u32 = bit_field(0);
 const SET_RNEXT: u32 = bit_field(1);
@@ -44,6 +45,15 @@ const DEL_ASYNC: u32 = bit_field(2);
 const fn bit_field(n: u32) -> u32 {
     if cfg!(target_endian = "little") { 1 << n } else { 1 << (31 - n) }
 }
+
+/// The bit field `get_all` of `struct tcp_ao_getsockopt`, the third in a half word.
+const GET_ALL: u16 = if cfg!(target_endian = "little") { 1 << 2 } else { 1 << 13 };
+/// Octets of a key of AES-128.
+const AES_KEY: usize = 16;
+/// Master keys that one question has room for at first; a chain is seldom longer than the two of a rollover.
+const LISTED_KEYS: usize = 4;
+/// More than these cannot be for one connection: each has a receive id of its own (RFC 5925 §3.1).
+const MOST_KEYS: usize = 256;
 
 /// `struct tcp_ao_add`: plain integers, no padding.
 #[repr(C, align(8))]
@@ -87,6 +97,32 @@ struct AoInfo {
     counters: [u64; 5],
 }
 
+/// `struct tcp_ao_getsockopt`, whose padding is spelled out.
+#[repr(C, align(8))]
+#[derive(Clone)]
+struct AoListed {
+    address: [u8; SOCKADDR_STORAGE],
+    algorithm: [u8; 64],
+    key: [u8; MAX_PASSWORD_LEN],
+    keys: u32,
+    flags: u16,
+    send_id: u8,
+    recv_id: u8,
+    prefix_length: u8,
+    mac_length: u8,
+    key_flags: u8,
+    key_length: u8,
+    interface: i32,
+    counters: [u64; 2],
+}
+
+impl Drop for AoListed {
+    fn drop(&mut self) {
+        wipe(&mut self.key);
+    }
+}
+
+const _: () = assert!(size_of::<AoListed>() == 304);
 const _: () = assert!(size_of::<AoAdd>() == 288 && size_of::<AoDelete>() == 144 && size_of::<AoInfo>() == 48);
 
 /// The types that the options below take: integers without padding, so that every octet of them is initialised.
@@ -189,6 +225,104 @@ pub(super) fn ask_for_ao_key(socket: impl AsFd, (_, recv_id): (u8, u8)) -> io::R
     set(socket.as_fd(), libc::IPPROTO_TCP, TCP_AO_INFO, &value)
 }
 
+/// A master key that a connection has.
+pub(super) struct ListedKey {
+    peers: IpNet,
+    listed: AoListed,
+}
+
+impl ListedKey {
+    /// How both ends and the kernel tell it from others.
+    pub(super) fn ids(&self) -> (u8, u8) {
+        (self.listed.send_id, self.listed.recv_id)
+    }
+
+    /// Whose segments it is for; a connection that came through a range has the keys of the range.
+    pub(super) fn peers(&self) -> IpNet {
+        self.peers
+    }
+
+    /// Whether it is this master key, as far as can be told: the kernel shows what it made of a secret for AES that has not
+    /// the length of an AES key (RFC 5926 §3.1.1.2), and not the secret.
+    pub(super) fn is(&self, key: &MasterKey) -> bool {
+        let secret = self.listed.key.get(..usize::from(self.listed.key_length));
+        let derived = key.algorithm == AoAlgorithm::CmacAes128 && key.secret.octets().len() != AES_KEY;
+        self.ids() == key.ids()
+            && (derived || secret == Some(key.secret.octets()))
+            && key.algorithm.is_named(&self.listed.algorithm)
+    }
+}
+
+/// The master keys that a connection has. It is an error of kind `NotFound` that TCP-AO does not protect it.
+pub(super) fn ao_keys(socket: impl AsFd) -> io::Result<Vec<ListedKey>> {
+    let mut room = LISTED_KEYS;
+    loop {
+        let mut rows = vec![NO_KEY; room];
+        let total = list_ao_keys(socket.as_fd(), &mut rows)?;
+        if total <= room || room == MOST_KEYS {
+            rows.truncate(total);
+            return rows.into_iter().map(ListedKey::try_from).collect();
+        }
+        room = MOST_KEYS;
+    }
+}
+
+const NO_KEY: AoListed = AoListed {
+    address: [0; SOCKADDR_STORAGE],
+    algorithm: [0; 64],
+    key: [0; MAX_PASSWORD_LEN],
+    keys: 0,
+    flags: 0,
+    send_id: 0,
+    recv_id: 0,
+    prefix_length: 0,
+    mac_length: 0,
+    key_flags: 0,
+    key_length: 0,
+    interface: 0,
+    counters: [0; 2],
+};
+
+/// Fills in as many master keys as there is room for; how many there are.
+fn list_ao_keys(socket: BorrowedFd<'_>, rows: &mut [AoListed]) -> io::Result<usize> {
+    let count = u32::try_from(rows.len()).map_err(|_| io::Error::from(io::ErrorKind::InvalidInput))?;
+    let Some(first) = rows.first_mut() else { return Err(io::ErrorKind::InvalidInput.into()) };
+    (first.keys, first.flags) = (count, GET_ALL);
+    let mut row = libc::socklen_t::try_from(size_of::<AoListed>()).expect("a row is a few hundred octets");
+    // SAFETY: the descriptor is open while it is borrowed. The kernel takes the length to be that of one row, reads one
+    // row, and writes at most `keys` rows of that length, which `rows` has room for; any octets are a valid row.
+    let result = unsafe {
+        libc::getsockopt(
+            socket.as_raw_fd(),
+            libc::IPPROTO_TCP,
+            TCP_AO_GET_KEYS,
+            rows.as_mut_ptr().cast(),
+            std::ptr::from_mut(&mut row),
+        )
+    };
+    if result != 0 {
+        return Err(io::Error::last_os_error());
+    }
+    Ok(rows.first().map_or(0, |first| usize::try_from(first.keys).unwrap_or(usize::MAX)))
+}
+
+impl TryFrom<AoListed> for ListedKey {
+    type Error = io::Error;
+
+    fn try_from(listed: AoListed) -> io::Result<Self> {
+        let unknown = || io::Error::from(io::ErrorKind::InvalidData);
+        let family = c_int::from(u16::from_ne_bytes([listed.address[0], listed.address[1]]));
+        let octets = &listed.address;
+        let address = if family == libc::AF_INET {
+            IpAddr::from(<[u8; 4]>::try_from(&octets[4..8]).map_err(|_| unknown())?)
+        } else {
+            IpAddr::from(<[u8; 16]>::try_from(&octets[8..24]).map_err(|_| unknown())?)
+        };
+        let peers = IpNet::new(address, listed.prefix_length).map_err(|_| unknown())?;
+        Ok(Self { peers, listed })
+    }
+}
+
 /// Drops received packets whose TTL or hop limit is below `least` (RFC 5082 §3); 0 ends it.
 pub(super) fn set_min_ttl(socket: impl AsFd, ipv4: bool, least: u8) -> io::Result<()> {
     let (level, option) = match ipv4 {
@@ -259,6 +393,21 @@ mod tests {
             offset_of!(AoInfo, counters),
         ];
         assert_eq!(info, [4, 6, 7, 8]);
+        let listed = [
+            offset_of!(AoListed, algorithm),
+            offset_of!(AoListed, key),
+            offset_of!(AoListed, keys),
+            offset_of!(AoListed, flags),
+            offset_of!(AoListed, send_id),
+            offset_of!(AoListed, recv_id),
+            offset_of!(AoListed, prefix_length),
+            offset_of!(AoListed, mac_length),
+            offset_of!(AoListed, key_flags),
+            offset_of!(AoListed, key_length),
+            offset_of!(AoListed, interface),
+            offset_of!(AoListed, counters),
+        ];
+        assert_eq!(listed, [128, 192, 272, 276, 278, 279, 280, 281, 282, 283, 284, 288]);
         let md5 = [
             offset_of!(Md5Signature, flags),
             offset_of!(Md5Signature, prefix_length),

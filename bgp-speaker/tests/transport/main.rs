@@ -36,6 +36,7 @@ fn trials() -> Vec<Trial> {
     let daemons = daemons::ALL.iter().map(|(name, story, daemon)| (*name, *story, Need::Daemon(daemon)));
     let keys = master_keys::ABLE.iter().map(|(name, story)| (*name, *story, Need::TcpAo));
     let no_keys = master_keys::UNABLE.iter().map(|(name, story)| (*name, *story, Need::NoTcpAo));
+    let bird = master_keys::BIRD.iter().map(|(name, story)| (*name, *story, Need::TcpAoBird));
     let trial = |(name, story, need): (&str, fn(), Need)| {
         let obstacle = obstacle.clone();
         Trial::ignorable_test(name, move || match obstacle.or_else(|| need.missing()) {
@@ -43,7 +44,7 @@ fn trials() -> Vec<Trial> {
             None => netns::on_own_thread(story),
         })
     };
-    stories.chain(daemons).chain(keys).chain(no_keys).map(trial).collect()
+    stories.chain(daemons).chain(keys).chain(no_keys).chain(bird).map(trial).collect()
 }
 
 /// What a test needs beyond namespaces.
@@ -53,6 +54,8 @@ enum Need {
     Nothing,
     Daemon(&'static str),
     TcpAo,
+    /// And a BIRD that has it too.
+    TcpAoBird,
     NoTcpAo,
 }
 
@@ -64,6 +67,10 @@ impl Need {
             Self::Nothing => None,
             Self::Daemon(program) => lab::missing(program),
             Self::TcpAo => (!master_keys::in_the_kernel()).then(|| "this kernel has no TCP-AO".into()),
+            Self::TcpAoBird => Self::Daemon("bird")
+                .missing()
+                .or_else(|| Self::TcpAo.missing())
+                .or_else(master_keys::bird_obstacle),
             Self::NoTcpAo => master_keys::in_the_kernel().then(|| "this kernel has TCP-AO".into()),
         }
     }
