@@ -8,7 +8,8 @@ use clap::{Args, Parser, Subcommand};
 use ipnet::IpNet;
 
 use crate::config::family_by_name;
-use crate::control::query::{ResetMode, RoutesQuestion, Subject};
+use crate::control::query::{RoutesQuestion, Subject};
+use crate::control::request::{BfdState, ResetMode};
 
 /// A standalone BGP route reflector.
 #[derive(Debug, Parser)]
@@ -33,6 +34,10 @@ pub(crate) enum Command {
     Clear(ClearArgs),
     /// Begin a session anew, or have its routes told again while it goes on
     Reset(ResetArgs),
+    /// Show what a peer would be told by another export policy; nothing is sent
+    DryRun(DryRunArgs),
+    /// Say what BFD found out about the way to a peer, from a BFD daemon
+    Bfd(BfdArgs),
     /// Show a small network come up and lose a node; needs no privileges and no configuration
     Demo(DemoArgs),
 }
@@ -137,6 +142,35 @@ pub(crate) struct ResetArgs {
     /// How
     #[arg(short, long, value_enum, default_value_t)]
     pub(crate) mode: ResetMode,
+}
+
+/// `dry-run`.
+#[derive(Debug, Args)]
+pub(crate) struct DryRunArgs {
+    /// The peer
+    #[arg(value_name = "ADDRESS")]
+    pub(crate) peer: PeerAddress,
+    /// A file with policies and prefix sets, as a configuration has them; a whole configuration is one
+    #[arg(short, long, value_name = "FILE")]
+    pub(crate) policy: PathBuf,
+    /// Which policy of the file, `accept` or `reject` [default: what the file has the peer told by, or its only policy]
+    #[arg(short, long, value_name = "NAME")]
+    pub(crate) name: Option<String>,
+    /// Only this family, such as ipv4-unicast
+    #[arg(short, long, value_name = "FAMILY", value_parser = family)]
+    pub(crate) family: Option<Family>,
+    #[command(flatten)]
+    pub(crate) target: Target,
+}
+
+/// `bfd`.
+#[derive(Debug, Args)]
+pub(crate) struct BfdArgs {
+    #[command(flatten)]
+    pub(crate) of: ClearArgs,
+    /// What BFD says
+    #[arg(value_enum, value_name = "STATE")]
+    pub(crate) state: BfdState,
 }
 
 /// `demo`.

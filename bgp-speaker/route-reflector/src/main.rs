@@ -37,6 +37,8 @@ fn execute(command: &Command) -> Result<(), Failure> {
         Command::Routes(args) => on_runtime(show::routes(args)),
         Command::Clear(args) => on_runtime(show::clear(args)),
         Command::Reset(args) => on_runtime(show::reset(args)),
+        Command::DryRun(args) => on_runtime(show::dry_run(args)),
+        Command::Bfd(args) => on_runtime(show::bfd(args)),
         Command::Demo(args) => on_runtime(demo::demo(args)),
     }
 }

@@ -248,6 +248,18 @@ fn on_a_link(neighbor: &Neighbor) -> Outcome {
 
 fn peer_range(config: &Config, range: &NeighborRange, listen: &[(SocketAddr, Range<usize>)]) -> Outcome {
     let address = range.prefix.get_ref().0.addr();
+    if let (IpAddr::V4(four), Some(length)) =
+        (address.to_canonical(), range.prefix.get_ref().0.prefix_len().checked_sub(96))
+        && address.is_ipv6()
+    {
+        let title = format!(
+            "{} holds IPv4 addresses, written as ones of IPv6 (RFC 4291 §2.5.5.2)",
+            range.prefix.get_ref().0
+        );
+        return Err(Diagnostic::new(range.prefix.span(), title)
+            .label("peers come from IPv4 addresses as they are")
+            .mend(format!("write \"{four}/{length}\"")));
+    }
     listens_in_family(listen, address, &range.prefix.span(), "a neighbor range")?;
     session::peer(config, range.peer(), address)
 }

@@ -4,11 +4,12 @@ use std::collections::HashMap;
 
 use bgp_speaker::Policy;
 use bgp_speaker::policy::{PolicyConfig, PolicyError, PrefixRange, Rule, Verdict as Ends};
+use serde::Deserialize;
 use toml::Spanned;
 
 use super::diagnostic::Diagnostic;
 use super::file::Config;
-use super::policy::{PolicyTable, RuleTable};
+use super::policy::{PolicyTable, PrefixSetTable, RuleTable};
 use super::suggest::nearest;
 use super::value::{Outcome, Verdict};
 
@@ -31,12 +32,50 @@ impl Policies {
     }
 }
 
+/// What of a file is about policies alone: all else is passed over.
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "kebab-case", default)]
+pub(super) struct PolicyFile {
+    prefix_set: Vec<PrefixSetTable>,
+    policy: Vec<PolicyTable>,
+}
+
+impl PolicyFile {
+    /// The policy of this name, or the only one that there is; `source` tells the lines of rules.
+    pub(super) fn policy(&self, name: Option<&str>, source: &str) -> Result<Policy, Diagnostic> {
+        let policies = compile_all(&self.prefix_set, &self.policy, source)?;
+        let names: Vec<&str> = self.policy.iter().map(|table| table.name.get_ref().as_str()).collect();
+        match (name, names.as_slice()) {
+            (Some(name), _) if names.contains(&name) || BUILT_IN.contains(&name) => Ok(policies.get(name)),
+            (Some(name), _) => Err(Diagnostic::new(0..0, format!("there is no policy \"{name}\""))
+                .mend("name one of the file, or accept or reject")),
+            (None, [only]) => Ok(policies.get(only)),
+            (None, []) => Err(Diagnostic::new(0..0, "there is no policy in the file")
+                .mend("write a [[policy]], or name accept or reject")),
+            (None, _) => Err(Diagnostic::new(0..0, "which policy is meant is not said")
+                .mend(format!("name one of: {}", names.join(", ")))),
+        }
+    }
+}
+
 /// Compiles all policies and checks that every session's policy is there; `source` tells the lines of rules.
 pub(super) fn policies(config: &Config, source: &str) -> Result<Policies, Diagnostic> {
-    let sets = prefix_sets(config)?;
+    let policies = compile_all(&config.prefix_set, &config.policy, source)?;
+    for name in config.policy_names() {
+        known("policy", name, policies.0.keys().map(String::as_str).chain(BUILT_IN))?;
+    }
+    Ok(policies)
+}
+
+fn compile_all(
+    sets: &[PrefixSetTable],
+    tables: &[PolicyTable],
+    source: &str,
+) -> Result<Policies, Diagnostic> {
+    let sets = prefix_sets(sets)?;
     let mut policies = HashMap::new();
     let mut places = HashMap::new();
-    for table in &config.policy {
+    for table in tables {
         let name = table.name.get_ref();
         if BUILT_IN.contains(&name.as_str()) {
             return Err(Diagnostic::new(table.name.span(), format!("\"{name}\" is a policy already"))
@@ -50,16 +89,13 @@ pub(super) fn policies(config: &Config, source: &str) -> Result<Policies, Diagno
         }
         policies.insert(name.clone(), compile(table, &sets, source)?);
     }
-    for name in config.policy_names() {
-        known("policy", name, policies.keys().map(String::as_str).chain(BUILT_IN))?;
-    }
     Ok(Policies(policies))
 }
 
-fn prefix_sets(config: &Config) -> Result<HashMap<&str, Vec<PrefixRange>>, Diagnostic> {
+fn prefix_sets(tables: &[PrefixSetTable]) -> Result<HashMap<&str, Vec<PrefixRange>>, Diagnostic> {
     let mut sets = HashMap::new();
     let mut places = HashMap::new();
-    for set in &config.prefix_set {
+    for set in tables {
         let name = set.name.get_ref().as_str();
         if let Some(first) = places.insert(name, set.name.span()) {
             return Err(Diagnostic::new(

@@ -303,7 +303,7 @@ tables! {
         /// Offer messages of up to 65535 octets (RFC 8654); on when missing.
         extended_message: Option<bool>,
         /// Our role in the relation with an external peer (RFC 9234).
-        role: Option<Role>,
+        role: Option<Spanned<Role>>,
         /// Refuse an external peer that announces no role.
         role_strict: Option<Spanned<bool>>,
         /// How many prefixes the peer may tell: of every family, or of each that is named.
@@ -321,7 +321,7 @@ tables! {
         /// How long routes may stay beyond the restart time (RFC 9494); off when missing.
         long_lived_time: Option<Spanned<StaleTime>>,
         /// We are a route server to the peer (RFC 7947).
-        route_server_client: Option<bool>,
+        route_server_client: Option<Spanned<bool>>,
         /// It is told the best of what may go to it, whatever is best for others (RFC 7947 §2.3).
         best_per_client: Option<bool>,
         /// The cluster that the session is of (RFC 4456 §7); that of the file when missing.

@@ -19,6 +19,8 @@ use std::fs::File;
 use std::io::{self, Read};
 use std::path::Path;
 
+use bgp_speaker::{PeerAddress, Policy};
+
 pub(crate) use self::add_path::{AddPathReceive, PerFamily};
 pub(crate) use self::diagnostic::{ConfigError, Diagnostic, in_words};
 pub(crate) use self::file::{
@@ -38,9 +40,13 @@ const MAX_FILE: u64 = 64 << 20;
 
 /// Reads and checks the file at `path`.
 pub(crate) fn load(path: &Path) -> Result<Config, ConfigError> {
-    let bytes = read(path)?;
-    let source = String::from_utf8(bytes).map_err(|error| not_utf8(path, &error))?;
+    let source = read_text(path)?;
     parse(&source).map_err(|diagnostic| ConfigError::invalid(path, &source, diagnostic))
+}
+
+/// The text of the file at `path`.
+pub(crate) fn read_text(path: &Path) -> Result<String, ConfigError> {
+    String::from_utf8(read(path)?).map_err(|error| not_utf8(path, &error))
 }
 
 fn read(path: &Path) -> Result<Vec<u8>, ConfigError> {
@@ -75,15 +81,36 @@ pub(crate) fn parse(source: &str) -> Result<Config, Diagnostic> {
             "begin with the two keys that are always needed: asn = 65000 and router-id = \"10.0.0.1\"",
         ));
     }
-    let mut config: Config = toml::from_str(source).map_err(|error| {
-        // What the value itself says against a password does not repeat it; what TOML says may.
-        let place = error.span().filter(|_| !error.message().contains(value::MEND));
-        let hidden = place.and_then(|at| secret::unreadable(source, &at));
-        hidden.unwrap_or_else(|| toml_error::diagnose(source, &error))
-    })?;
+    let mut config: Config = toml::from_str(source).map_err(|error| unreadable(source, &error))?;
     check::check(&config)?;
     config.policies = compile::policies(&config, source)?;
     Ok(config)
+}
+
+/// What is wrong with a text that cannot be read.
+fn unreadable(source: &str, error: &toml::de::Error) -> Diagnostic {
+    // What the value itself says against a password does not repeat it; what TOML says may.
+    let place = error.span().filter(|_| !error.message().contains(value::MEND));
+    let hidden = place.and_then(|at| secret::unreadable(source, &at));
+    hidden.unwrap_or_else(|| toml_error::diagnose(source, error))
+}
+
+/// The export policy that a text has for a peer: the one of this name; else what a whole configuration has the neighbor at this
+/// address told by; else the only policy that there is.
+pub(crate) fn export_policy(
+    source: &str,
+    peer: PeerAddress,
+    name: Option<&str>,
+) -> Result<Policy, Diagnostic> {
+    if name.is_none()
+        && let Ok(config) = parse(source)
+        && let Some(neighbor) = config.neighbor.iter().find(|neighbor| neighbor.at() == peer)
+        && let Some(export) = &neighbor.session.export
+    {
+        return Ok(config.policies.get(export.get_ref()));
+    }
+    let file: compile::PolicyFile = toml::from_str(source).map_err(|error| unreadable(source, &error))?;
+    file.policy(name, source)
 }
 
 #[cfg(test)]

@@ -17,7 +17,11 @@ pub(super) fn address(text: &str) -> Result<IpAddr, Refusal> {
         }
         Ok(address) if address.is_multicast() => Err((format!("\"{text}\" is a multicast address"), mend())),
         Ok(IpAddr::V6(address)) if address.is_unicast_link_local() => Err(link_local(text)),
-        Ok(address) => Ok(address.to_canonical()),
+        Ok(address) if address.to_canonical() != address => Err((
+            format!("\"{text}\" is an IPv4 address, written as one of IPv6 (RFC 4291 §2.5.5.2)"),
+            format!("write \"{}\"", address.to_canonical()),
+        )),
+        Ok(address) => Ok(address),
         Err(_) if SocketAddr::from_str(text).is_ok() => Err((
             format!("\"{text}\" is an address with a port"),
             "give the port in its own key: port = …".into(),

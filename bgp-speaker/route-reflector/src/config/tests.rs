@@ -69,8 +69,38 @@ fn two_neighbors_with_one_address_are_both_pointed_at() {
         &["two neighbors have the address 10.0.0.2", "rr.toml:8:11", "the first one", "the second one"],
     );
     says(&message, &["5 | address = \"10.0.0.2\""]);
+}
+
+#[test]
+fn an_ipv4_address_is_not_written_as_one_of_ipv6() {
     let mapped = PEER.replace("10.0.0.2", "::ffff:10.0.0.2");
-    says(&fault(&format!("{PEER}{mapped}")), &["two neighbors have the address 10.0.0.2"]);
+    says(&fault(&mapped), &["\"::ffff:10.0.0.2\" is an IPv4 address", "rr.toml:5:11", "write \"10.0.0.2\""]);
+    let range = "[[neighbor-range]]\nprefix = \"::ffff:10.0.0.0/120\"\nasn = 65000\n";
+    says(&fault(range), &["holds IPv4 addresses", "rr.toml:5:10", "write \"10.0.0.0/24\""]);
+}
+
+#[test]
+fn what_is_between_two_as_is_not_said_of_an_internal_neighbor() {
+    for (line, words) in [
+        ("role = \"customer\"", ["RFC 9234", "rr.toml:7:8", "remove role, or write the neighbor's own AS"]),
+        ("route-server-client = true", ["RFC 7947", "rr.toml:7:23", "remove route-server-client"]),
+    ] {
+        for asn in ["65000", "\"internal\"", "[65000]"] {
+            let peer = PEER.replace("asn = 65000", &format!("asn = {asn}"));
+            let message = fault(&format!("{peer}{line}\n"));
+            says(&message, &words);
+            says(&message, &["our AS is 65000, so this neighbor is internal"]);
+            let range = format!("[[neighbor-range]]\nprefix = \"10.0.0.0/24\"\nasn = {asn}\n{line}\n");
+            says(&fault(&range), &words);
+        }
+        for asn in ["65001", "\"external\"", "\"any\"", "[65000, 65001]"] {
+            let peer = PEER.replace("asn = 65000", &format!("asn = {asn}"));
+            parse(&format!("{HEAD}{peer}{line}\n")).expect("it may be external");
+        }
+        let other = PEER.replace("asn = 65000", "asn = 65000\nlocal-as = 65009");
+        parse(&format!("{HEAD}{other}{line}\n")).expect("on this session our AS is another");
+    }
+    parse(&format!("{HEAD}{PEER}route-server-client = false\n")).expect("nothing is asked for");
 }
 
 #[test]

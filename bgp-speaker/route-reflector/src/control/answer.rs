@@ -23,6 +23,55 @@ pub(crate) struct ResetDone {
     pub(crate) mode: String,
 }
 
+/// `POST /bfd`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) struct BfdTold {
+    pub(crate) peer: String,
+    /// "up", "down", "down-independent" or "admin-down".
+    pub(crate) state: String,
+}
+
+/// A line of `POST /dry-run`: a destination of which the peer would be told something else.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) struct Difference {
+    pub(crate) prefix: String,
+    /// The identifier of the path, where the peer is told several.
+    pub(crate) path_id: u32,
+    /// What it is told by the policy in force.
+    pub(crate) now: Export,
+    /// What it would be told.
+    pub(crate) then: Export,
+}
+
+/// What a peer is told of a destination.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) struct Export {
+    pub(crate) told: bool,
+    /// The rule that holds the route back; nothing where it is told.
+    pub(crate) held_back: Option<String>,
+    pub(crate) next_hop: Option<String>,
+    pub(crate) as_path: Option<String>,
+    pub(crate) local_pref: Option<u32>,
+    pub(crate) med: Option<u32>,
+    pub(crate) communities: Vec<String>,
+    pub(crate) large_communities: Vec<String>,
+}
+
+/// A move from a mesh to reflectors or back that is not over.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) struct Migration {
+    /// Peers that stay for now.
+    pub(crate) staying: Vec<String>,
+    /// Peers that have not told their tables.
+    pub(crate) awaited: Vec<String>,
+    /// No new peer has told its table, for longer than it should take.
+    pub(crate) held: bool,
+}
+
 /// `GET /status`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -41,6 +90,7 @@ pub(crate) struct Status {
     pub(crate) ipv6_sessions: Sessions,
     pub(crate) listen: Vec<SocketAddr>,
     pub(crate) peers: Vec<Peer>,
+    pub(crate) migration: Option<Migration>,
     pub(crate) ranges: Vec<Range>,
     /// Connections from addresses that no peer and no range has.
     pub(crate) strangers: u64,
@@ -146,6 +196,8 @@ pub(crate) struct Peer {
     pub(crate) backlog: Backlog,
     /// Until when its routes are kept for its return.
     pub(crate) kept_until: Option<String>,
+    /// What BFD said last, if it was told.
+    pub(crate) bfd: Option<String>,
     pub(crate) reflector_client: bool,
     pub(crate) passive: bool,
     pub(crate) local_as: u32,

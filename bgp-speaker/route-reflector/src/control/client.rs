@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use bytes::{Buf, Bytes, BytesMut};
-use http_body_util::{BodyExt, Empty, Limited};
+use http_body_util::{BodyExt, Full, Limited};
 use hyper::body::Incoming;
 use hyper::client::conn::http1;
 use hyper::header::HOST;
@@ -98,6 +98,12 @@ impl Client {
         self.answer(Method::POST, target).await
     }
 
+    /// A listing that answers a text: one JSON document on each line, as they come.
+    pub(crate) async fn lines_for(&self, target: &str, text: String) -> Result<Lines, ClientError> {
+        let (path, response) = self.send(Method::POST, target, text.into()).await?;
+        Ok(Lines { path, body: response.into_body(), buffer: BytesMut::new(), ended: false })
+    }
+
     async fn answer<T: DeserializeOwned>(&self, method: Method, target: &str) -> Result<T, ClientError> {
         let (path, response) = self.ask(method, target).await?;
         let garbled = |words: String| ClientError::Garbled(path.clone(), words);
@@ -115,8 +121,17 @@ impl Client {
     }
 
     async fn ask(&self, method: Method, target: &str) -> Result<(PathBuf, Response<Incoming>), ClientError> {
+        self.send(method, target, Bytes::new()).await
+    }
+
+    async fn send(
+        &self,
+        method: Method,
+        target: &str,
+        body: Bytes,
+    ) -> Result<(PathBuf, Response<Incoming>), ClientError> {
         let (path, stream) = self.connect().await?;
-        let answer = tokio::time::timeout(ANSWER_TIMEOUT, request(&path, stream, method, target)).await;
+        let answer = tokio::time::timeout(ANSWER_TIMEOUT, request(&path, stream, method, target, body)).await;
         let response = answer.map_err(|_| ClientError::Timeout(path.clone()))??;
         if response.status() == StatusCode::OK {
             return Ok((path, response));
@@ -152,6 +167,7 @@ async fn request(
     stream: UnixStream,
     method: Method,
     target: &str,
+    body: Bytes,
 ) -> Result<Response<Incoming>, ClientError> {
     let garbled = |error: hyper::Error| ClientError::Garbled(path.to_owned(), error.to_string());
     let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await.map_err(garbled)?;
@@ -161,7 +177,7 @@ async fn request(
         .method(method)
         .uri(target)
         .header(HOST, "localhost")
-        .body(Empty::<Bytes>::new())
+        .body(Full::new(body))
         .map_err(|error| ClientError::Garbled(path.to_owned(), error.to_string()))?;
     sender.send_request(request).await.map_err(garbled)
 }

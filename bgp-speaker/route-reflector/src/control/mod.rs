@@ -3,6 +3,7 @@
 pub(crate) mod answer;
 pub(crate) mod client;
 pub(crate) mod query;
+pub(crate) mod request;
 pub(crate) mod server;
 pub(crate) mod socket;
 pub(crate) mod source;

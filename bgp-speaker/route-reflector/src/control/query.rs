@@ -4,8 +4,6 @@ use std::fmt;
 use std::net::IpAddr;
 use std::str::FromStr;
 
-use clap::ValueEnum as _;
-
 use bgp_speaker::{Family, PeerAddress};
 use ipnet::IpNet;
 
@@ -24,83 +22,11 @@ pub(super) enum Question {
     Explain(Subject),
 }
 
-/// What a client may have changed.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Request {
-    /// `/clear?peer=`: the hold of this peer after a limit ends.
-    Clear(PeerAddress),
-    /// `/reset?peer=&mode=`: the session begins anew, or its routes are told again.
-    Reset(PeerAddress, ResetMode),
-}
-
-/// How a session is reset.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
-pub(crate) enum ResetMode {
-    /// End the session and begin it anew
-    #[default]
-    Hard,
-    /// Ask the peer for its routes again, and tell it ours again
-    Soft,
-    /// Ask the peer for its routes again
-    SoftIn,
-    /// Tell the peer our routes again
-    SoftOut,
-}
-
-impl fmt::Display for ResetMode {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            ResetMode::Hard => "hard",
-            ResetMode::Soft => "soft",
-            ResetMode::SoftIn => "soft-in",
-            ResetMode::SoftOut => "soft-out",
-        })
-    }
-}
-
-impl Request {
-    /// The request target that says it.
-    pub(crate) fn target(&self) -> String {
-        match self {
-            Request::Clear(peer) => format!("/clear?peer={}", encoded(*peer)),
-            Request::Reset(peer, mode) => format!("/reset?peer={}&mode={mode}", encoded(*peer)),
-        }
-    }
-
-    /// Reads the path and the query of a request target.
-    pub(super) fn parse(path: &str, query: &str) -> Result<Self, Unanswerable> {
-        let (known, takes_mode) = match path {
-            "/clear" => ("/clear takes one peer", false),
-            "/reset" => ("/reset takes one peer, and a mode: hard, soft, soft-in or soft-out", true),
-            _ => {
-                let words =
-                    format!("nothing is changed at {path}: post to /clear?peer= or /reset?peer=&mode=");
-                return Err(Unanswerable::Unknown(words));
-            }
-        };
-        let (mut peer, mut mode) = (None, None);
-        for (key, value) in pairs(query)? {
-            match key.as_str() {
-                "peer" if peer.is_none() => {
-                    peer = Some(value.parse().map_err(|_| bad_value(&key, &value, "an address"))?);
-                }
-                "mode" if takes_mode && mode.is_none() => {
-                    let known = || bad_value(&key, &value, "hard, soft, soft-in or soft-out");
-                    mode = Some(ResetMode::from_str(&value, false).map_err(|_| known())?);
-                }
-                _ => return Err(unknown_pair(&key, known)),
-            }
-        }
-        let peer = peer.ok_or_else(|| Unanswerable::Pair(known.to_owned()))?;
-        Ok(if takes_mode { Request::Reset(peer, mode.unwrap_or_default()) } else { Request::Clear(peer) })
-    }
-}
-
 /// The one method of a path that is there.
 pub(super) fn method_of(path: &str) -> Option<&'static str> {
     match path {
         "/status" | "/metrics" | "/routes" | "/explain" => Some("GET"),
-        "/clear" | "/reset" => Some("POST"),
+        "/clear" | "/reset" | "/bfd" | "/dry-run" => Some("POST"),
         _ => None,
     }
 }
@@ -186,7 +112,7 @@ impl RoutesQuestion {
 }
 
 /// The sign before an interface is what begins an encoded octet in a query.
-fn encoded(peer: PeerAddress) -> String {
+pub(super) fn encoded(peer: PeerAddress) -> String {
     peer.to_string().replace('%', "%25")
 }
 
@@ -267,15 +193,15 @@ fn prefix(key: &str, value: &str) -> Result<IpNet, Unanswerable> {
         .map_err(|_| bad_value(key, value, "a prefix such as 10.1.0.0/26"))
 }
 
-fn unknown_pair(key: &str, known: &str) -> Unanswerable {
+pub(super) fn unknown_pair(key: &str, known: &str) -> Unanswerable {
     Unanswerable::Pair(format!("{key} is not known: {known}"))
 }
 
-fn bad_value(key: &str, value: &str, wanted: &str) -> Unanswerable {
+pub(super) fn bad_value(key: &str, value: &str, wanted: &str) -> Unanswerable {
     Unanswerable::Pair(format!("{key}={value} is not valid: {key} takes {wanted}"))
 }
 
-fn pairs(query: &str) -> Result<Vec<(String, String)>, Unanswerable> {
+pub(super) fn pairs(query: &str) -> Result<Vec<(String, String)>, Unanswerable> {
     query
         .split('&')
         .filter(|pair| !pair.is_empty())

@@ -3,13 +3,14 @@
 
 use std::convert::Infallible;
 use std::io;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bgp_speaker::SpeakerError;
+use bgp_speaker::{Family, SpeakerError};
 use bytes::Bytes;
 use futures::stream;
-use http_body_util::{BodyExt, Full, StreamBody, combinators::UnsyncBoxBody};
+use http_body_util::{BodyExt, Full, Limited, StreamBody, combinators::UnsyncBoxBody};
 use hyper::body::{Frame, Incoming};
 use hyper::header::{ALLOW, CONTENT_TYPE};
 use hyper::server::conn::http1;
@@ -24,8 +25,10 @@ use tracing::{debug, warn};
 
 use super::answer::Refusal;
 use super::query::{self, Question, RoutesQuestion, Unanswerable};
+use super::request::{self, DryRun};
 use super::socket::ControlSocket;
 use super::source::Source;
+use crate::config::{self, ConfigError};
 
 /// As many people and scripts as look into one daemon at once, and room to spare.
 const MAX_CONNECTIONS: usize = 32;
@@ -37,6 +40,10 @@ const HEAD_TIMEOUT: Duration = Duration::from_secs(2);
 const MAX_LIFETIME: Duration = Duration::from_secs(3600);
 /// A scrape is one small document; whoever does not take it in this time must not keep a place from others.
 const SCRAPE_LIFETIME: Duration = Duration::from_secs(10);
+/// A configuration with its policies: those of the largest networks are some hundred kilobytes.
+const MAX_BODY: usize = 8 << 20;
+/// The same client sends its body at once as well.
+const BODY_TIMEOUT: Duration = Duration::from_secs(10);
 /// Paths that one page of a listing asks of the table: some hundred kilobytes of JSON, a millisecond of the table's time.
 const PAGE: usize = 512;
 
@@ -125,7 +132,7 @@ where
 async fn answer(request: Request<Incoming>, source: Arc<Source>) -> Response<Body> {
     match *request.method() {
         Method::GET => {}
-        Method::POST => return change(&request, &source).await,
+        Method::POST => return change(request, source).await,
         _ => return only("GET, POST"),
     }
     let question = Question::parse(request.uri().path(), request.uri().query().unwrap_or_default());
@@ -144,25 +151,75 @@ async fn answer(request: Request<Incoming>, source: Arc<Source>) -> Response<Bod
 }
 
 /// Has the speaker do something; whoever may connect to the control socket may also stop the daemon.
-async fn change(request: &Request<Incoming>, source: &Source) -> Response<Body> {
-    match query::Request::parse(request.uri().path(), request.uri().query().unwrap_or_default()) {
-        Ok(query::Request::Clear(peer)) => done(source.clear(peer).await),
-        Ok(query::Request::Reset(peer, mode)) => done(source.reset(peer, mode).await),
-        Err(Unanswerable::Unknown(words)) => elsewhere(request, &words),
+async fn change(request: Request<Incoming>, source: Arc<Source>) -> Response<Body> {
+    match request::Request::parse(request.uri().path(), request.uri().query().unwrap_or_default()) {
+        Ok(request::Request::Clear(peer)) => done(source.clear(peer).await),
+        Ok(request::Request::Reset(peer, mode)) => done(source.reset(peer, mode).await),
+        Ok(request::Request::Bfd(peer, state)) => done(source.bfd(peer, state).await),
+        Ok(request::Request::DryRun(question)) => match text(request.into_body()).await {
+            Ok(text) => dry_run(source, question, &text).await,
+            Err(words) => error(StatusCode::BAD_REQUEST, words),
+        },
+        Err(Unanswerable::Unknown(words)) => elsewhere(&request, &words),
         Err(Unanswerable::Pair(words)) => error(StatusCode::BAD_REQUEST, &words),
     }
+}
+
+/// The body of a request.
+async fn text(body: Incoming) -> Result<String, &'static str> {
+    let body = tokio::time::timeout(BODY_TIMEOUT, Limited::new(body, MAX_BODY).collect()).await;
+    let body = body.map_err(|_| "the body did not come in time")?;
+    let body = body.map_err(|_| "the body broke off, or is larger than a file of policies")?;
+    String::from_utf8(body.to_bytes().into()).map_err(|_| "the body is not UTF-8 text")
+}
+
+/// What a peer would be told by a policy of the text, one destination on a line, one page in memory at a time.
+async fn dry_run(source: Arc<Source>, question: DryRun, text: &str) -> Response<Body> {
+    let policy = match config::export_policy(text, question.peer, question.policy.as_deref()) {
+        Ok(policy) => policy,
+        Err(fault) => {
+            let fault = ConfigError::invalid(Path::new("body"), text, fault);
+            return error(StatusCode::BAD_REQUEST, &fault.render(false));
+        }
+    };
+    let peer = question.peer;
+    let families = match source.families_of(peer, question.family) {
+        Ok(families) => families,
+        Err(refused) => return refusal(&refused),
+    };
+    // The family to ask about next, and where to go on in it.
+    let first = (families.into_iter(), None);
+    let pages = stream::try_unfold(first, move |(mut families, at): (_, Option<(Family, _)>)| {
+        let (source, policy) = (source.clone(), policy.clone());
+        async move {
+            let Some((family, from)) =
+                at.or_else(|| Iterator::next(&mut families).map(|family| (family, None)))
+            else {
+                return Ok(None);
+            };
+            let (changes, next) = source.dry_run(peer, family, policy, from, PAGE).await?;
+            let following = next.map(|cursor| (family, Some(cursor)));
+            Ok(Some((Frame::data(lines(&changes)), (families, following))))
+        }
+    });
+    respond(StatusCode::OK, "application/x-ndjson", StreamBody::new(pages).boxed_unsync())
 }
 
 /// What was done, or why it was not.
 fn done(outcome: Result<impl Serialize, SpeakerError>) -> Response<Body> {
     match outcome {
         Ok(done) => json(StatusCode::OK, &done),
-        Err(refused @ SpeakerError::UnknownPeer(_)) => error(StatusCode::NOT_FOUND, &refused.to_string()),
-        Err(refused @ (SpeakerError::NotEstablished(_) | SpeakerError::NoRouteRefresh(_))) => {
-            error(StatusCode::CONFLICT, &refused.to_string())
-        }
-        Err(refused) => error(StatusCode::SERVICE_UNAVAILABLE, &refused.to_string()),
+        Err(refused) => refusal(&refused),
     }
+}
+
+fn refusal(refused: &SpeakerError) -> Response<Body> {
+    let status = match refused {
+        SpeakerError::UnknownPeer(_) => StatusCode::NOT_FOUND,
+        SpeakerError::NotEstablished(_) | SpeakerError::NoRouteRefresh(_) => StatusCode::CONFLICT,
+        _ => StatusCode::SERVICE_UNAVAILABLE,
+    };
+    error(status, &refused.to_string())
 }
 
 async fn answer_metrics(request: Request<Incoming>, source: Arc<Source>) -> Response<Body> {

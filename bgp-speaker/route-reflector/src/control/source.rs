@@ -9,20 +9,22 @@ use std::time::Duration;
 use bgp_speaker::kernel::{FollowerStatus, RouteState};
 use bgp_speaker::metrics::SpeakerMetrics;
 use bgp_speaker::{
-    Destination, FamilySet, HeldBack, KeepaliveLateness, LimitAction, LimitLevel, LimitStatus, Limited,
-    MessageCounters, NegotiatedStatus, NextHop, NotificationStatus, PathExplanation, PathVerdict,
-    PeerAddress, PeerAs, PeerStatus, RangeStatus, Reset, RouteAttributes, RouteCursor, RouteFilter,
-    RouteInfo, SessionCount, Source as Learned, Speaker, SpeakerError,
+    Bfd, Destination, ExportChange, Family, FamilySet, HeldBack, KeepaliveLateness, LimitAction, LimitLevel,
+    LimitStatus, Limited, MessageCounters, NegotiatedStatus, NextHop, NotificationStatus, PathExplanation,
+    PathVerdict, PeerAddress, PeerAs, PeerStatus, Policy, RangeStatus, Reset, RouteAttributes, RouteCursor,
+    RouteFilter, RouteInfo, SessionCount, Source as Learned, Speaker, SpeakerError,
 };
 use bgp_wire::AttributeBlock;
 use prometheus_client::encoding::text::encode;
 use prometheus_client::registry::Registry;
 
 use super::answer::{
-    Backlog, Cleared, Explanation, Kernel, Lateness, Limit, Messages, Negotiated, Notification, Path, Peer,
-    Range, ResetDone, Rpki, Sessions, SignatureFailures, Status, Told, ToldPath,
+    Backlog, BfdTold, Cleared, Difference, Explanation, Export, Kernel, Lateness, Limit, Messages, Migration,
+    Negotiated, Notification, Path, Peer, Range, ResetDone, Rpki, Sessions, SignatureFailures, Status, Told,
+    ToldPath,
 };
-use super::query::{ResetMode, RoutesQuestion, Subject};
+use super::query::{RoutesQuestion, Subject};
+use super::request::{BfdState, ResetMode};
 use crate::time::rfc3339;
 
 /// A running speaker, and what the configuration remarks on its neighbors.
@@ -74,6 +76,11 @@ impl Source {
             ipv6_sessions: sessions(status.ipv6_sessions()),
             listen: status.listen.clone(),
             peers: status.peers.iter().map(|p| peer(p, descriptions.get(&p.at()))).collect(),
+            migration: status.migration.as_ref().map(|migration| Migration {
+                staying: migration.staying.iter().map(ToString::to_string).collect(),
+                awaited: migration.awaited.iter().map(ToString::to_string).collect(),
+                held: migration.held,
+            }),
             ranges: status.ranges.iter().map(range).collect(),
             strangers: status.strangers,
             signature_failures: status.signatures.map(|failures| SignatureFailures {
@@ -121,6 +128,37 @@ impl Source {
         };
         self.speaker.reset(peer, reset).await?;
         Ok(ResetDone { peer: peer.to_string(), mode: how.to_string() })
+    }
+
+    /// Brings what BFD says about the way to a peer.
+    pub(super) async fn bfd(&self, peer: PeerAddress, state: BfdState) -> Result<BfdTold, SpeakerError> {
+        self.speaker.bfd(peer, state.into()).await?;
+        Ok(BfdTold { peer: peer.to_string(), state: state.to_string() })
+    }
+
+    /// The families in which a peer can be asked what it would be told: this one, or all of its session.
+    pub(super) fn families_of(
+        &self,
+        peer: PeerAddress,
+        family: Option<Family>,
+    ) -> Result<Vec<Family>, SpeakerError> {
+        let status = self.speaker.status();
+        let known = status.peer(peer).ok_or(SpeakerError::UnknownPeer(peer))?;
+        let session = known.negotiated.as_ref().ok_or(SpeakerError::NotEstablished(peer))?;
+        Ok(family.map_or_else(|| session.families.iter().collect(), |family| vec![family]))
+    }
+
+    /// One page of what a peer would be told by another export policy, and where the next begins.
+    pub(super) async fn dry_run(
+        &self,
+        peer: PeerAddress,
+        family: Family,
+        export: Policy,
+        from: Option<RouteCursor>,
+        limit: usize,
+    ) -> Result<(Vec<Difference>, Option<RouteCursor>), SpeakerError> {
+        let page = self.speaker.dry_run(peer, family, export, from, limit).await?;
+        Ok((page.changes.iter().map(difference).collect(), page.next))
     }
 
     /// One page of the table, and where the next begins.
@@ -245,6 +283,7 @@ fn peer(peer: &PeerStatus, description: Option<&String>) -> Peer {
             changes: peer.backlog.changes,
         },
         kept_until: peer.kept_until.map(rfc3339),
+        bfd: peer.bfd.map(bfd),
         reflector_client: peer.reflector_client,
         passive: peer.passive,
         local_as: peer.local_as.0,
@@ -294,6 +333,16 @@ fn limit(limit: &LimitStatus) -> Limit {
         action: action.to_owned(),
         held_out: limit.held_out,
     }
+}
+
+fn bfd(state: Bfd) -> String {
+    match state {
+        Bfd::Up => BfdState::Up,
+        Bfd::Down { control_plane_independent: false } => BfdState::Down,
+        Bfd::Down { control_plane_independent: true } => BfdState::DownIndependent,
+        Bfd::AdminDown => BfdState::AdminDown,
+    }
+    .to_string()
 }
 
 fn range(range: &RangeStatus) -> Range {
@@ -406,6 +455,45 @@ fn teller(source: &Learned) -> Option<IpAddr> {
     match source {
         Learned::Local(_) => None,
         Learned::Peer { address, .. } => Some(*address),
+    }
+}
+
+fn difference(change: &ExportChange) -> Difference {
+    Difference {
+        prefix: change.destination.to_string(),
+        path_id: change.path_id.0,
+        now: export(&change.now),
+        then: export(&change.then),
+    }
+}
+
+fn export(told: &Result<RouteAttributes, HeldBack>) -> Export {
+    let attributes = match told {
+        Ok(attributes) => attributes,
+        Err(rule) => {
+            let (none, held_back) = (Vec::new(), Some(rule.to_string()));
+            return Export {
+                told: false,
+                held_back,
+                next_hop: None,
+                as_path: None,
+                local_pref: None,
+                med: None,
+                communities: none.clone(),
+                large_communities: none,
+            };
+        }
+    };
+    let block = AttributeBlock::parse(&attributes.block).expect("the table keeps canonical blocks only");
+    Export {
+        told: true,
+        held_back: None,
+        next_hop: attributes.next_hop.map(|next_hop| next_hop.to_string()),
+        as_path: Some(block.as_path().to_string()),
+        local_pref: block.local_pref(),
+        med: block.med(),
+        communities: block.communities().iter().map(|community| community.to_string()).collect(),
+        large_communities: block.large_communities().iter().map(|community| community.to_string()).collect(),
     }
 }
 

@@ -84,7 +84,7 @@ fn session(config: &Config, keys: &SessionKeys) -> SessionOptions {
         password: secret(keys.password.as_ref(), keys.password_file.as_ref()),
         interface: keys.interface.as_ref().map(|interface| interface.get_ref().0.clone()),
         extended_next_hop: keys.extended_next_hop,
-        role: keys.role.map(role),
+        role: keys.role.as_ref().map(|word| role(*word.get_ref())),
         limit_restart: keys.limit_restart.as_ref().map(seconds),
         ..SessionOptions::default()
     };
@@ -240,7 +240,8 @@ fn required(keys: &SessionKeys, families: Option<FamilySet>) -> Required {
 }
 
 fn rules(rules: &mut RouteRules, keys: &SessionKeys) {
-    rules.route_server_client = keys.route_server_client.unwrap_or(rules.route_server_client);
+    rules.route_server_client =
+        keys.route_server_client.as_ref().map_or(rules.route_server_client, |is| *is.get_ref());
     rules.best_per_client = keys.best_per_client.unwrap_or(rules.best_per_client);
     rules.cluster_id = keys.cluster_id.map(|cluster| ClusterId(cluster.0.into())).or(rules.cluster_id);
     rules.shared_network = keys.shared_network.as_ref().map(|network| network.get_ref().0);

@@ -302,7 +302,9 @@ fn mesh(keys: &str) -> String {
 #[test]
 fn what_a_neighbor_can_say_of_its_session_a_mesh_can_say_of_all() {
     let of_mesh = |keys: &str| desired(&mesh(keys)).speaker.mesh_options.expect("there is a mesh");
-    let of_peer = |keys: &str| desired(&neighbor(2, keys)).speaker.peers[0].options.clone();
+    // Roles and route servers are for external neighbors alone.
+    let external = |keys: &str| neighbor(2, keys).replace("asn = 65000", "asn = 65001");
+    let of_peer = |keys: &str| desired(&external(keys)).speaker.peers[0].options.clone();
     let plain = of_mesh("");
     for key in SESSION_KEYS.iter().chain(&["connect-retry = 7"]) {
         assert_ne!(of_mesh(key), plain, "{key} changes nothing");

@@ -1,5 +1,6 @@
 //! `status` and `routes`: what a running speaker says, as tables or as JSON.
 
+mod dry_run;
 mod routes;
 mod status;
 
@@ -9,14 +10,15 @@ use std::path::PathBuf;
 use comfy_table::{Table, presets};
 use serde::Serialize;
 
+pub(crate) use dry_run::dry_run;
 pub(crate) use routes::routes;
 pub(crate) use status::status;
 
-use crate::cli::{ClearArgs, ResetArgs, Target};
+use crate::cli::{BfdArgs, ClearArgs, ResetArgs, Target};
 use crate::config;
-use crate::control::answer::{Cleared, ResetDone};
+use crate::control::answer::{BfdTold, Cleared, ResetDone};
 use crate::control::client::Client;
-use crate::control::query::Request;
+use crate::control::request::Request;
 use crate::failure::Failure;
 
 impl Target {
@@ -50,6 +52,14 @@ pub(crate) async fn reset(args: &ResetArgs) -> Result<(), Failure> {
     let client = client(args.of.socket.as_ref(), args.of.config.as_ref())?;
     let ResetDone { peer, mode } = client.change(&Request::Reset(args.of.peer, args.mode).target()).await?;
     writeln!(io::stdout().lock(), "{peer}: {mode} reset")?;
+    Ok(())
+}
+
+/// `bfd`.
+pub(crate) async fn bfd(args: &BfdArgs) -> Result<(), Failure> {
+    let client = client(args.of.socket.as_ref(), args.of.config.as_ref())?;
+    let BfdTold { peer, state } = client.change(&Request::Bfd(args.of.peer, args.state).target()).await?;
+    writeln!(io::stdout().lock(), "{peer}: BFD is {state}")?;
     Ok(())
 }
 

@@ -1,6 +1,7 @@
 //! The program as a user meets it: exit statuses, messages, and the control socket.
 
 mod daemon;
+mod dry_run;
 mod reload;
 
 use std::collections::BTreeSet;

@@ -19,6 +19,7 @@ pub(super) fn peer(config: &Config, peer: PeerKeys<'_>, address: IpAddr) -> Outc
     same_family(peer.local_address.map(|a| (a.get_ref().0, a.span())), address)?;
     own_next_hops(peer.session, address)?;
     client_is_internal(config, peer)?;
+    relation_is_external(config, peer)?;
     client_to_client_is_a_clients(peer)?;
     session(config, peer.session)
 }
@@ -131,6 +132,32 @@ fn client_is_internal(config: &Config, peer: PeerKeys<'_>) -> Outcome {
     Err(Diagnostic::new(client.span(), "a route-reflector client is of our own AS (RFC 4456 §2)")
         .related(peer.asn.span(), format!("our AS is {ours}"))
         .mend(format!("write asn = {ours}, or remove route-reflector-client")))
+}
+
+/// What there is between neighbors of two AS is not there within one.
+fn relation_is_external(config: &Config, peer: PeerKeys<'_>) -> Outcome {
+    let ours = peer.session.local_as.unwrap_or(config.asn).0;
+    let internal = match peer.asn.get_ref() {
+        PeerAs::Exact(asn) => *asn == ours,
+        PeerAs::AnyOf(all) => all.iter().all(|asn| *asn == ours),
+        PeerAs::Internal => true,
+        PeerAs::External | PeerAs::Any => false,
+    };
+    if !internal {
+        return Ok(());
+    }
+    let server = peer.session.route_server_client.as_ref().filter(|is| *is.get_ref());
+    let (key, at, rule) = match (&peer.session.role, server) {
+        (Some(role), _) => ("role", role.span(), "a role is taken towards external neighbors (RFC 9234 §4)"),
+        (None, Some(server)) => {
+            let rule = "a route server has external clients (RFC 7947 §2)";
+            ("route-server-client", server.span(), rule)
+        }
+        (None, None) => return Ok(()),
+    };
+    Err(Diagnostic::new(at, rule)
+        .related(peer.asn.span(), format!("our AS is {ours}, so this neighbor is internal"))
+        .mend(format!("remove {key}, or write the neighbor's own AS")))
 }
 
 fn client_to_client_is_a_clients(peer: PeerKeys<'_>) -> Outcome {
