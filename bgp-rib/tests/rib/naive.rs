@@ -12,7 +12,9 @@ use bgp_wire::{
 };
 use ipnet::IpNet;
 
-use crate::naive_border::{begins_elsewhere, has_own_as, leaks, leave, received, seen, would_leak};
+use crate::naive_border::{
+    begins_elsewhere, has_own_as, leaks, leave, received, seen, told_in_two_octets, would_leak,
+};
 use crate::naive_decision::Name;
 use crate::naive_policy::{apply, policy, preference, sets_aigp};
 use crate::support::*;
@@ -363,6 +365,9 @@ impl Facts {
         } else {
             attributes.originator_id = None;
             attributes.cluster_list.clear();
+        }
+        if !target.codec.four_octet_as {
+            attributes.as_path = told_in_two_octets(&attributes.as_path);
         }
         Some(Route { next_hop, attributes })
     }

@@ -157,3 +157,18 @@ pub(crate) fn joined(path: &AsPath) -> AsPath {
     }
     AsPath { segments }
 }
+
+/// What is left of a path on a session of AS numbers of two octets: behind the first other segment, those of a confederation are
+/// lost if it took AS4_PATH to tell it (RFC 6793 §4.2.3).
+pub(crate) fn told_in_two_octets(path: &AsPath) -> AsPath {
+    if all_of(path).iter().all(|asn| asn.0 <= 65535) {
+        return path.clone();
+    }
+    let mut leading = true;
+    let mut segments = path.segments.clone();
+    segments.retain(|segment| {
+        leading &= segment.kind.is_confederation();
+        leading || !segment.kind.is_confederation()
+    });
+    AsPath { segments }
+}
