@@ -1,17 +1,21 @@
 //! The cost laws of the tables, each as a table in which the law shows: what is to be constant stays so down a column.
 //!
 //! `cargo bench -p benches --bench laws` prints all; `-- NAME ...` only these: `update`, `loss`, `client`, `fan-out`, `slow`,
-//! `swap`, `turns`, `layers`. Times are CPU time of the thread; memory is what the allocator was asked for.
+//! `swap`, `paths`, `turns`, `layers`. Times are CPU time of the thread; memory is what the allocator was asked for.
 #![allow(clippy::print_stdout, reason = "the tables are what it is for")]
 
 use core::time::Duration;
 
 use benches::alloc::{self, Counting};
 use benches::corpus::Numbers;
-use benches::tables::{Cost, Tables, client, feed, peer, plain};
+use benches::tables::{Cost, Tables, client, codec, feed, peer, plain, slash24};
 use bgp_rib::policy::{Action, Number, PolicyConfig, Rule, Verdict};
-use bgp_rib::{Input, Policy, Reachability, Retain};
-use bgp_wire::{Family, FamilySet, LongLivedFamily};
+use bgp_rib::{AddPathSend, Input, Policy, Reachability, Retain};
+use bgp_wire::{
+    AsPath, Asn, Family, FamilySet, LongLivedFamily, NextHop, PathAttributes, PathId, PeerKind, announce,
+    withdraw,
+};
+use bytes::BytesMut;
 
 #[global_allocator]
 static ALLOCATOR: Counting = Counting;
@@ -20,13 +24,14 @@ const SIZES: [usize; 3] = [10_000, 100_000, 1_000_000];
 
 fn main() {
     let asked: Vec<String> = std::env::args().skip(1).filter(|argument| !argument.starts_with('-')).collect();
-    let laws: [(&str, fn()); 8] = [
+    let laws: [(&str, fn()); 9] = [
         ("update", update),
         ("loss", loss),
         ("client", one_more_client),
         ("fan-out", fan_out),
         ("slow", slow_reader),
         ("swap", policy_swap),
+        ("paths", paths),
         ("turns", turns),
         ("layers", layers),
     ];
@@ -199,6 +204,77 @@ fn policy_swap() {
             );
         }
     }
+}
+
+fn paths() {
+    use AddPathSend::{All, Best, EqualCost, PerAs};
+    println!(
+        "\npaths: one of many paths of a prefix flaps; what ADD-PATH peers are told of it (us for a change and reading it)"
+    );
+    println!(
+        "{:<10} {:>10} {:>10} {:>10} {:>10} {:>12} {:>12}",
+        "paths", "best alone", "best 4", "all", "per AS", "equal cost", "equal, 2"
+    );
+    let asked = [
+        (Best(1), None),
+        (Best(4), None),
+        (All, None),
+        (PerAs, None),
+        (EqualCost, None),
+        (EqualCost, Some(2)),
+    ];
+    for paths in [16, 256, 4096] {
+        let mut row = format!("{paths:<10}");
+        for (at, (send, limit)) in asked.into_iter().enumerate() {
+            let mut tables = Tables::new();
+            for of in 0..paths {
+                tables.up_with(of, |params| {
+                    (params.kind, params.enforce_first_as) = (PeerKind::External, false);
+                });
+                tables.tell(of, &plain_of(of));
+            }
+            tables.up_with(paths, |params| {
+                params.codec.add_path_tx = FamilySet::of(&[Family::IPV4_UNICAST]);
+                params.add_path_send = vec![(Family::IPV4_UNICAST, send)];
+                params.paths_limit = limit.map(|limit| (Family::IPV4_UNICAST, limit)).into_iter().collect();
+            });
+            tables.settle();
+            tables.read(paths);
+            tables.cost();
+            const FLAPS: usize = 1000;
+            let mut numbers = Numbers::new(3);
+            for _ in 0..FLAPS {
+                let of = numbers.below(paths as u64) as usize;
+                tables.tell(of, &gone());
+                tables.read(paths);
+                tables.tell(of, &plain_of(of));
+                tables.read(paths);
+            }
+            let each = tables.cost().ns / (2 * FLAPS) as f64 / 1e3;
+            let width = if at < 4 { 10 } else { 12 };
+            row += &format!(" {each:>width$.1}");
+        }
+        println!("{row}");
+    }
+}
+
+/// The one prefix, as an external peer of one of 64 AS tells it: as good as the others tell it.
+fn plain_of(of: usize) -> Vec<BytesMut> {
+    let attributes = PathAttributes {
+        as_path: AsPath::sequence([Asn(1000 + of as u32 % 64)]),
+        ..PathAttributes::default()
+    };
+    let (mut block, mut out) = (Vec::new(), BytesMut::new());
+    attributes.encode_block(&mut block).expect("nothing in it is refused");
+    let next_hop = NextHop::V4([10, 0, (of >> 8) as u8, of as u8].into());
+    announce(&mut out, &codec(), Family::IPV4_UNICAST, &next_hop, &block, [(PathId(0), slash24(0))]);
+    vec![out]
+}
+
+fn gone() -> Vec<BytesMut> {
+    let mut out = BytesMut::new();
+    withdraw(&mut out, &codec(), Family::IPV4_UNICAST, [(PathId(0), slash24(0))]);
+    vec![out]
 }
 
 fn turns() {

@@ -18,11 +18,12 @@ use crate::decision::Ladder;
 use crate::group::Group;
 use crate::index::Index;
 use crate::log::Log;
+use crate::long_sets::{Moves, Sets};
 use crate::pack;
 use crate::path::Path;
 use crate::prefix::Key;
 use crate::slab::{BitSet, NONE};
-use crate::table::{MANY, Shared, State, Table};
+use crate::table::{MANY, Seen, Shared, State, Table};
 
 /// The verdict of a path that is gone and of which some reader has still to hear.
 const GONE: u8 = u8::MAX;
@@ -93,6 +94,12 @@ impl PathLog {
             self.log.touch(path);
         }
         news
+    }
+
+    fn apply(&mut self, moves: Moves) {
+        for (path, chosen) in moves {
+            self.choose(path, chosen);
+        }
     }
 
     fn reapable(&self) -> bool {
@@ -287,9 +294,12 @@ impl<K: Key> Table<K> {
         }
     }
 
-    /// Brings the chosen sets of a prefix up to date. `only`: no other path came, changed or went.
-    pub(crate) fn choose(&mut self, shared: &Shared, id: u32, only: Option<u32>) {
+    /// Brings the chosen sets of a prefix up to date. `only`: no other path came, changed or went; `before` was the best.
+    pub(crate) fn choose(&mut self, shared: &Shared, id: u32, (only, before): (Option<u32>, Option<Seen>)) {
         let mut logs = core::mem::take(&mut self.path_logs);
+        let asks = |from: Pool| logs.iter().any(|log| log.selection.from == from);
+        let asked = Sets { per_as: asks(Pool::PerAs), equal: asks(Pool::EqualCost) };
+        let known = self.renew_sets(shared, id, (only, before), asked);
         let places_stay = !shared.config.decision.prefer_oldest;
         for log in logs.iter_mut() {
             match only {
@@ -303,6 +313,12 @@ impl<K: Key> Table<K> {
                 {
                     self.choose_first(log, id, path);
                 }
+                Some(path) if known.per_as && log.selection.from == Pool::PerAs => {
+                    log.apply(self.head_moves(shared, id, log.selection.most, path));
+                }
+                Some(path) if known.equal && log.selection.from == Pool::EqualCost => {
+                    log.apply(self.equal_moves(shared, id, log.selection.most, path));
+                }
                 _ => {
                     let mut picked = self.pick(shared, log.selection, id);
                     picked.sort_unstable();
@@ -313,6 +329,7 @@ impl<K: Key> Table<K> {
             }
         }
         self.path_logs = logs;
+        self.close_sets(id);
     }
 
     /// Where many paths stand in order and one came, changed or went: the set changes by it and by the one at its end.
@@ -439,7 +456,7 @@ impl<K: Key> Table<K> {
         let (mut end, mut left) = (from, turn);
         while end < bound && left > 0 {
             if self.entries[end].state != State::Free {
-                self.choose(shared, end, None);
+                self.choose(shared, end, (None, None));
             }
             left = left.saturating_sub(self.weight(end));
             end += 1;

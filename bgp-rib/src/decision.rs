@@ -153,6 +153,11 @@ impl Candidate {
         rungs.filter_map(|(_, least)| *least).all(|key| key(self) == key(other))
     }
 
+    /// Compares by MULTI_EXIT_DISC alone.
+    pub(crate) fn ranks_by_med(&self, other: &Self, options: DecisionOptions) -> Ordering {
+        self.med(options).cmp(&other.med(options))
+    }
+
     /// The routes that its MULTI_EXIT_DISC is compared with.
     pub(crate) fn med_group(&self, options: DecisionOptions) -> u32 {
         if options.always_compare_med { 0 } else { self.neighbour_as }

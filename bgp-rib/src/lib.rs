@@ -102,6 +102,7 @@ mod index;
 mod limits;
 mod log;
 mod long_list;
+mod long_sets;
 mod lookup;
 mod memory;
 mod multipath;

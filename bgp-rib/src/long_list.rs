@@ -16,6 +16,7 @@ use core::slice;
 use hashbrown::HashTable;
 
 use crate::decision::{Candidate, Ladder};
+use crate::long_sets::LongSets;
 use crate::path::Path;
 use crate::prefix::Key;
 use crate::slab::{NONE, Slab};
@@ -28,14 +29,16 @@ pub(crate) struct LongList {
     all: Vec<u32>,
     /// By who told them under which identifier.
     index: HashTable<u32>,
+    /// What selections choose of it.
+    pub(crate) sets: LongSets,
     /// The eligible ones: those of one neighbouring AS together where a MULTI_EXIT_DISC counts, else by preference.
-    order: Vec<u32>,
+    pub(crate) order: Vec<u32>,
     /// Where a MULTI_EXIT_DISC counts: the best of each neighbouring AS, by preference.
-    champions: Vec<u32>,
+    pub(crate) champions: Vec<u32>,
     /// The multipath set, in the order of names.
     members: Vec<u32>,
     /// Whether a MULTI_EXIT_DISC counts.
-    med: bool,
+    pub(crate) med: bool,
     /// Whether it was put in order since it was made.
     ordered: bool,
 }
@@ -210,6 +213,7 @@ impl<K: Key> Table<K> {
         }
         let Some(mut list) = self.long.get_mut(&id).map(core::mem::take) else { return };
         if let Some(at) = self.position(shared, &list, path) {
+            self.leave_sets(shared, &mut list, path);
             self.remove_at(shared, &mut list, at);
         }
         self.long.insert(id, list);
@@ -288,6 +292,8 @@ impl<K: Key> Table<K> {
         list.order.clear();
         list.order.extend(candidates.iter().map(|c| c.path));
         (list.med, list.ordered) = (med, true);
+        // What was found by places that are no more is made anew, too.
+        list.sets = LongSets::default();
         list.champions.clear();
         if med {
             let same = |a: &Candidate, b: &Candidate| same_group(shared, a, b);
@@ -302,6 +308,7 @@ impl<K: Key> Table<K> {
         let Some(new) = self.candidate(shared, path, &self.paths[path]) else { return };
         let at = self.place_in(shared, list, &new);
         list.order.insert(at, path);
+        self.enter_sets(shared, list, &new);
         if !list.med {
             return;
         }
@@ -358,7 +365,7 @@ impl<K: Key> Table<K> {
     }
 
     /// Compares a path that stands in an order; one that is no longer eligible goes behind.
-    fn compare(
+    pub(crate) fn compare(
         &self,
         shared: &Shared,
         at: u32,
@@ -379,12 +386,12 @@ impl<K: Key> Table<K> {
 }
 
 /// Whether two are compared by MULTI_EXIT_DISC.
-fn same_group(shared: &Shared, a: &Candidate, b: &Candidate) -> bool {
+pub(crate) fn same_group(shared: &Shared, a: &Candidate, b: &Candidate) -> bool {
     let options = shared.config.decision;
     a.above_med(b).is_eq() && a.med_group(options) == b.med_group(options)
 }
 
 /// Compares two that MULTI_EXIT_DISC says nothing about.
-fn by_preference(a: &Candidate, b: &Candidate) -> Ordering {
+pub(crate) fn by_preference(a: &Candidate, b: &Candidate) -> Ordering {
     a.above_med(b).then_with(|| a.below_med(b))
 }

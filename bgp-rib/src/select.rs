@@ -1,6 +1,6 @@
 //! From paths to the Loc-RIB: decides a prefix and tells the logs what its readers would see changed.
 
-use bgp_wire::{ClusterId, PeerKind};
+use bgp_wire::ClusterId;
 
 use crate::attributes::{Marks, Scope};
 use crate::decision::Ladder;
@@ -50,7 +50,7 @@ impl<K: Key> Table<K> {
         };
         self.put_first(shared, id, best);
         if !self.path_logs.is_empty() {
-            self.choose(shared, id, touched.only);
+            self.choose(shared, id, (touched.only, touched.before));
         }
         let after = self.seen(id);
         // Who may not be told the best membership is told another one.
@@ -85,16 +85,8 @@ impl<K: Key> Table<K> {
 
     /// The multipath set beside the best: what is as good through the interior cost, and of an AS_PATH that may go with it.
     pub(crate) fn equals(&self, shared: &Shared, ladder: &Ladder, best: Option<u32>) -> Vec<u32> {
-        let Some(best) = best.map(|best| &self.paths[best]) else { return Vec::new() };
-        let kind = shared.peers.get(best.peer).map(|peer| peer.params.kind);
-        let of = |path: &Path| &shared.attributes[path.attributes];
-        let goes_along = |path: &Path| match kind {
-            _ if shared.config.multipath_relax || path.attributes == best.attributes => true,
-            Some(PeerKind::External) => of(path).summary.neighbour_as == of(best).summary.neighbour_as,
-            Some(PeerKind::Internal) => of(path).block().as_path() == of(best).block().as_path(),
-            None => true,
-        };
-        ladder.equals().filter(|&at| goes_along(&self.paths[at])).collect()
+        let Some(best) = best else { return Vec::new() };
+        ladder.equals().filter(|&at| self.goes_along(shared, at, best)).collect()
     }
 
     fn mark_multipath(&mut self, id: u32, best: Option<u32>, equals: Vec<u32>) -> bool {

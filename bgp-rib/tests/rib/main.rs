@@ -14,6 +14,7 @@ mod families;
 mod groups;
 mod limits;
 mod live_decision;
+mod long_lists;
 mod long_lived;
 mod model;
 mod naive;

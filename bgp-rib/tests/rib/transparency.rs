@@ -169,7 +169,7 @@ fn confederation_segments_do_not_leave_by_way_of_a_route_server() {
 fn private_as_numbers_behind_a_confederation_lead_the_path_that_leaves_the_as() {
     let to = PeerParams { private_as: PrivateAs::RemoveLeading, ..external(2, 70000) };
     let (mut lab, mut as_path) = (Lab::new(), path(&[64600, 3000, 64601]));
-    let confederation = PathSegment { kind: SegmentKind::ConfedSequence, asns: vec![Asn(64512)] };
+    let confederation = PathSegment { kind: SegmentKind::ConfedSequence, asns: vec![Asn(64512), Asn(3001)] };
     as_path.segments.insert(0, confederation);
     let (from, to) = (lab.up(1, client(1)), lab.up(2, to));
     lab.announce(from, &[net(HERE)], next_hop(1), &PathAttributes { as_path, ..attributes(&[]) });
@@ -200,4 +200,18 @@ fn a_route_server_shows_no_as_of_its_own_in_what_others_told_though_it_is_anothe
     lab.drain_all();
     assert_eq!(lab.view(to)[&net(HERE)].attributes.as_path, path(&[65001]));
     assert_eq!(lab.view(to)[&net("10.9.0.0/24")].attributes.as_path, path(&[65100, LOCAL_AS.0]));
+}
+
+#[test]
+fn a_set_in_front_ends_what_leads_a_path() {
+    let to = PeerParams { private_as: PrivateAs::RemoveLeading, ..external(2, 70000) };
+    let (mut lab, set) = (Lab::new(), |asns| PathSegment { kind: SegmentKind::Set, asns });
+    let segments = vec![set(vec![Asn(64512), Asn(64513)])];
+    let (from, to) = (lab.up(1, client(1)), lab.up(2, to));
+    let told = PathAttributes { as_path: AsPath { segments: segments.clone() }, ..attributes(&[]) };
+    lab.announce(from, &[net(HERE)], next_hop(1), &told);
+    lab.drain_all();
+    let mut expected = path(&[LOCAL_AS.0]);
+    expected.segments.extend(segments);
+    assert_eq!(lab.view(to)[&net(HERE)].attributes.as_path, expected);
 }
