@@ -7,6 +7,7 @@
 //! enabled = true                          # false: nodes peer as reflectors and [[peering]] say, and not because they are nodes
 //! dialer = "numeric"                      # or "calico-string", in a mesh with Calico's BIRD nodes
 //! hold-time = 90
+//! priority = 1024                         # of this node's own routes, as Calico tells it: LOCAL_PREF 2147483647 less that; 100 when left out
 //! password-file = "/etc/node-agent/mesh"
 //! max-paths = 8                           # next hops of a route in the kernel
 //!
@@ -70,13 +71,21 @@ pub(crate) struct Mesh {
     pub(crate) enabled: bool,
     pub(crate) dialer: Dialer,
     pub(crate) hold_time: Option<u16>,
+    pub(crate) priority: Option<u32>,
     pub(crate) password_file: Option<PathBuf>,
     pub(crate) max_paths: usize,
 }
 
 impl Default for Mesh {
     fn default() -> Self {
-        Self { enabled: true, dialer: Dialer::default(), hold_time: None, password_file: None, max_paths: 8 }
+        Self {
+            enabled: true,
+            dialer: Dialer::default(),
+            hold_time: None,
+            priority: None,
+            password_file: None,
+            max_paths: 8,
+        }
     }
 }
 

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use bgp_speaker::policy::{Condition, Discard, PolicyConfig, PrefixSet, Rule, SourceKind, Verdict};
+use bgp_speaker::policy::{Action, Condition, Discard, PolicyConfig, PrefixSet, Rule, SourceKind, Verdict};
 use bgp_speaker::{
     Asn, Desired, Family, FamilySet, Identity, MeshNode, Multipath, NodeSelector, OwnerId, Peering,
     PeeringWith, Policy, Route, Secret, SessionOptions,
@@ -22,7 +22,7 @@ const WORKLOADS: OwnerId = OwnerId(2);
 pub(crate) fn of(cluster: &Cluster, this: &Node) -> Result<Desired, String> {
     let routers = cluster.peer.iter().map(|peer| router(cluster, peer));
     let mut peerings = routers.collect::<Result<Vec<_>, _>>()?;
-    peerings.extend(between_nodes(cluster));
+    peerings.extend(between_nodes(cluster)?);
     Ok(Desired {
         identity: Some(Identity { asn: this.asn(cluster), router_id: this.router_id() }),
         listen: Some(this.listen()),
@@ -31,7 +31,7 @@ pub(crate) fn of(cluster: &Cluster, this: &Node) -> Result<Desired, String> {
         // Who is in the mesh, who peers with whom and who is whose client follows from the nodes.
         mesh: cluster.node.iter().map(|node| mesh_node(cluster, node)).collect(),
         mesh_off: !cluster.mesh.enabled,
-        mesh_options: Some(options(cluster)),
+        mesh_options: Some(options(cluster)?),
         peerings,
         multipath: Some(Multipath { paths: cluster.mesh.max_paths, ..Multipath::default() }),
         routes: BTreeMap::from([
@@ -58,18 +58,19 @@ fn mesh_node(cluster: &Cluster, node: &Node) -> MeshNode {
 
 /// Sessions between nodes beside the mesh: with all reflectors, where the description says no other. With the mesh on, nodes
 /// still peer with reflectors: what stands beyond them is heard from there.
-fn between_nodes(cluster: &Cluster) -> Vec<Peering> {
+fn between_nodes(cluster: &Cluster) -> Result<Vec<Peering>, String> {
+    let options = options(cluster)?;
     if cluster.peering.is_empty() {
         let reflection = Peering::between(NodeSelector::All, NodeSelector::Reflectors);
-        return vec![reflection.options(options(cluster))];
+        return Ok(vec![reflection.options(options)]);
     }
     let peering = |peering: &cluster::Peering| Peering {
         nodes: peering.nodes.as_ref().map_or(NodeSelector::All, select),
         with: PeeringWith::Nodes(select(&peering.with)),
         reverse: peering.reverse,
-        options: options(cluster),
+        options: options.clone(),
     };
-    cluster.peering.iter().map(peering).collect()
+    Ok(cluster.peering.iter().map(peering).collect())
 }
 
 fn select(select: &Select) -> NodeSelector {
@@ -86,13 +87,30 @@ fn select(select: &Select) -> NodeSelector {
 }
 
 /// What sessions between nodes have in common.
-fn options(cluster: &Cluster) -> SessionOptions {
+fn options(cluster: &Cluster) -> Result<SessionOptions, String> {
     let mut options = SessionOptions::default();
     if let Some(seconds) = cluster.mesh.hold_time {
         options.timers.hold_time = Duration::from_secs(seconds.into());
     }
     options.password = secret(cluster.mesh.password_file.as_ref());
-    options
+    if cluster.mesh.priority.is_some() {
+        options.export =
+            Some(compile(PolicyConfig::new("nodes", Verdict::Accept).rule(own_routes(cluster)))?);
+    }
+    Ok(options)
+}
+
+/// Routes of this node may go, and go as preferred as all nodes tell theirs: where several have one, none comes first.
+fn own_routes(cluster: &Cluster) -> Rule {
+    let rule = Rule::accept("routes of this node").when(Condition::Source(vec![SourceKind::Local]));
+    match cluster.mesh.priority {
+        Some(default) => rule.then(Action::LocalPrefFromMetric { default }),
+        None => rule,
+    }
+}
+
+fn compile(policy: PolicyConfig) -> Result<Policy, String> {
+    Policy::compile(policy).map_err(|error| error.to_string())
 }
 
 fn secret(file: Option<&PathBuf>) -> Option<Secret> {
@@ -105,7 +123,7 @@ fn router(cluster: &Cluster, peer: &Peer) -> Result<Peering, String> {
         Some(names) => NodeSelector::Named(names.clone()),
         None => NodeSelector::All,
     };
-    let mut options = options(cluster);
+    let mut options = options(cluster)?;
     options.password = secret(peer.password_file.as_ref());
     options.ttl_security = peer.ttl_security;
     let family = if peer.address.is_ipv4() { Family::IPV4_UNICAST } else { Family::IPV6_UNICAST };
@@ -117,9 +135,7 @@ fn router(cluster: &Cluster, peer: &Peer) -> Result<Peering, String> {
         let kept = Condition::Prefix(PrefixSet::or_longer(&kept));
         policy = policy.rule(Rule::reject("pools that stay inside").when(kept));
     }
-    let own = Condition::Source(vec![SourceKind::Local]);
-    policy = policy.rule(Rule::accept("routes of this node").when(own));
-    options.export = Some(Policy::compile(policy).map_err(|error| error.to_string())?);
+    options.export = Some(compile(policy.rule(own_routes(cluster)))?);
     let with = PeeringWith::Address { address: peer.address, port: peer.port, peer_as: Asn(peer.asn).into() };
     Ok(Peering { nodes, with, reverse: true, options })
 }

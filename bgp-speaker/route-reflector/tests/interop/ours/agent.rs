@@ -24,12 +24,17 @@ impl Member {
     }
 }
 
+/// What the description says of the mesh: that there is one, none, or one with Calico's nodes.
+const MESH: &str = "enabled = true";
+const NO_MESH: &str = "enabled = false";
+const CALICO_MESH: &str = "dialer = \"calico-string\"\npriority = 1024";
+
 /// A running agent.
 pub(crate) struct Agent<'a> {
     lab: &'a Lab,
     node: Node,
     members: Vec<Member>,
-    mesh: bool,
+    mesh: &'static str,
     routers: Vec<(IpAddr, u32)>,
     process: Arc<Process>,
 }
@@ -37,15 +42,39 @@ pub(crate) struct Agent<'a> {
 impl<'a> Agent<'a> {
     /// Starts the agent of `node` with a description; with reflectors in it there is no mesh.
     pub(crate) fn start(lab: &'a Lab, node: &Node, members: &[Member], reflectors: &[(IpAddr, u32)]) -> Self {
-        Self::launch(lab, node, members, reflectors.is_empty(), reflectors)
+        let mesh = if reflectors.is_empty() { MESH } else { NO_MESH };
+        Self::launch(lab, node, members, mesh, reflectors)
     }
 
     /// Starts the agent of `node` in a mesh, with routers beyond it.
     pub(crate) fn in_mesh(lab: &'a Lab, node: &Node, members: &[Member], routers: &[(IpAddr, u32)]) -> Self {
-        Self::launch(lab, node, members, true, routers)
+        Self::launch(lab, node, members, MESH, routers)
     }
 
-    fn launch(lab: &'a Lab, node: &Node, members: &[Member], mesh: bool, routers: &[(IpAddr, u32)]) -> Self {
+    /// Starts the agent of `node` in a mesh with nodes of Calico's.
+    pub(crate) fn in_calico_mesh(lab: &'a Lab, node: &Node, members: &[Member]) -> Self {
+        Self::launch(lab, node, members, CALICO_MESH, &[])
+    }
+
+    /// Starts the agent of `node` with a whole description.
+    pub(crate) fn described(lab: &'a Lab, node: &Node, text: &str) -> Self {
+        lab.write(node, "cluster.toml", text);
+        let process = launch(lab, node);
+        Self { lab, node: node.clone(), members: Vec::new(), mesh: NO_MESH, routers: Vec::new(), process }
+    }
+
+    /// Gives it another whole description.
+    pub(crate) fn describe(&self, text: &str) {
+        self.lab.write(&self.node, "cluster.toml", text);
+    }
+
+    fn launch(
+        lab: &'a Lab,
+        node: &Node,
+        members: &[Member],
+        mesh: &'static str,
+        routers: &[(IpAddr, u32)],
+    ) -> Self {
         lab.write(node, "cluster.toml", &list(members, mesh, routers));
         let process = launch(lab, node);
         let (members, routers) = (members.to_vec(), routers.to_vec());
@@ -152,8 +181,8 @@ fn launch(lab: &Lab, node: &Node) -> Arc<Process> {
 }
 
 /// The description: the nodes, and routers beyond them.
-fn list(members: &[Member], mesh: bool, routers: &[(IpAddr, u32)]) -> String {
-    let mut text = format!("[mesh]\nenabled = {mesh}\n");
+fn list(members: &[Member], mesh: &str, routers: &[(IpAddr, u32)]) -> String {
+    let mut text = format!("[mesh]\n{mesh}\n");
     for member in members {
         let Member { node, asn, blocks } = member;
         let _ = writeln!(

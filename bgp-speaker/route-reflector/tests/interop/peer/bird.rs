@@ -186,10 +186,18 @@ fn configuration(site: &Site<'_>) -> String {
         if neighbor.client {
             let _ = write!(options, " rr client; rr cluster id {local};");
         }
+        let families = match (setup.calico, neighbor.address.is_ipv4()) {
+            (false, _) => &["ipv4", "ipv6"][..],
+            // Its sessions are of two programs, one for each family.
+            (true, true) => &["ipv4"],
+            (true, false) => &["ipv6"],
+        };
+        let channels: String =
+            families.iter().map(|family| format!("{family} {{ import all; {export} }};\n  ")).collect();
         let _ = write!(
             text,
             "protocol bgp {name} {{\n  local {here} as {asn};\n  neighbor {address} as {peer_as};\n  {options}\n  \
-             ipv4 {{ import all; {export} }};\n  ipv6 {{ import all; {export} }};\n  {more}\n}}\n",
+             {channels}{more}\n}}\n",
             name = protocol(neighbor.address),
             here = site.local(neighbor.address),
             asn = setup.asn,

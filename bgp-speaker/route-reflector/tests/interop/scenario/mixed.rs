@@ -1,11 +1,12 @@
 //! Clusters of more than our own nodes: BIRD as Calico sets it up beside us, and racks with external routers.
 
+use super::calico::calico_neighbors;
 use super::networks::{Place, everybody_reaches_everybody, members};
 use super::{OUR_AS, THEIR_AS};
 use crate::Scenario;
 use crate::lab::{Flow, Lab, Node, eventually};
 use crate::ours::{Agent, kernel_has};
-use crate::peer::{Daemon, Kind, Neighbor, SOON, Setup, UP};
+use crate::peer::{CALICO_PREFERENCE, Daemon, Kind, Neighbor, SOON, Setup, UP};
 
 /// A single address that two nodes announce at once, as while a workload moves.
 const SHARED: &str = "10.65.200.7/32";
@@ -23,24 +24,16 @@ pub(super) fn scenarios() -> Vec<Scenario> {
     all
 }
 
-/// Two nodes of ours and two with BIRD, each with everybody; every workload reaches every other.
+/// Two nodes of ours and two with BIRD, each with everybody; every workload reaches every other. By numbers instead of text
+/// two of each kind would wait for each other.
 fn calico(lab: &Lab) {
-    let places: Vec<Place> = (1..=4).map(|index| Place::new(lab, index, OUR_AS)).collect();
+    let places: Vec<Place> = [9, 10, 11, 2].map(|index| Place::new(lab, index, OUR_AS)).into();
     let (ours, theirs) = places.split_at(2);
     let birds: Vec<Box<dyn Daemon + '_>> = theirs
         .iter()
         .map(|place| {
             let others = places.iter().filter(|other| other.node.index != place.node.index);
-            // Of a pair the one with the lower address waits, as Calico has it.
-            let neighbors = others.flat_map(|other| {
-                other.node.addresses().map(|address| {
-                    if place.node.index < other.node.index {
-                        Neighbor::passive(address, OUR_AS)
-                    } else {
-                        Neighbor::active(address, OUR_AS)
-                    }
-                })
-            });
+            let neighbors = others.flat_map(|other| calico_neighbors(place, other));
             let mut networks: Vec<&str> = place.member.blocks.iter().map(String::as_str).collect();
             networks.push(SHARED);
             Kind::Bird.start(lab, &place.node, Setup::new(OUR_AS, neighbors.collect(), &networks).calico())
@@ -48,7 +41,7 @@ fn calico(lab: &Lab) {
         .collect();
     let members = members(&places);
     let agents: Vec<Agent<'_>> =
-        ours.iter().map(|place| Agent::start(lab, &place.node, &members, &[])).collect();
+        ours.iter().map(|place| Agent::in_calico_mesh(lab, &place.node, &members)).collect();
     for agent in &agents {
         for place in places.iter().filter(|place| place.node.name != agent.node().name) {
             for block in &place.member.blocks {
@@ -64,10 +57,24 @@ fn calico(lab: &Lab) {
     }
     everybody_reaches_everybody(lab, &places);
 
+    // The same LOCAL_PREF from ours: a tie of all three, for ours and for theirs.
+    let mut agents = agents;
+    agents[0].announce(SHARED);
+    let mut all = [&ours[0], &theirs[0], &theirs[1]].map(|place| place.node.v4().to_string());
+    all.sort_unstable();
+    eventually("packets go over all three", SOON, || {
+        agents[1].spreads(SHARED_ADDRESS, &all)?;
+        let shown = birds[0].ask(&["show", "route", SHARED, "all"])?;
+        let preferences = shown.lines().filter_map(|line| line.trim().strip_prefix("BGP.local_pref: "));
+        let others = preferences.filter(|preference| *preference != CALICO_PREFERENCE.to_string()).count();
+        let told = shown.contains(&format!("BGP.next_hop: {}\n", ours[0].node.v4()));
+        if told && others == 0 { Ok(()) } else { Err(shown) }
+    });
+    agents[0].withdraw(SHARED);
+
     // One of ours is killed under traffic: BIRD is configured to help.
     let flows = [(2, 0), (0, 3)]
         .map(|(from, to): (usize, usize)| Flow::start(&places[from].workload, &places[to].addresses()[0]));
-    let mut agents = agents;
     agents[0].kill();
     std::thread::sleep(std::time::Duration::from_secs(2));
     agents[0].restart();

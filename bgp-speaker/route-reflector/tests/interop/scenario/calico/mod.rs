@@ -1,7 +1,13 @@
 //! What Calico's own configuration tests cover, with our program in the place of its BIRD and a real BIRD at the other end:
-//! given this configuration, these sessions, these routes on the wire, these routes in the kernel.
+//! given this configuration, these sessions, these routes on the wire, these routes in the kernel. Which of them is
+//! where stands in `docs/container-networks.md`.
+
+mod filters;
+mod kernel;
+mod sessions;
 
 use std::fmt::Write as _;
+use std::net::IpAddr;
 
 use super::networks::{Place, everybody_reaches_everybody};
 use super::{OUR_AS, THEIR_AS};
@@ -17,15 +23,32 @@ const SHARED: &str = "10.65.200.7";
 /// The same while it moves to our node: metric 512 there.
 const MOVING: &str = "10.65.200.8";
 
+/// A scenario with BIRD at the other end.
+fn bird(name: &str, play: fn(&Lab)) -> Scenario {
+    Scenario::new(format!("calico_{name}"), play).with(Kind::Bird)
+}
+
 pub(super) fn scenarios() -> Vec<Scenario> {
-    let bird = |name: &str, play: fn(&Lab)| Scenario::new(format!("calico_{name}"), play).with(Kind::Bird);
-    vec![
+    let mut all = vec![
         bird("mesh_of_ours_and_theirs_with_its_local_pref", mesh),
         bird("peers_with_all_that_a_peer_may_say", peers),
-        bird("filters_and_communities", filters),
         bird("next_hop_modes", next_hops),
         bird("peer_behind_a_gateway_is_not_lost_to_a_learned_route", reachable_by),
-    ]
+    ];
+    all.extend(sessions::scenarios());
+    all.extend(filters::scenarios());
+    all.extend(kernel::scenarios());
+    all
+}
+
+/// The sessions of a node with BIRD with another one: of a pair the one waits whose address sorts lower as text.
+pub(super) fn calico_neighbors(place: &Place, other: &Place) -> Vec<Neighbor> {
+    let pairs = other.node.addresses().into_iter().zip(place.node.addresses());
+    let neighbor = |(theirs, own): (IpAddr, IpAddr)| {
+        let waits = theirs.to_string() > own.to_string();
+        if waits { Neighbor::passive(theirs, OUR_AS) } else { Neighbor::active(theirs, OUR_AS) }
+    };
+    pairs.map(neighbor).collect()
 }
 
 /// What we tell, as Calico's export filter has it: LOCAL_PREF from the metric, 1024 where there is none.
@@ -91,17 +114,8 @@ fn mesh(lab: &Lab) {
     let announced = [vec![SHARED, MOVING], Vec::new()];
     let mut birds: Vec<Box<dyn Daemon + '_>> = (theirs.iter().zip(&announced))
         .map(|(place, shared)| {
-            let neighbors =
-                (places.iter().filter(|other| other.node.index != place.node.index)).flat_map(|other| {
-                    other.node.addresses().into_iter().zip(place.node.addresses()).map(|(theirs, own)| {
-                        let waits = theirs.to_string() > own.to_string();
-                        if waits {
-                            Neighbor::passive(theirs, OUR_AS)
-                        } else {
-                            Neighbor::active(theirs, OUR_AS)
-                        }
-                    })
-                });
+            let others = places.iter().filter(|other| other.node.index != place.node.index);
+            let neighbors = others.flat_map(|other| calico_neighbors(place, other));
             let shared = shared.iter().map(|address| format!("{address}/32"));
             let networks: Vec<String> = place.member.blocks.iter().cloned().chain(shared).collect();
             let networks: Vec<&str> = networks.iter().map(String::as_str).collect();
@@ -232,79 +246,6 @@ fn peers(lab: &Lab) {
     // What came over the session of another AS of ours shows that AS elsewhere (RFC 7705 is about what is hidden).
     let path = tors.learns("203.0.113.0/25").as_path;
     assert_eq!(path.first(), Some(&OUR_AS), "{path:?}");
-}
-
-/// A BGPFilter each way: rules on prefix, length, AS_PATH and community, with communities added, a path prepended and a
-/// priority set; and communities by prefix.
-fn filters(lab: &Lab) {
-    const POLICIES: &str = r#"
-[[policy]]
-name = "import"
-default = "accept"
-[[policy.rule]]
-match = { prefix = ["198.51.100.0/24 orlonger"], communities = ["65010:666"] }
-then = "reject"
-[[policy.rule]]
-match = { as-path-starts-with = [65010, 65099] }
-then = "reject"
-[[policy.rule]]
-match = { prefix = ["203.0.113.0/24 ge 25 le 25"] }
-set = { local-pref = 2147483135 }
-then = "accept"
-[[policy]]
-name = "export"
-default = "reject"
-[[policy.rule]]
-match = { prefix = ["10.65.0.0/16 orlonger"] }
-set = { add-communities = ["65000:7"], add-large-communities = ["65000:1:2"] }
-then = "continue"
-[[policy.rule]]
-match = { prefix = ["10.65.1.0/26"] }
-set = { prepend = [64901, 64902] }
-then = "accept"
-[[policy.rule]]
-match = { prefix = ["10.65.2.0/26"] }
-then = "accept"
-[[policy.rule]]
-match = { source = ["external"] }
-then = "reject"
-"#;
-    let [ours, tor, inside] =
-        [("ours", 1), ("tor", 51), ("inside", 2)].map(|(name, index)| lab.node(name, index));
-    let routes: String = ["10.65.1.0/26", "10.65.2.0/26", "10.65.3.0/26"]
-        .map(|p| format!("[[route]]\nprefix = \"{p}\"\n"))
-        .concat();
-    let external = neighbor(tor.v4(), THEIR_AS, "")
-        .replace("import = \"accept\"\nexport = \"accept\"", "import = \"import\"\nexport = \"export\"");
-    let text = [head(lab, &ours), routes, POLICIES.to_owned(), external, neighbor(inside.v4(), OUR_AS, "")];
-    let reflector = Reflector::start_with(lab, &ours, &text.concat());
-    let filter = "if source != RTS_STATIC then reject; if net = 198.51.100.0/25 then bgp_community.add((65010,666)); \
-                  if net = 192.0.2.0/24 then bgp_path.prepend(65099); accept;";
-    let networks = ["198.51.100.0/25", "198.51.100.128/25", "192.0.2.0/24", "203.0.113.0/25"];
-    let to_us = Neighbor::active(ours.v4(), OUR_AS).filter(filter);
-    let tors = Kind::Bird.start(lab, &tor, Setup::new(THEIR_AS, vec![to_us], &networks));
-    let to_us = Neighbor::active(ours.v4(), OUR_AS);
-    let insides = Kind::Bird.start(lab, &inside, Setup::new(OUR_AS, vec![to_us], &[]));
-    reflector.comes_up_with(tor.v4());
-    reflector.comes_up_with(inside.v4());
-
-    let first = told(&*tors, "10.65.1.0/26");
-    assert_eq!(tors.learns("10.65.1.0/26").as_path, [OUR_AS, 64901, 64902]);
-    for words in ["(65000,7)", "(65000, 1, 2)"] {
-        assert!(first.contains(words), "{words}: {first}");
-    }
-    assert_eq!(tors.learns("10.65.2.0/26").as_path, [OUR_AS]);
-    let preferred = told(&*insides, "203.0.113.0/25");
-    assert!(preferred.contains("BGP.local_pref: 2147483135"), "{preferred}");
-    assert!(told(&*insides, "198.51.100.128/25").contains("BGP.local_pref: 100"));
-    for refused in ["198.51.100.0/25", "192.0.2.0/24"] {
-        assert_eq!(insides.route(refused), Ok(None), "{refused} is refused");
-    }
-    assert_eq!(tors.route("10.65.3.0/26"), Ok(None), "what no rule accepts is not told");
-    let mut kernel: Vec<String> =
-        reflector.kernel().expect("the kernel answers").iter().map(|r| r["dst"].to_string()).collect();
-    kernel.sort_unstable();
-    assert_eq!(kernel, ["\"198.51.100.128/25\"", "\"203.0.113.0/25\""]);
 }
 
 /// Routes of an internal peer told to external ones: the next hop stays on a shared network, is ours with `self`, and stays
