@@ -19,7 +19,7 @@ use crate::desired::{Change, ChangeClass, NotDone, Subject};
 use crate::event::Event;
 use crate::kernel::{
     Device, Fib, FibAction, FibChange, FibError, FibNextHop, FibNotice, FibRoute, FollowerGone,
-    FollowerHandle, KernelConfig, Netlink, Protocols, RouteState,
+    FollowerHandle, KernelConfig, Netlink, Protocols, RouteState, scaled,
 };
 use crate::next_hops::Ways;
 use crate::rib_task::{Query, RibClient};
@@ -30,8 +30,6 @@ use crate::subscription::{RouteNews, Subscription};
 const LOOK: Duration = Duration::from_millis(250);
 /// The metric behind all others: IPv6 gives connected networks 256, and IPv4 gives them 0.
 const LAST_RESORT: u32 = u32::MAX;
-/// What `rtnh_hops` can express.
-const MAX_WEIGHT: u32 = 256;
 
 /// What the export is to become, `None` for none; whoever asks is told the change.
 pub(crate) type Order = (Option<Box<KernelConfig>>, oneshot::Sender<Result<Option<Change>, NotDone>>);
@@ -495,12 +493,13 @@ fn route(
 }
 
 fn next_hops(shared: &Shared, best: &Best, weights: Vec<u32>) -> Arc<[FibNextHop]> {
-    let weights = weights.into_iter().chain(std::iter::repeat(1));
+    let weights: Vec<u64> = weights.into_iter().map(u64::from).collect();
+    let weights = scaled(&weights).into_iter().chain(std::iter::repeat(1));
     let source = if let Source::Peer { id, address, .. } = best.source { Some((id, address)) } else { None };
     let hops = best.next_hops.iter().zip(weights).map(|(next_hop, weight)| {
         // A global address leads there without naming an interface.
         let mut hop = FibNextHop::new(next_hop.address());
-        hop.weight = u16::try_from(weight.clamp(1, MAX_WEIGHT)).unwrap_or(1);
+        hop.weight = weight;
         if is_link_local(hop.gateway) {
             // Its own address is what a neighbour on a link tells (RFC 2545 §3); if not, who told it is there.
             let name = shared.interface_to(hop.gateway, source);

@@ -58,6 +58,7 @@ mod netlink;
 mod next_hops;
 mod resolver;
 mod route;
+mod shares;
 mod status;
 mod table;
 
@@ -77,4 +78,5 @@ pub(crate) use route::Protocols;
 pub use route::{
     Device, FibAction, FibChange, FibNextHop, FibRoute, KernelAction, KernelHop, MAX_LEGS, RouteKey,
 };
+pub(crate) use shares::scaled;
 pub use status::{FibNotice, FollowerStatus, ResyncReason, RouteCounts, RouteReport, RouteState};

@@ -20,6 +20,7 @@ use super::config::{KernelConfig, NextHopAction, NextHopQuery};
 use super::error::{FibError, RouteError, errno};
 use super::fib::{Fib, Lookup};
 use super::route::{Device, FibAction, FibNextHop, KernelAction, KernelHop};
+use super::shares::Shares;
 use super::table::{Desired, Table};
 
 /// What a desired route comes to at present.
@@ -135,7 +136,7 @@ impl Resolver {
             FibAction::Unreachable => return plain(KernelAction::Unreachable),
             FibAction::Prohibit => return plain(KernelAction::Prohibit),
         };
-        let mut legs = Vec::with_capacity(hops.len());
+        let mut shares = Shares::default();
         let (mut recursive, mut fault) = (false, None);
         for hop in hops.iter() {
             let Some(hop) = Self::asked(config, prefix, desired.slot.metric, hop) else { continue };
@@ -148,12 +149,7 @@ impl Resolver {
             }
             match &hop.device {
                 Some(device) => match self.index(fib, device)? {
-                    Some(device) => legs.push(KernelHop {
-                        gateway: Some(hop.gateway),
-                        device,
-                        onlink: hop.onlink,
-                        weight: hop.weight.clamp(1, 256),
-                    }),
+                    Some(device) => shares.direct(&hop, device),
                     None => {
                         fault = Some(RouteError::new(errno::ENODEV, format!("no interface named {device}")));
                     }
@@ -167,7 +163,7 @@ impl Resolver {
                 None => match self.track(fib, table, config, hop.gateway)? {
                     Resolution::Legs { legs: towards, recursive: through, .. } => {
                         recursive |= through;
-                        legs.extend(towards.iter().map(|leg| leg_towards(&hop, leg, towards.len())));
+                        shares.behind(&hop, towards);
                     }
                     Resolution::Own => {
                         fault = Some(RouteError::new(
@@ -179,10 +175,10 @@ impl Resolver {
                 },
             }
         }
-        if legs.is_empty() {
+        if shares.is_empty() {
             return Ok(fault.map_or(Target::Skip, Target::Unresolved));
         }
-        Ok(Target::Route { action: self.intern(KernelAction::unicast(legs)), recursive })
+        Ok(Target::Route { action: self.intern(KernelAction::weighed(shares.legs())), recursive })
     }
 
     /// The hop as the hook wants it; `None` = left out.
@@ -433,17 +429,6 @@ impl Resolver {
 
 fn is_link_local(address: IpAddr) -> bool {
     matches!(address, IpAddr::V6(address) if address.is_unicast_link_local())
-}
-
-/// `leg` leads to `hop`'s gateway: as one of `of` legs it shares the hop's weight.
-fn leg_towards(hop: &FibNextHop, leg: &KernelHop, of: usize) -> KernelHop {
-    let weight = if of == 1 { hop.weight } else { hop.weight.saturating_mul(leg.weight) };
-    KernelHop {
-        gateway: leg.gateway.or(Some(hop.gateway)),
-        device: leg.device,
-        onlink: leg.onlink,
-        weight: weight.clamp(1, 256),
-    }
 }
 
 fn only_through(gateway: IpAddr, prefix: IpNet) -> Resolution {

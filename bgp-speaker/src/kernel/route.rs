@@ -7,6 +7,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use ipnet::IpNet;
 
+use super::shares::scaled;
+
 /// Most legs of one multipath route. RTA_MULTIPATH has a 16-bit length, and 256 IPv6 legs take 9 KiB of it;
 /// the kernel's own hash spreads no better over more.
 pub const MAX_LEGS: usize = 256;
@@ -44,7 +46,8 @@ pub struct FibNextHop {
     pub device: Option<Device>,
     /// The gateway is taken to be on the link of `device` whatever its address is.
     pub onlink: bool,
-    /// Share of the traffic relative to the other legs, 1 to 256.
+    /// Share of the traffic relative to the other next hops, at least 1. What comes of it for the legs is scaled to the 256
+    /// steps that the kernel has.
     pub weight: u16,
 }
 
@@ -165,15 +168,27 @@ pub enum KernelAction {
 }
 
 impl KernelAction {
-    /// The canonical form of a leg set: sorted, each leg once, one leg alone has weight 1.
-    pub fn unicast(mut legs: Vec<KernelHop>) -> Self {
-        legs.sort_unstable();
-        legs.dedup_by_key(|leg| (leg.gateway, leg.device));
+    /// The canonical form of a leg set: sorted, each leg once with all that goes over it, one leg alone has weight 1.
+    pub fn unicast(legs: Vec<KernelHop>) -> Self {
+        Self::weighed(legs.into_iter().map(|leg| (leg, u64::from(leg.weight))).collect())
+    }
+
+    /// The same of legs that have these weights among themselves.
+    pub(super) fn weighed(mut legs: Vec<(KernelHop, u64)>) -> Self {
+        legs.sort_unstable_by_key(|(leg, _)| (leg.gateway, leg.device));
+        legs.dedup_by(|(next, more), (leg, weight)| {
+            let same = (next.gateway, next.device) == (leg.gateway, leg.device);
+            if same {
+                *weight = weight.saturating_add(*more);
+                // Where one of them has to be taken to be on the link, it does the other no harm.
+                leg.onlink |= next.onlink;
+            }
+            same
+        });
         legs.truncate(MAX_LEGS);
-        if let [leg] = legs.as_mut_slice() {
-            leg.weight = 1;
-        }
-        Self::Unicast(legs.into())
+        let weights: Vec<u64> = legs.iter().map(|(_, weight)| *weight).collect();
+        let weights = if legs.len() == 1 { vec![1] } else { scaled(&weights) };
+        Self::Unicast(legs.iter().zip(weights).map(|((leg, _), weight)| KernelHop { weight, ..*leg }).collect())
     }
 }
 
@@ -196,7 +211,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn leg_order_duplicates_and_a_lone_weight_make_no_difference() {
+    fn leg_order_and_a_lone_weight_make_no_difference_and_a_leg_that_is_there_twice_weighs_double() {
         let leg = |last: u8, weight| KernelHop {
             gateway: Some(IpAddr::from([10, 0, 0, last])),
             device: 2,
@@ -205,7 +220,7 @@ mod tests {
         };
         assert_eq!(
             KernelAction::unicast(vec![leg(2, 1), leg(1, 1), leg(2, 1)]),
-            KernelAction::unicast(vec![leg(1, 1), leg(2, 1)])
+            KernelAction::unicast(vec![leg(1, 1), leg(2, 2)])
         );
         assert_eq!(KernelAction::unicast(vec![leg(1, 9)]), KernelAction::unicast(vec![leg(1, 1)]));
         assert_ne!(

@@ -1,5 +1,7 @@
 //! Stories of the follower over a table in memory, in virtual time.
 
+mod weights;
+
 use std::time::Duration;
 
 use ipnet::IpNet;
