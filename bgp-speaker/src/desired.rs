@@ -123,7 +123,7 @@ pub enum NotDone {
         /// What stood against it.
         why: String,
     },
-    /// The kernel export could not become what is asked for: it is as it was.
+    /// The kernel export could not become what is asked for: it is as it was, or has ended and left routes behind.
     Kernel {
         /// What stood against it, and the mend.
         why: String,

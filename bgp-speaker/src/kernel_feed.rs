@@ -45,6 +45,8 @@ pub(crate) struct KernelTask {
     /// The caller's own table while nothing is exported to it.
     lent: Lent,
     export: Option<Export>,
+    /// Where routes of ours were left when an export was to end.
+    left: Option<KernelConfig>,
     look: Interval,
     /// Protocols that are not to be learned from.
     own: Protocols,
@@ -131,7 +133,8 @@ impl KernelTask {
     ) -> Self {
         let mut look = interval(LOOK);
         look.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let mut task = Self { shared, rib, orders, stop, sweep_after, lent, export: None, look, own };
+        let (export, left) = (None, None);
+        let mut task = Self { shared, rib, orders, stop, sweep_after, lent, export, left, look, own };
         if let Some((config, follower)) = first {
             task.follow(config, follower);
         }
@@ -265,7 +268,11 @@ impl KernelTask {
         // Before the first route is written.
         wanted.iter().for_each(|wanted| self.own.insert(wanted.protocol));
         let why = match (self.export.take(), wanted) {
-            (None, None) => return Ok(None),
+            (None, None) => {
+                let Some(left) = self.left.clone() else { return Ok(None) };
+                let follower = open(&left, &mut self.lent).map_err(|error| not_done(&error))?;
+                self.withdraw(left, follower).await?
+            }
             (Some(export), Some(config)) if export.config == config => {
                 self.export = Some(export);
                 return Ok(None);
@@ -282,6 +289,8 @@ impl KernelTask {
             (None, Some(config)) => {
                 let mut follower = open(&config, &mut self.lent).map_err(|error| not_done(&error))?;
                 let ways = ways(&config, &mut follower);
+                // What was left is adopted, or swept.
+                self.left = None;
                 self.follow(config, follower);
                 self.tell_ways(ways).await;
                 "begun".to_owned()
@@ -289,15 +298,29 @@ impl KernelTask {
             (Some(export), None) => {
                 self.tell_ways(None).await;
                 self.shared.set_kernel(None);
-                let fib = export.follower.withdraw().await;
-                if let (Lent::Away, Some(fib)) = (&self.lent, fib) {
-                    self.lent = Lent::Here(fib);
-                }
-                "ended: our routes are removed".to_owned()
+                self.withdraw(export.settings, export.follower).await?
             }
         };
         self.shared.note_reconfigured();
         Ok(Some(Change { subject: Subject::Kernel, class: ChangeClass::Soft, why }))
+    }
+
+    /// Ends a follower and removes our routes; what came of it.
+    async fn withdraw(
+        &mut self,
+        settings: KernelConfig,
+        follower: FollowerHandle,
+    ) -> Result<String, NotDone> {
+        let given = follower.withdraw().await;
+        let (fib, left) = given.map_or((None, None), |(fib, left)| (Some(fib), left));
+        if let (Lent::Away, Some(fib)) = (&self.lent, fib) {
+            self.lent = Lent::Here(fib);
+        }
+        self.left = left.is_some().then_some(settings);
+        left.map_or_else(
+            || Ok("ended: our routes are removed".to_owned()),
+            |why| Err(NotDone::Kernel { why }),
+        )
     }
 
     /// Puts a follower with other settings in the place of one; `config` is what they come to in the end.

@@ -9,9 +9,10 @@ use ipnet::IpNet;
 use crate::apply::{self, Wanted};
 use crate::config::{PeerClass, PeerConfig, RangeConfig};
 use crate::desired::{ApplyReport, Change, ChangeClass, Subject};
+use crate::peer::Drain;
 use crate::peer_address::PeerAddress;
 use crate::shared::Us;
-use crate::supervisor::{Origin, Range, Supervisor};
+use crate::supervisor::{Origin, Supervisor};
 use crate::update::Steps;
 
 impl Supervisor {
@@ -144,7 +145,7 @@ impl Supervisor {
                 "changed, for peers to come; see those that came through it"
             }
             (None, Some(config)) => {
-                self.ranges.insert(prefix, Range::new(config));
+                self.insert_range(config);
                 "added"
             }
             (Some(_), None) => {
@@ -239,12 +240,9 @@ impl Supervisor {
             }
             None => {
                 self.remove(address);
-                // One of a range comes back through it, if it does.
-                if !matches!(origin, Origin::Range(_)) {
-                    let mailbox = self.add(config, origin);
-                    if let Some(state) = cell.bfd() {
-                        mailbox.tell_bfd(state);
-                    }
+                // One of a range comes back through it, if it does; one that was drained stays away from there, too.
+                if !matches!(origin, Origin::Range(_)) || cell.drain() == Drain::Done {
+                    self.add_for(config, origin, Some(&cell));
                 }
             }
         }

@@ -7,7 +7,7 @@ use bgp_fsm::Bfd;
 use bgp_rib::{Destination, OwnerId, Policy, Vrp};
 use bgp_wire::{Asn, Family, RouterId};
 use ipnet::IpNet;
-use tokio::sync::{Mutex, mpsc, oneshot};
+use tokio::sync::{Mutex, OwnedMutexGuard, mpsc, oneshot};
 
 use crate::apply::{Wanted, check_routes};
 use crate::builder::Builder;
@@ -99,15 +99,31 @@ impl Speaker {
     /// also when it moves between the mesh, a range and the configured peers.
     ///
     /// # Errors
-    /// Something is out of range, there twice, or ours; then nothing is changed.
+    /// Something is out of range, there twice, or ours; then nothing is changed. Who gives up waiting for the answer has
+    /// changed nothing or all of it: what has begun goes on.
     pub async fn apply(&self, desired: Desired) -> Result<ApplyReport, SpeakerError> {
         check_routes(&desired)?;
+        desired.vrps.as_deref().map_or(Ok(()), vrps::check)?;
         let export = self.shared.kernel_as(&desired);
         export.as_ref().map_or(Ok(()), KernelConfig::check).map_err(SpeakerError::Kernel)?;
-        let mut book = self.book.lock().await;
+        let book = self.book.clone().lock_owned().await;
         let (wanted, becomes) = Wanted::of(&desired, &self.shared)?;
+        // From here on it goes on without the caller: one that gives up changes nothing or all.
+        let speaker = self.clone();
+        let doing = async move { speaker.become_all(desired, (wanted, becomes), export, book).await };
+        tokio::spawn(doing).await.map_err(|_| SpeakerError::Stopped)?
+    }
+
+    /// Does what was found to be possible.
+    async fn become_all(
+        &self,
+        mut desired: Desired,
+        (wanted, becomes): (Wanted, MeshBook),
+        export: Option<KernelConfig>,
+        mut book: OwnedMutexGuard<MeshBook>,
+    ) -> Result<ApplyReport, SpeakerError> {
         // Routes first: a peer that is new is told them with its first table.
-        let routes = self.rib.originate_all(desired.routes.clone()).await?;
+        let routes = self.rib.originate_all(std::mem::take(&mut desired.routes)).await?;
         if wanted.us.names() != self.shared.us().names() {
             let us = wanted.us.clone();
             self.rib.ask(|reply| Query::Rename(us, reply)).await?;
@@ -253,15 +269,15 @@ impl Speaker {
 
     /// Makes this node's mesh sessions those that the list asks for. Every node is given the same list, itself included.
     /// Sessions that the list does not change stay as they are; an empty list ends the mesh. A peer that was added by
-    /// [`Speaker::add_peer`] takes precedence over a node with the same address.
+    /// [`Speaker::add_peer`] takes precedence over a node with the same address. Sessions have the options that
+    /// [`Speaker::apply`] gave the mesh last, else those that the speaker was built with.
     ///
     /// # Errors
     /// This node is not in the list, or two nodes have one address; then nothing is changed.
     pub async fn mesh(&self, nodes: &[MeshNode]) -> Result<(), SpeakerError> {
         let mut book = self.book.lock().await;
         let us = self.shared.us();
-        let former = MeshBook { options: None, dialer: None, ..book.clone() };
-        let (becomes, peers) = self.shared.mesh_of(nodes, former, &us)?;
+        let (becomes, peers) = self.shared.mesh_of(nodes, book.clone(), &us)?;
         let renamed = Some(self.shared.us_with(&us, &becomes)).filter(|becomes| *becomes != us);
         let way = self.way().await?;
         let rib = self.rib.reserve().await?;
@@ -308,8 +324,13 @@ impl Speaker {
     /// # Errors
     /// The speaker has been shut down.
     pub async fn set_mesh_password(&self, password: Option<Secret>) -> Result<(), SpeakerError> {
+        let mut book = self.book.lock().await;
+        let way = self.way().await?;
+        if let Some(options) = &mut book.options {
+            options.password.clone_from(&password);
+        }
         self.shared.set_mesh_password(password.clone());
-        self.call(|reply| Command::MeshPassword(password, reply)).await
+        answered(send(way, |reply| Command::MeshPassword(password, reply))).await
     }
 
     /// Originates routes. A prefix that this owner announces already gets the new attributes; one that is announced again

@@ -304,12 +304,26 @@ impl Supervisor {
     }
 
     pub(crate) fn add(&mut self, config: Arc<PeerConfig>, origin: Origin) -> Arc<Mailbox> {
+        self.add_for(config, origin, None)
+    }
+
+    /// With what was said of the peer whose place it takes.
+    pub(crate) fn add_for(
+        &mut self,
+        config: Arc<PeerConfig>,
+        origin: Origin,
+        former: Option<&PeerCell>,
+    ) -> Arc<Mailbox> {
         let id = self.shared.ids.take();
         let address = config.at();
         let local_as = config.options.local_as.unwrap_or(self.shared.us().asn);
         let dynamic = matches!(origin, Origin::Range(_));
         let cell = Arc::new(PeerCell::new(id, config, local_as, dynamic));
         let mailbox = Arc::new(Mailbox::new(cell.clone(), self.door.clone()));
+        if let Some(former) = former {
+            cell.set_drain(former.drain());
+            former.bfd().into_iter().for_each(|state| mailbox.tell_bfd(state));
+        }
         // Each session has its own jitter.
         let seed = self.seed ^ u64::from(id.0).wrapping_mul(0x9E37_79B9_7F4A_7C15);
         let mut task = PeerTask::new(self.shared.clone(), cell.clone(), mailbox.clone(), seed);

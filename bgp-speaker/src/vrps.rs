@@ -13,15 +13,21 @@ use crate::rib_task::RibClient;
 use crate::shared::Shared;
 use crate::status::VrpStatus;
 
+/// Refuses more than the tables take.
+pub(crate) fn check(vrps: &[Vrp]) -> Result<(), SpeakerError> {
+    if vrps.len() > MAX_VRPS {
+        return Err(SpeakerError::TooManyVrps(vrps.len()));
+    }
+    Ok(())
+}
+
 /// Makes these all the payloads that there are; what has changed for it.
 pub(crate) async fn become_all(
     shared: &Shared,
     rib: &RibClient,
     vrps: &[Vrp],
 ) -> Result<Option<Change>, SpeakerError> {
-    if vrps.len() > MAX_VRPS {
-        return Err(SpeakerError::TooManyVrps(vrps.len()));
-    }
+    check(vrps)?;
     let told = vrps.to_vec();
     // Sorting a million takes longer than a session's timers may wait.
     let made = spawn_blocking(move || {

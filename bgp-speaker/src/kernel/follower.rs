@@ -198,6 +198,9 @@ impl Follower {
         if !busy && !self.blocked {
             self.flush(now);
             busy = !self.blocked && self.table.queued() > 0;
+            if !busy && self.table.counts().get(RouteState::Refused) == 0 {
+                self.retry_wait = RETRY_FIRST;
+            }
         }
         // Routes come before tidiness.
         if !busy && self.untidy {
@@ -217,7 +220,8 @@ impl Follower {
         }
     }
 
-    /// Removes every route of ours, for an end that keeps none. `turn` until it is idle does the work.
+    /// Removes every route of ours, for an end that keeps none. `turn` until it is idle does the work. What a comparison finds
+    /// afterwards is left until this is called again.
     pub(super) fn withdraw_all(&mut self) {
         let prefixes: Vec<IpNet> = self.table.entries().map(|(prefix, _)| *prefix).collect();
         for prefix in prefixes {
@@ -227,7 +231,12 @@ impl Follower {
 
     /// Whether the table was read and has no route of ours, and none is wanted.
     pub(super) fn is_empty(&self) -> bool {
-        !self.blocked && self.table.entries().next().is_none()
+        !self.blocked && self.table.counts().total() == 0
+    }
+
+    /// How often the kernel's table was read.
+    pub(super) fn comparisons(&self) -> u32 {
+        self.table.comparisons()
     }
 
     fn next_timer(&self) -> Option<Duration> {

@@ -66,9 +66,12 @@ pub struct FollowerHandle {
     probe: Option<Box<dyn Probe>>,
     next_hops: NextHopWatch,
     ending: Arc<AtomicU8>,
-    fib: Option<oneshot::Receiver<Box<dyn Fib>>>,
+    fib: Option<oneshot::Receiver<Given>>,
     thread: Option<JoinHandle<()>>,
 }
+
+/// What a follower gives back at its end: its table, and why routes of ours are left there that were to be removed.
+type Given = (Box<dyn Fib>, Option<String>);
 
 /// How a follower ends, as a number: not yet, ...
 const GOES_ON: u8 = 0;
@@ -219,15 +222,15 @@ impl FollowerHandle {
 
     /// Ends the follower and gives its table back, every route where it is.
     pub(crate) async fn hand_over(self) -> Option<Box<dyn Fib>> {
-        self.give_back(KEEPING).await
+        self.give_back(KEEPING).await.map(|(fib, _)| fib)
     }
 
-    /// Ends the follower, removes its routes and gives its table back.
-    pub(crate) async fn withdraw(self) -> Option<Box<dyn Fib>> {
+    /// Ends the follower, removes its routes and gives its table back; with words if some could not be removed.
+    pub(crate) async fn withdraw(self) -> Option<(Box<dyn Fib>, Option<String>)> {
         self.give_back(WITHDRAWING).await
     }
 
-    async fn give_back(mut self, ending: u8) -> Option<Box<dyn Fib>> {
+    async fn give_back(mut self, ending: u8) -> Option<Given> {
         self.request_stop(ending);
         // A thread that panicked has none.
         self.fib.take()?.await.ok()
@@ -273,7 +276,7 @@ struct Run {
 }
 
 impl Run {
-    fn run(mut self) -> Box<dyn Fib> {
+    fn run(mut self) -> Given {
         let mut published = Instant::now();
         while self.ending.load(Ordering::Acquire) == GOES_ON {
             let more = self.commands();
@@ -300,11 +303,12 @@ impl Run {
             WITHDRAWING => false,
             _ => self.keep,
         };
-        if !keep {
-            self.withdraw();
+        let left = if keep { None } else { self.withdraw() };
+        if let Some(left) = &left {
+            tracing::warn!("kernel routes: at the end: {left}");
         }
         self.publish_status();
-        self.follower.into_fib()
+        (self.follower.into_fib(), left)
     }
 
     fn publish_status(&self) {
@@ -336,12 +340,17 @@ impl Run {
         true
     }
 
-    fn withdraw(&mut self) {
+    /// Removes all routes of ours; what stood against it, if some are left.
+    fn withdraw(&mut self) -> Option<String> {
         let end = Instant::now() + WITHDRAW_LIMIT;
         let mut patience = Instant::now() + WITHDRAW_PATIENCE;
+        let mut compared = None;
         loop {
-            // Whatever a comparison finds meanwhile goes as well.
-            self.follower.withdraw_all();
+            // Whatever a comparison finds meanwhile goes as well. Each call goes through all routes.
+            let comparisons = Some(self.follower.comparisons());
+            if std::mem::replace(&mut compared, comparisons) != comparisons {
+                self.follower.withdraw_all();
+            }
             let turn = self.follower.turn(self.start.elapsed());
             let now = Instant::now();
             if self.follower.is_empty() || now >= end || now >= patience {
@@ -354,6 +363,7 @@ impl Run {
                 let _ = self.follower.fib().wait(Some(until.min(WITHDRAW_LOOK).min(end - now)));
             }
         }
+        let left = self.left();
         // A look at the table removes what the routes shared.
         let fib = self.follower.fib();
         let mut tidied = fib.dump(DumpScope::Own, &mut |_| {}).map(|()| true);
@@ -363,5 +373,18 @@ impl Run {
         if let Err(error) = tidied {
             tracing::warn!("kernel routes: at the end: {error}");
         }
+        left
+    }
+
+    fn left(&self) -> Option<String> {
+        if self.follower.is_empty() {
+            return None;
+        }
+        let status = self.follower.status();
+        let why = status.last_error.as_deref().unwrap_or("it took too long");
+        Some(match status.routes.total() {
+            0 => format!("the kernel's table cannot be read: {why}"),
+            left => format!("{left} routes are left in the kernel: {why}"),
+        })
     }
 }

@@ -205,13 +205,19 @@ impl State {
                 held.push((protocol, action.clone()));
             }
             FibOp::Delete(key) | FibOp::DeleteLegs(key, _) => {
-                if let Some(held) = self.routes.get_mut(key) {
-                    held.retain(|(owner, _)| *owner != protocol && !former.contains(owner));
+                let ours = |owner: u8| owner == protocol || former.contains(&owner);
+                // In IPv4 no metric means any, the lowest first.
+                let last = if key.metric == 0 && key.prefix.addr().is_ipv4() { u32::MAX } else { key.metric };
+                let mut all = self.routes.range_mut(*key..=RouteKey { metric: last, ..*key });
+                let found = all.find(|(_, held)| held.iter().any(|(owner, _)| ours(*owner)));
+                if let Some((key, held)) = found {
+                    held.retain(|(owner, _)| !ours(*owner));
+                    let (key, empty) = (*key, held.is_empty());
+                    if empty {
+                        self.routes.remove(&key);
+                    }
                 }
             }
-        }
-        if self.routes.get(&operation.key()).is_some_and(Vec::is_empty) {
-            self.routes.remove(&operation.key());
         }
         Ok(())
     }

@@ -188,7 +188,9 @@ impl KernelAction {
         legs.truncate(MAX_LEGS);
         let weights: Vec<u64> = legs.iter().map(|(_, weight)| *weight).collect();
         let weights = if legs.len() == 1 { vec![1] } else { scaled(&weights) };
-        Self::Unicast(legs.iter().zip(weights).map(|((leg, _), weight)| KernelHop { weight, ..*leg }).collect())
+        Self::Unicast(
+            legs.iter().zip(weights).map(|((leg, _), weight)| KernelHop { weight, ..*leg }).collect(),
+        )
     }
 }
 

@@ -53,7 +53,8 @@ impl Shares {
         });
         let unit = common.unwrap_or(FINEST);
         let units = |share: &Share| {
-            let units = u128::from(share.weight * share.part) * u128::from(unit) / u128::from(share.of.max(1));
+            let units =
+                u128::from(share.weight * share.part) * u128::from(unit) / u128::from(share.of.max(1));
             u64::try_from(units).unwrap_or(u64::MAX).max(1)
         };
         let legs: Vec<_> = self.0.iter().map(|share| (share.leg, units(share))).collect();
@@ -76,7 +77,8 @@ pub(crate) fn scaled(weights: &[u64]) -> Vec<u16> {
         _ if most <= MAX_WEIGHT => weight,
         _ if exact => weight / divisor,
         _ => {
-            let scaled = (u128::from(weight) * u128::from(MAX_WEIGHT) + u128::from(most / 2)) / u128::from(most);
+            let scaled =
+                (u128::from(weight) * u128::from(MAX_WEIGHT) + u128::from(most / 2)) / u128::from(most);
             u64::try_from(scaled).unwrap_or(MAX_WEIGHT)
         }
     };

@@ -363,6 +363,11 @@ impl Table {
         }
     }
 
+    /// How many comparisons with the kernel there were, modulo 2^32.
+    pub(super) fn comparisons(&self) -> u32 {
+        self.generation
+    }
+
     /// Begins a comparison with the kernel; the former one's sightings no longer count.
     pub(super) fn begin_dump(&mut self) {
         self.generation = self.generation.wrapping_add(1);

@@ -351,8 +351,14 @@ impl Mailbox {
             // A drain that was called off meanwhile goes no further.
             Drain::Done if before == Drain::No => self.cell.set_drain(Drain::No),
             Drain::Done => self.order(Order::Hold(Notification::cease_shutdown("drained"))),
-            Drain::No if before == Drain::Done => self.clear_limit(),
-            Drain::No | Drain::Leaving => self.reconfigure(Depth::Configuration),
+            Drain::Leaving => self.reconfigure(Depth::Configuration),
+            Drain::No => {
+                if before == Drain::Done {
+                    self.clear_limit();
+                }
+                // The session is still there if the task has not heard yet that it was to end.
+                self.reconfigure(Depth::Configuration);
+            }
         }
     }
 
@@ -463,5 +469,29 @@ impl Mailbox {
         drop(state);
         self.waker.wake();
         false
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use bgp_rib::PeerId;
+    use bgp_wire::Asn;
+
+    use super::*;
+    use crate::config::PeerConfig;
+
+    /// The task may not have heard yet that the session was to end: then it goes on, and is not to be told as leaving.
+    #[test]
+    fn a_peer_that_is_resumed_right_after_its_drain_is_looked_at_again() {
+        let config = Arc::new(PeerConfig::new([192, 0, 2, 1].into(), Asn(65000)));
+        let cell = Arc::new(PeerCell::new(PeerId(1), config, Asn(65000), false));
+        let mailbox = Mailbox::new(cell.clone(), Arc::default());
+        mailbox.drain(Drain::Leaving);
+        assert_eq!(mailbox.take_reconfigured(), Some(Depth::Configuration));
+        mailbox.drain(Drain::Done);
+        mailbox.drain(Drain::No);
+        assert_eq!(cell.drain(), Drain::No);
+        assert_eq!(mailbox.take_reconfigured(), Some(Depth::Configuration), "it is no longer leaving");
+        assert!(mailbox.take_cleared(), "and is not held either");
     }
 }

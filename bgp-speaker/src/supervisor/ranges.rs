@@ -46,10 +46,18 @@ impl Supervisor {
         if self.ranges.contains_key(&prefix) {
             return Err(SpeakerError::DuplicateRange(prefix));
         }
-        self.ranges.insert(prefix, Range::new(config));
+        self.insert_range(config);
         self.settle_range(prefix);
         self.shared.note_reconfigured();
         Ok(())
+    }
+
+    /// Puts a range in that is not there. Those that came through the one that it was before, and wait for a migration to
+    /// end, are members of it.
+    pub(crate) fn insert_range(&mut self, config: RangeConfig) {
+        let prefix = config.prefix;
+        let members = self.members_of(|range| range == prefix).len();
+        self.ranges.insert(prefix, Range { members, ..Range::new(config) });
     }
 
     pub(super) fn remove_range(&mut self, prefix: IpNet) -> Result<(), SpeakerError> {
@@ -184,7 +192,7 @@ impl Supervisor {
 }
 
 impl Range {
-    pub(crate) fn new(config: RangeConfig) -> Self {
+    fn new(config: RangeConfig) -> Self {
         Self {
             config,
             members: 0,

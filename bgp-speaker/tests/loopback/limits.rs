@@ -208,7 +208,7 @@ async fn another_policy_is_a_soft_change_and_sends_just_the_difference() {
             seen += update.view().reach().map(|reach| reach.nlri.iter().count()).sum::<usize>();
         }
     }
-    desired.peers[0].options.export = Some(bgp_speaker::Policy::reject_all());
+    desired.peers[0].options.export = Some(Policy::reject_all());
     assert_eq!(a.apply(desired).await.unwrap().class(), ChangeClass::Soft);
     let mut gone = 0;
     while gone < 2 {

@@ -2,6 +2,7 @@
 //! octet. Every test has addresses of its own; ports are whatever the system gives.
 #![allow(clippy::unwrap_used, unreachable_pub, reason = "a test that cannot go on says so by panicking")]
 
+mod all_or_nothing;
 mod apply;
 mod bfd;
 mod collision;

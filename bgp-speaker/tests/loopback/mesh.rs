@@ -4,13 +4,13 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use bgp_speaker::{
-    Asn, Desired, Family, FamilySet, Identity, MeshDialer, PathExplanation, PathVerdict, PeerClass, Route,
-    Rung, ShutdownMode, Source, Speaker, State,
+    Asn, Batch, Desired, Family, FamilySet, Identity, MeshDialer, MeshNode, Password, PathExplanation,
+    PathVerdict, PeerClass, Route, Rung, Secret, ShutdownMode, Source, Speaker, State,
 };
 
 use crate::support::{
-    OWNER, announce, builder, established, eventually, has_exactly, ip, listening, net, next_batch, nodes,
-    peer, peer_of, prefixes, speaker, waiting_for,
+    ASN, OWNER, announce, builder, established, eventually, has_exactly, ip, listening, net, next_batch,
+    nodes, peer, peer_of, prefixes, quick, speaker, waiting_for,
 };
 
 async fn mesh_of_five(test: u8) -> Vec<Speaker> {
@@ -112,7 +112,7 @@ async fn nodes_that_follow_calico_meet_when_strings_and_numbers_disagree() {
     // As strings 127.40.6.9 is above 127.40.6.10, as numbers below.
     let mut speakers = Vec::new();
     for node in [9, 10] {
-        let builder = builder(ip(6, node), crate::support::ASN).mesh_dialer(MeshDialer::CalicoString);
+        let builder = builder(ip(6, node), ASN).mesh_dialer(MeshDialer::CalicoString);
         speakers.push(builder.start().await.unwrap());
     }
     let nodes = nodes(&speakers);
@@ -128,7 +128,7 @@ async fn nodes_that_follow_calico_meet_when_strings_and_numbers_disagree() {
 async fn an_added_peer_takes_precedence_over_the_mesh_node_at_its_address() {
     let speakers = [speaker(ip(7, 1)).await, speaker(ip(7, 2)).await];
     let nodes = nodes(&speakers);
-    speakers[0].add_peer(waiting_for(ip(7, 2), crate::support::ASN)).await.unwrap();
+    speakers[0].add_peer(waiting_for(ip(7, 2), ASN)).await.unwrap();
     for speaker in &speakers {
         speaker.mesh(&nodes).await.unwrap();
     }
@@ -234,4 +234,24 @@ async fn a_block_that_two_nodes_announce_shows_both_and_outlives_either() {
         let one = [(second, PathVerdict::Best)];
         eventually("the other one is left", async || shown(witness).await == one).await;
     }
+}
+
+/// What was applied stands until something else is said of it.
+#[tokio::test]
+async fn a_list_of_nodes_and_another_password_go_on_from_the_options_that_were_applied() {
+    let a = speaker(ip(32, 1)).await;
+    let secret = |text: &str| Secret::from(Password::new(text).unwrap());
+    let node = |last: u8| MeshNode::new(format!("n{last}"), ip(32, last), ASN);
+    let (two, three) = ([node(1), node(2)], [node(1), node(2), node(3)]);
+    let mut options = quick();
+    options.password = Some(secret("first"));
+    let mut desired = Desired { mesh: two.to_vec(), mesh_options: Some(options), ..Desired::default() };
+    a.apply(desired.clone()).await.unwrap();
+    a.mesh(&two).await.unwrap();
+    assert_eq!(a.apply(desired.clone()).await.unwrap().changes, [], "the sessions kept their password");
+    a.set_mesh_password(Some(secret("second"))).await.unwrap();
+    a.update(Batch { nodes: vec![node(3)], ..Batch::default() }).await.unwrap();
+    desired.mesh = three.to_vec();
+    desired.mesh_options.as_mut().unwrap().password = Some(secret("second"));
+    assert_eq!(a.apply(desired).await.unwrap().changes, [], "who joined later has the later password");
 }

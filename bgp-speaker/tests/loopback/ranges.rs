@@ -4,7 +4,8 @@ use std::net::Ipv4Addr;
 use std::time::Duration;
 
 use bgp_speaker::{
-    Asn, Batch, Desired, Event, Family, FamilyLimits, Limit, LimitAction, Limits, RangeConfig, SpeakerError,
+    Asn, Batch, Desired, Event, Family, FamilyLimits, Limit, LimitAction, Limits, MeshNode, RangeConfig,
+    SpeakerError,
 };
 use bgp_wire::NotificationCode;
 
@@ -138,4 +139,26 @@ async fn a_range_with_many_refused_connections_hides_none_of_another() {
     assert_eq!(told, [first(Some(noisy), 131), first(Some(quiet), 201), first(None, 66)]);
     let refused: Vec<u64> = a.status().ranges.iter().map(|range| range.refused).collect();
     assert_eq!((refused, a.status().strangers), (vec![50, 1], 1));
+}
+
+/// A range that gives way to a mesh and is back before the mesh is there finds its peers again.
+#[tokio::test]
+async fn a_range_that_is_back_in_the_middle_of_a_migration_counts_those_who_stayed() {
+    let a = speaker(ip(34, 1)).await;
+    let mut range = RangeConfig::new(net("127.40.34.128/25"), ASN);
+    range.limit = 1;
+    a.apply(Desired { ranges: vec![range.clone()], ..Desired::default() }).await.unwrap();
+    let mut scripted = Scripted::connect(ip(34, 130), listening(&a)).await;
+    scripted.establish(ASN, ID, 90).await;
+    established(&a, 1).await;
+    let mesh = [1, 2].map(|last| MeshNode::new(format!("n{last}"), ip(34, last), ASN)).to_vec();
+    a.apply(Desired { mesh: mesh.clone(), ..Desired::default() }).await.unwrap();
+    assert_eq!(a.status().established(), 1, "the old way stays: the new one is not there");
+    a.apply(Desired { mesh, ranges: vec![range], ..Desired::default() }).await.unwrap();
+    assert_eq!(a.status().ranges[0].peers, 1);
+    drop(scripted);
+    eventually("it is gone", async || a.status().ranges[0].peers == 0).await;
+    let mut other = Scripted::connect(ip(34, 131), listening(&a)).await;
+    other.establish(ASN, ID, 90).await;
+    assert_eq!((a.status().ranges[0].peers, a.status().ranges[0].refused), (1, 0));
 }

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use bgp_speaker::kernel::{FibOp, KernelConfig, MemoryFib};
 use bgp_speaker::{
-    Community, ConsecutiveRestarts, Event, Family, OwnerId, RangeConfig, Route, RouteFilter, ShutdownMode,
-    Speaker, SpeakerError,
+    Asn, Community, ConsecutiveRestarts, Desired, Event, Family, OwnerId, PeerConfig, RangeConfig, Route,
+    RouteFilter, ShutdownMode, Speaker, SpeakerError,
 };
 use bgp_wire::{AttributeBlock, Capability, GracefulRestart, keepalive};
 use bytes::BytesMut;
@@ -222,7 +222,7 @@ async fn a_restarted_speaker_deletes_no_kernel_route_that_it_is_told_again() {
 #[tokio::test]
 async fn a_restarted_speaker_says_end_of_rib_when_its_peers_have_told_their_tables() {
     let peers = [waiting_for(ip(127, 8), ASN), waiting_for(ip(127, 9), ASN)];
-    let [one, other] = peers.map(bgp_speaker::PeerConfig::reflector_client);
+    let [one, other] = peers.map(PeerConfig::reflector_client);
     let restarted = builder(ip(127, 1), ASN).restarting(true).peer(one).peer(other).start().await.unwrap();
     let first = speaker(ip(127, 8)).await;
     let mut events = first.events();
@@ -246,7 +246,7 @@ async fn a_restarted_speaker_waits_for_no_table_of_a_peer_that_it_finds_to_be_do
     // Nobody listens at the second one; the restart time is two minutes.
     let mut gone = waiting_for(ip(126, 9), ASN);
     gone.options.passive = false;
-    let peers = [waiting_for(ip(126, 8), ASN), gone].map(bgp_speaker::PeerConfig::reflector_client);
+    let peers = [waiting_for(ip(126, 8), ASN), gone].map(PeerConfig::reflector_client);
     let [one, gone] = peers;
     let restarted = builder(ip(126, 1), ASN).restarting(true).peer(one).peer(gone).start().await.unwrap();
     let first = speaker(ip(126, 8)).await;
@@ -261,7 +261,7 @@ async fn a_restarted_speaker_waits_for_who_does_not_dial_it_no_longer_than_two_a
     gone.options.timers.connect_retry = Duration::from_millis(600);
     let mut range = RangeConfig::new(net("127.40.204.128/25"), ASN).reflector_clients();
     range.options.timers = gone.options.timers;
-    let peers = [waiting_for(ip(204, 8), ASN), gone].map(bgp_speaker::PeerConfig::reflector_client);
+    let peers = [waiting_for(ip(204, 8), ASN), gone].map(PeerConfig::reflector_client);
     let [one, gone] = peers;
     let restarted = builder(ip(204, 1), ASN).restarting(true).peer(one).peer(gone).start().await.unwrap();
     restarted.add_listen_range(range).await.unwrap();
@@ -323,6 +323,30 @@ async fn a_drained_peer_is_told_that_reflected_routes_go_as_well_and_is_held_dow
     has_exactly(&drained, &["10.1.0.0/26", "10.2.0.0/26"]).await;
     assert_eq!(heard(&drained, "10.2.0.0/26").await, Some((Some(100), false)));
     assert_eq!(reflector.resume_peer(ip(127, 77)).await, Err(SpeakerError::UnknownPeer(ip(127, 77).into())));
+}
+
+#[tokio::test]
+async fn a_drained_peer_that_becomes_another_one_stays_drained_until_it_is_resumed() {
+    let (a, b) = (speaker(ip(33, 1)).await, speaker(ip(33, 2)).await);
+    let mut waiting = waiting_for(ip(33, 2), ASN);
+    let desired = |peer: &PeerConfig| Desired { peers: vec![peer.clone()], ..Desired::default() };
+    a.apply(desired(&waiting)).await.unwrap();
+    b.add_peer(peer_of(&a)).await.unwrap();
+    established(&a, 1).await;
+    a.drain_peer(ip(33, 2), Duration::ZERO).await.unwrap();
+    established(&a, 0).await;
+    // Local AS and that of the peer: it is taken out and put in again.
+    waiting.options.local_as = Some(Asn(64900));
+    waiting.peer_as = Asn(64901).into();
+    let report = a.apply(desired(&waiting)).await.unwrap();
+    assert!(report.changes[0].why.contains("our AS"), "{:?}", report.changes);
+    a.apply(desired(&waiting_for(ip(33, 2), ASN))).await.unwrap();
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    assert_eq!(a.status().established(), 0, "it stays down");
+    let status = peer(&a, ip(33, 2));
+    assert!(status.info.contains("held down until it is resumed"), "{}", status.info);
+    a.resume_peer(ip(33, 2)).await.unwrap();
+    established(&a, 1).await;
 }
 
 #[tokio::test]

@@ -143,6 +143,10 @@ impl Follower {
                 }
             }
             FibOp::Delete(key) | FibOp::DeleteLegs(key, _) => {
+                if key.metric == 0 && key.prefix.addr().is_ipv4() {
+                    // A removal without a metric takes one of any metric, if that one has gone already.
+                    self.schedule_resync(now, DumpScope::Own, ResyncReason::Interference);
+                }
                 let Some(entry) = self.table.get_mut(&key.prefix) else { return };
                 entry.removed((*key).into());
                 if entry.desired.is_none() && entry.installed.is_none() && entry.others.is_empty() {

@@ -58,5 +58,9 @@ fn weights_that_come_together_beyond_what_the_kernel_can_express_keep_their_prop
     let uneven = written(&[("172.16.0.1", 256), ("172.16.0.2", 255), ("172.17.0.3", 1)]);
     assert_eq!(uneven, legs(&[("10.0.0.1", 256), ("10.0.0.2", 1)]));
     let kept = written(&[("10.0.0.1", 6), ("10.0.0.2", 3)]);
-    assert_eq!(kept, legs(&[("10.0.0.1", 6), ("10.0.0.2", 3)]), "what needs no scaling is as it was asked for");
+    assert_eq!(
+        kept,
+        legs(&[("10.0.0.1", 6), ("10.0.0.2", 3)]),
+        "what needs no scaling is as it was asked for"
+    );
 }

@@ -37,9 +37,14 @@ impl PeerTask {
         if self.stopping || self.cell.drain() != Drain::Done {
             return;
         }
-        self.held = Some(None);
+        self.stay_drained();
         self.handle(Input::Stop(Stop::Notify(why)));
         self.dial = None;
+    }
+
+    /// Has no session until it is resumed.
+    pub(super) fn stay_drained(&mut self) {
+        self.held = Some(None);
         self.cell.hold(Some("drained, held down until it is resumed".to_owned()));
     }
 

@@ -117,7 +117,10 @@ impl PeerTask {
     /// Begins, with the key that the peer is to have; to be called once, before the first poll.
     pub(crate) fn start(&mut self, key: Option<Key>) {
         self.way.guard.key = key;
-        self.handle(Input::Start);
+        match self.cell.drain() {
+            Drain::Done => self.stay_drained(),
+            Drain::No | Drain::Leaving => self.handle(Input::Start),
+        }
     }
 
     fn handle(&mut self, input: Input<'_>) {
