@@ -76,7 +76,7 @@ impl<K: Key> Table<K> {
                 }
                 continue;
             }
-            for (path_id, path) in self.standing_of_prefix(group.log, id) {
+            for (path_id, path) in self.standing_of_prefix(shared, &group.key, (group.log, id)) {
                 let now = self.told_path(shared, &group.key, path, slot);
                 let then = self.told_path(shared, &then, path, slot);
                 if now != then && (now.is_ok() || then.is_ok()) {
@@ -100,16 +100,22 @@ impl<K: Key> Table<K> {
         slot: u32,
     ) -> Vec<(PathId, &Path)> {
         if !key.best_per_client {
-            return self.standing_of_prefix(log, id);
+            return self.standing_of_prefix(shared, key, (log, id));
         }
         let path = self.path_to(shared, key, id, slot);
         path.map(|at| (PathId(0), &self.paths[at])).into_iter().collect()
     }
 
-    /// The paths of a prefix that readers of a log are told, with their identifiers.
-    pub(crate) fn standing_of_prefix(&self, log: u32, id: u32) -> Vec<(PathId, &Path)> {
+    /// The paths of a prefix that readers of a log with such a key are told, with their identifiers.
+    fn standing_of_prefix(
+        &self,
+        shared: &Shared,
+        key: &GroupKey,
+        (log, id): (u32, u32),
+    ) -> Vec<(PathId, &Path)> {
         if log == NONE {
-            return self.best_path(id).map(|path| (PathId(0), path)).into_iter().collect();
+            let path = self.path_for(shared, key, log, id);
+            return path.map(|path| (PathId(0), path)).into_iter().collect();
         }
         let standing = self.paths_of(id).filter_map(|(at, _)| Some((at, self.standing_path(log, at)?)));
         standing.map(|(at, path)| (add_path::path_id(at), path)).collect()

@@ -179,7 +179,8 @@ pub enum Event {
     Swept(PeerId, Family, u32),
     /// Nothing of a peer that went down is left: its id is free.
     PeerGone(PeerId),
-    /// An origination has attributes or a next hop that no peer would take; what it would have replaced stands.
+    /// An origination has attributes or a next hop that no peer would take, or belongs to no network
+    /// ([`is_martian`](crate::is_martian)); what it would have replaced stands.
     OriginationRefused(OwnerId, IpNet),
     /// A bound of a peer came to another level.
     Limit(LimitEvent),

@@ -8,6 +8,7 @@ use ipnet::IpNet;
 use crate::OwnerId;
 use crate::attributes::{AttributesId, Facts, Marks};
 use crate::config::{PeerParams, PeerRole};
+use crate::martian;
 use crate::path::LOCAL;
 use crate::policy::{Edits, KernelTag, RouteSource, RouteView, SetNextHop};
 use crate::roles;
@@ -38,11 +39,13 @@ pub enum Ineligible {
     OverLimit,
     /// It leaked: its ONLY_TO_CUSTOMER does not go with the peer's role (RFC 9234 §5).
     RouteLeak,
+    /// Its prefix belongs to no network (RFC 4271 §6.3): see [`is_martian`](crate::is_martian).
+    Martian,
 }
 
 impl Ineligible {
     /// The verdicts of import as paths keep them: 0 is none.
-    const BY_NUMBER: [Self; 8] = [
+    const BY_NUMBER: [Self; 9] = [
         Self::ImportPolicy,
         Self::AsPathLoop,
         Self::FirstAs,
@@ -51,6 +54,7 @@ impl Ineligible {
         Self::PolicyTooLong,
         Self::OverLimit,
         Self::RouteLeak,
+        Self::Martian,
     ];
 
     pub(crate) fn from_verdict(verdict: u8) -> Option<Self> {
@@ -70,6 +74,7 @@ impl fmt::Display for Ineligible {
             Self::UnreachableNextHop => "next hop unreachable",
             Self::PolicyTooLong => "attributes too long behind the import policy",
             Self::RouteLeak => "a leak: ONLY_TO_CUSTOMER does not go with the peer's role",
+            Self::Martian => "its prefix belongs to no network (loopback, link-local, multicast)",
             Self::OverLimit => "the peer told more routes than are taken of it",
         })
     }
@@ -182,6 +187,9 @@ impl Importer {
         family: Family,
         prefix: Option<IpNet>,
     ) -> (AttributesId, u8) {
+        if martian::is_of_no_network(family, prefix) {
+            return (self.received, Ineligible::Martian as u8);
+        }
         if let Some(last) = self.last.as_ref().filter(|last| last.for_all) {
             return (last.attributes, last.verdict);
         }

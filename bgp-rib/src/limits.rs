@@ -5,7 +5,7 @@
 //! | received | paths that the session told, before policy | what would be one too many is not stored, and counted |
 //! | accepted | of these, the ones that policy lets pass | what would be one too many is kept and takes no part |
 //! | advertised | prefixes that stand at the peer, paths where it is told several | what would be one too many waits until there is room |
-//! | memory | octets of its paths and of the attribute sets that it was the first to bring | as for received |
+//! | memory | octets of its paths and of the attribute sets that it was the first to bring | as for received; a path that stands goes if its new attributes would take more |
 //!
 //! A bound that was passed is over only when there is room for an eighth of it again, so that a peer at its bound does not
 //! make work with every route that comes and goes.
@@ -179,6 +179,8 @@ pub(crate) struct Bounds {
     /// Paths at which nothing new is stored, and at which nothing more takes part.
     pub(crate) received: u32,
     pub(crate) accepted: u32,
+    /// Its memory is used up: nothing new is stored.
+    pub(crate) closed: bool,
     /// Paths that were not stored since there was room; paths that are stored and take no part for a bound.
     pub(crate) refused: u32,
     pub(crate) over: u32,
@@ -190,7 +192,22 @@ pub(crate) struct Bounds {
 impl Bounds {
     pub(crate) const fn none() -> Self {
         let levels = [LimitLevel::Below; 3];
-        Self { received: u32::MAX, accepted: u32::MAX, refused: 0, over: 0, readmits: false, levels }
+        Self {
+            received: u32::MAX,
+            accepted: u32::MAX,
+            closed: false,
+            refused: 0,
+            over: 0,
+            readmits: false,
+            levels,
+        }
+    }
+}
+
+impl Bounds {
+    /// A path is not stored.
+    pub(crate) const fn refuse(&mut self) {
+        self.refused = self.refused.saturating_add(1);
     }
 }
 
@@ -265,24 +282,27 @@ impl Rib {
 
     /// Routes of a peer that were not stored since there was room.
     fn refused(&self, peer: PeerId) -> u32 {
-        self.families().iter().map(|family| self.peer_counters(peer, family).refused).sum()
+        let mut refused = 0;
+        each_table_in!(self, table => refused += table.peer(peer.0).map_or(0, |peer| peer.bounds.refused));
+        refused
     }
 
     fn check_memory(&mut self, slot: u32, limit: Option<Limit>, changed: &mut Vec<LimitEvent>) {
-        let count = self.peer_memory(PeerId(slot));
-        let Some(peer) = self.shared.peers.get_mut(slot) else { return };
         let Some(limit) = limit else {
-            peer.memory = LimitLevel::Below;
+            if let Some(peer) = self.shared.peers.get_mut(slot) {
+                peer.memory = LimitLevel::Below;
+            }
             return;
         };
+        let count = self.peer_memory(PeerId(slot));
+        let Some(peer) = self.shared.peers.get_mut(slot) else { return };
         let was = peer.memory;
         let full = limit.keeps_out() && count >= limit.max;
         let still = was == LimitLevel::Exceeded && !limit.has_room(count);
         let level = limit.level(count, full || still);
         peer.memory = level;
         let closed = limit.keeps_out() && level == LimitLevel::Exceeded;
-        let limits = peer.params.limits.clone();
-        each_table!(self, table => table.close(slot, limits.of(table.family), closed));
+        each_table!(self, table => table.peer_mut(slot).bounds.closed = closed);
         if level != was {
             let (peer, what) = (PeerId(slot), Limited::Memory);
             let held_out = self.refused(peer);
@@ -294,9 +314,26 @@ impl Rib {
     #[must_use]
     pub fn peer_memory(&self, peer: PeerId) -> u64 {
         let Some(state) = self.shared.peers.get(peer.0) else { return 0 };
-        let received = |family| u64::from(self.peer_counters(peer, family).received);
-        let paths: u64 = self.families().iter().map(received).sum();
-        paths * PATH_COST + self.shared.attributes.account(state.account)
+        self.paths_memory(peer.0) + self.shared.attributes.account(state.account)
+    }
+
+    fn paths_memory(&self, slot: u32) -> u64 {
+        let mut paths = 0;
+        each_table_in!(self, table => paths += table.peer(slot).map_or(0, |peer| u64::from(peer.received)));
+        paths * PATH_COST
+    }
+
+    /// What the attribute sets of a peer may take while its budget of memory is used up: what is left of that beside its
+    /// paths, or what they take already; `u64::MAX` while it is not.
+    pub(crate) fn left_for_sets(&self, slot: u32) -> u64 {
+        let Some(peer) = self.shared.peers.get(slot) else { return u64::MAX };
+        match peer.params.limits.memory {
+            Some(limit) if limit.keeps_out() && peer.memory == LimitLevel::Exceeded => {
+                let left = limit.max.saturating_sub(self.paths_memory(slot));
+                left.max(self.shared.attributes.account(peer.account))
+            }
+            _ => u64::MAX,
+        }
     }
 }
 
@@ -304,20 +341,16 @@ impl<K: Key> Table<K> {
     fn bound(&mut self, slot: u32, limits: FamilyLimits) {
         let bounds = &mut self.peer_mut(slot).bounds;
         (bounds.received, bounds.accepted) = (threshold(limits.received), threshold(limits.accepted));
+        bounds.closed = false;
         // Another bound is looked at from the beginning.
         bounds.levels = [LimitLevel::Below; 3];
         bounds.readmits |= bounds.over > 0;
     }
 
-    /// While memory is used up nothing new is stored.
-    fn close(&mut self, slot: u32, limits: FamilyLimits, closed: bool) {
-        self.peer_mut(slot).bounds.received = if closed { 0 } else { threshold(limits.received) };
-    }
-
     /// How far each bound is.
     fn limits(&self, slot: u32, limits: FamilyLimits, all: &mut Vec<LimitEvent>) {
         let Some(peer) = self.peer(slot) else { return };
-        let advertised = limits.advertised.map_or(0, |_| self.advertised(slot));
+        let advertised = limits.advertised.map_or(0, |_| self.advertised_lately(slot));
         let bounds = &peer.bounds;
         let rows = [
             (Limited::Received, limits.received, peer.told(), bounds.refused),
@@ -338,7 +371,7 @@ impl<K: Key> Table<K> {
         open: bool,
         changed: &mut Vec<LimitEvent>,
     ) -> bool {
-        let advertised = limits.advertised.map_or(0, |_| self.advertised(slot));
+        let advertised = limits.advertised.map_or(0, |_| self.advertised_lately(slot));
         let waits = self.waits(slot);
         let Some(peer) = self.peers.get_mut(slot as usize) else { return false };
         // What a former session left is not what this one tells.

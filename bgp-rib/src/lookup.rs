@@ -189,6 +189,14 @@ impl<K: Key> Table<K> {
         self.advertised_at_most(slot, COUNTED)
     }
 
+    /// The same for a bound that is only watched, which is looked at with every message: as of when the peer fell idle.
+    pub(crate) fn advertised_lately(&self, slot: u32) -> u32 {
+        match self.reader(slot) {
+            Some(reader) if reader.log == NONE && reader.bounded.is_none() => reader.advertised,
+            _ => self.advertised_about(slot),
+        }
+    }
+
     fn advertised_at_most(&self, slot: u32, counted_one_by_one: u32) -> u32 {
         let Some((peer, reader)) = self.peer(slot).and_then(|peer| Some((peer, peer.reader.as_ref()?)))
         else {
@@ -205,8 +213,13 @@ impl<K: Key> Table<K> {
         if reader.cursor < if several { reader.birth } else { self.log.head() } {
             return reader.advertised;
         }
-        if let Some(own) = &group.own {
-            return group.standing_count.saturating_sub(self.without_choice(slot, group, own));
+        if let Some(choices) = &group.own {
+            let without = if peer.received > counted_one_by_one {
+                Self::without_choice_about(choices, slot, own(peer.best, group, reader.origin))
+            } else {
+                self.without_choice(slot, group, choices)
+            };
+            return group.standing_count.saturating_sub(without);
         }
         if group.key.tells_as_own(reader.origin) {
             return group.standing_count;

@@ -272,6 +272,11 @@ impl PeerTable {
         self.received - self.former
     }
 
+    /// Whether this session told as many paths as are stored of it.
+    pub(crate) fn has_told_all(&self) -> bool {
+        self.told() >= self.bounds.received
+    }
+
     /// A path of this generation is told in the current one, or goes.
     pub(crate) fn leave_generation(&mut self, generation: u16) {
         self.current -= u32::from(generation == self.generation);

@@ -16,7 +16,8 @@ use crate::config::{DecisionOptions, RibConfig};
 use crate::decision::Ladder;
 use crate::event::{Event, Input, NextHopUse, Origination, Reachability, Transmit};
 use crate::follower::Follower;
-use crate::import::{self, Identity, Importer};
+use crate::import::{self, Identity, Importer, Ineligible};
+use crate::martian::{self, is_martian};
 use crate::next_hops::NextHopTable;
 use crate::nlri::RouteNlri;
 use crate::origin_validation::VrpTable;
@@ -287,6 +288,7 @@ impl Rib {
     }
 
     fn reach(&mut self, slot: u32, reach: &Reach<'_>, block: &[u8]) {
+        let left = self.left_for_sets(slot);
         let Some(peer) = self.shared.peers.up(slot) else { return };
         let Shared { config, .. } = &self.shared;
         let us = Identity { asn: config.local_as, router_id: config.router_id, clusters: &self.clusters };
@@ -313,15 +315,28 @@ impl Rib {
             importer.close(shared);
         } else {
             on_table!(self, reach.family, table => each(table, &reach.nlri, |table, path_id, key| {
+                let martian = verdict == 0 && martian::is_of_no_network(reach.family, key.prefix());
+                let verdict = if martian { Ineligible::Martian as u8 } else { verdict };
                 let told = Told { peer: slot, path_id, attributes, verdict };
                 table.announce(shared, key, told);
             }));
         }
         self.shared.release(attributes);
+        let account = self.shared.attributes.payer;
+        if self.shared.attributes.account(account) > left {
+            let shared = &mut self.shared;
+            on_table!(self, reach.family, table => each(table, &reach.nlri, |table, path_id, key| {
+                table.take_back(shared, &key, slot, path_id);
+            }));
+        }
         self.shared.attributes.payer = NONE;
     }
 
     fn originate(&mut self, owner: OwnerId, route: &Origination) {
+        if is_martian(route.prefix) {
+            self.events.push_back(Event::OriginationRefused(owner, route.prefix));
+            return;
+        }
         if route.aggregation.is_some() {
             return self.aggregate(owner, route);
         }

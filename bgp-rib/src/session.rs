@@ -132,10 +132,12 @@ impl Rib {
         if let Some(peer) = self.shared.peers.get_mut(slot).filter(|_| was_up) {
             peer.restart_until = deadline.unwrap_or(self.now);
         }
+        // A restart time of nothing is over at once (RFC 4724 §4.2, RFC 9494 §4.2).
+        let none_left = was_up && stale_time.is_zero();
         for family in self.families().iter() {
             if retain == Retain::Nothing {
                 self.told_everything(slot, family);
-            } else if !params.retained.contains(family) {
+            } else if none_left || !params.retained.contains(family) {
                 self.outlast(slot, family);
             }
         }

@@ -26,18 +26,41 @@ use crate::{PeerId, Policy};
 
 impl Rib {
     pub(crate) fn set_policy(&mut self, peer: PeerId, import: Option<Policy>, export: Option<Policy>) {
-        let Some(state) = self.shared.peers.up(peer.0) else { return };
+        let Some(state) = self.shared.peers.get(peer.0) else { return };
         let mut params = state.params.clone();
         params.import = import.unwrap_or(params.import);
         params.export = export.unwrap_or(params.export);
         self.peer_change(peer, params);
     }
 
-    /// Another configuration for a session that goes on.
+    /// Another configuration of a peer that is down: routes that its session left are judged, and told, by that.
+    fn change_left(&mut self, slot: u32, params: PeerParams) {
+        let cluster_id = self.shared.config.cluster_id();
+        let Some(state) = self.shared.peers.get_mut(slot) else { return };
+        let params = with_session_of(&state.params, params);
+        let origin = Origin::of(&params, cluster_id);
+        let judging = import::differs(&state.params, &params);
+        let retold = core::mem::replace(&mut state.origin, origin) != origin;
+        state.params = params;
+        state.judging |= judging;
+        state.retold |= retold;
+        if retold {
+            self.clear_caches();
+        }
+        if judging || retold {
+            self.shared.peers.judging = true;
+            self.begin_rescan();
+        }
+    }
+
+    /// Another configuration for a session that goes on, or of a peer of which routes are kept.
     pub(crate) fn peer_change(&mut self, peer: PeerId, params: PeerParams) {
         let slot = peer.0;
+        if self.shared.peers.up(slot).is_none() {
+            return self.change_left(slot, params);
+        }
         let cluster_id = self.shared.config.cluster_id();
-        let Some(state) = self.shared.peers.get_mut(slot).filter(|peer| peer.up) else { return };
+        let Some(state) = self.shared.peers.get_mut(slot) else { return };
         let params = with_session_of(&state.params, params);
         let origin = Origin::of(&params, cluster_id);
         let judging = import::differs(&state.params, &params);

@@ -362,20 +362,29 @@ impl<K: Key> Table<K> {
         }
     }
 
-    /// Whether no more paths of a peer are stored.
+    /// Whether no more paths of a peer are stored: for their number, or for its memory.
     fn is_full(&self, slot: u32) -> bool {
-        self.peer(slot).is_some_and(|peer| peer.told() >= peer.bounds.received)
+        self.peer(slot).is_some_and(|peer| peer.has_told_all() || peer.bounds.closed)
     }
 
-    /// A route takes the place of one that stands, or is not stored.
+    /// A route takes the place of one that stands, or is not stored. One that a former session left would be one more of
+    /// this session: it stays as it is and goes as what is stale does.
     fn announce_in_place(&mut self, shared: &mut Shared, key: K, told: Told) {
         let stands = self.find(&key).and_then(|id| Some((id, self.find_path(id, told.peer, told.path_id)?)));
-        match stands {
+        let is_more = |path: u32| {
+            self.is_former(&self.paths[path]) && self.peer(told.peer).is_some_and(PeerTable::has_told_all)
+        };
+        match stands.filter(|&(_, path)| !is_more(path)) {
             Some((id, path)) => self.replace(shared, id, path, key, told),
-            None => {
-                let refused = &mut self.peer_mut(told.peer).bounds.refused;
-                *refused = refused.saturating_add(1);
-            }
+            None => self.peer_mut(told.peer).bounds.refuse(),
+        }
+    }
+
+    /// A route that stands, and whose new attributes would take more memory than there is, is told no more.
+    pub(crate) fn take_back(&mut self, shared: &mut Shared, key: &K, peer: u32, path_id: u32) {
+        if let Some(path) = self.find(key).and_then(|id| self.find_path(id, peer, path_id)) {
+            self.remove_path(shared, path);
+            self.peer_mut(peer).bounds.refuse();
         }
     }
 
@@ -448,10 +457,11 @@ impl<K: Key> Table<K> {
     fn replace(&mut self, shared: &mut Shared, id: u32, path: u32, key: K, mut told: Told) {
         told.verdict = self.within_bounds(told.peer, told.verdict, Some(self.paths[path].verdict));
         let was_former = self.is_former(&self.paths[path]);
-        let renewed = self.renew(path, told.peer);
+        self.renew(path, told.peer);
         let varied = K::VARIES && self.put_nlri(id, path, key);
         let was = &self.paths[path];
-        let renamed = varied || (renewed && shared.peers.get(told.peer).is_some_and(|peer| peer.renamed));
+        // What this session told before, and tells again in a refresh, was told under its own identity.
+        let renamed = varied || (was_former && shared.peers.get(told.peer).is_some_and(|peer| peer.renamed));
         if was.attributes != told.attributes || was.verdict != told.verdict || renamed {
             self.change(shared, id, path, told, renamed);
         } else if was_former {
@@ -524,14 +534,14 @@ impl<K: Key> Table<K> {
         shared.release(attributes);
     }
 
-    /// Brings a path into the current generation of its peer; whether it was of an older one.
-    fn renew(&mut self, path: u32, slot: u32) -> bool {
+    /// Brings a path into the current generation of its peer.
+    fn renew(&mut self, path: u32, slot: u32) {
         if slot == LOCAL {
-            return false;
+            return;
         }
         let (generation, was) = (self.peer_mut(slot).generation, self.paths[path].generation);
         if was == generation {
-            return false;
+            return;
         }
         self.unlink_from_peer(path);
         self.paths[path].generation = generation;
@@ -539,7 +549,6 @@ impl<K: Key> Table<K> {
         let peer = self.peer_mut(slot);
         peer.leave_generation(was);
         peer.current += 1;
-        true
     }
 
     fn link_newest(&mut self, path: u32) {

@@ -85,7 +85,9 @@ pub(crate) fn collect<K: Key>(
         let ever = if key.bound.is_some() { group.ever.remove(id) } else { group.ever.contains(id) };
         let told = Told { id, had, former: former_key, fresh, for_all, ever, sole };
         let choice = table.choice(shared, &key, id, |slot| table.reads(slot, index));
-        if let Some(own) = group.own.as_deref_mut().filter(|_| table.rescan.is_some()) {
+        // So it is with what came in the turn in which an aggregate began to suppress it.
+        let early = table.rescan.is_some() || table.suppresses;
+        if let Some(own) = group.own.as_deref_mut().filter(|_| early) {
             own.told_early(id, table.names_in(id, &choice));
         }
         bytes += size_of::<K>();

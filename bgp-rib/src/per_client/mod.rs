@@ -77,6 +77,13 @@ struct Names {
     instead: [(u32, u32); 2],
 }
 
+impl Names {
+    /// Members that are told something instead.
+    fn members(&self) -> impl Iterator<Item = u32> {
+        self.instead.into_iter().map(|(member, _)| member).filter(|&member| member != NONE)
+    }
+}
+
 impl Default for Names {
     fn default() -> Self {
         Self { main: NONE, instead: [(NONE, NONE); 2] }
@@ -366,5 +373,11 @@ impl<K: Key> Table<K> {
             main == *at && !instead && group.standing.contains(prefix)
         };
         u32::try_from(paths.filter(lacks).count()).unwrap_or(u32::MAX)
+    }
+
+    /// The same for a member that told very many routes: so many of them are `best`, and for most of those that may go the
+    /// group has no other choice.
+    pub(crate) fn without_choice_about(own: &OwnBest, slot: u32, best: u32) -> u32 {
+        best.saturating_sub(own.told_instead(slot))
     }
 }

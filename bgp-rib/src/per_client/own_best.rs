@@ -27,6 +27,8 @@ pub(crate) struct OwnBest {
     log: Log,
     rows: Slab<Row>,
     index: BTreeMap<u32, u32>,
+    /// How many prefixes each member is told something instead of.
+    instead: BTreeMap<u32, u32>,
     /// The next prefix whose choice is not known, as it has not been looked at since a member came.
     pub(super) looked: u32,
     /// Prefixes of which members were told another choice than was decided: something had changed that was to be decided yet.
@@ -47,6 +49,7 @@ impl OwnBest {
             log: Log::new(),
             rows: Slab::new(),
             index: BTreeMap::new(),
+            instead: BTreeMap::new(),
             looked: 0,
             unsettled: BTreeSet::new(),
             reaped: 0,
@@ -125,9 +128,30 @@ impl OwnBest {
     pub(super) fn set(&mut self, prefix: u32, names: Names) {
         if names != Names::default() || self.row(prefix).is_some() {
             let row = self.row_or_new(prefix);
-            self.rows[row].names = names;
+            let former = core::mem::replace(&mut self.rows[row].names, names);
+            self.count_instead(&former, &names);
             self.free_if_unused(row);
         }
+    }
+
+    fn count_instead(&mut self, former: &Names, now: &Names) {
+        if former.instead == now.instead {
+            return;
+        }
+        now.members().for_each(|member| *self.instead.entry(member).or_insert(0) += 1);
+        for member in former.members() {
+            if let Some(count) = self.instead.get_mut(&member) {
+                *count -= 1;
+                if *count == 0 {
+                    self.instead.remove(&member);
+                }
+            }
+        }
+    }
+
+    /// How many prefixes a member is told something instead of.
+    pub(super) fn told_instead(&self, member: u32) -> u32 {
+        self.instead.get(&member).copied().unwrap_or(0)
     }
 
     /// A choice is told as it is found while something that changed is to be decided yet; where that is not, or may not be,
@@ -207,6 +231,8 @@ impl OwnBest {
         self.unsettled.remove(&prefix);
         if let Some(row) = self.index.remove(&prefix) {
             self.log.remove(row);
+            let names = self.rows[row].names;
+            self.count_instead(&names, &Names::default());
             self.rows.remove(row);
         }
     }

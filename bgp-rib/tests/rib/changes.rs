@@ -3,9 +3,9 @@
 use std::sync::Arc;
 
 use bgp_rib::{
-    Aggregation, HeldBack, Input, NextHopMode, Origination, PeerParams, PeerRole, Retain, RibConfig,
+    Aggregation, HeldBack, Input, NextHopMode, Origination, PeerParams, PeerRole, Policy, Retain, RibConfig,
 };
-use bgp_wire::{Aggregator, Asn, ClusterId, NextHop};
+use bgp_wire::{Aggregator, Asn, ClusterId, NextHop, RefreshKind};
 
 use crate::support::*;
 
@@ -142,4 +142,56 @@ fn an_aggregate_names_the_speaker_as_it_is_called_now() {
     rename(&mut lab, Asn(65100), 253);
     let expected = Aggregator { asn: Asn(65100), router_id: router_id(253) };
     assert_eq!(lab.view(b)[&net("10.1.0.0/16")].attributes.aggregator, Some(expected));
+}
+
+#[test]
+fn a_refresh_of_who_came_back_under_another_identity_tells_nobody_what_has_not_changed() {
+    let mut lab = Lab::new();
+    let peer = lab.up(1, PeerParams { enhanced_refresh: true, ..client(1) });
+    let other = lab.up(2, client(2));
+    let routes = [net("10.1.0.0/24"), net("10.2.0.0/24")];
+    lab.announce(peer, &routes, next_hop(1), &attributes(&[]));
+    lab.drain_all();
+    lab.down(peer, Retain::Stale);
+    let another = PeerParams { enhanced_refresh: true, peer_router_id: router_id(77), ..client(1) };
+    let peer = lab.up(1, another);
+    lab.announce(peer, &routes, next_hop(1), &attributes(&[]));
+    lab.end_of_rib(peer, V4);
+    lab.drain_all();
+    assert_eq!(lab.view(other)[&routes[0]].attributes.originator_id, Some(router_id(77)));
+    lab.quiet(other);
+    for _ in 0..2 {
+        lab.refresh(peer, V4, RefreshKind::BEGIN);
+        lab.announce(peer, &routes, next_hop(1), &attributes(&[]));
+        lab.refresh(peer, V4, RefreshKind::END);
+        lab.drain_all();
+        assert_eq!(lab.remotes[&other].announced, []);
+    }
+}
+
+#[test]
+fn routes_that_are_kept_for_a_lost_peer_are_judged_by_the_policy_that_is_in_force() {
+    let mut lab = Lab::new();
+    let (peer, other) = (lab.up(1, client(1)), lab.up(2, client(2)));
+    let here = net("10.1.0.0/24");
+    lab.announce(peer, &[here], next_hop(1), &attributes(&[]));
+    lab.drain_all();
+    lab.down(peer, Retain::Stale);
+    lab.drain_all();
+    assert_eq!(lab.view(other).len(), 1);
+    change(&mut lab, peer, |params| params.import = Policy::reject_all());
+    assert!(lab.view(other).is_empty());
+    lab.input(Input::SetPolicy { peer, import: Some(Policy::accept_all()), export: None });
+    lab.drain_all();
+    assert_eq!(lab.view(other).len(), 1);
+    // What is reflected, and how, follows the role too.
+    let non_client = lab.up(3, internal(3));
+    lab.drain_all();
+    assert_eq!(lab.view(non_client).len(), 1);
+    change(&mut lab, peer, |params| params.role = PeerRole::Plain);
+    assert!(lab.view(non_client).is_empty());
+    assert_eq!(lab.view(other).len(), 1);
+    lab.now += core::time::Duration::from_secs(121);
+    lab.drain_all();
+    assert!(lab.view(other).is_empty(), "its time is what was agreed on");
 }

@@ -238,3 +238,51 @@ fn what_a_former_session_left_takes_no_room_until_it_is_told_again() {
     lab.settle();
     assert_eq!(lab.rib.peer_counters(peer, V4).received, 3);
 }
+
+#[test]
+fn routes_of_a_former_session_are_no_way_around_the_bound_of_this_one() {
+    let mut lab = Lab::new();
+    let params = || limited(client(1), received(3, LimitAction::Drop));
+    let peer = lab.up(1, params());
+    lab.announce(peer, &hosts(3), next_hop(1), &attributes(&[]));
+    lab.down(peer, Retain::Stale);
+    let peer = lab.up(1, params());
+    lab.announce(peer, &hosts(6)[3..], next_hop(1), &attributes(&[]));
+    lab.announce(peer, &hosts(3), next_hop(1), &attributes(&[]));
+    let counters = lab.rib.peer_counters(peer, V4);
+    assert_eq!((counters.received, counters.stale, counters.refused), (6, 3, 3));
+    lab.end_of_rib(peer, V4);
+    lab.settle();
+    assert_eq!(lab.rib.peer_counters(peer, V4).received, 3);
+}
+
+#[test]
+fn a_budget_of_memory_is_not_passed_by_other_attributes_for_routes_that_stand() {
+    let mut lab = Lab::new();
+    let max = 16 * 1024;
+    let limits = Limits::default().memory(Limit::new(max, LimitAction::Drop));
+    let peer = lab.up(1, PeerParams { limits, ..client(1) });
+    let other = lab.up(2, client(2));
+    for (asn, host) in (1..).zip(hosts(200)) {
+        lab.announce(peer, &[host], next_hop(1), &attributes(&[64512, asn]));
+    }
+    let stands = lab.rib.peer_counters(peer, V4).received;
+    assert!((50..200).contains(&stands), "{stands}");
+    // Of the same size they are taken, whether there is room or not.
+    lab.announce(peer, &hosts(1), next_hop(1), &attributes(&[64513, 1]));
+    lab.drain_all();
+    assert_eq!(lab.view(other)[&hosts(1)[0]].attributes.as_path, attributes(&[64513, 1]).as_path);
+    assert_eq!(lab.rib.peer_counters(peer, V4).received, stands);
+    let set = 4 * 500 + 300;
+    for (asn, host) in (1..).zip(hosts(200)) {
+        let communities = (0..500).map(|tag| bgp_wire::Community(asn << 16 | tag)).collect();
+        let large = bgp_wire::PathAttributes { communities, ..attributes(&[64512, asn]) };
+        lab.announce(peer, &[host], next_hop(1), &large);
+        let used = lab.rib.peer_memory(peer);
+        assert!(used <= max + set, "{used} octets with route {asn}");
+    }
+    let counters = lab.rib.peer_counters(peer, V4);
+    assert!(counters.received > 0 && counters.refused > 0, "{counters:?}");
+    lab.drain_all();
+    assert_eq!(lab.view(other).len() as u32, counters.received, "what is not held is not told");
+}

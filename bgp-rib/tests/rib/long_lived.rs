@@ -3,7 +3,7 @@
 use core::time::Duration;
 
 use bgp_rib::policy::{Action, CommunityEdit, PolicyConfig, Rule, Verdict};
-use bgp_rib::{Event, HeldBack, PathVerdict, PeerId, PeerParams, Policy, Retain, Rung};
+use bgp_rib::{ConsecutiveRestarts, Event, HeldBack, PathVerdict, PeerId, PeerParams, Policy, Retain, Rung};
 use bgp_wire::{Community, FamilySet, LongLivedFamily, PathAttributes};
 
 use crate::support::*;
@@ -97,6 +97,44 @@ fn without_a_restart_time_the_long_lived_one_begins_at_once() {
     assert_eq!(communities(&lab, knows, HERE), Some(vec![Community::LLGR_STALE]));
     later(&mut lab, 1001);
     assert!(lab.view(knows).is_empty());
+}
+
+#[test]
+fn a_restart_time_of_nothing_is_over_at_once_in_families_that_are_restarted_too() {
+    let mut lab = Lab::new();
+    let from = lab.up(1, PeerParams { stale_time: Duration::ZERO, ..client(1) });
+    let other = lab.up(2, client(2));
+    lab.announce(from, &[net(HERE)], next_hop(1), &attributes(&[]));
+    lab.drain_all();
+    lab.down(from, Retain::Stale);
+    lab.drain_all();
+    assert!(lab.view(other).is_empty());
+    assert!(lab.events.contains(&Event::PeerGone(from)));
+    let long = lab.up(3, PeerParams { stale_time: Duration::ZERO, ..with_llgr(client(3), 1000) });
+    let knows = lab.up(4, with_llgr(client(4), 0));
+    lab.announce(long, &[net(THERE)], next_hop(3), &attributes(&[]));
+    lab.drain_all();
+    lab.down(long, Retain::Stale);
+    lab.drain_all();
+    assert_eq!(communities(&lab, knows, THERE), Some(vec![Community::LLGR_STALE]), "it begins at once");
+    later(&mut lab, 1001);
+    assert!(lab.view(knows).is_empty());
+    assert!(lab.events.contains(&Event::PeerGone(long)));
+}
+
+#[test]
+fn a_restart_time_of_nothing_keeps_nothing_of_a_peer_whose_restarts_are_forgiven() {
+    let mut lab = Lab::new();
+    let consecutive_restarts = ConsecutiveRestarts::Keep;
+    let from = lab.up(1, PeerParams { stale_time: Duration::ZERO, consecutive_restarts, ..client(1) });
+    let other = lab.up(2, client(2));
+    lab.announce(from, &[net(HERE)], next_hop(1), &attributes(&[]));
+    lab.drain_all();
+    lab.down(from, Retain::Stale);
+    lab.drain_all();
+    assert!(lab.view(other).is_empty());
+    lab.settle();
+    assert_eq!(lab.rib.poll_timeout(), None);
 }
 
 #[test]

@@ -16,6 +16,7 @@ mod limits;
 mod live_decision;
 mod long_lists;
 mod long_lived;
+mod martians;
 mod model;
 mod naive;
 mod naive_border;

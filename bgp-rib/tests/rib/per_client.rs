@@ -1,10 +1,15 @@
 //! The best of what may go, for each client of a route server by itself (RFC 7947 §2.3): where policy or split horizon keep
 //! the best route from a client, it is told the next one.
 
+use std::sync::Arc;
+
 use bgp_rib::policy::{
     Action, CommunityPattern, Condition, PolicyConfig, PrefixSet, Quantifier, Rule, SetNextHop, Verdict,
 };
-use bgp_rib::{HeldBack, Input, PeerId, PeerParams, Policy, Reachability, Retain, RouteFilter, Source};
+use bgp_rib::{
+    Aggregation, HeldBack, Input, Origination, PeerId, PeerParams, Policy, Reachability, Retain, RouteFilter,
+    Source,
+};
 use bgp_wire::{Community, PathAttributes};
 
 use crate::support::*;
@@ -353,4 +358,40 @@ fn an_internal_peer_may_have_it_too_and_several_paths_come_first() {
     let four = lab.up(4, several);
     lab.drain_all();
     assert_eq!(lab.remotes[&four].paths.len(), 2);
+}
+
+#[test]
+fn what_goes_for_an_aggregate_that_began_with_the_routes_inside_is_taken_back_too() {
+    let mut lab = Lab::new();
+    let (plain, excepted) = (lab.up(1, client(1)), lab.up(2, client(2)));
+    let reads = lab.up(3, PeerParams { best_per_client: true, ..client(3) });
+    let mark = Community::new(1, 1);
+    let marked = Condition::Communities(Quantifier::Any, vec![CommunityPattern::from(mark)]);
+    let except =
+        compile(PolicyConfig::new("except", Verdict::Reject).rule(Rule::accept("marked").when(marked)));
+    let aggregation = Some(Arc::new(Aggregation { always: false, suppress: true, except }));
+    lab.originate(1, &[Origination { aggregation, ..Origination::new(net("10.0.0.0/8")) }]);
+    lab.drain_all();
+    for hop in [21, 22] {
+        lab.input(Input::NextHop(address(hop), Reachability::Unreachable));
+    }
+    lab.announce(
+        plain,
+        &[net(HERE)],
+        next_hop(21),
+        &PathAttributes { local_pref: Some(200), ..attributes(&[]) },
+    );
+    let with_mark = PathAttributes { communities: vec![mark], ..attributes(&[]) };
+    lab.announce(excepted, &[net(HERE)], next_hop(22), &with_mark);
+    lab.drain_all();
+    assert!(lab.view(reads).is_empty());
+    for hop in [21, 22] {
+        lab.input(Input::NextHop(address(hop), Reachability::Metric(0)));
+    }
+    lab.drain_all();
+    assert_eq!(lab.view(reads)[&net(HERE)].next_hop, next_hop(22), "the best one is kept back");
+    assert_eq!(lab.view(reads).len(), 2);
+    lab.withdraw(excepted, &[net(HERE)]);
+    lab.drain_all();
+    assert_eq!(lab.view(reads).keys().collect::<Vec<_>>(), [&net("10.0.0.0/8")]);
 }

@@ -2,7 +2,9 @@
 
 use core::time::Duration;
 
-use bgp_rib::{Destination, HeldBack, Input, PeerId, PeerParams, Reachability, Retain};
+use bgp_rib::{
+    Destination, HeldBack, Input, PeerId, PeerParams, Policy, Reachability, Retain, RouteFilter, Source,
+};
 use bgp_wire::{ExtendedCommunity, Family, PathAttributes};
 
 use crate::support::*;
@@ -342,4 +344,25 @@ fn a_clients_path_that_changes_behind_a_non_clients_is_told_to_non_clients() {
     lab.input(Input::NextHop(address(1), Reachability::Metric(1)));
     lab.drain_all();
     assert_eq!(lab.further(second, RTC)[0].1.next_hop, next_hop(1));
+}
+
+#[test]
+fn what_is_shown_of_memberships_to_a_non_client_is_what_it_is_told() {
+    let mut lab = Lab::new();
+    let families = |params| of_families(params, &[RTC]);
+    let (plain, client) = (lab.up(1, families(internal(1))), lab.up(2, families(client(2))));
+    let to = lab.up(3, families(internal(3)));
+    let better = PathAttributes { local_pref: Some(200), ..attributes(&[]) };
+    lab.announce_nlri(plain, 0, &[membership(1)], next_hop(1), &better);
+    lab.announce_nlri(client, 0, &[membership(1)], next_hop(2), &attributes(&[]));
+    lab.drain_all();
+    let told = lab.further(to, RTC);
+    assert_eq!(told.len(), 1, "the client's, as the best one is not reflected");
+    let filter = RouteFilter { advertised_to: Some(to), ..RouteFilter::all(RTC) };
+    let (shown, _) = lab.rib.routes(&filter, Default::default(), 10);
+    assert_eq!(shown.len(), 1);
+    assert!(matches!(shown[0].source, Source::Peer { id, .. } if id == client));
+    let (changes, _) = lab.rib.dry_run(to, RTC, &Policy::reject_all(), Default::default(), 10);
+    assert_eq!(changes.len(), 1);
+    assert_eq!((changes[0].now.is_ok(), changes[0].then.is_ok()), (true, false));
 }

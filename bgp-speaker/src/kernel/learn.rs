@@ -93,6 +93,7 @@ impl LearnConfig {
         let among =
             |globs: &[Glob]| interfaces.iter().any(|name| globs.iter().any(|glob| glob.matches(name)));
         alien.unicast
+            && !bgp_rib::is_martian(alien.key.prefix)
             && self.tables.contains(&alien.key.table)
             && !own.contains(alien.protocol)
             && self.takes_protocol(alien.protocol)

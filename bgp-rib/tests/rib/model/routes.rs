@@ -32,7 +32,18 @@ impl World {
             let hop = hop(next_hop, &prefix);
             self.hear();
             let refused = self.is_refused(peer, &params, (prefix, path));
+            let closed = self.full.contains(&peer);
+            let (stood, used) = (self.stored(peer, prefix), self.lab.rib.peer_memory(peer));
             self.lab.announce_path(peer, path, &[prefix], hop, &attributes);
+            if closed && self.stored(peer, prefix) < stood {
+                // What takes more than there is goes, and nothing else does.
+                assert!(
+                    params.limits.memory.is_some() && self.lab.rib.peer_memory(peer) < used,
+                    "{peer} {prefix}"
+                );
+                self.facts.told.remove(&(prefix, Teller::Peer(peer), path));
+                continue;
+            }
             let import = params.import.clone();
             let session = self.count[&peer];
             let naive = Naive { session, ..Naive::new(attributes.clone(), Some(hop), import) };
@@ -45,14 +56,20 @@ impl World {
     /// Whether a path is one too many of those that a session told.
     fn is_refused(&self, peer: PeerId, params: &PeerParams, (prefix, path): (IpNet, u32)) -> bool {
         let family = family_of(&prefix);
-        if self.facts.told.contains_key(&(prefix, Teller::Peer(peer), path)) {
+        let stands = self.facts.told.get(&(prefix, Teller::Peer(peer), path));
+        if stands.is_some_and(|path| path.session == self.count[&peer]) {
             return false;
         }
-        let Some(limit) = params.limits.of(family).received else { return self.full.contains(&peer) };
+        let closed = stands.is_none() && self.full.contains(&peer);
+        let Some(limit) = params.limits.of(family).received else { return closed };
         let told = self.facts.told.iter().filter(|((prefix, from, _), path)| {
             *from == Teller::Peer(peer) && family_of(prefix) == family && path.session == self.count[&peer]
         });
-        told.count() as u64 >= limit.max || self.full.contains(&peer)
+        told.count() as u64 >= limit.max || closed
+    }
+
+    fn stored(&self, peer: PeerId, prefix: IpNet) -> u32 {
+        self.lab.rib.peer_counters(peer, family_of(&prefix)).received
     }
 
     pub(super) fn withdraw(&mut self, peer: u8, path: u8, bits: u8) {

@@ -1,5 +1,7 @@
 //! Who takes part, and what can be told.
 
+use core::time::Duration;
+
 use bgp_rib::{
     AddPathSend, ConsecutiveRestarts, FamilyLimits, Limit, LimitAction, Limits, PeerParams, Policy, Vrp,
 };
@@ -85,6 +87,9 @@ pub(super) fn params(peer: u8, variant: u8) -> PeerParams {
         params.keep_stale = FamilySet::of(&[V6]);
     }
     params.long_lived = long_lived(peer, variant);
+    if matches!((peer, variant), (3 | 5 | 6, 1)) {
+        params.stale_time = Duration::ZERO;
+    }
     params.long_lived_partial = peer == 8;
     if matches!((peer, variant), (1 | 5 | 7, _) | (2 | 4, 1)) {
         params.consecutive_restarts = ConsecutiveRestarts::Keep;

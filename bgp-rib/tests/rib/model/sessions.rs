@@ -108,7 +108,8 @@ impl World {
                     self.losses.entry((peer, family)).or_insert((bound, bound)).1 = bound;
                 }
             }
-            if stale && !params.retained.contains(family) {
+            // With a restart time of nothing the long-lived one begins, or there is none.
+            if stale && (!params.retained.contains(family) || params.stale_time == Duration::ZERO) {
                 self.outlast(peer, family);
             }
         }
