@@ -166,9 +166,9 @@ impl Aggregates {
         !self.rows.is_empty() && self.around(prefix).any(|net| !self.in_force(&net).is_empty())
     }
 
-    /// Whether what some except depends on origin validation.
-    pub(crate) fn ask_for_rpki(&self) -> bool {
-        self.rows.values().flat_map(|row| &row.in_force).any(Policy::asks_for_rpki)
+    /// Whether what some except depends on this, such as origin validation.
+    pub(crate) fn ask(&self, asks: fn(&Policy) -> bool) -> bool {
+        self.rows.values().flat_map(|row| &row.in_force).any(asks)
     }
 
     /// This speaker has other names, and aggregates carry them.

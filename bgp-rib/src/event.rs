@@ -32,6 +32,9 @@ pub enum Input<'a> {
     Withdraw(OwnerId, &'a [IpNet]),
     /// What is known about the way to a next hop; one never spoken of is reachable at no cost.
     NextHop(IpAddr, Reachability),
+    /// By which interface packets to a next hop leave, if that is known: policies are asked again that ask for it
+    /// ([`Condition::Interface`](crate::policy::Condition::Interface)).
+    NextHopInterface(IpAddr, Option<Arc<str>>),
     /// Other policies for a peer that is up; `None` leaves the one it has. What changes by it is told, and nothing else: no
     /// session is reset and no refresh asked for.
     SetPolicy {

@@ -62,8 +62,8 @@ impl Rib {
         self.open(false)
     }
 
-    /// The same for one that shows what is stale: it is also told prefixes of which nothing changed but [`Best::stale`] or
-    /// [`Best::stale_next_hops`]. A lost peer's are told in bounded turns, those that are told again as they come.
+    /// The same for one that shows what is stale, or by which interface: it is also told prefixes of which nothing changed but
+    /// [`Best::stale`], [`Best::stale_next_hops`] or [`Best::interface`]. A lost peer's are told in bounded turns, those that are told again as they come.
     pub fn open_marking_reader(&mut self) -> ReaderId {
         self.open(true)
     }
@@ -264,7 +264,8 @@ impl<K: Key> Table<K> {
         let source = shared.peers.source(best.peer, best.path_id);
         let rpki = shared.rpki(self.entries[id].key.prefix(), best.attributes);
         let attributes = shared.show(best.attributes);
-        Some(Best { next_hops, weights, attributes, source, rpki, why, stale, stale_next_hops })
+        let interface = shared.interface(best.attributes).cloned();
+        Some(Best { next_hops, weights, attributes, source, rpki, why, stale, interface, stale_next_hops })
     }
 }
 

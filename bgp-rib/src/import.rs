@@ -270,7 +270,7 @@ impl Shared {
         RouteView {
             metric: kernel.metric,
             tag: kernel.tag.unwrap_or(0),
-            interface: facts.and_then(|facts| facts.interface.as_deref()),
+            interface: self.interface(attributes).map(|name| &**name),
             next_hop: self.next_hop(attributes),
             source: self.route_source(source, path_id),
             peer,

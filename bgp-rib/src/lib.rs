@@ -99,6 +99,7 @@ mod group;
 mod ids;
 mod import;
 mod index;
+mod interfaces;
 mod limits;
 mod log;
 mod long_list;

@@ -7,12 +7,13 @@ use core::hash::BuildHasher;
 use foldhash::fast::FixedState;
 use hashbrown::HashTable;
 use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
 
 use crate::event::{NextHopUse, Reachability};
 use crate::slab::{NONE, Slab};
 
 /// One next hop that some attribute set names.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct NextHopEntry {
     pub(crate) next_hop: NextHop,
     references: u32,
@@ -21,6 +22,9 @@ pub(crate) struct NextHopEntry {
     pub(crate) way: Way,
     /// The way changed, and not everybody was told who has to be.
     pub(crate) moved: bool,
+    /// By which interface packets to it leave, if that is known; and whether that changed and is not told yet.
+    pub(crate) interface: Option<Arc<str>>,
+    pub(crate) rerouted: bool,
 }
 
 /// The way to a next hop.
@@ -41,12 +45,16 @@ pub(crate) struct NextHopTable {
     index: HashTable<u32>,
     hasher: FixedState,
     told: BTreeMap<IpAddr, Reachability>,
+    interfaces: BTreeMap<IpAddr, Arc<str>>,
     peers: BTreeMap<IpAddr, u32>,
     own: BTreeMap<IpAddr, u32>,
     /// Whether the caller hears which addresses come into use and go out of it.
     tracked: bool,
     /// The way to some next hop changed, and not everybody was told who has to be.
     pub(crate) moved: bool,
+    /// The interface to some next hop changed, likewise; and some export policy asks for interfaces.
+    pub(crate) rerouted: bool,
+    pub(crate) retells: bool,
     news: VecDeque<NextHopUse>,
 }
 
@@ -57,10 +65,13 @@ impl NextHopTable {
             index: HashTable::new(),
             hasher: FixedState::with_seed(seed),
             told: BTreeMap::new(),
+            interfaces: BTreeMap::new(),
             peers: BTreeMap::new(),
             own: BTreeMap::new(),
             tracked,
             moved: false,
+            rerouted: false,
+            retells: false,
             news: VecDeque::new(),
         }
     }
@@ -93,12 +104,16 @@ impl NextHopTable {
         }
         self.note(next_hop, NextHopUse::Begins);
         let (entries, hasher) = (&mut self.entries, &self.hasher);
-        let mut entry =
-            NextHopEntry { next_hop, references: 1, peer: NONE, way: Way::Metric(0), moved: false };
         let address = next_hop.address();
-        entry.peer = self.peers.get(&address).copied().unwrap_or(NONE);
-        entry.way = way(&self.told, &self.own, address);
-        let id = entries.insert(entry);
+        let id = entries.insert(NextHopEntry {
+            next_hop,
+            references: 1,
+            peer: self.peers.get(&address).copied().unwrap_or(NONE),
+            way: way(&self.told, &self.own, address),
+            moved: false,
+            interface: self.interfaces.get(&address).cloned(),
+            rerouted: false,
+        });
         self.index.insert_unique(hash, id, |&id| hasher.hash_one(entries[id].next_hop.address()));
         id
     }
@@ -139,6 +154,23 @@ impl NextHopTable {
         self.refresh(to)
     }
 
+    /// The caller says by which interface packets to an address leave; whether a next hop in use changed by it.
+    pub(crate) fn tell_interface(&mut self, to: IpAddr, interface: Option<&Arc<str>>) -> bool {
+        match interface {
+            Some(name) => self.interfaces.insert(to, name.clone()),
+            None => self.interfaces.remove(&to),
+        };
+        let mut changed = false;
+        for &id in self.index.iter_hash(self.hasher.hash_one(to)) {
+            let entry = &mut self.entries[id];
+            if entry.next_hop.address() == to && entry.interface.as_ref() != interface {
+                entry.interface = interface.cloned();
+                (entry.rerouted, self.rerouted, changed) = (true, true, true);
+            }
+        }
+        changed
+    }
+
     /// A peer with this address came; whether a next hop in use is its address.
     pub(crate) fn peer_up(&mut self, at: IpAddr, peer: u32) -> bool {
         self.peers.insert(at, peer);
@@ -172,9 +204,10 @@ impl NextHopTable {
 
     /// All tables have been walked since the last way changed.
     pub(crate) fn settle(&mut self) {
-        if core::mem::take(&mut self.moved) {
+        self.retells = false;
+        if core::mem::take(&mut self.moved) | core::mem::take(&mut self.rerouted) {
             for id in 0..self.entries.bound() {
-                self.entries[id].moved = false;
+                (self.entries[id].moved, self.entries[id].rerouted) = (false, false);
             }
         }
     }

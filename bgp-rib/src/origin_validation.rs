@@ -239,8 +239,8 @@ impl Rib {
     pub(crate) fn validate_again(&mut self) {
         // Also by rules that a peer was told some stretch by, and that it has left.
         let asks = |group: &Group| group.key.export.asks_for_rpki();
-        let tells =
-            self.shared.aggregates.ask_for_rpki() || any_table!(self, table => table.groups.iter().any(asks));
+        let tells = self.shared.aggregates.ask(Policy::asks_for_rpki)
+            || any_table!(self, table => table.groups.iter().any(asks));
         let peers = &mut self.shared.peers;
         let mut judges = false;
         for slot in peers.slots().collect::<Vec<u32>>() {

@@ -1,5 +1,7 @@
 //! Followers of the Loc-RIB that are no peers: the kernel, subscribers.
 
+use std::sync::Arc;
+
 use bgp_wire::NextHop;
 use ipnet::IpNet;
 
@@ -34,6 +36,9 @@ pub struct Best {
     pub why: Why,
     /// It is kept from a session that ended, and has not been told since (RFC 4724 §4.2, RFC 9494 §4.2).
     pub stale: bool,
+    /// The interface that it leaves by: that of an own route, as its originator says, or that of the way to its next hop, where
+    /// somebody tells it ([`Input::NextHopInterface`](crate::Input::NextHopInterface)).
+    pub interface: Option<Arc<str>>,
     /// Those of the next hops to which none but stale routes lead.
     pub stale_next_hops: Vec<NextHop>,
 }

@@ -190,6 +190,7 @@ impl Rib {
                 prefixes.iter().for_each(|prefix| self.withdraw(owner, *prefix));
             }
             Input::NextHop(to, reachability) => self.next_hop(to, reachability),
+            Input::NextHopInterface(to, interface) => self.next_hop_interface(to, interface.as_ref()),
             Input::SetPolicy { peer, import, export } => self.set_policy(peer, import, export),
             Input::PeerChange(peer, params) => self.peer_change(peer, *params),
             Input::Rename { local_as, router_id, cluster_id } => self.rename(local_as, router_id, cluster_id),

@@ -193,8 +193,9 @@ impl<K: Key> Table<K> {
 
     /// Paths whose peer is something else now than when they were told are told again; the best path, if it is one.
     fn tell_again(&mut self, shared: &Shared, id: u32) -> Option<u32> {
+        self.mark_rerouted(shared, id);
         let validated = shared.vrps.retells(self.entries[id].key.prefix());
-        if !shared.peers.judging && !validated && !shared.next_hops.moved {
+        if !shared.peers.judging && !validated && !shared.next_hops.moved && !shared.next_hops.retells {
             return None;
         }
         // AIGP is told with the way to the next hop.
@@ -204,7 +205,8 @@ impl<K: Key> Table<K> {
             set.summary.marks.has(Marks::AIGP) && entry().is_some_and(|entry| entry.moved)
         };
         let renamed = |path: &Path| shared.peers.get(path.peer).is_some_and(|peer| peer.retold);
-        let retold = |path: &Path| validated || renamed(path) || moved(path);
+        let rerouted = |path: &Path| shared.next_hops.retells && shared.is_rerouted(path.attributes);
+        let retold = |path: &Path| validated || renamed(path) || moved(path) || rerouted(path);
         let paths: Vec<u32> = self.paths_of(id).filter(|(_, path)| retold(path)).map(|(at, _)| at).collect();
         paths.iter().for_each(|&path| self.path_logs.touch(path));
         self.retell_choices(id, &paths);

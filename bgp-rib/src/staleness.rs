@@ -1,5 +1,5 @@
-//! What followers are told where nothing of a route changes but that it is stale: its session ended and it is kept, or it
-//! has been told again as it was. Neither peers nor the kernel have any use for that, so it stands in a log of its own,
+//! What followers are told where nothing of a route changes but that it is stale (its session ended and it is kept, or it
+//! has been told again as it was), or the interface that it leaves by. Neither peers nor the kernel have any use for that, so it stands in a log of its own,
 //! which is there as long as somebody reads it.
 
 use bgp_wire::NextHop;
@@ -13,7 +13,7 @@ use crate::reader::RouteChange;
 use crate::slab::NONE;
 use crate::table::{Shared, State, Table};
 
-/// Prefixes whose best route, or another of the multipath set, became stale or ceased to be.
+/// Prefixes whose best route, or another of the multipath set, became stale or ceased to be, or leaves by another interface.
 #[derive(Debug)]
 pub(crate) struct Marks {
     log: Log,
@@ -41,6 +41,11 @@ impl<K: Key> Table<K> {
         let fresh = paths.filter(|path| !self.is_former(path));
         let fresh: Vec<NextHop> = fresh.filter_map(|path| shared.next_hop(path.attributes)).collect();
         next_hops.iter().copied().filter(|next_hop| !fresh.contains(next_hop)).collect()
+    }
+
+    /// Whether anybody reads marks.
+    pub(crate) fn is_marked(&self) -> bool {
+        self.marks.is_some()
     }
 
     /// One past the newest mark; 0 while nobody reads them.
@@ -106,7 +111,7 @@ impl<K: Key> Table<K> {
         }
     }
 
-    /// A path became stale or ceased to be: followers hear of its prefix if they are shown it.
+    /// A path became stale or ceased to be, or leaves by another interface: followers hear of its prefix if they are shown it.
     pub(crate) fn mark(&mut self, at: u32) {
         let Some(marks) = &mut self.marks else { return };
         let path = &self.paths[at];

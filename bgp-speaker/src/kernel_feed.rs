@@ -147,7 +147,7 @@ impl KernelTask {
         self.shared.set_kernel(Some(&follower));
         self.shared.set_routes_stay(config.keep_routes_at_exit);
         let notices = follower.take_notices().unwrap_or_else(|| mpsc::channel(1).1);
-        let routes = self.rib.subscribe(false);
+        let routes = self.rib.subscribe(config.policy.as_ref().is_some_and(Policy::asks_for_interface));
         let cap = Instant::now() + self.sweep_after;
         let (told, synced, resumed, whole, retires) = (false, false, false, false, false);
         let settings = config.clone();
@@ -477,6 +477,7 @@ fn view<'a>(us: &Us, prefix: IpNet, best: &'a Best) -> RouteView<'a> {
     view.metric = known.metric;
     view.tag = known.tag.unwrap_or(0);
     view.rpki = best.rpki;
+    view.interface = best.interface.as_deref();
     view
 }
 
@@ -568,6 +569,7 @@ mod tests {
             rpki: RpkiState::Invalid,
             why: Why::Only,
             stale: false,
+            interface: None,
             stale_next_hops: Vec::new(),
         }
     }

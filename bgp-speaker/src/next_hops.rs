@@ -5,6 +5,7 @@
 
 use std::collections::HashMap;
 use std::net::IpAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bgp_rib::{Input, NextHopUse, Reachability, Rib};
@@ -24,9 +25,41 @@ pub(crate) struct Ways {
 /// What the tables were told of the next hops in use.
 pub(crate) struct NextHops {
     ways: Option<Ways>,
-    told: HashMap<IpAddr, Reachability, RandomState>,
+    told: HashMap<IpAddr, Told, RandomState>,
     /// Told before the tables were seen to use them.
     early: Vec<IpAddr>,
+}
+
+/// What the tables were told of a next hop.
+#[derive(Clone, PartialEq, Eq)]
+struct Told {
+    way: Reachability,
+    interface: Option<Arc<str>>,
+}
+
+impl Told {
+    /// What the tables take for granted.
+    const NOTHING: Self = Self { way: Reachability::Metric(0), interface: None };
+
+    fn of(way: &NextHopWay) -> Self {
+        match way {
+            NextHopWay::Reachable { cost, interface, .. } => {
+                Self { way: Reachability::Metric(*cost), interface: interface.clone() }
+            }
+            NextHopWay::Own => Self { way: Reachability::Own, interface: None },
+            NextHopWay::Unreachable(_) => Self { way: Reachability::Unreachable, interface: None },
+        }
+    }
+
+    /// Tells the tables what differs from what they were told.
+    fn tell(&self, was: &Self, rib: &mut Rib, now: Duration, at: IpAddr) {
+        if self.interface != was.interface {
+            rib.handle(now, Input::NextHopInterface(at, self.interface.clone()));
+        }
+        if self.way != was.way {
+            rib.handle(now, Input::NextHop(at, self.way));
+        }
+    }
 }
 
 impl NextHops {
@@ -40,9 +73,9 @@ impl NextHops {
         match &self.ways {
             Some(ways) => self.told.keys().for_each(|at| ways.watch.watch(at.to_canonical())),
             None => {
-                for (at, told) in self.told.iter_mut().filter(|(_, told)| **told != Reachability::Metric(0)) {
-                    *told = Reachability::Metric(0);
-                    rib.handle(now, Input::NextHop(*at, *told));
+                for (at, told) in &mut self.told {
+                    Told::NOTHING.tell(told, rib, now, *at);
+                    *told = Told::NOTHING;
                 }
             }
         }
@@ -70,7 +103,7 @@ impl NextHops {
                 NextHopUse::Begins(at) => {
                     self.early.retain(|early| *early != at);
                     if !self.told.contains_key(&at) && !self.look_up(rib, now, at) {
-                        self.told.insert(at, Reachability::Metric(0));
+                        self.told.insert(at, Told::NOTHING);
                     }
                     if let Some(ways) = &self.ways {
                         ways.watch.watch(at.to_canonical());
@@ -96,13 +129,13 @@ impl NextHops {
     pub(crate) fn take_answers(&mut self, rib: &mut Rib, now: Duration) -> bool {
         let mut any = false;
         for (at, way) in self.ways.iter().flat_map(|ways| ways.watch.take()) {
-            let way = reachability(&way);
+            let is = Told::of(&way);
             for at in forms(at) {
-                if let Some(told) = self.told.get_mut(&at).filter(|told| **told != way) {
+                if let Some(told) = self.told.get_mut(&at).filter(|told| **told != is) {
                     tracing::debug!(next_hop = %at, ?way, "the way to a next hop changed");
-                    *told = way;
                     any = true;
-                    rib.handle(now, Input::NextHop(at, way));
+                    is.tell(told, rib, now, at);
+                    *told = is.clone();
                 }
             }
         }
@@ -122,21 +155,26 @@ impl NextHops {
         let canonical = at.to_canonical();
         let Some(Ways { probe: Some(probe), via_default, .. }) = &mut self.ways else { return false };
         let Ok(lookup) = probe.lookup(canonical) else { return false };
-        let way = match lookup {
+        let told = match lookup {
             // Whether a route of ours is a way only the follower knows, which answers a moment later.
-            Lookup::Route { ours: true, .. } => Reachability::Unreachable,
-            lookup => reachability(&NextHopWay::of(canonical, lookup, *via_default)),
+            Lookup::Route { ours: true, .. } => Told { way: Reachability::Unreachable, interface: None },
+            lookup => {
+                let way = NextHopWay::of(canonical, lookup, *via_default);
+                let mut told = Told::of(&way);
+                if let NextHopWay::Reachable { device: Some(device), .. } = way {
+                    told.interface = probe.device_name(device).map(Arc::from);
+                }
+                told
+            }
         };
-        self.told.insert(at, way);
-        if way != Reachability::Metric(0) {
-            rib.handle(now, Input::NextHop(at, way));
-        }
+        told.tell(&Told::NOTHING, rib, now, at);
+        self.told.insert(at, told);
         true
     }
 
     fn forget(&mut self, rib: &mut Rib, now: Duration, at: IpAddr) {
-        if self.told.remove(&at).is_some_and(|told| told != Reachability::Metric(0)) {
-            rib.handle(now, Input::NextHop(at, Reachability::Metric(0)));
+        if let Some(told) = self.told.remove(&at) {
+            Told::NOTHING.tell(&told, rib, now, at);
         }
     }
 }
@@ -148,12 +186,4 @@ fn forms(canonical: IpAddr) -> impl Iterator<Item = IpAddr> {
         IpAddr::V6(_) => None,
     };
     std::iter::once(canonical).chain(mapped)
-}
-
-fn reachability(way: &NextHopWay) -> Reachability {
-    match way {
-        NextHopWay::Reachable { cost, .. } => Reachability::Metric(*cost),
-        NextHopWay::Own => Reachability::Own,
-        NextHopWay::Unreachable(_) => Reachability::Unreachable,
-    }
 }

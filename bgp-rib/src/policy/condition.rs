@@ -64,7 +64,8 @@ pub enum Condition {
     Tag(Span),
     /// ORIGIN.
     Origin(Origin),
-    /// The interface that it leaves by.
+    /// The interface that it leaves by: that of a route of this speaker's own, as its originator says, or that of the way to its
+    /// next hop, as received, where somebody tells it ([`Input::NextHopInterface`](crate::Input::NextHopInterface)).
     Interface(Glob),
     /// An aggregate stands for it. An export policy that asks this decides about suppression itself: what it accepts goes.
     Suppressed,

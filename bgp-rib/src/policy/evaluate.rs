@@ -37,6 +37,7 @@ struct Rules {
     per_prefix: bool,
     suppression: bool,
     rpki: bool,
+    interface: bool,
 }
 
 /// What a policy says of one route.
@@ -109,9 +110,10 @@ impl Policy {
         };
         let suppression = mentions(|condition| matches!(condition, Condition::Suppressed));
         let rpki = mentions(|condition| matches!(condition, Condition::Rpki(_)));
+        let interface = mentions(|condition| matches!(condition, Condition::Interface(_)));
         // A digest only spares comparisons: a fixed seed does no harm, as equality looks at the content.
         let digest = FixedState::with_seed(0).hash_one(&config);
-        Ok(Self(Form::Rules(Arc::new(Rules { config, digest, per_prefix, suppression, rpki }))))
+        Ok(Self(Form::Rules(Arc::new(Rules { config, digest, per_prefix, suppression, rpki, interface }))))
     }
 
     /// Whether everything passes unchanged.
@@ -144,6 +146,15 @@ impl Policy {
         match &self.0 {
             Form::AcceptAll | Form::RejectAll => false,
             Form::Rules(rules) => rules.suppression,
+        }
+    }
+
+    /// Whether it asks for interfaces.
+    #[must_use]
+    pub fn asks_for_interface(&self) -> bool {
+        match &self.0 {
+            Form::AcceptAll | Form::RejectAll => false,
+            Form::Rules(rules) => rules.interface,
         }
     }
 

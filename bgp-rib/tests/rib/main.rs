@@ -12,6 +12,7 @@ mod changes;
 mod consecutive_restarts;
 mod families;
 mod groups;
+mod interfaces;
 mod limits;
 mod live_decision;
 mod long_lists;

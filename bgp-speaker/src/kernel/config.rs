@@ -33,7 +33,8 @@ pub struct KernelConfig {
     /// Whether routes stay in the kernel when the follower ends; default yes (forwarding survives a restart).
     pub keep_routes_at_exit: bool,
     /// Which best routes are exported, and with which metric and table; default none: all that peers told, as their import
-    /// policy says. It sees no interface; where it sets weights it is asked about each next hop of a multipath route.
+    /// policy says. The interface that it sees is that of the way to the best route's next hop, where next hops are tracked, and
+    /// it is asked again as that changes; where it sets weights it is asked about each next hop of a multipath route.
     pub policy: Option<Policy>,
     /// Decides per next hop how it is reached; default none: every next hop is [`NextHopAction::Direct`].
     pub next_hop: Option<NextHopHook>,

@@ -44,6 +44,11 @@ pub trait Fib: Send {
     /// Index of the interface of this name.
     fn device_index(&mut self, name: &str) -> Result<Option<u32>, FibError>;
 
+    /// Name of the interface with this index; `None` = there is none, or it cannot be told.
+    fn device_name(&mut self, _index: u32) -> Result<Option<String>, FibError> {
+        Ok(None)
+    }
+
     /// Next change that somebody else made; never blocks. `Err(Overrun)` = changes were lost.
     fn poll_event(&mut self) -> Result<Option<FibEvent>, FibError>;
 
@@ -73,6 +78,11 @@ pub trait Fib: Send {
 pub trait Probe: Send + Sync {
     /// As [`Fib::lookup`].
     fn lookup(&mut self, gateway: IpAddr) -> Result<Lookup, FibError>;
+
+    /// As [`Fib::device_name`].
+    fn device_name(&mut self, _index: u32) -> Option<String> {
+        None
+    }
 }
 
 /// One write.

@@ -294,8 +294,11 @@ impl Follower {
         if asked.is_empty() {
             return;
         }
-        let resolver = &mut self.resolver;
-        let known = asked.into_iter().filter_map(|(at, watched)| Some((at, resolver.watch(at, watched)?)));
+        let (resolver, fib) = (&mut self.resolver, self.fib.as_mut());
+        let known: Vec<_> = asked
+            .into_iter()
+            .filter_map(|(at, watched)| Some((at, resolver.watch(fib, at, watched)?)))
+            .collect();
         self.board.answer(known);
         if self.resolver.is_marked() {
             self.refresh_at = Some(now);

@@ -34,6 +34,10 @@ struct State {
 }
 
 impl State {
+    fn name_of(&self, index: u32) -> Option<String> {
+        self.links.iter().find(|(_, at)| **at == index).map(|(name, _)| name.clone())
+    }
+
     fn lose(&mut self, device: u32) {
         self.routes.retain(|_, held| {
             held.retain(|(_, action)| match action {
@@ -92,7 +96,10 @@ impl MemoryFib {
 
     /// Gives an interface name an index.
     pub fn name_link(&self, name: &str, index: u32) {
-        self.state().links.insert(name.into(), index);
+        let mut state = self.state();
+        state.links.retain(|_, at| *at != index);
+        state.links.insert(name.into(), index);
+        drop(state);
         self.tell(FibEvent::Link { index, name: Some(name.into()), up: true });
     }
 
@@ -227,6 +234,10 @@ impl Probe for MemoryFib {
     fn lookup(&mut self, gateway: IpAddr) -> Result<Lookup, FibError> {
         Ok(self.state().lookup(gateway, false))
     }
+
+    fn device_name(&mut self, index: u32) -> Option<String> {
+        self.state().name_of(index)
+    }
 }
 
 impl Fib for MemoryFib {
@@ -273,6 +284,10 @@ impl Fib for MemoryFib {
 
     fn device_index(&mut self, name: &str) -> Result<Option<u32>, FibError> {
         Ok(self.state().links.get(name).copied())
+    }
+
+    fn device_name(&mut self, index: u32) -> Result<Option<String>, FibError> {
+        Ok(self.state().name_of(index))
     }
 
     fn reconfigure(&mut self, config: &KernelConfig) -> Result<(), FibError> {

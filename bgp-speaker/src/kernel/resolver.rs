@@ -63,6 +63,8 @@ pub enum NextHopWay {
         cost: u32,
         /// The interface, where there is just one.
         device: Option<u32>,
+        /// Its name, where it can be told.
+        interface: Option<Arc<str>>,
     },
     /// It is an address of this host.
     Own,
@@ -79,7 +81,7 @@ impl Resolution {
                 let mut devices = legs.iter().map(|leg| leg.device);
                 let first = devices.next();
                 let device = first.filter(|first| devices.all(|other| other == *first));
-                NextHopWay::Reachable { cost: *cost, device }
+                NextHopWay::Reachable { cost: *cost, device, interface: None }
             }
         }
     }
@@ -95,6 +97,8 @@ impl NextHopWay {
     }
 }
 
+/// Names of interfaces that are kept at once: some 100 KiB. Next hops leave by few, and others are asked for again.
+const NAMES_KEPT: usize = 1024;
 /// Below this many next hops none is dropped for want of use: 1024 are some 100 KiB.
 const TRACKED_KEPT: usize = 1024;
 /// Below this many leg sets the interner is not swept: 4096 sets are under 1 MiB.
@@ -113,6 +117,9 @@ pub(super) struct Resolver {
     circular: HashMap<IpAddr, IpNet, RandomState>,
     names: HashMap<Arc<str>, Option<u32>>,
     names_marked: bool,
+    /// Names by index, of those that watched next hops leave by; and those that have another one by now.
+    labels: HashMap<u32, Option<Arc<str>>>,
+    relabelled: HashSet<u32>,
     drop_at: usize,
     devices: HashSet<u32>,
     legs: HashSet<Arc<[KernelHop]>, RandomState>,
@@ -277,19 +284,49 @@ impl Resolver {
         for (gateway, now) in self.resolve(fib, table, config, &used)? {
             self.marked.remove(&gateway);
             let known = self.tracked.get(&gateway);
-            if known == Some(&now) {
+            let (same, is_known) = (known == Some(&now), known.is_some());
+            if same && !self.is_relabelled(&now) {
                 continue;
             }
             if self.watched.contains(&gateway) {
-                changed.ways.push((gateway, now.way()));
+                let way = self.labelled(fib, now.way())?;
+                changed.ways.push((gateway, way));
             }
-            if known.is_some() {
+            if same {
+                continue;
+            }
+            if is_known {
                 changed.gateways.insert(gateway);
             }
             self.note_devices(&now);
             self.tracked.insert(gateway, now);
         }
+        if self.marked.is_empty() {
+            self.relabelled.clear();
+        }
         Ok(())
+    }
+
+    /// A way with the name of its interface.
+    fn labelled(&mut self, fib: &mut dyn Fib, way: NextHopWay) -> Result<NextHopWay, FibError> {
+        let NextHopWay::Reachable { cost, device: Some(device), .. } = way else { return Ok(way) };
+        if self.labels.len() >= NAMES_KEPT {
+            self.labels.clear();
+        }
+        let interface = match self.labels.get(&device) {
+            Some(known) => known.clone(),
+            None => {
+                let name = fib.device_name(device)?.map(Arc::from);
+                self.labels.insert(device, name.clone());
+                name
+            }
+        };
+        Ok(NextHopWay::Reachable { cost, device: Some(device), interface })
+    }
+
+    fn is_relabelled(&self, known: &Resolution) -> bool {
+        let Resolution::Legs { legs, .. } = known else { return false };
+        legs.iter().any(|leg| self.relabelled.contains(&leg.device))
     }
 
     /// The kernel's ways to `gateways`. A route of ours that is itself recursive leads nowhere (RFC 4271 §9.1.2.1): then
@@ -364,17 +401,19 @@ impl Resolver {
     }
 
     /// Somebody outside wants to hear of this next hop, or no longer. What is known is told at once.
-    pub(super) fn watch(&mut self, gateway: IpAddr, watched: bool) -> Option<NextHopWay> {
+    pub(super) fn watch(&mut self, fib: &mut dyn Fib, gateway: IpAddr, watched: bool) -> Option<NextHopWay> {
         if !watched {
             self.watched.remove(&gateway);
             return None;
         }
         self.watched.insert(gateway);
         let known = self.tracked.get(&gateway).map(Resolution::way);
-        if known.is_none() {
+        let Some(known) = known else {
             self.marked.insert(gateway);
-        }
-        known
+            return None;
+        };
+        // A way without a name is better than none.
+        Some(self.labelled(fib, known.clone()).unwrap_or(known))
     }
 
     /// How many next hops are looked after, and how many of them have no way.
@@ -404,6 +443,12 @@ impl Resolver {
     /// A link or its addresses changed; whether a next hop or a name may mean something else now.
     pub(super) fn mark_link(&mut self, index: u32, name: Option<&str>) -> bool {
         self.names_marked |= name.is_some_and(|name| self.names.contains_key(name));
+        if let (Some(name), Some(known)) = (name, self.labels.get(&index))
+            && known.as_deref() != Some(name)
+        {
+            self.labels.remove(&index);
+            self.relabelled.insert(index);
+        }
         for (gateway, known) in &self.tracked {
             let concerned = match known {
                 Resolution::Legs { legs, .. } => legs.iter().any(|leg| leg.device == index),

@@ -12,7 +12,8 @@ use bgp_speaker::{
 use ipnet::IpNet;
 
 use crate::support::{
-    ASN, announce, builder, connect, eventually, has_exactly, ip, net, peer, speaker, waiting_for,
+    ASN, announce, builder, connect, eventually, has_exactly, ip, net, peer, peer_of, prefixes, speaker,
+    waiting_for,
 };
 
 const PREFIXES: [&str; 3] = ["10.1.0.0/26", "10.1.1.0/26", "10.1.2.0/26"];
@@ -254,4 +255,42 @@ async fn routes_that_do_not_stay_go_after_the_peers_have_heard_the_last_word() {
         fib.refuse(net(prefix), None);
     }
     ending.await.unwrap();
+}
+
+/// Nothing that leaves by a tunnel.
+fn no_tunnels() -> Policy {
+    let tunnel = Condition::Interface("vxlan*".parse().unwrap());
+    let rule = Rule::reject("tunnel").when(tunnel);
+    Policy::compile(PolicyConfig::new("no tunnels", Verdict::Accept).rule(rule)).unwrap()
+}
+
+#[tokio::test]
+async fn policies_follow_the_interface_by_which_a_peers_routes_leave() {
+    let fib = MemoryFib::new(186);
+    fib.name_link("vxlan.calico", 7);
+    fib.name_link("eth0", 8);
+    fib.connect(net("127.0.0.0/8"), 7);
+    let a = speaker(ip(139, 1)).await;
+    let config = KernelConfig { policy: Some(no_tunnels()), ..KernelConfig::default() };
+    let b = builder(ip(139, 2), ASN).fib(config, fib.clone()).start().await.unwrap();
+    announce(&a, &PREFIXES).await;
+    connect(&b, &a).await;
+    let c = speaker(ip(139, 3)).await;
+    let mut client = waiting_for(ip(139, 3), ASN).reflector_client();
+    client.options.export = Some(no_tunnels());
+    b.add_peer(client).await.unwrap();
+    c.add_peer(peer_of(&b)).await.unwrap();
+    has_exactly(&b, &PREFIXES).await;
+    let both = async |there: usize| {
+        let what = format!("{there} routes in the kernel and at the client");
+        eventually(&what, async || fib.routes().len() == there && prefixes(&c).await.len() == there).await;
+    };
+    eventually("all is told", async || peer(&b, ip(139, 3)).prefixes.export_rejected == 3).await;
+    both(0).await;
+    fib.connect(net("127.0.0.0/8"), 8);
+    both(3).await;
+    fib.name_link("vxlan-v6.calico", 8);
+    both(0).await;
+    assert_eq!(peer(&b, ip(139, 1)).established, 1);
+    assert_eq!(peer(&b, ip(139, 3)).established, 1);
 }

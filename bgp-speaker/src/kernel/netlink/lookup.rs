@@ -75,4 +75,8 @@ impl Probe for Asker {
         self.sequence = self.sequence.wrapping_add(1);
         ask(&mut self.requests, &self.own, &mut self.out, self.sequence, gateway)
     }
+
+    fn device_name(&mut self, index: u32) -> Option<String> {
+        rustix::net::netdevice::index_to_name(&self.requests, index).ok()
+    }
 }

@@ -523,6 +523,11 @@ impl Fib for Netlink {
         }
     }
 
+    fn device_name(&mut self, index: u32) -> Result<Option<String>, FibError> {
+        // One that is gone has no name, and nothing else can be wrong with it.
+        Ok(rustix::net::netdevice::index_to_name(&self.requests, index).ok())
+    }
+
     fn reconfigure(&mut self, config: &KernelConfig) -> Result<(), FibError> {
         let former = std::mem::replace(&mut self.own.protocol, config.protocol);
         if former != config.protocol {
