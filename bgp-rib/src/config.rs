@@ -163,7 +163,10 @@ pub enum PeerRole {
 /// | `SelfAlways` | any | self | self |
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
 pub enum NextHopMode {
-    /// As RFC 4271 §5.1.3 and RFC 4456 §10 have it.
+    /// As RFC 4271 §5.1.3 and RFC 4456 §10 have it. Towards external peers that is always our own address: §5.1.3 allows a
+    /// next hop of a third party on a network that the peer shares, and asks for none. That two hosts are in one prefix does not
+    /// say that packets pass between them, so it is for [`ThirdParty`](Self::ThirdParty) to say; where others keep such next
+    /// hops of single-hop sessions by themselves (BIRD), name the network here. Over several hops they say their own as well.
     #[default]
     Auto,
     /// As `Auto`, but our own address for what was learned from external peers, towards internal ones too.

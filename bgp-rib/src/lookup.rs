@@ -1,6 +1,6 @@
 //! Answers to questions about the tables.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use bgp_wire::{Family, PathId, PeerKind};
 use ipnet::IpNet;
@@ -38,6 +38,20 @@ impl Rib {
             .unwrap_or_default()
     }
 
+    /// Whether these peers alone tell a usable route to some destination of a family, which would be lost with them. A call looks
+    /// at a bounded part of the table from `from` on: no answer yet comes with where to go on.
+    ///
+    /// # Errors
+    /// Where the next call is to begin.
+    pub fn depends_on(
+        &self,
+        family: Family,
+        peers: &BTreeSet<PeerId>,
+        from: PageToken,
+    ) -> Result<bool, PageToken> {
+        in_table!(self, family, table => table.depends_on(&self.shared, peers, from)).unwrap_or(Ok(false))
+    }
+
     /// How many routes a peer told and was told in a family.
     #[must_use]
     pub fn peer_counters(&self, peer: PeerId, family: Family) -> PeerCounters {
@@ -54,6 +68,31 @@ impl Rib {
 }
 
 impl<K: Key> Table<K> {
+    fn depends_on(
+        &self,
+        shared: &Shared,
+        peers: &BTreeSet<PeerId>,
+        from: PageToken,
+    ) -> Result<bool, PageToken> {
+        let mut left = LOOKED_AT;
+        for id in from.0..self.entries.bound() {
+            if left == 0 {
+                return Err(PageToken(id));
+            }
+            if self.entries[id].state == State::Free {
+                left -= 1;
+                continue;
+            }
+            left = left.saturating_sub(self.weight(id));
+            let usable = self.paths_of(id).filter(|(_, path)| self.eligible(shared, path).is_ok());
+            let mut theirs = usable.map(|(_, path)| peers.contains(&PeerId(path.peer))).peekable();
+            if theirs.peek().is_some() && theirs.all(|theirs| theirs) {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
     fn routes(
         &self,
         shared: &Shared,

@@ -184,8 +184,8 @@ impl Builder {
         self
     }
 
-    /// How long, between a mesh and reflectors, new peers that do not come are waited for once one has told its table; see
-    /// [`Desired::migration_patience`]. Default 30 s.
+    /// How long, between a mesh and reflectors, new peers that do not come and nodes that move late are waited for once a new
+    /// peer has told its table; see [`Desired::migration_patience`]. Default 30 s.
     pub fn migration_patience(mut self, time: Duration) -> Self {
         self.migration_patience = time;
         self

@@ -58,9 +58,9 @@ pub struct Desired {
     /// Options of the decision process; `None`: those of [`Builder::decision`](crate::Builder::decision). Other ones decide every
     /// route anew while sessions go on.
     pub decision: Option<DecisionOptions>,
-    /// Between a mesh and reflectors the old peers stay until the new ones have told their tables: how long those that do not
-    /// come are waited for once one has. As long as none has, the old peers stay. `None`: as
-    /// [`Builder::migration_patience`](crate::Builder::migration_patience) said.
+    /// Between a mesh and reflectors the old peers stay until the new ones have told their tables and somebody else tells what
+    /// they told: how long new ones that do not come, and nodes that have not moved yet, are waited for once one has told. As long
+    /// as none has, the old peers stay. `None`: as [`Builder::migration_patience`](crate::Builder::migration_patience) said.
     pub migration_patience: Option<Duration>,
     /// Which AS may originate what, all of it (RFC 6811); `None`: what was told last. See
     /// [`Speaker::set_vrps`](crate::Speaker::set_vrps).

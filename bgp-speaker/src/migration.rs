@@ -1,13 +1,15 @@
 //! From a mesh to reflectors or back, make before break: the peers that are to go stay until others tell what they told.
 //!
-//! They go two seconds after all new peers have told their tables: the other nodes make the same move at about the same
-//! time. A new peer that does not come is waited for no longer than a time that counts from the first one's table. As long
-//! as no new peer has told its table, nothing replaces the old ones, and they stay however long that takes.
+//! They go two seconds after all new peers have told their tables and others tell every destination that they told: the other
+//! nodes make the same move, each in its time. A new peer that does not come, and a destination that nobody else tells, are
+//! waited for no longer than a time that counts from the first new table. As long as no new peer has told its table, nothing
+//! replaces the old ones, and they stay however long that takes.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
 
 use bgp_wire::PeerKind;
+use tokio::sync::oneshot;
 use tokio::time::Instant;
 
 use crate::config::never_internal;
@@ -16,12 +18,15 @@ use crate::peer_address::PeerAddress;
 use crate::status::MigrationStatus;
 use crate::supervisor::Supervisor;
 
-/// How long new peers that do not come are waited for when another one is there: longer than a session and a table take.
+/// How long new peers that do not come, and destinations that only old ones tell, are waited for when another one is there:
+/// longer than a session and a table take, and than nodes of one cluster take to hear of a change.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 /// How long the old peers stay when all the new ones are there.
 const SETTLE: Duration = Duration::from_secs(2);
 /// How often it is looked whether the new peers have told their tables.
 const LOOK: Duration = Duration::from_millis(100);
+/// How often the tables are asked what only the old peers tell, which takes a walk over them.
+const ASK: Duration = Duration::from_secs(1);
 /// How often it is said that nothing replaces the old peers: often enough to be found in a log of a day.
 const REMIND: Duration = Duration::from_secs(600);
 /// What `status` says of a peer that stays.
@@ -45,6 +50,11 @@ pub(crate) struct Migration {
     /// Since when one of the new peers has told its table, and since when all have.
     first: Option<Instant>,
     all: Option<Instant>,
+    /// Whether the old ones alone tell some destination, as it was found last.
+    needed: Option<bool>,
+    /// Who finds it out, and when to ask again.
+    asked: Option<oneshot::Receiver<bool>>,
+    ask: Instant,
     /// Since when none of the old ones is up.
     down: Option<Instant>,
     /// When it is said next that nobody has told.
@@ -70,9 +80,23 @@ impl Migration {
             look: now + LOOK,
             first: None,
             all: None,
+            needed: None,
+            asked: None,
+            ask: now,
             down: None,
             remind: now + patience,
         }
+    }
+
+    /// Takes what was found out meanwhile; whether it is to be asked again.
+    fn learn(&mut self, now: Instant) -> bool {
+        match self.asked.as_mut().map(oneshot::Receiver::try_recv) {
+            Some(Ok(needed)) => (self.needed, self.asked) = (Some(needed), None),
+            Some(Err(oneshot::error::TryRecvError::Closed)) => self.asked = None,
+            Some(Err(oneshot::error::TryRecvError::Empty)) => return false,
+            None => {}
+        }
+        self.asked.is_none() && now >= self.ask
     }
 
     /// When the old peers go, as things stand; `None`: nothing replaces them.
@@ -84,7 +108,7 @@ impl Migration {
         let first = *self.first.get_or_insert(now);
         let begun = if self.reflects { self.since } else { first };
         let latest = begun.max(if self.expects_new { first } else { begun }) + patience;
-        if self.reflects || !ways.awaited.is_empty() {
+        if self.reflects || !ways.awaited.is_empty() || self.needed != Some(false) {
             self.all = None;
             return Some(latest);
         }
@@ -193,6 +217,11 @@ impl Supervisor {
             true => None,
             false => migration.down.or(Some(now)),
         };
+        let told = ways.awaited.is_empty() && !migration.reflects;
+        if told && migration.learn(now) {
+            migration.ask = now + ASK;
+            migration.asked = Some(self.find_out(&migration.old));
+        }
         let gone = migration.down.map(|down| down + self.patience);
         let due = migration.due(&ways, now, self.patience).into_iter().chain(gone).min();
         if due.is_some_and(|due| due <= now) {
@@ -226,8 +255,22 @@ impl Supervisor {
             staying: migration.old.iter().copied().collect(),
             awaited: ways.awaited,
             held,
+            needed: migration.needed == Some(true),
         }));
         self.migration = Some(migration);
+    }
+
+    /// Has the tables find out whether these peers alone tell some destination.
+    fn find_out(&self, old: &BTreeSet<PeerAddress>) -> oneshot::Receiver<bool> {
+        let ids = old.iter().filter_map(|address| Some(self.peers.get(address)?.cell.id)).collect();
+        let (tables, (reply, answer)) = (self.household.tables.clone(), oneshot::channel());
+        tokio::spawn(async move {
+            if let Ok(needed) = tables.depends_on(ids).await {
+                // The migration may be over meanwhile.
+                let _ = reply.send(needed);
+            }
+        });
+        answer
     }
 
     /// Who takes the place of the old peers: those who are new; where nobody is, internal peers that stay and reflect to us,
@@ -267,9 +310,18 @@ mod tests {
 
     /// Seconds after the beginning at which the old peers go, by what is seen at each second.
     fn goes(expects_new: bool, reflects: bool, seen: &[(usize, u8)]) -> Option<usize> {
+        goes_where(expects_new, reflects, Some(false), seen)
+    }
+
+    fn goes_where(
+        expects_new: bool,
+        reflects: bool,
+        needed: Option<bool>,
+        seen: &[(usize, u8)],
+    ) -> Option<usize> {
         let patience = Duration::from_secs(30);
         let mut migration = Migration::new(BTreeSet::new(), BTreeSet::new(), patience);
-        (migration.expects_new, migration.reflects) = (expects_new, reflects);
+        (migration.expects_new, migration.reflects, migration.needed) = (expects_new, reflects, needed);
         (0..3600).find(|&second| {
             let (told, awaited) = seen[second.min(seen.len() - 1)];
             let now = migration.since + Duration::from_secs(second as u64);
@@ -289,6 +341,9 @@ mod tests {
         late.push((1, 1));
         assert_eq!(goes(true, false, &late), Some(1030));
         assert_eq!(goes(true, false, &[(1, 1), (0, 2), (0, 2), (1, 1)]), Some(33));
+        // All are there, and some destination is told by the old ones alone; or it is not known.
+        assert_eq!(goes_where(true, false, Some(true), &[(0, 2), (2, 0)]), Some(31));
+        assert_eq!(goes_where(true, false, None, &[(0, 2), (2, 0)]), Some(31));
         // All that were to come were taken away again.
         assert_eq!(goes(true, false, &[(0, 0)]), None);
     }

@@ -124,6 +124,7 @@ pub(crate) async fn start(builder: Builder) -> Result<Started, StartError> {
     let household = Household {
         listening,
         rib: Some(rib_task),
+        tables: rib.clone(),
         kernel,
         learning,
         closing: Closing(door.clone()),

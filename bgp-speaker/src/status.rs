@@ -70,6 +70,8 @@ pub struct MigrationStatus {
     pub awaited: Vec<PeerAddress>,
     /// It takes longer than it should: no new peer has told its table.
     pub held: bool,
+    /// Nobody else tells some of what the old peers tell.
+    pub needed: bool,
 }
 
 /// The payloads of origin validation (RFC 6811) at one moment.

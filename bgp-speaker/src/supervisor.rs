@@ -28,6 +28,7 @@ use crate::listening::{Accepted, Listening};
 use crate::migration::{self, Migration};
 use crate::peer::{Depth, Drain, Mailbox, Order, PeerCell, PeerTask, Unaccepted};
 use crate::peer_address::PeerAddress;
+use crate::rib_task::RibClient;
 use crate::shared::{EndOfEvents, Shared, Us};
 use crate::socket;
 use crate::speaker::{Reset, ShutdownMode};
@@ -87,6 +88,8 @@ pub(crate) struct Household {
     pub(crate) listening: Listening,
     /// The tables' task, as long as it runs.
     pub(crate) rib: Option<JoinHandle<()>>,
+    /// The way to it.
+    pub(crate) tables: RibClient,
     /// The task of the kernel export, which goes on while the sender lives.
     pub(crate) kernel: Option<(oneshot::Sender<()>, JoinHandle<()>)>,
     /// Kernel routes of others are learned while the sender lives.
@@ -103,7 +106,7 @@ pub(crate) struct Supervisor {
     seed: u64,
     commands: mpsc::Receiver<Command>,
     accepted: mpsc::Receiver<Accepted>,
-    household: Household,
+    pub(crate) household: Household,
     /// The peers that are there, and those that are to be there.
     pub(crate) peers: BTreeMap<PeerAddress, Entry>,
     pub(crate) configured: BTreeMap<PeerAddress, Arc<PeerConfig>>,

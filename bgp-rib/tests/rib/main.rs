@@ -10,6 +10,7 @@ mod bounded;
 mod calico;
 mod changes;
 mod consecutive_restarts;
+mod dependence;
 mod families;
 mod groups;
 mod interfaces;

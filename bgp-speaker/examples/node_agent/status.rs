@@ -95,6 +95,7 @@ pub(crate) fn status(speaker: &Speaker) -> Value {
             "staying": migration.staying.iter().map(ToString::to_string).collect::<Vec<_>>(),
             "awaited": migration.awaited.iter().map(ToString::to_string).collect::<Vec<_>>(),
             "held": migration.held,
+            "needed": migration.needed,
         })),
         "strangers": status.strangers,
         "kernel": status.kernel.as_deref().map(kernel),

@@ -1,6 +1,6 @@
 //! The way to the tables from outside.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use bgp_rib::{DecisionOptions, Destination, Multipath, OwnerId, PeerId, Policy, VrpChange, VrpSet};
@@ -37,6 +37,8 @@ pub(crate) enum Query {
         limit: usize,
         reply: oneshot::Sender<RoutePage>,
     },
+    /// Whether these peers alone tell some destination, from there on; the answer, or where to go on.
+    Depends(Arc<BTreeSet<PeerId>>, Option<RouteCursor>, oneshot::Sender<Result<bool, RouteCursor>>),
     Explain(Destination, oneshot::Sender<Option<Explanation>>),
     DryRun(Box<DryRun>, oneshot::Sender<DryRunPage>),
 }
@@ -151,6 +153,17 @@ impl RibClient {
         way.send(Query::Decision(options, reply));
         answer.await.map_err(|_| SpeakerError::Stopped)?;
         Ok(true)
+    }
+
+    /// Whether these peers alone tell the way to some destination.
+    pub(crate) async fn depends_on(&self, peers: BTreeSet<PeerId>) -> Result<bool, SpeakerError> {
+        let (peers, mut from) = (Arc::new(peers), None);
+        loop {
+            match self.ask(|reply| Query::Depends(peers.clone(), from, reply)).await? {
+                Ok(depends) => return Ok(depends),
+                Err(next) => from = Some(next),
+            }
+        }
     }
 
     /// Makes these all routes that are originated; what that changed.

@@ -1,6 +1,6 @@
 //! Originations, piece by piece, and answers to questions.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::IpAddr;
 
 use bgp_rib::{Destination, Input, Origination, OwnerId, PageToken, PeerExplanation, PeerId};
@@ -53,6 +53,9 @@ impl RibTask {
             }
             Query::Routes { filter, peers, from, limit, reply } => {
                 let _ = reply.send(self.routes(&filter, peers, from, limit));
+            }
+            Query::Depends(peers, from, reply) => {
+                let _ = reply.send(self.depends_on(&peers, from));
             }
             Query::Explain(destination, reply) => {
                 let _ = reply.send(self.explain(destination));
@@ -122,6 +125,28 @@ impl RibTask {
         self.shared.set_not_ready(self.barrier.missing());
         self.jobs.push_front(Job::Complete);
         self.jobs.push_front(Job::Originate(owner, Box::new(kept), reply));
+    }
+
+    /// Whether these peers alone tell some destination; families that are empty are passed over at once.
+    fn depends_on(&self, peers: &BTreeSet<PeerId>, from: Option<RouteCursor>) -> Result<bool, RouteCursor> {
+        let families: Vec<Family> = self.rib.families().iter().collect();
+        let mut token = from.map_or_else(PageToken::default, |c| c.token);
+        let begin = from.and_then(|c| families.iter().position(|f| *f == c.family)).unwrap_or(0);
+        for (place, &family) in families.iter().enumerate().skip(begin) {
+            match self.rib.depends_on(family, peers, token) {
+                Ok(false) => {}
+                Ok(true) => return Ok(true),
+                Err(token) => return Err(RouteCursor { family, token }),
+            }
+            token = PageToken::default();
+            // A family with routes is one turn's work.
+            if let Some(&next) =
+                families.get(place + 1).filter(|_| self.rib.table_counters(family).prefixes > 0)
+            {
+                return Err(RouteCursor { family: next, token });
+            }
+        }
+        Ok(false)
     }
 
     pub(super) fn routes(

@@ -166,3 +166,36 @@ async fn one_of_two_reflectors_is_enough() {
     .await;
     has_exactly(&speakers[0], &BLOCKS).await;
 }
+
+/// The nodes hear of the change one after the other, with a pause in between.
+#[tokio::test]
+async fn a_node_that_moves_late_is_not_lost_to_those_that_have_moved() {
+    let reflector = speaker(ip(58, 1)).await;
+    let range = RangeConfig::new(net("127.40.58.0/24"), ASN).reflector_clients();
+    reflector.add_listen_range(range).await.unwrap();
+    let speakers = [speaker(ip(58, 2)).await, speaker(ip(58, 3)).await];
+    let desired = |n: usize| Desired { migration_patience: None, ..desired(n) };
+    for (n, speaker) in speakers.iter().enumerate() {
+        speaker.apply(Desired { mesh: nodes(&speakers), ..desired(n) }).await.unwrap();
+    }
+    has_exactly(&speakers[0], &BLOCKS).await;
+    let mut changes = speakers[0].subscribe();
+    while !next_batch(&mut changes).await.synced {}
+    speakers[0].apply(Desired { peers: vec![peer_of(&reflector)], ..desired(0) }).await.unwrap();
+    eventually("the reflector is there, and not all that is needed", async || {
+        speakers[0].status().migration.as_ref().is_some_and(|m| m.needed && m.awaited.is_empty() && !m.held)
+    })
+    .await;
+    // Longer than old peers stay when all is well.
+    tokio::time::sleep(Duration::from_secs(4)).await;
+    has_exactly(&speakers[0], &BLOCKS).await;
+    speakers[1].apply(Desired { peers: vec![peer_of(&reflector)], ..desired(1) }).await.unwrap();
+    eventually("only the reflector is left", async || {
+        speakers.iter().all(|s| s.status().peers.len() == 1 && s.status().established() == 1)
+    })
+    .await;
+    while let Ok(batch) = tokio::time::timeout(Duration::from_millis(200), next_batch(&mut changes)).await {
+        assert!(batch.changes.iter().all(|c| c.best.is_some()), "a route was gone for a moment: {batch:?}");
+    }
+    has_exactly(&speakers[0], &BLOCKS).await;
+}

@@ -70,6 +70,8 @@ pub(crate) struct Migration {
     pub(crate) awaited: Vec<String>,
     /// No new peer has told its table, for longer than it should take.
     pub(crate) held: bool,
+    /// Nobody else tells some of what the old peers tell.
+    pub(crate) needed: bool,
 }
 
 /// `GET /status`.

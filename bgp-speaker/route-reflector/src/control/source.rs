@@ -80,6 +80,7 @@ impl Source {
                 staying: migration.staying.iter().map(ToString::to_string).collect(),
                 awaited: migration.awaited.iter().map(ToString::to_string).collect(),
                 held: migration.held,
+                needed: migration.needed,
             }),
             ranges: status.ranges.iter().map(range).collect(),
             strangers: status.strangers,
