@@ -53,7 +53,7 @@ pub struct IdleHold {
     /// Time in Established that makes up for one failure.
     pub forgive: Duration,
     /// Failures in a row after which a peer that connects itself is still let in while we wait; with one more it is held
-    /// off as well.
+    /// off as well, for as long as we wait, but no longer than the time between attempts to connect.
     pub tolerated: u32,
 }
 

@@ -109,7 +109,7 @@
 //!
 //! After a failure the session waits in Idle, longer each time, jittered and capped ([`IdleHold`]); time in
 //! Established earns failures back. A peer that connects during the first such waits is let in; one that oscillates
-//! ([`IdleHold::tolerated`]) is held off. Why the session or the last attempt ended is kept in words ([`Session::last_error`]).
+//! ([`IdleHold::tolerated`]) is held off, each time no longer than [`SessionConfig::connect_retry`]. Why the session or the last attempt ended is kept in words ([`Session::last_error`]).
 //!
 //! # Departures from RFC 4271
 //!

@@ -26,7 +26,7 @@ impl Session {
     pub(super) fn leave_idle(&mut self, now: Duration) {
         self.timers.stop(Timer::IdleHold);
         if self.waits_for_bfd() {
-            self.reach = Reach::Idle(Idle { started: true, open: false });
+            self.reach = Reach::Idle(Idle { started: true, open_from: None });
         } else if self.config.passive {
             self.reach = Reach::Active(Active);
         } else {
@@ -46,14 +46,14 @@ impl Session {
         self.timers.start(Timer::ConnectRetry, now.saturating_add(wait));
     }
 
-    /// To Idle, until IdleHoldTimer expires. A peer that is `expected` back is let in before that.
+    /// To Idle, until IdleHoldTimer expires. A peer that is `expected` back is let in before that, and so is one that
+    /// oscillates when it has been refused for as long as two attempts of ours are apart at least.
     pub(super) fn start_idle_hold(&mut self, now: Duration, expected: bool) {
         let wait = self.jitter.spread(self.damping.delay(&self.config.idle_hold)).max(SHORTEST_WAIT);
         self.timers.start(Timer::IdleHold, now.saturating_add(wait));
-        self.reach = Reach::Idle(Idle {
-            started: true,
-            open: expected || !self.damping.oscillates(&self.config.idle_hold),
-        });
+        let held_off = !expected && self.damping.oscillates(&self.config.idle_hold);
+        let refused = if held_off { self.config.connect_retry.max(SHORTEST_WAIT) } else { Duration::ZERO };
+        self.reach = Reach::Idle(Idle { started: true, open_from: now.checked_add(refused) });
     }
 
     /// To Active; without a connection, ConnectRetryTimer runs towards the next attempt.
@@ -115,7 +115,7 @@ impl Session {
 
     /// TcpConnectionConfirmed (event 17). In Idle it counts as an AutomaticStart, unless the peer is held off.
     pub(super) fn accepted(&mut self, now: Duration, id: ConnId) {
-        let held_off = self.waits_for_bfd() || matches!(self.reach, Reach::Idle(Idle { open: false, .. }));
+        let held_off = self.waits_for_bfd() || matches!(self.reach, Reach::Idle(idle) if !idle.is_open(now));
         let dials = usize::from(matches!(self.reach, Reach::Connect(_)));
         let full = self.connections.len() + dials >= MAX_CONNECTIONS;
         if self.connections.get(id).is_some() || held_off || (full && !self.displace(now)) {

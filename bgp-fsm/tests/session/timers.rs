@@ -396,6 +396,28 @@ fn a_peer_that_was_cut_off_is_let_in_at_once_and_one_that_oscillates_is_held_off
 }
 
 #[test]
+fn a_peer_that_oscillates_is_refused_no_longer_than_connect_retry_time_however_long_we_wait() {
+    let mut bench = Bench::connecting(config());
+    for n in 0..12 {
+        let conn = ConnId(100 + n);
+        bench.feed(Input::Connected(conn));
+        bench.message(conn, &Message::Notification(Notification::cease_rejected()));
+        if n < 11 {
+            bench.tick();
+        }
+    }
+    let (failed, retry) = (bench.now, bench.session.config().connect_retry);
+    assert_eq!(bench.feed(Input::Accepted(IN)).closed(), [IN], "it is held off");
+    bench.now += retry;
+    assert_eq!(bench.state(), State::Idle);
+    assert!(bench.session.poll_timeout().expect("IdleHoldTimer runs") - failed >= seconds(40), "we wait on");
+    assert!(bench.feed(Input::Accepted(ConnId(7))).closed().is_empty());
+    bench.open(ConnId(7), peer_open(HIGH_ID));
+    bench.keepalive(ConnId(7));
+    assert_eq!(bench.state(), State::Established);
+}
+
+#[test]
 fn a_peer_whose_routes_are_kept_is_let_in_however_often_it_restarts() {
     let mut bench = Bench::connecting(config());
     for n in 0..6 {

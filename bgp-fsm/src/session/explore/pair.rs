@@ -7,7 +7,7 @@ use std::sync::Arc;
 use bgp_wire::{Codec, Message, Notification};
 
 use crate::collision::{Opener, Progress};
-use crate::reach::{Idle, Reach};
+use crate::reach::Reach;
 use crate::session::Session;
 use crate::states::Phase;
 use crate::timer::{Timer, Timers};
@@ -321,7 +321,7 @@ impl Pair {
         let mut key = vec![self.faults];
         let label = |id: ConnId| self.links.iter().position(|link| link.id == id).map_or(255, |at| at as u8);
         for session in &self.sessions {
-            let open = matches!(session.reach, Reach::Idle(Idle { open: true, .. }));
+            let open = matches!(session.reach, Reach::Idle(idle) if idle.is_open(NOW));
             let damped = u8::from(session.damping.oscillates(&session.config.idle_hold));
             key.extend([session.reach.state() as u8, u8::from(open), damped, running(&session.timers)]);
             key.push(u8::from(session.collided.is_some()));
