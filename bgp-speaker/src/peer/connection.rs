@@ -4,7 +4,7 @@ use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::io::{self, IoSlice};
 use std::mem::MaybeUninit;
-use std::net::SocketAddr;
+use std::net::{Shutdown, SocketAddr};
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
@@ -43,6 +43,8 @@ pub(crate) struct Connection {
     pub(crate) write_blocked: bool,
     /// Since when a keepalive is due that the socket has not taken.
     pub(crate) keepalive_due: Option<Duration>,
+    /// Why nothing can be written any more. What has come before that is still read: it may say why the peer has closed.
+    broken: Option<io::Error>,
     /// The first octets of a message whose rest has not come.
     partial: Vec<u8>,
     outgoing: Outgoing,
@@ -133,6 +135,7 @@ impl Connection {
             codec: Codec::before_open(),
             write_blocked: false,
             keepalive_due: None,
+            broken: None,
             partial: Vec::new(),
             outgoing: Outgoing::default(),
         })
@@ -161,6 +164,18 @@ impl Connection {
         old.copy_from_slice(&self.partial);
         self.partial = Vec::new();
         Poll::Ready(Ok(Some(kept + n)))
+    }
+
+    /// Nothing is written any more, and reading comes to an end.
+    pub(crate) fn break_off(&mut self, error: io::Error) {
+        self.broken = Some(error);
+        // An error says that there is no connection left to shut down.
+        let _ = SockRef::from(&*self.stream).shutdown(Shutdown::Both);
+    }
+
+    /// Why it broke, if it did.
+    pub(crate) fn broken(&mut self) -> Option<io::Error> {
+        self.broken.take()
     }
 
     /// Keeps the octets of an unfinished message for the next reading. At a message boundary nothing is held.
@@ -217,9 +232,9 @@ impl Connection {
         self.outgoing.session.is_empty()
     }
 
-    /// There is something to write.
+    /// There is something to write, and can be written.
     pub(crate) fn wants_write(&self) -> bool {
-        !(self.outgoing.session.is_empty() && self.outgoing.table.is_empty())
+        self.broken.is_none() && !(self.outgoing.session.is_empty() && self.outgoing.table.is_empty())
     }
 
     /// Writes once; how many octets the socket took.
@@ -321,5 +336,45 @@ impl Outgoing {
             self.session.push_front(rest);
         }
         std::mem::take(&mut self.session)
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test may fail by panic, and so may what serves tests")]
+mod tests {
+    use std::future::poll_fn;
+
+    use tokio::io::AsyncWriteExt;
+    use tokio::net::TcpListener;
+
+    use super::*;
+
+    /// The peer says why, and resets the connection: it closes it with octets of ours unread.
+    #[tokio::test]
+    async fn what_came_before_a_write_failed_is_still_read() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let mut peer = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        let mut connection = Connection::new(ConnId(1), listener.accept().await.unwrap().0).unwrap();
+        connection.send(Bytes::from_static(&[1; 100]));
+        poll_fn(|cx| connection.poll_write(cx)).await.unwrap();
+        peer.readable().await.unwrap();
+        peer.write_all(b"why").await.unwrap();
+        drop(peer);
+
+        let error = loop {
+            connection.send(Bytes::from_static(&[2; 100]));
+            match poll_fn(|cx| connection.poll_write(cx)).await {
+                Ok(_) => tokio::task::yield_now().await,
+                Err(error) => break error,
+            }
+        };
+        connection.break_off(error);
+        assert!(!connection.wants_write());
+        let mut scratch = vec![0; SCRATCH];
+        let read = poll_fn(|cx| connection.poll_read(cx, &mut scratch)).await;
+        assert_eq!((read.unwrap(), &scratch[..3]), (Some(3), &b"why"[..]));
+        let end = poll_fn(|cx| connection.poll_read(cx, &mut scratch)).await;
+        assert!(matches!(end, Ok(None) | Err(_)), "{end:?}");
+        assert!(connection.broken().is_some());
     }
 }

@@ -44,8 +44,10 @@ impl PeerTask {
             match connection.poll_read(cx, scratch) {
                 Poll::Pending => return false,
                 Poll::Ready(Ok(Some(n))) => self.consume(id, scratch.get(..n).unwrap_or_default()),
-                Poll::Ready(Ok(None)) => self.lost(id, "Connection closed by the peer", None),
-                Poll::Ready(Err(error)) => self.lost(id, &connection_lost(&error), Some(&error)),
+                Poll::Ready(end) => match connection.broken().or(end.err()) {
+                    Some(error) => self.lost(id, &connection_lost(&error), Some(&error)),
+                    None => self.lost(id, "Connection closed by the peer", None),
+                },
             }
             true
         })

@@ -5,7 +5,6 @@ use std::task::{Context, Poll};
 use bgp_fsm::{ConnId, Input};
 
 use super::PeerTask;
-use super::words::connection_lost;
 
 impl PeerTask {
     pub(super) fn poll_writes(&mut self, cx: &mut Context<'_>) -> bool {
@@ -55,7 +54,7 @@ impl PeerTask {
                 true
             }
             Poll::Ready(Err(error)) => {
-                self.lost(id, &connection_lost(&error), Some(&error));
+                connection.break_off(error);
                 true
             }
         }
