@@ -133,3 +133,24 @@ pub(crate) fn set_user_timeout(stream: &TcpStream, timeout: Option<Duration>) ->
     let timeout = timeout.map(|timeout| timeout.clamp(MIN_USER_TIMEOUT, MAX_USER_TIMEOUT));
     SockRef::from(stream).set_tcp_user_timeout(timeout)
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test may fail by panic, and so may what serves tests")]
+mod tests {
+    use super::*;
+
+    /// A small message that follows another one would else wait for the acknowledgement of that.
+    #[tokio::test]
+    async fn at_neither_end_of_a_connection_does_a_message_wait_for_more() {
+        for own in ["127.0.0.1:0", "[::1]:0"] {
+            let listener = begin(bind(own.parse().unwrap(), false).unwrap()).unwrap();
+            let way = |remote| Way { remote, source: None, ttl: 64, guard: Guard::default() };
+            let dialled = dial(way(listener.local_addr().unwrap()));
+            let (dialled, accepted) = tokio::join!(dialled, listener.accept());
+            let (dialled, (accepted, remote)) = (dialled.unwrap(), accepted.unwrap());
+            adopt(&accepted, &way(remote)).unwrap();
+            assert!(dialled.nodelay().unwrap(), "dialled");
+            assert!(accepted.nodelay().unwrap(), "accepted");
+        }
+    }
+}

@@ -259,6 +259,35 @@ fn the_service_manager_is_told_when_all_is_ready() {
 }
 
 #[test]
+fn who_is_answered_on_the_control_socket_finds_the_daemon_listening() {
+    let directory = Directory::new("ready");
+    let socket = directory.path("rr.sock");
+    for _ in 0..5 {
+        let listen = format!("127.0.0.1:{}", free_port());
+        let file = directory.write("rr.toml", &config(&listen, &socket, ""));
+        let child = program().args(["run", "--config", &file]).stderr(Stdio::null()).spawn();
+        let daemon = Daemon { child: child.expect("the program starts"), socket: socket.clone() };
+        let deadline = Instant::now() + LIMIT;
+        let answer = loop {
+            // One that it finds bound and not answered yet waits.
+            if let Ok(mut stream) = UnixStream::connect(&socket) {
+                stream.set_read_timeout(Some(LIMIT)).expect("a timeout");
+                stream.write_all(b"GET /status HTTP/1.0\r\n\r\n").expect("it reads");
+                let mut first = [0; 12];
+                stream.read_exact(&mut first).expect("it answers");
+                break first;
+            }
+            assert!(Instant::now() < deadline, "nobody answers");
+            std::thread::sleep(Duration::from_micros(200));
+        };
+        TcpStream::connect(&listen).unwrap_or_else(|error| panic!("{listen}: {error}"));
+        assert!(answer.ends_with(b"200"), "{}", text(&answer));
+        daemon.signal(Signal::TERM);
+        daemon.end();
+    }
+}
+
+#[test]
 fn the_control_socket_speaks_http() {
     let directory = Directory::new("http");
     let socket = directory.path("s");

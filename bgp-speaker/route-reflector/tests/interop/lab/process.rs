@@ -102,6 +102,11 @@ impl Process {
         }
     }
 
+    /// Its id, under which the kernel keeps its accounts: what starts it becomes it.
+    pub(crate) fn id(&self) -> u32 {
+        self.child().id()
+    }
+
     /// Whether it still runs.
     pub(crate) fn is_running(&self) -> bool {
         matches!(self.child().try_wait(), Ok(None))

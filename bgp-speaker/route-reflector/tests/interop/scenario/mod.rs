@@ -5,6 +5,7 @@ mod bad_input;
 mod calico;
 mod collision;
 mod families;
+mod idle;
 mod mixed;
 mod networks;
 mod pairs;
@@ -26,6 +27,7 @@ pub(crate) fn all() -> Vec<Scenario> {
     let mut all = scale::scenarios();
     all.extend(networks::scenarios());
     all.extend(unnoticed::scenarios());
+    all.extend(idle::scenarios());
     all.extend(mixed::scenarios());
     all.extend(calico::scenarios());
     all.extend(add_path::scenarios());
