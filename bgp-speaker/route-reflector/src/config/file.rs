@@ -38,6 +38,9 @@ pub(crate) struct Config {
     pub(crate) hold_time: Option<HoldTime>,
     /// How long a speaker that restarted waits for the tables of its peers at most (RFC 4724 §4.1); 120 s when missing.
     pub(crate) selection_deferral_time: Option<Seconds>,
+    /// From a mesh to reflectors or back: how long new peers that do not come, and nodes that move late, are waited for once a
+    /// new peer has told its table; 30 s when missing.
+    pub(crate) migration_patience: Option<Seconds>,
     /// How many equal paths of a prefix the kernel gets; 1 when missing.
     pub(crate) max_paths: Option<MaxPaths>,
     /// The same where the best route is of an internal peer; no difference when missing.

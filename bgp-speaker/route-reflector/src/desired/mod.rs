@@ -85,6 +85,7 @@ impl Desired {
                     missing_med_as_worst: config.decision.missing_med_as_worst,
                     prefer_oldest: config.decision.prefer_oldest,
                 }),
+                migration_patience: config.migration_patience.map(|time| Duration::from_secs(time.0.into())),
                 vrps: None,
                 routes: BTreeMap::from([(OWNER, routes::originated(config))]),
                 ..bgp_speaker::Desired::default()

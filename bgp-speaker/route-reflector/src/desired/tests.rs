@@ -408,6 +408,9 @@ fn what_a_process_is_born_with_needs_a_restart_and_nothing_else() {
         assert_eq!(wanted.speaker.decision, options, "{key}");
     }
     assert_eq!(keys("selection-deferral-time = 10\n"), ["selection-deferral-time"]);
+    let mut patient = desired("migration-patience = 600\n");
+    assert_eq!(patient.keep_until_restart(&before), [""; 0]);
+    assert_eq!(patient.speaker.migration_patience, Some(Duration::from_secs(600)));
     assert_eq!(keys("kernel-export = true\n"), [""; 0]);
     assert_eq!(keys("cluster-id = \"10.0.0.9\"\n"), [""; 0]);
     assert_eq!(keys("[log]\nfilter = \"debug\"\n[metrics]\nlisten = \"127.0.0.1:9\"\n"), [""; 0]);

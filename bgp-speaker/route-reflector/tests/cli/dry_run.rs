@@ -43,12 +43,14 @@ fn a_policy_is_tried_on_a_peer_and_nothing_is_sent() {
     }
     let output =
         a.ask(&["dry-run", "127.0.0.82", "--policy", &policies, "--json", "--family", "ipv4-unicast"]);
-    let lines: Vec<Value> = output
+    let mut lines: Vec<Value> = output
         .stdout
         .split(|b| *b == b'\n')
         .filter(|l| !l.is_empty())
         .map(|line| serde_json::from_slice(line).expect("JSON"))
         .collect();
+    // In no particular order.
+    lines.sort_by_key(|line| line["prefix"].to_string());
     assert_eq!(lines.len(), 2);
     assert_eq!((&lines[0]["now"]["local-pref"], &lines[0]["then"]["local-pref"]), (&100.into(), &300.into()));
     assert_eq!(lines[1]["then"]["told"], false);
