@@ -49,6 +49,9 @@ pub(crate) async fn run(path: &Path, restarting: bool) -> Result<(), Failure> {
     })?;
     let source = Arc::new(Source::new(speaker.clone(), desired.descriptions(), desired.metrics().per_peer));
     let stays = socket.as_ref().map(ControlSocket::stays);
+    if let Some(stays) = &stays {
+        stays.store(false, Ordering::Relaxed);
+    }
     let control = tokio::spawn(serve(socket, source.clone()));
     let measurements = Measurements::serve(metrics, &source);
     let status = speaker.status();

@@ -91,6 +91,8 @@ pub(crate) struct Status {
     pub(crate) ipv4_sessions: Sessions,
     pub(crate) ipv6_sessions: Sessions,
     pub(crate) listen: Vec<SocketAddr>,
+    /// Where it is to listen and cannot.
+    pub(crate) not_listening: Vec<NotListening>,
     pub(crate) peers: Vec<Peer>,
     pub(crate) migration: Option<Migration>,
     pub(crate) ranges: Vec<Range>,
@@ -103,6 +105,15 @@ pub(crate) struct Status {
     /// Origin validation, once there is word of it.
     pub(crate) rpki: Option<Rpki>,
     pub(crate) kernel: Option<Kernel>,
+}
+
+/// A listener that cannot be opened; it is tried again every few seconds.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) struct NotListening {
+    pub(crate) address: SocketAddr,
+    /// What stands against it, and the mend.
+    pub(crate) why: String,
 }
 
 /// How late keepalives went out since the start.

@@ -2,6 +2,7 @@
 
 pub(crate) mod answer;
 pub(crate) mod client;
+mod places;
 pub(crate) mod query;
 pub(crate) mod request;
 pub(crate) mod server;

@@ -20,18 +20,16 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use serde::Serialize;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
-use tokio::sync::Semaphore;
 use tracing::{debug, warn};
 
 use super::answer::Refusal;
+use super::places::{Places, Seat, Watched};
 use super::query::{self, Question, RoutesQuestion, Unanswerable};
 use super::request::{self, DryRun};
 use super::socket::ControlSocket;
 use super::source::Source;
 use crate::config::{self, ConfigError};
 
-/// As many people and scripts as look into one daemon at once, and room to spare.
-const MAX_CONNECTIONS: usize = 32;
 /// Requests have a short line and a few headers; hyper takes no smaller bound.
 const MAX_HEAD: usize = 8192;
 /// Any client sends its request at once; one that does not must not keep a place from others.
@@ -90,14 +88,14 @@ async fn serve_each<A>(
     listener: &impl Accept,
     lifetime: Duration,
     source: Arc<Source>,
-    answer: impl Fn(Request<Incoming>, Arc<Source>) -> A + Copy + Send + 'static,
+    answer: impl Fn(Request<Incoming>, Arc<Source>, Arc<Seat>) -> A + Copy + Send + 'static,
 ) -> Infallible
 where
     A: Future<Output = Response<Body>> + Send + 'static,
 {
-    let places = Arc::new(Semaphore::new(MAX_CONNECTIONS));
+    let mut places = Places::new();
     loop {
-        let place = places.clone().acquire_owned().await.expect("the semaphore is never closed");
+        let seat = Arc::new(places.next().await);
         let stream = match listener.next().await {
             Ok(stream) => stream,
             Err(error) => {
@@ -109,8 +107,10 @@ where
         };
         let source = source.clone();
         tokio::spawn(async move {
+            let stream = TokioIo::new(Watched { stream, seat: seat.clone() });
+            let watched = seat.clone();
             let service = service_fn(move |request| {
-                let answered = answer(request, source.clone());
+                let answered = answer(request, source.clone(), seat.clone());
                 async move { Ok::<_, Infallible>(answered.await) }
             });
             let connection = http1::Builder::new()
@@ -118,21 +118,23 @@ where
                 .header_read_timeout(HEAD_TIMEOUT)
                 .max_buf_size(MAX_HEAD)
                 .keep_alive(false)
-                .serve_connection(TokioIo::new(stream), service);
-            match tokio::time::timeout(lifetime, connection).await {
-                Ok(Ok(())) => {}
-                Ok(Err(error)) => debug!(%error, "control: connection ended"),
-                Err(_) => debug!("control: a connection took too long"),
+                .serve_connection(stream, service);
+            tokio::select! {
+                ended = tokio::time::timeout(lifetime, connection) => match ended {
+                    Ok(Ok(())) => {}
+                    Ok(Err(error)) => debug!(%error, "control: connection ended"),
+                    Err(_) => debug!("control: a connection took too long"),
+                },
+                () = watched.stalled() => debug!("control: a client takes nothing of its answer"),
             }
-            drop(place);
         });
     }
 }
 
-async fn answer(request: Request<Incoming>, source: Arc<Source>) -> Response<Body> {
+async fn answer(request: Request<Incoming>, source: Arc<Source>, seat: Arc<Seat>) -> Response<Body> {
     match *request.method() {
         Method::GET => {}
-        Method::POST => return change(request, source).await,
+        Method::POST => return change(request, source, &seat).await,
         _ => return only("GET, POST"),
     }
     let question = Question::parse(request.uri().path(), request.uri().query().unwrap_or_default());
@@ -144,20 +146,20 @@ async fn answer(request: Request<Incoming>, source: Arc<Source>) -> Response<Bod
             Ok(None) => error(StatusCode::NOT_FOUND, &format!("there is no route to {subject}")),
             Err(refused) => error(StatusCode::SERVICE_UNAVAILABLE, &refused.to_string()),
         },
-        Ok(Question::Routes(question)) => routes(source, question).await,
+        Ok(Question::Routes(question)) => routes(source, question, &seat).await,
         Err(Unanswerable::Unknown(words)) => elsewhere(&request, &words),
         Err(Unanswerable::Pair(words)) => error(StatusCode::BAD_REQUEST, &words),
     }
 }
 
 /// Has the speaker do something; whoever may connect to the control socket may also stop the daemon.
-async fn change(request: Request<Incoming>, source: Arc<Source>) -> Response<Body> {
+async fn change(request: Request<Incoming>, source: Arc<Source>, seat: &Seat) -> Response<Body> {
     match request::Request::parse(request.uri().path(), request.uri().query().unwrap_or_default()) {
         Ok(request::Request::Clear(peer)) => done(source.clear(peer).await),
         Ok(request::Request::Reset(peer, mode)) => done(source.reset(peer, mode).await),
         Ok(request::Request::Bfd(peer, state)) => done(source.bfd(peer, state).await),
         Ok(request::Request::DryRun(question)) => match text(request.into_body()).await {
-            Ok(text) => dry_run(source, question, &text).await,
+            Ok(text) => dry_run(source, question, &text, seat).await,
             Err(words) => error(StatusCode::BAD_REQUEST, words),
         },
         Err(Unanswerable::Unknown(words)) => elsewhere(&request, &words),
@@ -174,7 +176,7 @@ async fn text(body: Incoming) -> Result<String, &'static str> {
 }
 
 /// What a peer would be told by a policy of the text, one destination on a line, one page in memory at a time.
-async fn dry_run(source: Arc<Source>, question: DryRun, text: &str) -> Response<Body> {
+async fn dry_run(source: Arc<Source>, question: DryRun, text: &str, seat: &Seat) -> Response<Body> {
     let policy = match config::export_policy(text, question.peer, question.policy.as_deref()) {
         Ok(policy) => policy,
         Err(fault) => {
@@ -187,10 +189,13 @@ async fn dry_run(source: Arc<Source>, question: DryRun, text: &str) -> Response<
         Ok(families) => families,
         Err(refused) => return refusal(&refused),
     };
+    let Some(place) = seat.listing() else { return all_read() };
     // The family to ask about next, and where to go on in it.
     let first = (families.into_iter(), None);
     let pages = stream::try_unfold(first, move |(mut families, at): (_, Option<(Family, _)>)| {
         let (source, policy) = (source.clone(), policy.clone());
+        // Held until the last page was taken.
+        let _ = &place;
         async move {
             let Some((family, from)) =
                 at.or_else(|| Iterator::next(&mut families).map(|family| (family, None)))
@@ -222,7 +227,7 @@ fn refusal(refused: &SpeakerError) -> Response<Body> {
     error(status, &refused.to_string())
 }
 
-async fn answer_metrics(request: Request<Incoming>, source: Arc<Source>) -> Response<Body> {
+async fn answer_metrics(request: Request<Incoming>, source: Arc<Source>, _seat: Arc<Seat>) -> Response<Body> {
     match (request.method(), request.uri().path()) {
         (&Method::GET, "/metrics") => metrics(&source),
         (&Method::GET, _) => error(StatusCode::NOT_FOUND, "only /metrics is here"),
@@ -249,7 +254,8 @@ fn metrics(source: &Source) -> Response<Body> {
 }
 
 /// The listing, one path on a line, one page in memory at a time: the next is asked for when the client has taken this one.
-async fn routes(source: Arc<Source>, question: RoutesQuestion) -> Response<Body> {
+async fn routes(source: Arc<Source>, question: RoutesQuestion, seat: &Seat) -> Response<Body> {
+    let Some(place) = seat.listing() else { return all_read() };
     // The first page is fetched before the head is sent, so that a refusal still has its status code.
     let first = match source.routes(&question, None, PAGE).await {
         Ok(page) => page,
@@ -260,6 +266,8 @@ async fn routes(source: Arc<Source>, question: RoutesQuestion) -> Response<Body>
     };
     let pages = stream::try_unfold(Some(first), move |page| {
         let source = source.clone();
+        // Held until the last page was taken.
+        let _ = &place;
         async move {
             let Some((paths, next)) = page else { return Ok(None) };
             let lines = Frame::data(lines(&paths));
@@ -271,6 +279,14 @@ async fn routes(source: Arc<Source>, question: RoutesQuestion) -> Response<Body>
         }
     });
     respond(StatusCode::OK, "application/x-ndjson", StreamBody::new(pages).boxed_unsync())
+}
+
+/// No listing for now.
+fn all_read() -> Response<Body> {
+    error(
+        StatusCode::SERVICE_UNAVAILABLE,
+        "as many listings as may be read at a time are being read: try again later",
+    )
 }
 
 fn lines<T: Serialize>(items: &[T]) -> Bytes {

@@ -97,7 +97,9 @@ impl ControlSocket {
         }
         let listener = UnixListener::bind(path).map_err(failed)?;
         fs::set_permissions(path, Permissions::from_mode(MODE)).map_err(failed)?;
-        Ok(ControlSocket { listener, path: path.to_owned(), takes_over, stays: Arc::default(), _lock: lock })
+        // Until this daemon has begun, the mark of the one before counts for the next.
+        let stays = Arc::new(AtomicBool::new(takes_over));
+        Ok(ControlSocket { listener, path: path.to_owned(), takes_over, stays, _lock: lock })
     }
 
     /// Whether a former daemon left its socket: its peers may still keep its routes.
@@ -105,7 +107,8 @@ impl ControlSocket {
         self.takes_over
     }
 
-    /// To be set for an end after which the socket stays as a file.
+    /// Whether the socket stays as a file: at first where this daemon takes over, so that a start that fails leaves the mark to
+    /// the next one.
     pub(crate) fn stays(&self) -> Arc<AtomicBool> {
         self.stays.clone()
     }
@@ -187,6 +190,11 @@ mod tests {
         let third = ControlSocket::bind(&path).expect("stale");
         assert!(third.takes_over(), "the second one went as for a restart, or was killed");
         drop(third);
+        let fourth = ControlSocket::bind(&path).expect("stale");
+        assert!(fourth.takes_over(), "the third one never began");
+        fourth.stays().store(false, Ordering::Relaxed);
+        drop(fourth);
+        assert!(!path.exists());
         fs::remove_dir_all(directory).expect("ours");
     }
 
@@ -196,7 +204,9 @@ mod tests {
         let path = directory.join("s");
         drop(std::os::unix::net::UnixListener::bind(&path).expect("free"));
         assert!(path.exists(), "a closed socket stays as a file");
-        drop(ControlSocket::bind(&path).expect("stale sockets are replaced"));
+        let socket = ControlSocket::bind(&path).expect("stale sockets are replaced");
+        socket.stays().store(false, Ordering::Relaxed);
+        drop(socket);
         fs::write(&path, "a file").expect("writable");
         let error = ControlSocket::bind(&path).expect_err("a file");
         assert!(matches!(error, SocketError::NotASocket(_)), "{error}");

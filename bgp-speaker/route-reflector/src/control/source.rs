@@ -20,8 +20,8 @@ use prometheus_client::registry::Registry;
 
 use super::answer::{
     Backlog, BfdTold, Cleared, Difference, Explanation, Export, Kernel, Lateness, Limit, Messages, Migration,
-    Negotiated, Notification, Path, Peer, Range, ResetDone, Rpki, Sessions, SignatureFailures, Status, Told,
-    ToldPath,
+    Negotiated, NotListening, Notification, Path, Peer, Range, ResetDone, Rpki, Sessions, SignatureFailures,
+    Status, Told, ToldPath,
 };
 use super::query::{RoutesQuestion, Subject};
 use super::request::{BfdState, ResetMode};
@@ -75,6 +75,11 @@ impl Source {
             ipv4_sessions: sessions(status.ipv4_sessions()),
             ipv6_sessions: sessions(status.ipv6_sessions()),
             listen: status.listen.clone(),
+            not_listening: status
+                .not_listening
+                .iter()
+                .map(|(address, why)| NotListening { address: *address, why: why.clone() })
+                .collect(),
             peers: status.peers.iter().map(|p| peer(p, descriptions.get(&p.at()))).collect(),
             migration: status.migration.as_ref().map(|migration| Migration {
                 staying: migration.staying.iter().map(ToString::to_string).collect(),

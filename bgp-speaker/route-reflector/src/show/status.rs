@@ -44,6 +44,9 @@ pub(crate) async fn status(args: &StatusArgs) -> Result<(), Failure> {
 
 fn print(out: &mut impl Write, status: &Status, verbose: bool) -> io::Result<()> {
     writeln!(out, "{}", headline(status))?;
+    for missing in &status.not_listening {
+        writeln!(out, "not listening on {}: {}", missing.address, clean(&missing.why))?;
+    }
     if let Some(kernel) = &status.kernel {
         writeln!(out, "{}", kernel_line(kernel))?;
     }

@@ -190,6 +190,52 @@ fn a_socket_has_one_daemon_and_survives_a_killed_one() {
     assert!(!Path::new(&socket).exists(), "a daemon that ends in order removes its socket");
 }
 
+/// A socket that was left tells that peers may still keep the routes of who left it.
+#[test]
+fn a_start_that_fails_does_not_make_the_next_one_forget_that_a_daemon_was_killed() {
+    let directory = Directory::new("mark");
+    let socket = directory.path("s");
+    let port = free_port();
+    let neighbor = "[[neighbor]]\naddress = \"127.0.0.78\"\nasn = 65000\npassive = true\n";
+    let file = directory.write("rr.toml", &config(&format!("127.0.0.1:{port}"), &socket, neighbor));
+    let mut first = Daemon::start(&file, &socket);
+    assert!(!says_restarted("127.0.0.78", port), "it is the first");
+    first.child.kill().expect("it runs");
+    first.child.wait().expect("ours to wait for");
+    let metrics = TcpListener::bind("127.0.0.1:0").expect("loopback has free ports");
+    let taken = metrics.local_addr().expect("it is bound");
+    let failing =
+        config(&format!("127.0.0.1:{port}"), &socket, &format!("[metrics]\nlisten = \"{taken}\"\n"));
+    let failed = run(&["run", "--config", &directory.write("failing.toml", &failing)]);
+    assert_eq!(failed.status.code(), Some(1), "{}", text(&failed.stderr));
+    let third = Daemon::start(&file, &socket);
+    assert!(says_restarted("127.0.0.78", port), "peers keep the routes of the one that was killed");
+    third.signal(Signal::INT);
+    assert_eq!(third.end().0, Some(0));
+    assert!(!Path::new(&socket).exists(), "a daemon that ends in order removes its socket");
+}
+
+#[test]
+fn readers_of_listings_that_stop_reading_keep_nobody_from_short_answers() {
+    let directory = Directory::new("readers");
+    let socket = directory.path("s");
+    let routes: String =
+        (0..5000).map(|n| format!("[[route]]\nprefix = \"10.{}.{}.0/24\"\n", n / 256, n % 256)).collect();
+    let file = directory.write("rr.toml", &config(&format!("127.0.0.1:{}", free_port()), &socket, &routes));
+    let _daemon = Daemon::start(&file, &socket);
+    let ask = |_| {
+        let mut stream = UnixStream::connect(&socket).expect("there is a queue");
+        stream.write_all(b"GET /routes HTTP/1.1\r\nHost: x\r\n\r\n").expect("it fits the buffer");
+        stream
+    };
+    let readers: Vec<UnixStream> = (0..40).map(ask).collect();
+    let answer = http(&socket, "GET /status HTTP/1.1\r\nHost: x\r\n\r\n");
+    assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+    let answer = http(&socket, "GET /routes HTTP/1.1\r\nHost: x\r\n\r\n");
+    assert!(answer.starts_with("HTTP/1.1 503") && answer.contains("as many listings"), "{answer}");
+    drop(readers);
+}
+
 #[test]
 fn a_listing_of_many_pages_has_every_route_once() {
     let directory = Directory::new("pages");
@@ -450,6 +496,37 @@ fn a_peer_that_is_held_down_is_let_in_again() {
     assert!(answer.starts_with("HTTP/1.1 405") && answer.contains("GET, POST"), "{answer}");
 }
 
+/// Whether the daemon's OPEN to this neighbor has the R bit (RFC 4724 §3).
+fn says_restarted(from: &str, port: u16) -> bool {
+    let mut stream = connect(from, port);
+    let mut open = vec![0; 29];
+    stream.read_exact(&mut open).expect("an OPEN");
+    let mut parameters = vec![0; open[28].into()];
+    stream.read_exact(&mut parameters).expect("its parameters");
+    let mut rest = &parameters[..];
+    while let [2, length, ..] = *rest {
+        let (parameter, after) = rest[2..].split_at(length.into());
+        let mut capabilities = parameter;
+        while let [code, length, ..] = *capabilities {
+            if code == 64 {
+                return capabilities[2] & 0x80 != 0;
+            }
+            capabilities = &capabilities[2 + usize::from(length)..];
+        }
+        rest = after;
+    }
+    panic!("no graceful restart in {parameters:?}");
+}
+
+/// A connection from this address of loopback.
+fn connect(from: &str, port: u16) -> TcpStream {
+    let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).expect("a socket");
+    let address = |text: String| text.parse::<std::net::SocketAddr>().expect("an address").into();
+    socket.bind(&address(format!("{from}:0"))).expect("loopback has it");
+    socket.connect(&address(format!("127.0.0.1:{port}"))).expect("the daemon listens");
+    TcpStream::from(socket)
+}
+
 /// An internal peer that announces two prefixes as soon as it may.
 fn exceeding_peer(from: &str, port: u16) -> TcpStream {
     let message = |kind: u8, body: &[u8]| {
@@ -462,11 +539,7 @@ fn exceeding_peer(from: &str, port: u16) -> TcpStream {
         [&[0x40, 1, 1, 0, 0x40, 2, 0, 0x40, 3, 4, 127, 0, 0, 77][..], &[0x40, 5, 4, 0, 0, 0, 100]].concat();
     let length = u16::try_from(attributes.len()).expect("short").to_be_bytes();
     let update = [&[0, 0][..], &length, &attributes, &[16, 10, 1, 16, 10, 2]].concat();
-    let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).expect("a socket");
-    let address = |text: String| text.parse::<std::net::SocketAddr>().expect("an address").into();
-    socket.bind(&address(format!("{from}:0"))).expect("loopback has it");
-    socket.connect(&address(format!("127.0.0.1:{port}"))).expect("the daemon listens");
-    let mut stream = TcpStream::from(socket);
+    let mut stream = connect(from, port);
     stream.write_all(&[message(1, &open), message(4, &[]), message(2, &update)].concat()).expect("it reads");
     stream
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use rustix::process::Signal;
 use serde_json::Value;
 
-use crate::daemon::{Daemon, Directory, config, free_port};
+use crate::daemon::{Daemon, Directory, config, free_port, text};
 
 #[test]
 fn a_reload_changes_what_differs_and_a_bad_file_changes_nothing() {
@@ -94,6 +94,11 @@ fn a_reload_moves_the_listener_and_tells_what_it_could_not_do() {
     daemon.eventually("listens elsewhere", |status| status["listen"] == serde_json::json!([second]));
     TcpStream::connect(&second).expect("it listens there");
     TcpStream::connect(&first).expect_err("and there no more");
+    daemon.eventually("tells where it does not", |status| {
+        status["not-listening"][0]["address"] == refused.as_str()
+    });
+    let status = text(&daemon.ask(&["status"]).stdout);
+    assert!(status.contains(&format!("not listening on {refused}: ")), "{status}");
     daemon.signal(Signal::TERM);
     let (code, log) = daemon.end();
     assert_eq!(code, Some(0));
