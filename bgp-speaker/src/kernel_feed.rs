@@ -430,6 +430,7 @@ fn not_done(error: &FibError) -> NotDone {
 fn differences(was: &KernelConfig, is: &KernelConfig) -> String {
     let rows = [
         ("table", was.table != is.table || was.tables != is.tables),
+        ("VRF", was.vrf != is.vrf),
         ("protocol", was.protocol != is.protocol),
         ("metric", was.metric != is.metric),
         ("nexthop objects", was.nexthop_objects != is.nexthop_objects),

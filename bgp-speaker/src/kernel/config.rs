@@ -19,6 +19,9 @@ pub struct KernelConfig {
     /// Further tables that routes may ask for ([`FibRoute::table`](super::FibRoute::table), policy's `set table`); default
     /// none. In them, too, every route with `protocol` is ours.
     pub tables: Vec<u32>,
+    /// The VRF whose table `table` is: next hops are looked up in it, and nothing of the main table leads to them. Default none:
+    /// next hops are looked up as packets of this host are, wherever the routes stand.
+    pub vrf: Option<Device>,
     /// Origin that marks our routes (`proto` in `ip route`); default 186 (RTPROT_BGP). In `table`, every route with
     /// this number is ours: no two programs may share it.
     pub protocol: u8,
@@ -54,6 +57,7 @@ impl Default for KernelConfig {
         Self {
             table: 254,
             tables: Vec::new(),
+            vrf: None,
             protocol: 186,
             metric: 186,
             nexthop_objects: true,
@@ -74,6 +78,7 @@ impl KernelConfig {
         match self {
             Self { protocol: 0..=4, .. } => Err(ConfigError::Protocol(self.protocol)),
             Self { metric: 0, .. } => Err(ConfigError::Metric),
+            Self { table: 254, vrf: Some(_), .. } => Err(ConfigError::Vrf),
             _ => match self.own_tables().find(|table| matches!(table, 0 | 255)) {
                 Some(table) => Err(ConfigError::Table(table)),
                 None => Ok(()),
@@ -176,5 +181,6 @@ mod tests {
         assert_eq!(with(|c| c.table = 255), Err(ConfigError::Table(255)));
         assert_eq!(with(|c| c.tables = vec![100, 0]), Err(ConfigError::Table(0)));
         assert_eq!(with(|c| c.metric = 0), Err(ConfigError::Metric));
+        assert_eq!(with(|c| c.vrf = Some("red".into())), Err(ConfigError::Vrf));
     }
 }

@@ -138,6 +138,8 @@ pub enum ConfigError {
     Table(u32),
     /// Metric 0 is no metric of its own: IPv6 turns it into 1024.
     Metric,
+    /// A VRF has a table of its own, which is not the main one.
+    Vrf,
 }
 
 impl fmt::Display for ConfigError {
@@ -154,6 +156,9 @@ impl fmt::Display for ConfigError {
                 )
             }
             Self::Metric => f.write_str("kernel metric 0 means 1024 in IPv6; use a metric of at least 1"),
+            Self::Vrf => f.write_str(
+                "a VRF has a table of its own and not 254 (main); use the one that it was made with",
+            ),
         }
     }
 }

@@ -31,6 +31,8 @@ struct State {
     refusals: HashMap<IpNet, RouteError>,
     fail_write_after: Option<usize>,
     log: Vec<FibOp>,
+    #[cfg(test)]
+    dumps_beneath: usize,
 }
 
 impl State {
@@ -151,6 +153,12 @@ impl MemoryFib {
     /// The writes since the last call.
     pub fn take_log(&self) -> Vec<FibOp> {
         std::mem::take(&mut self.state().log)
+    }
+
+    /// How often it was asked what lies beneath routes of ours: in Linux each time costs a dump.
+    #[cfg(test)]
+    pub(super) fn dumps_beneath(&self) -> usize {
+        self.state().dumps_beneath
     }
 
     /// Takes away what [`MemoryFib::lead`] gave and nothing else.
@@ -274,6 +282,10 @@ impl Fib for MemoryFib {
     }
 
     fn lookup_beneath(&mut self, gateways: &[IpAddr]) -> Result<Option<Vec<Lookup>>, FibError> {
+        #[cfg(test)]
+        {
+            self.state().dumps_beneath += 1;
+        }
         let state = self.state();
         Ok(Some(gateways.iter().map(|gateway| state.lookup(*gateway, true)).collect()))
     }

@@ -26,8 +26,13 @@ use super::table::{Desired, Table};
 /// What a desired route comes to at present.
 #[derive(Debug)]
 pub(super) enum Target {
-    Route { action: KernelAction, recursive: bool },
+    Route {
+        action: KernelAction,
+        recursive: bool,
+    },
     Unresolved(RouteError),
+    /// A next hop is yet to be looked up, together with others.
+    Later,
     Skip,
 }
 
@@ -112,6 +117,8 @@ pub(super) struct Resolver {
     watched: BTreeSet<IpAddr>,
     /// Those that have to be looked up again, or for the first time.
     marked: BTreeSet<IpAddr>,
+    /// Those for which routes wait.
+    postponed: HashSet<IpAddr>,
     /// Those that were found behind a route that is wanted over them: to go through it again as soon as it takes
     /// another way would turn it back.
     circular: HashMap<IpAddr, IpNet, RandomState>,
@@ -168,17 +175,18 @@ impl Resolver {
                     ));
                 }
                 None => match self.track(fib, table, config, hop.gateway)? {
-                    Resolution::Legs { legs: towards, recursive: through, .. } => {
+                    None => return Ok(Target::Later),
+                    Some(Resolution::Legs { legs: towards, recursive: through, .. }) => {
                         recursive |= through;
                         shares.behind(&hop, towards);
                     }
-                    Resolution::Own => {
+                    Some(Resolution::Own) => {
                         fault = Some(RouteError::new(
                             errno::EINVAL,
                             format!("next hop {} is an address of this host", hop.gateway),
                         ));
                     }
-                    Resolution::Unreachable(error) => fault = Some(error.clone()),
+                    Some(Resolution::Unreachable(error)) => fault = Some(error.clone()),
                 },
             }
         }
@@ -216,21 +224,25 @@ impl Resolver {
         Ok(index)
     }
 
+    /// The way to a next hop; `None`: it lies beneath routes of ours, which costs a dump. It is looked up with all such next
+    /// hops by the next [`Resolver::refresh`]: after a restart behind a route of BGP they all are.
     fn track(
         &mut self,
         fib: &mut dyn Fib,
         table: &Table,
         config: &KernelConfig,
         gateway: IpAddr,
-    ) -> Result<&Resolution, FibError> {
+    ) -> Result<Option<&Resolution>, FibError> {
         if !self.tracked.contains_key(&gateway) {
-            // What the tables watch was looked up with many others before, so this seldom costs a dump.
-            for (_, resolution) in self.resolve(fib, table, config, &[gateway])? {
-                self.note_devices(&resolution);
-                self.tracked.insert(gateway, resolution);
-            }
+            let Some(resolution) = self.seen(fib, table, config, gateway)?.ok() else {
+                self.marked.insert(gateway);
+                self.postponed.insert(gateway);
+                return Ok(None);
+            };
+            self.note_devices(&resolution);
+            self.tracked.insert(gateway, resolution);
         }
-        Ok(&self.tracked[&gateway])
+        Ok(self.tracked.get(&gateway))
     }
 
     fn note_devices(&mut self, resolution: &Resolution) {
@@ -275,16 +287,16 @@ impl Resolver {
             self.names_marked = false;
         }
         let some: Vec<IpAddr> = self.marked.iter().take(limit).copied().collect();
-        let (used, unused): (Vec<IpAddr>, Vec<IpAddr>) = some
-            .into_iter()
-            .partition(|gateway| self.tracked.contains_key(gateway) || self.watched.contains(gateway));
+        let (used, unused): (Vec<IpAddr>, Vec<IpAddr>) =
+            some.into_iter().partition(|gateway| self.is_used(gateway));
         for gateway in unused {
             self.marked.remove(&gateway);
         }
         for (gateway, now) in self.resolve(fib, table, config, &used)? {
             self.marked.remove(&gateway);
+            let waited = self.postponed.contains(&gateway);
             let known = self.tracked.get(&gateway);
-            let (same, is_known) = (known == Some(&now), known.is_some());
+            let (same, is_known) = (known == Some(&now) && !waited, known.is_some());
             if same && !self.is_relabelled(&now) {
                 continue;
             }
@@ -295,9 +307,10 @@ impl Resolver {
             if same {
                 continue;
             }
-            if is_known {
+            if is_known || waited {
                 changed.gateways.insert(gateway);
             }
+            self.postponed.remove(&gateway);
             self.note_devices(&now);
             self.tracked.insert(gateway, now);
         }
@@ -340,12 +353,9 @@ impl Resolver {
     ) -> Result<Vec<(IpAddr, Resolution)>, FibError> {
         let (mut found, mut hidden) = (Vec::with_capacity(gateways.len()), Vec::new());
         for &gateway in gateways {
-            match legs_of(gateway, fib.lookup(gateway)?, config.resolve_via_default) {
-                Ok((_, Some(prefix))) if self.goes_in_circles(table, gateway, prefix) => {
-                    hidden.push((gateway, prefix));
-                }
-                Ok((resolution, _)) => found.push((gateway, resolution)),
-                Err(error) => found.push((gateway, Resolution::Unreachable(error))),
+            match self.seen(fib, table, config, gateway)? {
+                Ok(resolution) => found.push((gateway, resolution)),
+                Err(prefix) => hidden.push((gateway, prefix)),
             }
         }
         if hidden.is_empty() {
@@ -368,6 +378,28 @@ impl Resolver {
             found.push((gateway, resolution));
         }
         Ok(found)
+    }
+
+    /// The kernel's way to `gateway`; an error is the route of ours that hides it.
+    fn seen(
+        &mut self,
+        fib: &mut dyn Fib,
+        table: &Table,
+        config: &KernelConfig,
+        gateway: IpAddr,
+    ) -> Result<Result<Resolution, IpNet>, FibError> {
+        Ok(match legs_of(gateway, fib.lookup(gateway)?, config.resolve_via_default) {
+            Ok((_, Some(prefix))) if self.goes_in_circles(table, gateway, prefix) => Err(prefix),
+            Ok((resolution, _)) => Ok(resolution),
+            Err(error) => Ok(Resolution::Unreachable(error)),
+        })
+    }
+
+    /// Whether the way to `gateway` is worth a look.
+    fn is_used(&self, gateway: &IpAddr) -> bool {
+        self.tracked.contains_key(gateway)
+            || self.watched.contains(gateway)
+            || self.postponed.contains(gateway)
     }
 
     /// Whether our route for `prefix` cannot be the way to `gateway`.
@@ -425,7 +457,7 @@ impl Resolver {
     /// Marks everything: news may have been missed.
     pub(super) fn mark_all(&mut self) {
         self.circular.clear();
-        self.marked.extend(self.tracked.keys().copied());
+        self.marked.extend(self.tracked.keys().chain(&self.postponed).copied());
         self.names_marked = true;
     }
 

@@ -110,6 +110,8 @@ impl Entry {
                 let gone = if self.adoptable && !synced { None } else { self.remove_one(prefix) };
                 return gone.map_or(Step::Rest(RouteState::Unresolved, Some(error)), Step::Write);
             }
+            // It is queued again with what is found.
+            Target::Later => return Step::Rest(RouteState::Pending, None),
             Target::Skip => {
                 return self.remove_one(prefix).map_or(Step::Rest(RouteState::Skipped, None), Step::Write);
             }

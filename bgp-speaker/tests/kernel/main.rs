@@ -35,6 +35,8 @@ mod quick;
 mod speakers;
 #[cfg(target_os = "linux")]
 mod stories;
+#[cfg(target_os = "linux")]
+mod vrf;
 
 #[cfg(target_os = "linux")]
 use libtest_mimic::Completion;
@@ -45,8 +47,10 @@ use libtest_mimic::{Arguments, Trial};
 #[cfg(target_os = "linux")]
 fn trials() -> Vec<Trial> {
     let obstacle = netns::obstacle();
+    let no_vrf = obstacle.clone().or_else(vrf::obstacle);
     let trial = |(name, story): &(&str, fn())| {
-        let (obstacle, story) = (obstacle.clone(), *story);
+        let of_vrf = vrf::ALL.iter().any(|(of_vrf, _)| of_vrf == name);
+        let (obstacle, story) = (if of_vrf { no_vrf.clone() } else { obstacle.clone() }, *story);
         Trial::ignorable_test(*name, move || match obstacle {
             Some(reason) => Ok(Completion::ignored_with(reason)),
             None => netns::on_own_thread(story),
@@ -60,6 +64,7 @@ fn trials() -> Vec<Trial> {
         .chain(learning::ALL)
         .chain(speakers::ALL)
         .chain(live::ALL)
+        .chain(vrf::ALL)
         .map(trial)
         .collect()
 }

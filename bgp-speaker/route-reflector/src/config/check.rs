@@ -172,6 +172,12 @@ fn kernel(config: &Config) -> Outcome {
         return Err(Diagnostic::new(tables.span(), "tables 0 and 255 are not tables for routes like these")
             .mend("name other tables"));
     }
+    if let Some(vrf) = &kernel.vrf
+        && kernel.table.as_ref().is_none_or(|table| *table.get_ref() == 254)
+    {
+        return Err(Diagnostic::new(vrf.span(), "a VRF has a table of its own, which is not the main one")
+            .mend("write table = with the number that the VRF was made with"));
+    }
     if let Some(metric) = kernel.metric.as_ref().filter(|metric| *metric.get_ref() == 0) {
         return Err(Diagnostic::new(
             metric.span(),

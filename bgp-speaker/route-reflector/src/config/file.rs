@@ -112,6 +112,8 @@ impl Config {
 pub(crate) struct Kernel {
     /// Routing table; 254 is the main table.
     pub(crate) table: Option<Spanned<u32>>,
+    /// The VRF whose table that is: next hops are looked up in it.
+    pub(crate) vrf: Option<Spanned<Interface>>,
     /// Protocol number that marks our routes (`ip route show proto N`).
     pub(crate) protocol: Option<Spanned<u8>>,
     /// Metric of our routes.

@@ -334,6 +334,7 @@ fn a_text_that_is_no_toml_says_where() {
 #[test]
 fn options_without_effect_are_refused() {
     says(&fault("[kernel]\ntable = 100\n"), &["no effect without kernel export", "rr.toml:4:1"]);
+    says(&fault("kernel-export = true\n[kernel]\nvrf = \"red\"\n"), &["table of its own", "write table ="]);
     says(&fault("[learn]\ntables = [255]\n"), &["hold no routes to learn", "rr.toml:5:10"]);
     says(
         &fault("kernel-export = true\n[learn]\nprotocols = [80, 186]\n"),

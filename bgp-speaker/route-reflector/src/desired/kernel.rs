@@ -1,6 +1,6 @@
 //! Whether and how routes go to the kernel, and which come from it.
 
-use bgp_speaker::kernel::{KernelConfig, LearnConfig};
+use bgp_speaker::kernel::{Device, KernelConfig, LearnConfig};
 use bgp_speaker::{KernelExport, Learning};
 use toml::Spanned;
 
@@ -16,6 +16,7 @@ pub(super) fn export(config: &Config) -> KernelExport {
     let number = |key: &Option<Spanned<u32>>| key.as_ref().map(|key| *key.get_ref());
     to.table = number(&from.table).unwrap_or(to.table);
     to.metric = number(&from.metric).unwrap_or(to.metric);
+    to.vrf = from.vrf.as_ref().map(|vrf| Device::from(vrf.get_ref().0.as_str()));
     to.protocol = from.protocol.as_ref().map_or(to.protocol, |protocol| *protocol.get_ref());
     to.tables = from.tables.as_ref().map(|tables| tables.get_ref().clone()).unwrap_or_default();
     to.nexthop_objects = from.nexthop_objects.unwrap_or(to.nexthop_objects);

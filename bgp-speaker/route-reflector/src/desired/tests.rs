@@ -341,12 +341,13 @@ fn several_paths_are_said_for_every_family_or_for_each() {
 #[test]
 fn every_key_of_the_kernel_export_reaches_it() {
     let text = "kernel-export = true\n[kernel]\ntable = 100\nprotocol = 77\nmetric = 5\n\
-                tables = [101, 102]\nnexthop-objects = false\ntrack-next-hops = false\nresolve-via-default = false\npolicy = \"reject\"\n";
+                vrf = \"red\"\ntables = [101, 102]\nnexthop-objects = false\ntrack-next-hops = false\nresolve-via-default = false\npolicy = \"reject\"\n";
     let desired = desired(text);
     let Some(KernelExport::On(config)) = desired.speaker.kernel else { panic!("it is on") };
     assert_eq!((config.table, config.protocol, config.metric), (100, 77, 5));
     assert_eq!((config.tables, config.policy), (vec![101, 102], Some(Policy::reject_all())));
     assert!(!config.nexthop_objects && !config.track_next_hops && !config.resolve_via_default);
+    assert_eq!(config.vrf, Some("red".into()));
 }
 
 #[test]

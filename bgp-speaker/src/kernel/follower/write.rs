@@ -56,6 +56,9 @@ impl Follower {
             }
             None => Target::Skip,
         };
+        if matches!(target, Target::Later) {
+            self.refresh_at = Some(now);
+        }
         let known = self.known;
         let Some(entry) = self.table.get_mut(&prefix) else { return Ok(None) };
         let before = entry.may_be_recursive();

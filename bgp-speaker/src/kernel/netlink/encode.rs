@@ -145,12 +145,33 @@ pub(super) fn dump(out: &mut Vec<u8>, family: AddressFamily, table: u32, protoco
     push(out, NLM_F_DUMP, sequence, RouteNetlinkMessage::GetRoute(message(family, table, protocol)));
 }
 
-/// A lookup of the route (not only the next hop) that leads to `address`.
-pub(super) fn lookup(out: &mut Vec<u8>, address: IpAddr, sequence: u32) {
+/// A lookup of the route (not only the next hop) that leads to `address`, in the VRF of this index if there is one.
+pub(super) fn lookup(out: &mut Vec<u8>, address: IpAddr, vrf: Option<u32>, sequence: u32) {
     let mut message = RouteMessage::default();
     message.header.address_family = family(address);
     message.header.destination_prefix_length = if address.is_ipv4() { 32 } else { 128 };
     message.header.flags = RouteFlags::FibMatch;
     message.attributes.push(RouteAttribute::Destination(address.into()));
+    message.attributes.extend(vrf.map(RouteAttribute::Oif));
     push(out, 0, sequence, RouteNetlinkMessage::GetRoute(message));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::kernel::netlink::{decode, socket};
+
+    /// RTA_OIF.
+    const OIF: u16 = 4;
+
+    #[test]
+    fn a_lookup_names_its_vrf_where_there_is_one() {
+        for vrf in [None, Some(7)] {
+            let mut out = Vec::new();
+            lookup(&mut out, [192, 0, 2, 1].into(), vrf, 1);
+            let (_, payload) = socket::Messages::over(&out).next().unwrap();
+            let told = decode::attributes(payload, 12).find(|(kind, _)| *kind == OIF);
+            assert_eq!(told.and_then(|(_, value)| decode::number(value)), vrf);
+        }
+    }
 }

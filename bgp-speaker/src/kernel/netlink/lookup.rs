@@ -6,7 +6,7 @@ use super::socket::Channel;
 use super::{Own, decode, encode};
 use crate::kernel::error::{FibError, RouteError, errno};
 use crate::kernel::fib::{Lookup, Probe};
-use crate::kernel::route::RouteKey;
+use crate::kernel::route::{Device, RouteKey};
 
 /// Asks the kernel for the route to `gateway`.
 pub(super) fn ask(
@@ -16,8 +16,18 @@ pub(super) fn ask(
     sequence: u32,
     gateway: IpAddr,
 ) -> Result<Lookup, FibError> {
+    let vrf = match &own.vrf {
+        None => None,
+        Some(device) => match index_of(requests, device)? {
+            Some(index) => Some(index),
+            None => {
+                let text = format!("there is no VRF {device} to look next hop {gateway} up in");
+                return Ok(Lookup::Unreachable(RouteError::new(errno::ENODEV, text)));
+            }
+        },
+    };
     out.clear();
-    encode::lookup(out, gateway, sequence);
+    encode::lookup(out, gateway, vrf, sequence);
     requests.send(out)?;
     loop {
         let Some(messages) = requests.receive()? else { return Err(FibError::Overrun) };
@@ -30,6 +40,19 @@ pub(super) fn ask(
             error.text = format!("no route to next hop {gateway} {}", error.text).trim_end().into();
             return Ok(Lookup::Unreachable(error));
         }
+    }
+}
+
+/// The index of an interface.
+pub(super) fn index_of(requests: &Channel, device: &Device) -> Result<Option<u32>, FibError> {
+    let name = match device {
+        Device::Index(index) => return Ok(Some(*index)),
+        Device::Name(name) => name,
+    };
+    match rustix::net::netdevice::name_to_index(requests, name) {
+        Ok(index) => Ok(Some(index)),
+        Err(rustix::io::Errno::NODEV) => Ok(None),
+        Err(error) => Err(FibError::Io("looking up an interface name", error.into())),
     }
 }
 

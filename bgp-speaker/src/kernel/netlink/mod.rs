@@ -20,9 +20,9 @@ use rustix::fd::OwnedFd;
 use super::config::KernelConfig;
 use super::error::{FibError, RouteError, errno};
 use super::fib::{DumpScope, Fib, FibEvent, FibOp, Found, Lookup, Probe, Waker};
-use super::route::{KernelAction, KernelHop, RouteKey};
+use super::route::{Device, KernelAction, KernelHop, RouteKey};
 pub(super) use listener::{Alien, AlienEvent, Listener};
-use lookup::{Asker, Beneath, ask};
+use lookup::{Asker, Beneath, ask, index_of};
 use objects::Objects;
 use socket::{Channel, RECEIVE_BUFFER, SMALL_BUFFER};
 
@@ -72,9 +72,23 @@ struct Own {
     protocol: u8,
     /// Protocols under which routes of ours may still stand.
     former: Vec<u8>,
+    /// Where next hops are looked up, ...
+    vrf: Option<Device>,
+    /// ... and the table in which others have their routes to them.
+    ways: u32,
 }
 
 impl Own {
+    fn new(config: &KernelConfig) -> Self {
+        Self {
+            tables: config.own_tables().collect(),
+            protocol: config.protocol,
+            former: Vec::new(),
+            vrf: config.vrf.clone(),
+            ways: if config.vrf.is_some() { config.table } else { TABLE_MAIN },
+        }
+    }
+
     /// A dumped route, if the dump was to tell it (an old kernel may filter less than asked for).
     fn seen(&self, payload: &[u8], scope: DumpScope, objects: &Objects) -> Option<Found> {
         let outline = decode::outline(payload)?;
@@ -139,7 +153,7 @@ impl Netlink {
         let requests = Channel::requests(RECEIVE_BUFFER)?;
         let events = Channel::events(&GROUPS, requests.port, RECEIVE_BUFFER)?;
         let mut netlink = Self {
-            own: Own { tables: config.own_tables().collect(), protocol: config.protocol, former: Vec::new() },
+            own: Own::new(config),
             requests,
             events,
             wake: Arc::new(new_eventfd()?),
@@ -496,11 +510,12 @@ impl Fib for Netlink {
     fn lookup_beneath(&mut self, gateways: &[IpAddr]) -> Result<Option<Vec<Lookup>>, FibError> {
         let mut beneath: Vec<Beneath> = gateways.iter().map(|gateway| Beneath::new(*gateway)).collect();
         let own = self.own.clone();
+        let ways = own.ways;
         for (family, ipv6) in [(AddressFamily::Inet, false), (AddressFamily::Inet6, true)] {
             if beneath.iter().any(|one| one.gateway.is_ipv6() == ipv6) {
-                self.dump_routes(family, TABLE_MAIN, 0, &mut |payload, _| {
+                self.dump_routes(family, ways, 0, &mut |payload, _| {
                     let Some(route) = decode::outline(payload) else { return };
-                    if route.plain && route.key.table == TABLE_MAIN && !own.is_ours(route.protocol) {
+                    if route.plain && route.key.table == ways && !own.is_ours(route.protocol) {
                         beneath.iter_mut().for_each(|one| one.see(&own, &route.key, payload));
                     }
                 })?;
@@ -516,11 +531,7 @@ impl Fib for Netlink {
     }
 
     fn device_index(&mut self, name: &str) -> Result<Option<u32>, FibError> {
-        match rustix::net::netdevice::name_to_index(&self.requests, name) {
-            Ok(index) => Ok(Some(index)),
-            Err(rustix::io::Errno::NODEV) => Ok(None),
-            Err(error) => Err(FibError::Io("looking up an interface name", error.into())),
-        }
+        index_of(&self.requests, &name.into())
     }
 
     fn device_name(&mut self, index: u32) -> Result<Option<String>, FibError> {
@@ -529,7 +540,8 @@ impl Fib for Netlink {
     }
 
     fn reconfigure(&mut self, config: &KernelConfig) -> Result<(), FibError> {
-        let former = std::mem::replace(&mut self.own.protocol, config.protocol);
+        let own = Own { former: std::mem::take(&mut self.own.former), ..Own::new(config) };
+        let former = std::mem::replace(&mut self.own, own).protocol;
         if former != config.protocol {
             self.own.former.push(former);
             self.own.former.retain(|former| *former != config.protocol);
@@ -537,7 +549,6 @@ impl Fib for Netlink {
             // Nothing of ours stands under them any more: what does from now on is another's.
             self.own.former.clear();
         }
-        self.own.tables = config.own_tables().collect();
         self.objects.reconfigure(self.own.protocol, &self.own.former);
         self.sharing = self.has_objects && config.nexthop_objects;
         Ok(())

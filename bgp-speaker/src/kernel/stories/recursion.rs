@@ -104,3 +104,22 @@ fn without_the_default_route_a_far_next_hop_is_unresolved() {
     let report = story.follower.report(&net("192.0.2.0/24")).unwrap();
     assert!(report.error.unwrap().text.contains("default route"));
 }
+
+/// After a restart everything in the kernel may be recursive, so what lies beneath it counts.
+#[test]
+fn a_thousand_next_hops_behind_what_a_former_process_left_are_looked_up_together() {
+    let fib = MemoryFib::new(OURS);
+    fib.put_foreign(key("172.16.0.0/12"), OURS, leg("10.0.0.1", 2));
+    let mut story = Story::over(fib, KernelConfig::default());
+    story.fib.lead(net("172.16.0.0/16"), "10.0.0.9".parse().unwrap(), 2, 10);
+    let route = |n: u32| {
+        let prefix = IpNet::new(std::net::Ipv4Addr::from_bits(0x6400_0000 + (n << 8)).into(), 24).unwrap();
+        FibRoute::via(prefix, std::net::Ipv4Addr::from_bits(0xac10_0000 + n).into())
+    };
+    story.follower.apply((0..1000).map(|n| FibChange::Set(route(n))).collect());
+    story.settle();
+    assert_eq!(story.follower.status().routes.get(RouteState::Installed), 1000);
+    assert!(story.fib.dumps_beneath() <= 5, "{} dumps", story.fib.dumps_beneath());
+    let through = story.fib.routes().iter().filter(|(_, _, action)| *action == leg("10.0.0.9", 2)).count();
+    assert_eq!(through, 1000);
+}
