@@ -1,5 +1,7 @@
 //! What all tasks of one speaker and its handles see: constants, status cells, counters. Nothing here waits for a task.
 
+mod nodes;
+
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -20,13 +22,11 @@ use crate::event::{Event, Events};
 use crate::kernel::{FollowerHandle, FollowerSender, FollowerStatus, KernelConfig, LearnConfig};
 use crate::lateness::Lateness;
 use crate::listening::own_addresses;
-use crate::mesh::{MeshDialer, MeshNode, Roster, Ways};
+use crate::mesh::MeshDialer;
 use crate::peer::PeerCell;
 use crate::peer_address::PeerAddress;
 use crate::status::{MigrationStatus, RangeStatus, SignatureFailures, Status, TableStatus, VrpStatus};
-use crate::tcp::Secret;
 use crate::turns::Turns;
-use crate::update::MeshBook;
 
 /// Events that a receiver may lag behind before it misses some: a mesh of a thousand nodes coming up.
 const EVENTS: usize = 4096;
@@ -530,47 +530,6 @@ impl Shared {
     pub(crate) fn all_told(&self) -> bool {
         let peers = lock(&self.peers);
         lock(&self.ranges_patience).is_none() && !peers.is_empty() && peers.values().all(|c| c.has_told_all())
-    }
-
-    /// The nodes, and the sessions that this one has for them, with these options or those that the speaker was built with.
-    pub(crate) fn mesh_of(
-        &self,
-        nodes: &[MeshNode],
-        book: MeshBook,
-        us: &Us,
-    ) -> Result<(MeshBook, BTreeMap<PeerAddress, Arc<PeerConfig>>), SpeakerError> {
-        let roster = Roster::of(nodes, &us.addresses, book.roster.wiring().clone())?;
-        let built_with = lock(&self.mesh_options);
-        let peers = roster.peers(self.ways(book.options.as_ref().unwrap_or(&built_with), book.dialer, us))?;
-        Ok((MeshBook { roster, ..book }, peers))
-    }
-
-    /// What becomes of the sessions with nodes when some leave and others join.
-    pub(crate) fn mesh_steps(
-        &self,
-        book: &mut MeshBook,
-        left: &[IpAddr],
-        joined: &[MeshNode],
-    ) -> Result<BTreeMap<PeerAddress, Option<Arc<PeerConfig>>>, SpeakerError> {
-        let built_with = lock(&self.mesh_options);
-        let options = book.options.as_ref().unwrap_or(&built_with);
-        book.roster.step(left, joined, self.ways(options, book.dialer, &self.us()))
-    }
-
-    /// Who we are with the nodes of this book: one of them may say in which cluster it reflects.
-    pub(crate) fn us_with(&self, us: &Us, book: &MeshBook) -> Us {
-        let cluster_id = book.cluster_id.or(book.roster.cluster_id()).or(self.built.cluster_id);
-        Us { cluster_id, ..us.clone() }
-    }
-
-    fn ways<'a>(&self, options: &'a SessionOptions, dialer: Option<MeshDialer>, us: &'a Us) -> Ways<'a> {
-        let dialer = dialer.unwrap_or(self.mesh_dialer);
-        Ways { own: &us.addresses, local_as: us.asn, dialer, options }
-    }
-
-    /// The password of mesh sessions from now on, where they are not given other options.
-    pub(crate) fn set_mesh_password(&self, secret: Option<Secret>) {
-        lock(&self.mesh_options).password = secret;
     }
 
     pub(crate) fn status(&self) -> Status {
