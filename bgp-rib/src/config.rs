@@ -26,6 +26,10 @@ pub struct RibConfig {
     pub seed: u64,
     /// Options of the decision process.
     pub decision: DecisionOptions,
+    /// Prefixes inside these networks are to have one origin, as blocks of nodes do and services do not: it is told
+    /// ([`Event::TwoOrigins`](crate::Event::TwoOrigins)) where routes with one LOCAL_PREF begin with different routers of our AS, or
+    /// with different AS. Default: none. At most 4096 such prefixes of a family are remembered and told.
+    pub unique_origins: Vec<IpNet>,
     /// How many next hops one prefix may have for the followers that are no peers; 1 is the best route alone.
     pub max_paths: usize,
     /// The same for prefixes whose best route is of an internal peer, where it differs.
@@ -59,6 +63,7 @@ impl RibConfig {
             cluster_id: None,
             seed: 0,
             decision: DecisionOptions::default(),
+            unique_origins: Vec::new(),
             max_paths: 1,
             max_paths_internal: None,
             multipath_relax: false,

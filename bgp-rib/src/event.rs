@@ -12,6 +12,7 @@ use crate::attributes::Facts;
 use crate::config::{DecisionOptions, Multipath};
 use crate::limits::LimitEvent;
 use crate::origin_validation::VrpChange;
+use crate::origins::TwoOrigins;
 use crate::policy::{Discard, KernelTag};
 use crate::{OwnerId, PeerId, PeerParams, Policy, ReaderId};
 
@@ -64,6 +65,9 @@ pub enum Input<'a> {
     /// Other options of the decision process than [`RibConfig`](crate::RibConfig) gave: every prefix is decided anew, in bounded
     /// turns, and what changes by it is told.
     Decision(DecisionOptions),
+    /// Prefixes inside these networks are to have one origin, as blocks of nodes do and services do not; see
+    /// [`RibConfig::unique_origins`](crate::RibConfig::unique_origins).
+    UniqueOrigins(Vec<IpNet>),
     /// Which AS may originate what (RFC 6811). From the first of these on, policies that ask are told a state. What changes
     /// by it is told. However many payloads there are, this takes no longer than for one.
     Vrps(VrpChange),
@@ -185,6 +189,8 @@ pub enum Event {
     /// An origination has attributes or a next hop that no peer would take, or belongs to no network
     /// ([`is_martian`](crate::is_martian)); what it would have replaced stands.
     OriginationRefused(OwnerId, IpNet),
+    /// A prefix that is to have one origin has two; told once for as long as that lasts.
+    TwoOrigins(TwoOrigins),
     /// A bound of a peer came to another level.
     Limit(LimitEvent),
     /// A peer id is out of range and the peer was not taken.

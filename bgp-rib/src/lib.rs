@@ -112,6 +112,7 @@ mod next_hop;
 mod next_hops;
 mod nlri;
 mod origin_validation;
+mod origins;
 mod pack;
 mod path;
 mod peer;
@@ -152,6 +153,7 @@ pub use martian::is_martian;
 pub use memory::MemoryUse;
 pub use nlri::{Destination, RouteNlri};
 pub use origin_validation::{Vrp, VrpChange, VrpSet};
+pub use origins::{Originator, TwoOrigins};
 pub use policy::{Discard, KernelTag, Policy};
 pub use query::{
     PageToken, PeerCounters, RouteAttributes, RouteFilter, RouteInfo, Source, TableCounters, Why,

@@ -150,6 +150,7 @@ impl Rib {
                 next_hops: NextHopTable::new(config.seed, config.track_next_hops),
                 aggregates: Aggregates::default(),
                 vrps: VrpTable::default(),
+                two_origins: Vec::new(),
                 ladder: Ladder::default(),
                 defers_selection: false,
                 config,
@@ -195,6 +196,7 @@ impl Rib {
             Input::PeerChange(peer, params) => self.peer_change(peer, *params),
             Input::Rename { local_as, router_id, cluster_id } => self.rename(local_as, router_id, cluster_id),
             Input::Multipath(multipath) => self.set_multipath(multipath),
+            Input::UniqueOrigins(within) => self.expect_one_origin(within),
             Input::Decision(options) => self.decide_by(options),
             Input::Vrps(change) => self.change_vrps(change),
             Input::DeferEndOfRib(defers) => self.defer_end_of_rib(defers),
@@ -491,6 +493,7 @@ impl Rib {
     /// Tells idle readers of what changed since they were told last.
     fn wake(&mut self) {
         self.settle_aggregates();
+        self.tell_two_origins();
         self.follow_interests();
         self.bound_followers();
         each_table!(self, table => {

@@ -67,6 +67,7 @@ impl<K: Key> Table<K> {
         if let Some(log) = self.multipath.as_mut().filter(|_| multipath_changed || changed) {
             log.touch(id);
         }
+        self.look_for_origins(shared, id);
         if after.is_none() {
             self.forget_if_unused(id);
         }

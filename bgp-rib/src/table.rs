@@ -3,7 +3,7 @@
 use core::hash::BuildHasher;
 use foldhash::fast::FixedState;
 use hashbrown::HashMap;
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use bgp_wire::{Family, NextHop};
 
@@ -19,6 +19,7 @@ use crate::log::Log;
 use crate::long_list::LongList;
 use crate::next_hops::NextHopTable;
 use crate::origin_validation::VrpTable;
+use crate::origins::TwoOrigins;
 use crate::path::{LOCAL, Path};
 use crate::peer::{PeerTable, Peers};
 use crate::prefix::Key;
@@ -37,6 +38,8 @@ pub(crate) struct Shared {
     pub(crate) next_hops: NextHopTable,
     pub(crate) aggregates: Aggregates,
     pub(crate) vrps: VrpTable,
+    /// Prefixes that were found to have two origins, to be told.
+    pub(crate) two_origins: Vec<TwoOrigins>,
     pub(crate) ladder: Ladder,
     /// Who kept our former routes is told our own alone.
     pub(crate) defers_selection: bool,
@@ -163,6 +166,8 @@ pub(crate) struct Table<K> {
     pub(crate) said_end: bool,
     /// Prefixes that have a best path.
     pub(crate) best: usize,
+    /// Prefixes with two origins of which that was told.
+    pub(crate) contested: BTreeSet<u32>,
     /// How far tombstones have been looked for: in `log`, in `multipath`.
     pub(crate) reaped: [u64; 2],
     /// The next prefix to decide anew after a next hop changed, and whether one changed again meanwhile.
@@ -206,6 +211,7 @@ impl<K: Key> Table<K> {
             defers_end_of_rib: false,
             said_end: false,
             best: 0,
+            contested: BTreeSet::new(),
             reaped: [0; 2],
             rescan: None,
             rescan_again: false,
@@ -319,6 +325,7 @@ impl<K: Key> Table<K> {
         self.entries[id].state = State::Free;
         self.entries.remove(id);
         self.unmark(id);
+        self.contested.remove(&id);
         if self.entries.len() == 0 {
             self.give_back();
         }

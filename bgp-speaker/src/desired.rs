@@ -58,6 +58,10 @@ pub struct Desired {
     /// Options of the decision process; `None`: those of [`Builder::decision`](crate::Builder::decision). Other ones decide every
     /// route anew while sessions go on.
     pub decision: Option<DecisionOptions>,
+    /// Prefixes inside these networks are to have one origin, as blocks of nodes do and services do not: where they have two,
+    /// [`Event::TwoOrigins`](crate::Event::TwoOrigins) and the log say so. Default: none. What has another LOCAL_PREF (an address on
+    /// the move) or is stale is no second origin.
+    pub unique_origins: Vec<IpNet>,
     /// Between a mesh and reflectors the old peers stay until the new ones have told their tables and somebody else tells what
     /// they told: how long new ones that do not come, and nodes that have not moved yet, are waited for once one has told. As long
     /// as none has, the old peers stay. `None`: as [`Builder::migration_patience`](crate::Builder::migration_patience) said.
@@ -182,6 +186,8 @@ pub enum Subject {
     Multipath,
     /// Options of the decision process.
     Decision,
+    /// Which prefixes are to have one origin.
+    UniqueOrigins,
     /// The payloads of origin validation.
     Vrps,
     /// The peer at this address, wherever it comes from.
@@ -213,6 +219,7 @@ impl fmt::Display for Subject {
             Self::Learning => f.write_str("kernel routes of others"),
             Self::Multipath => f.write_str("next hops of a prefix"),
             Self::Decision => f.write_str("decision process"),
+            Self::UniqueOrigins => f.write_str("prefixes with one origin"),
             Self::Vrps => f.write_str("origin validation"),
             Self::Peer(address) => write!(f, "peer {address}"),
             Self::Range(prefix) => write!(f, "listen range {prefix}"),

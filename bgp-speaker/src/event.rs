@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 
 use bgp_fsm::State;
-use bgp_rib::OwnerId;
+use bgp_rib::{OwnerId, TwoOrigins};
 use bgp_wire::Family;
 use ipnet::IpNet;
 use tokio::sync::broadcast;
@@ -104,6 +104,9 @@ pub enum Event {
         /// Where it leads.
         prefix: IpNet,
     },
+    /// A prefix that is to have one origin ([`Desired::unique_origins`](crate::Desired::unique_origins)) has two: nodes that take
+    /// the same block for theirs. Told once for as long as that lasts.
+    TwoOrigins(TwoOrigins),
     /// Connections came from addresses that no peer and no range has; told at most once in ten seconds.
     Strangers {
         /// How many since the last such event.

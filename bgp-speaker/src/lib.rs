@@ -130,8 +130,8 @@ pub use bgp_rib::preference;
 pub use bgp_rib::{
     AddPathSend, Aggregation, Best, ConsecutiveRestarts, DecisionOptions, Destination, ExportChange,
     FamilyLimits, HeldBack, Ineligible, Limit, LimitAction, LimitLevel, Limited, Limits, LocalAsMode,
-    Multipath, NextHopMode, OwnerId, PathExplanation, PathSent, PathVerdict, Policy, PrivateAs,
-    ReaderBatch as RouteBatch, RouteAttributes, RouteChange, RouteInfo, Rung, Source, Vrp, Why,
+    Multipath, NextHopMode, Originator, OwnerId, PathExplanation, PathSent, PathVerdict, Policy, PrivateAs,
+    ReaderBatch as RouteBatch, RouteAttributes, RouteChange, RouteInfo, Rung, Source, TwoOrigins, Vrp, Why,
 };
 pub use bgp_wire::{
     Asn, ClusterId, Community, ExtendedCommunity, Family, FamilySet, Ipv6ExtendedCommunity, LargeCommunity,

@@ -60,6 +60,7 @@ pub(crate) struct Shared {
     built_patience: Duration,
     multipath: Mutex<Multipath>,
     decision: Mutex<DecisionOptions>,
+    unique_origins: Mutex<Vec<IpNet>>,
     vrps: Mutex<Option<VrpStatus>>,
     listen: Mutex<Vec<SocketAddr>>,
     /// Where we are to listen and do not, and why.
@@ -202,6 +203,7 @@ impl Shared {
             built_decision: identity.decision,
             built_patience: identity.patience,
             decision: Mutex::new(identity.decision),
+            unique_origins: Mutex::default(),
             vrps: Mutex::default(),
             listen: Mutex::default(),
             not_listening: Mutex::default(),
@@ -461,6 +463,19 @@ impl Shared {
         let wanted = desired.decision.unwrap_or(self.built_decision);
         let before = std::mem::replace(&mut *lock(&self.decision), wanted);
         (before != wanted).then_some(wanted)
+    }
+
+    /// Which prefixes are to have one origin from now on; whether that is news.
+    pub(crate) fn set_unique_origins(&self, wanted: &[IpNet]) -> bool {
+        let mut is = lock(&self.unique_origins);
+        let news = *is != wanted;
+        *is = wanted.to_vec();
+        news
+    }
+
+    /// Which prefixes are to have one origin.
+    pub(crate) fn unique_origins(&self) -> Vec<IpNet> {
+        lock(&self.unique_origins).clone()
     }
 
     /// How routes are decided.

@@ -134,12 +134,13 @@ impl Speaker {
         };
         let multipath = self.become_multipath(&desired).await?;
         let decision = self.become_decision(&desired).await?;
+        let origins = self.become_unique_origins(&desired).await?;
         let learning = self.order(&self.learn, self.shared.learn_as(&desired)).await?;
         let kernel = self.order(&self.kernel, export).await?;
         let way = self.way().await?;
         *book = becomes;
         let mut report = answered(send(way, |reply| Command::Apply(Box::new(wanted), reply))).await?;
-        report.changes.extend(multipath.into_iter().chain(decision).chain(validation));
+        report.changes.extend(multipath.into_iter().chain(decision).chain(origins).chain(validation));
         for outcome in [kernel, learning] {
             match outcome {
                 Ok(change) => report.changes.extend(change),
@@ -168,6 +169,13 @@ impl Speaker {
         let why = "changed: every route is decided anew".to_owned();
         let change = Change { subject: Subject::Decision, class: ChangeClass::Soft, why };
         Ok(self.rib.set_decision(&self.shared, desired).await?.then_some(change))
+    }
+
+    /// Looks for second origins in these networks.
+    async fn become_unique_origins(&self, desired: &Desired) -> Result<Option<Change>, SpeakerError> {
+        let why = "changed: every prefix is looked at anew".to_owned();
+        let change = Change { subject: Subject::UniqueOrigins, class: ChangeClass::Soft, why };
+        Ok(self.rib.set_unique_origins(&self.shared, desired).await?.then_some(change))
     }
 
     /// Makes the kernel export, or what is learned from it, this.

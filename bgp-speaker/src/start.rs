@@ -96,6 +96,8 @@ pub(crate) async fn start(builder: Builder) -> Result<Started, StartError> {
     shared.set_multipath(&builder.desired);
     config.set_multipath(shared.multipath());
     shared.set_decision(&builder.desired);
+    shared.set_unique_origins(&builder.desired.unique_origins);
+    config.unique_origins = shared.unique_origins();
     config.decision = shared.decision();
     config.seed = seed;
     // The export may begin later.

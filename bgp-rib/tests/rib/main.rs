@@ -29,6 +29,7 @@ mod octets;
 mod oldest;
 mod origin_validation;
 mod originate;
+mod origins;
 mod per_client;
 mod policies;
 mod preferences;

@@ -161,6 +161,9 @@ pub(crate) struct Pool {
     pub(crate) device: Option<String>,
     #[serde(default = "yes")]
     pub(crate) export: bool,
+    /// Its blocks are of one node each: two that tell one are told of.
+    #[serde(default)]
+    pub(crate) one_origin: bool,
 }
 
 const fn yes() -> bool {

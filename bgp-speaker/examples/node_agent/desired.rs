@@ -41,6 +41,7 @@ pub(crate) fn of(cluster: &Cluster, this: &Node) -> Result<Desired, String> {
             ),
             (WORKLOADS, this.workloads.iter().copied().map(Route::new).collect()),
         ]),
+        unique_origins: cluster.pool.iter().filter(|pool| pool.one_origin).map(|pool| pool.prefix).collect(),
         ..Desired::default()
     })
 }

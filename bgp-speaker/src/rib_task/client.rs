@@ -27,6 +27,7 @@ pub(crate) enum Query {
     Rename(Us, oneshot::Sender<()>),
     Multipath(Multipath, oneshot::Sender<()>),
     Decision(DecisionOptions, oneshot::Sender<()>),
+    UniqueOrigins(Vec<IpNet>, oneshot::Sender<()>),
     Ways(Option<Ways>, oneshot::Sender<()>),
     Vrps(VrpChange, oneshot::Sender<()>),
     Routes {
@@ -164,6 +165,23 @@ impl RibClient {
                 Err(next) => from = Some(next),
             }
         }
+    }
+
+    /// Looks for second origins where it is asked for; whether that is news.
+    pub(crate) async fn set_unique_origins(
+        &self,
+        shared: &Shared,
+        desired: &Desired,
+    ) -> Result<bool, SpeakerError> {
+        // As with the decision.
+        let way = self.queries.reserve().await.map_err(|_| SpeakerError::Stopped)?;
+        if !shared.set_unique_origins(&desired.unique_origins) {
+            return Ok(false);
+        }
+        let (reply, answer) = oneshot::channel();
+        way.send(Query::UniqueOrigins(desired.unique_origins.clone(), reply));
+        answer.await.map_err(|_| SpeakerError::Stopped)?;
+        Ok(true)
     }
 
     /// Makes these all routes that are originated; what that changed.

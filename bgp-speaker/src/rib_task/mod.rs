@@ -404,6 +404,11 @@ impl RibTask {
                     tracing::warn!(?owner, %prefix, "a route of ours cannot be told: its attributes cannot be written");
                     self.shared.emit(Event::OriginationRefused { owner, prefix });
                 }
+                RibEvent::TwoOrigins(found) => {
+                    let [one, other] = found.sources;
+                    tracing::warn!(prefix = %found.prefix, ?one, ?other, "two origins of a prefix that is to have one");
+                    self.shared.emit(Event::TwoOrigins(found));
+                }
                 RibEvent::PeerRefused(peer) => {
                     tracing::error!(%peer, "more peers than the tables can tell apart: it gets no routes");
                 }

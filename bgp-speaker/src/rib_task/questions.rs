@@ -42,6 +42,10 @@ impl RibTask {
                 self.rib.handle(self.shared.now(), Input::Decision(options));
                 let _ = reply.send(());
             }
+            Query::UniqueOrigins(within, reply) => {
+                self.rib.handle(self.shared.now(), Input::UniqueOrigins(within));
+                let _ = reply.send(());
+            }
             // At once, so that no route is judged by a part of them.
             Query::Vrps(change, reply) => {
                 self.rib.handle(self.shared.now(), Input::Vrps(change));

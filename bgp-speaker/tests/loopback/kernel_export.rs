@@ -4,16 +4,20 @@ use std::collections::BTreeSet;
 use std::net::IpAddr;
 use std::time::Duration;
 
-use bgp_speaker::kernel::{FibOp, KernelConfig, MemoryFib, RouteKey};
-use bgp_speaker::policy::{Action, Condition, Number, Policy, PolicyConfig, PrefixRange, Rule, Verdict};
+use bgp_speaker::kernel::{FibOp, KernelAction, KernelConfig, MemoryFib, RouteKey};
+use bgp_speaker::policy::{
+    Action, CommunityEdit, Condition, Discard, Number, Policy, PolicyConfig, PrefixRange, PrefixSet,
+    Quantifier, Rule, Verdict,
+};
 use bgp_speaker::{
-    Change, ChangeClass, Desired, KernelExport, NotDone, ShutdownMode, Speaker, SpeakerError, Subject,
+    Change, ChangeClass, Community, Desired, KernelExport, NotDone, Route, ShutdownMode, Speaker,
+    SpeakerError, Subject,
 };
 use ipnet::IpNet;
 
 use crate::support::{
-    ASN, announce, builder, connect, eventually, has_exactly, ip, net, peer, peer_of, prefixes, speaker,
-    waiting_for,
+    ASN, OWNER, announce, builder, connect, eventually, has_exactly, ip, net, peer, peer_of, prefixes,
+    speaker, waiting_for,
 };
 
 const PREFIXES: [&str; 3] = ["10.1.0.0/26", "10.1.1.0/26", "10.1.2.0/26"];
@@ -105,9 +109,9 @@ async fn another_protocol_takes_the_place_of_the_former_route_by_route() {
     // The former one is nobody's of ours once that is done: a route of it is another's.
     tokio::time::sleep(Duration::from_millis(700)).await;
     let key = RouteKey { prefix: net("10.1.0.0/26"), table: 254, metric: 186 };
-    a.withdraw(crate::support::OWNER, [net("10.1.0.0/26")]).await.unwrap();
+    a.withdraw(OWNER, [net("10.1.0.0/26")]).await.unwrap();
     eventually("it goes", async || fib.routes().len() == 2).await;
-    fib.put_foreign(key, 186, bgp_speaker::kernel::KernelAction::Blackhole);
+    fib.put_foreign(key, 186, KernelAction::Blackhole);
     b.apply(Desired { kernel: with(|config| config.protocol = 98), ..desired }).await.unwrap();
     let moved = || places(&fib) == [(254, 186, 98), (254, 186, 186)].into();
     eventually("the others move on", async || moved()).await;
@@ -139,8 +143,7 @@ async fn what_is_withdrawn_while_the_export_changes_goes() {
     let fib = MemoryFib::new(186);
     let (a, b, mut desired) = exporting(123, &fib).await;
     desired.kernel = with(|config| config.table = 100);
-    let (applied, withdrawn) =
-        tokio::join!(b.apply(desired), a.withdraw(crate::support::OWNER, [net("10.1.1.0/26")]));
+    let (applied, withdrawn) = tokio::join!(b.apply(desired), a.withdraw(OWNER, [net("10.1.1.0/26")]));
     applied.unwrap();
     withdrawn.unwrap();
     has_exactly(&b, &["10.1.0.0/26", "10.1.2.0/26"]).await;
@@ -293,4 +296,48 @@ async fn policies_follow_the_interface_by_which_a_peers_routes_leave() {
     both(0).await;
     assert_eq!(peer(&b, ip(139, 1)).established, 1);
     assert_eq!(peer(&b, ip(139, 3)).established, 1);
+}
+
+/// Takes what asks for a black hole (RFC 7999) of one's own addresses as such, keeps it inside the AS, and takes nothing
+/// else that asks for one.
+fn black_holes(own: &str) -> Policy {
+    let asks = || Condition::Communities(Quantifier::Any, vec![Community::BLACKHOLE.into()]);
+    let hosts = PrefixSet::from(PrefixRange::lengths(net(own), 32..=32).unwrap());
+    let stays = Action::Communities(CommunityEdit::Add(vec![Community::NO_EXPORT]));
+    let take = Rule::accept("black hole of its own").when(asks()).when(Condition::Prefix(hosts));
+    let take = take.then(Action::Discard(Discard::Blackhole)).then(stays);
+    let refuse = Rule::reject("black hole of others").when(asks());
+    Policy::compile(PolicyConfig::new("black holes", Verdict::Accept).rule(take).rule(refuse)).unwrap()
+}
+
+#[tokio::test]
+async fn a_blackhole_route_becomes_a_black_hole_of_the_kernel_where_policy_lets_it() {
+    let fib = MemoryFib::new(186);
+    fib.connect(net("127.0.0.0/8"), 1);
+    let a = speaker(ip(146, 1)).await;
+    let b = builder(ip(146, 2), ASN).fib(KernelConfig::default(), fib.clone()).start().await.unwrap();
+    let mut customer = waiting_for(ip(146, 1), ASN);
+    customer.options.import = Some(black_holes("10.1.0.0/24"));
+    b.add_peer(customer).await.unwrap();
+    a.add_peer(peer_of(&b)).await.unwrap();
+    let asks = |prefix: &str| Route::new(net(prefix)).community(Community::BLACKHOLE);
+    let routes =
+        [asks("10.1.0.66/32"), asks("10.2.0.66/32"), asks("10.1.0.0/25"), Route::new(net("10.1.0.0/24"))];
+    a.announce(OWNER, routes).await.unwrap();
+    has_exactly(&b, &["10.1.0.0/24", "10.1.0.66/32"]).await;
+    let there = |prefix: &str, black: bool| {
+        fib.routes().iter().any(|(key, _, action)| {
+            key.prefix == net(prefix) && (*action == KernelAction::Blackhole) == black
+        })
+    };
+    let both = async |black: bool| {
+        eventually("the kernel has both", async || {
+            fib.routes().len() == 2 && there("10.1.0.66/32", black) && there("10.1.0.0/24", false)
+        })
+        .await;
+    };
+    both(true).await;
+    // The attack is over.
+    a.announce(OWNER, [Route::new(net("10.1.0.66/32"))]).await.unwrap();
+    both(false).await;
 }

@@ -5,8 +5,8 @@ use std::net::Ipv4Addr;
 use std::time::Duration;
 
 use bgp_speaker::{
-    DownCause, Event, Events, Family, FamilyLimits, Limit, LimitAction, Limits, NotificationCode, Route,
-    ShutdownMode, Speaker, Wait,
+    Desired, DownCause, Event, Events, Family, FamilyLimits, Limit, LimitAction, Limits, NotificationCode,
+    Route, ShutdownMode, Source, Speaker, Subject, Wait,
 };
 use bgp_wire::subcode::cease;
 use bytes::BytesMut;
@@ -191,4 +191,35 @@ async fn a_restarted_speaker_says_how_its_waiting_ended() {
     };
     assert_eq!(deferral(136, true).await, Wait::AllTold);
     assert_eq!(deferral(137, false).await, Wait::TimedOut);
+}
+
+#[tokio::test]
+async fn two_nodes_with_one_block_are_told_of_where_blocks_are_to_have_one_origin() {
+    let desired = |within: &[&str]| Desired {
+        unique_origins: within.iter().map(|within| net(within)).collect(),
+        peers: vec![waiting_for(ip(147, 2), ASN), waiting_for(ip(147, 3), ASN)],
+        ..Desired::default()
+    };
+    let a = builder(ip(147, 1), ASN).desired(desired(&["10.65.0.0/16"])).start().await.unwrap();
+    let mut events = a.events();
+    let others = [speaker(ip(147, 2)).await, speaker(ip(147, 3)).await];
+    for other in &others {
+        announce(other, &["10.65.0.0/26", "10.96.0.1/32"]).await;
+        other.add_peer(peer_of(&a)).await.unwrap();
+    }
+    let found = event(&mut events, "the second origin", |event| match event {
+        Event::TwoOrigins(found) => Some(found),
+        _ => None,
+    })
+    .await;
+    assert_eq!(found.prefix, net("10.65.0.0/26"));
+    let nodes = found.sources.map(|source| match source {
+        Source::Peer { address, .. } => address,
+        Source::Local(_) => panic!("both are of peers"),
+    });
+    assert_eq!(BTreeSet::from(nodes), BTreeSet::from([ip(147, 2), ip(147, 3)]));
+    let report = a.apply(desired(&[])).await.unwrap();
+    let subjects: Vec<_> = report.changes.iter().map(|change| change.subject).collect();
+    assert_eq!(subjects, [Subject::UniqueOrigins]);
+    assert!(a.apply(desired(&[])).await.unwrap().changes.is_empty());
 }

@@ -48,6 +48,9 @@ pub(crate) struct Config {
     /// Whether those may go through different AS, if as many.
     #[serde(default)]
     pub(crate) multipath_relax: bool,
+    /// Networks whose prefixes are to have one origin: a second one is told of.
+    #[serde(default)]
+    pub(crate) unique_origins: Vec<Prefix>,
     /// Departures from the decision process.
     #[serde(default)]
     pub(crate) decision: Decision,

@@ -80,6 +80,7 @@ impl Desired {
                     internal: config.max_paths_internal.map(|paths| paths.0.into()),
                     relax: config.multipath_relax,
                 }),
+                unique_origins: config.unique_origins.iter().map(|within| within.0).collect(),
                 decision: Some(DecisionOptions {
                     always_compare_med: config.decision.always_compare_med,
                     missing_med_as_worst: config.decision.missing_med_as_worst,

@@ -292,6 +292,15 @@ fn limits_are_said_by_direction_and_by_family_each_with_what_becomes_of_more() {
     assert_eq!(usual.memory, Some(Limit::new(7, LimitAction::Warn)));
 }
 
+#[test]
+fn networks_whose_prefixes_are_to_have_one_origin_are_named() {
+    assert!(desired("").speaker.unique_origins.is_empty());
+    let named = desired("unique-origins = [\"10.65.0.0/16\", \"2001:db8:65::/48\"]\n");
+    let expected: Vec<ipnet::IpNet> =
+        ["10.65.0.0/16", "2001:db8:65::/48"].map(|net| net.parse().unwrap()).into();
+    assert_eq!(named.speaker.unique_origins, expected);
+}
+
 /// A mesh with this among its keys.
 fn mesh(keys: &str) -> String {
     format!(
