@@ -10,6 +10,7 @@
 //! | password, for another one; TCP-AO keys, for others of other ids | with the next segment | soft |
 //! | TCP-AO keys, another secret or algorithm under ids in use (RFC 5925 §3.1) | with a new session | hard |
 //! | hold time | not at all where the negotiated one stays the same (RFC 4271 §4.2: the smaller counts) | none |
+//! | whether there is a password or TCP-AO | with a new session, or none as long as the key cannot be had | hard |
 //! | anything in our OPEN: families, restart time, message size, a hold time that would count | with a new session | hard |
 //! | several paths of a prefix, whether an external peer is of our administration | with a new session | hard |
 //! | client role, policies, next hops, own AS allowed, limits | at once: the difference is told, and nothing else | soft |
@@ -101,6 +102,8 @@ pub(crate) struct Step {
     pub(crate) class: ChangeClass,
     /// What the peer's task is to do; `None`: the peer that is meant is another one, which takes this one's place.
     pub(crate) depth: Option<Depth>,
+    /// It begins or ends with a password, or with TCP-AO.
+    pub(crate) resigns: bool,
     /// What differs in effect, in words.
     pub(crate) why: Option<String>,
 }
@@ -115,9 +118,15 @@ pub(crate) fn step(
 ) -> Step {
     let us = &shared.us();
     if let Some(why) = is_another((former.asn, us.asn), old, new, live) {
-        return Step { class: ChangeClass::Hard, depth: None, why: Some(format!("changed: {why}")) };
+        let why = Some(format!("changed: {why}"));
+        return Step { class: ChangeClass::Hard, depth: None, resigns: false, why };
     }
+    let signed = |config: &PeerConfig| (config.options.password.is_some(), config.options.tcp_ao.is_empty());
+    let resigns = signed(old) != signed(new);
     let mut reasons = Reasons::default();
+    if resigns {
+        reasons.add(ChangeClass::Hard, "whether there is a password or TCP-AO");
+    }
     reasons.compare(ChangeClass::None, "class", &old.class, &new.class);
     let told_only = reasons.words.len();
     compare_way(&mut reasons, (former, us), old, new, live);
@@ -135,7 +144,7 @@ pub(crate) fn step(
     };
     // What needs a new session needs nothing where there is none.
     let class = if live.is_some() { reasons.class } else { ChangeClass::None };
-    Step { class, depth: Some(depth), why: reasons.text() }
+    Step { class, depth: Some(depth), resigns, why: reasons.text() }
 }
 
 #[derive(Debug, Default)]
@@ -187,17 +196,22 @@ fn compare_way(
     }
     let user_timeout = |config: &PeerConfig| config.options.timers.tcp_user_timeout;
     reasons.compare(ChangeClass::Soft, "TCP user timeout", &user_timeout(old), &user_timeout(new));
-    reasons.compare(ChangeClass::Soft, "password", &old.options.password, &new.options.password);
-    let ao = ao_change(&old.options.tcp_ao, &new.options.tcp_ao);
-    reasons.compare(ao, "TCP-AO keys", &old.options.tcp_ao, &new.options.tcp_ao);
+    // To begin or to end with one is told elsewhere.
+    if let (Some(was), Some(is)) = (&old.options.password, &new.options.password) {
+        reasons.compare(ChangeClass::Soft, "password", was, is);
+    }
+    if !old.options.tcp_ao.is_empty() && !new.options.tcp_ao.is_empty() {
+        let ao = ao_change(&old.options.tcp_ao, &new.options.tcp_ao);
+        reasons.compare(ao, "TCP-AO keys", &old.options.tcp_ao, &new.options.tcp_ao);
+    }
     let ttl = |config: &PeerConfig| config.options.ttl_for(&config.peer_as, config.class, us.asn);
     reasons.compare(ChangeClass::Hard, "TTL", &ttl(old), &ttl(new));
 }
 
 /// A connection rolls over to keys of other ids; ids that are in use name no other key while it lasts (RFC 5925 §3.1).
 fn ao_change(old: &[AoKey], new: &[AoKey]) -> ChangeClass {
-    let same_ids = |is: &AoKey, was: &AoKey| (is.send_id, is.recv_id) == (was.send_id, was.recv_id);
-    let reused = |is: &AoKey| old.iter().any(|was| same_ids(is, was) && is != was);
+    let share_one = |is: &AoKey, was: &AoKey| is.send_id == was.send_id || is.recv_id == was.recv_id;
+    let reused = |is: &AoKey| old.iter().any(|was| share_one(is, was) && is != was);
     if new.iter().any(reused) { ChangeClass::Hard } else { ChangeClass::Soft }
 }
 
@@ -315,10 +329,6 @@ fn is_another(
     let local_as = new.options.local_as.unwrap_or(our_as);
     if old.options.local_as.unwrap_or(former_as) != local_as {
         return Some("our AS");
-    }
-    let signed = |config: &PeerConfig| (config.options.password.is_some(), config.options.tcp_ao.is_empty());
-    if signed(old) != signed(new) {
-        return Some("whether there is a password or TCP-AO");
     }
     let welcome = |live: Live| new.peer_as.admits(local_as, live.asn);
     (old.peer_as != new.peer_as && !live.is_some_and(welcome)).then_some("AS of the peer")

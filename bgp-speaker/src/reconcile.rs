@@ -232,7 +232,9 @@ impl Supervisor {
             return None;
         }
         let step = apply::step(&self.shared, &self.former, &old, &config, cell.live());
-        match step.depth {
+        // One that is to be held down is begun anew.
+        let depth = step.depth.filter(|_| !step.resigns || self.resign(address, &config));
+        match depth {
             Some(depth) => {
                 cell.set_config(config, matches!(origin, Origin::Range(_)));
                 mailbox.reconfigure(depth);

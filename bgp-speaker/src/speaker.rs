@@ -300,7 +300,8 @@ impl Speaker {
 
     /// Changes the password of a peer that was added by [`Speaker::add_peer`]. One password follows another without a restart:
     /// the session outlives the change if the peer's end changes within the hold time. To begin or to end with a password
-    /// restarts the session. No other session is touched.
+    /// restarts the session; both ends keep its routes meanwhile where graceful restart with the N bit was agreed on (RFC 8538).
+    /// No other session is touched.
     ///
     /// # Errors
     /// There is no such peer.

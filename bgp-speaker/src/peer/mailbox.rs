@@ -47,6 +47,8 @@ pub(crate) enum Order {
     Reset(Notification),
     /// Sign with this from now on, on the connections that are there as well.
     Rekey(Key),
+    /// End the session, and sign with this, or no more, from the next one on. A changed configuration follows.
+    Resign(Option<Key>),
 }
 
 /// How deep a changed configuration goes.
@@ -87,6 +89,7 @@ struct State {
     // For the peer's task.
     // One of each kind: none makes another void.
     stop: Option<Stop>,
+    resign: Option<Option<Key>>,
     rekey: Option<Key>,
     hold: Option<Notification>,
     reset: Option<Notification>,
@@ -168,10 +171,14 @@ impl Mailbox {
     pub(crate) fn take_order(&self) -> Option<Order> {
         let mut state = lock(&self.state);
         let stop = state.stop.take().map(Order::Stop);
+        let resign = |state: &mut State| state.resign.take().map(Order::Resign);
         let rekey = |state: &mut State| state.rekey.take().map(Order::Rekey);
         let hold = |state: &mut State| state.hold.take().map(Order::Hold);
         let reset = |state: &mut State| state.reset.take().map(Order::Reset);
-        stop.or_else(|| rekey(&mut state)).or_else(|| hold(&mut state)).or_else(|| reset(&mut state))
+        stop.or_else(|| resign(&mut state))
+            .or_else(|| rekey(&mut state))
+            .or_else(|| hold(&mut state))
+            .or_else(|| reset(&mut state))
     }
 
     /// The configuration in the cell has changed.
@@ -316,6 +323,8 @@ impl Mailbox {
         match order {
             Order::Stop(stop) => state.stop = Some(stop),
             Order::Rekey(key) => state.rekey = Some(key),
+            // What was to be used on the session before is void.
+            Order::Resign(key) => (state.resign, state.rekey) = (Some(key), None),
             Order::Hold(why) => state.hold = Some(why),
             Order::Reset(why) => state.reset = Some(why),
         }

@@ -84,10 +84,7 @@ impl Supervisor {
         };
         self.secrets = true;
         let key = key.map_err(|why| format!("held down: {why}"))?;
-        let others = self.of_address(config.address).into_iter().filter(|other| *other != config.at());
-        let other_key =
-            |at: &PeerAddress| self.peers.get(at).is_some_and(|e| e.key.as_ref().is_some_and(|k| *k != key));
-        if let Some(other) = others.into_iter().find(other_key) {
+        if let Some(other) = self.of_another_key(config.at(), &key) {
             return Err(format!(
                 "held down: the system knows one key of an address, and {other} has another"
             ));
@@ -98,6 +95,48 @@ impl Supervisor {
             // Its own sockets have room for the key; what comes in is refused.
             Err(error) => Ok(Admission { key: Some(key), note: Some(format!("dials only: {error}")) }),
         }
+    }
+
+    /// A peer of the same address on another link that has another key.
+    fn of_another_key(&self, peer: PeerAddress, key: &Key) -> Option<PeerAddress> {
+        let other_key =
+            |at: &PeerAddress| self.peers.get(at).is_some_and(|e| e.key.as_ref().is_some_and(|k| k != key));
+        self.of_address(peer.ip()).into_iter().filter(|other| *other != peer).find(other_key)
+    }
+
+    /// Has a peer begin or end with a password or TCP-AO, on a new session that finds what the one before has left. Not one that
+    /// is held, or is to be.
+    pub(crate) fn resign(&mut self, address: PeerAddress, config: &PeerConfig) -> bool {
+        let Some(entry) = self.peers.get(&address).filter(|entry| entry.held.is_none()) else { return false };
+        let host = IpNet::from(address.ip());
+        let key = match entry.origin {
+            Origin::Range(prefix) => self.ranges.get(&prefix).and_then(|range| range.key.clone()),
+            Origin::Configured | Origin::Mesh => Reading::default().key(&config.options).and_then(Result::ok),
+        };
+        match &key {
+            None if config.options.is_signed() => return false,
+            Some(_) | None if matches!(entry.origin, Origin::Range(_)) => {}
+            Some(key) => {
+                self.secrets = true;
+                let clashes = self.of_another_key(address, key).is_some();
+                if clashes || self.listeners.set_key(host, key).is_err() {
+                    return false;
+                }
+            }
+            None => {
+                self.listeners.remove_key(host);
+                // Others on other links may have the address, and the key.
+                for other in self.of_address(address.ip()).into_iter().filter(|other| *other != address) {
+                    self.rearm(other);
+                }
+            }
+        }
+        if let Some(entry) = self.peers.get_mut(&address) {
+            entry.key.clone_from(&key);
+            entry.mailbox.order(Order::Resign(key));
+        }
+        self.note(address, None);
+        true
     }
 
     /// Whether a connection from this peer has been let in by its password, if it has one.
@@ -191,7 +230,11 @@ impl Supervisor {
                 range.trouble = None;
                 range.key = Some(key.clone());
                 for address in self.members_of(|range| range == prefix) {
-                    self.use_key(address, &key);
+                    // Who has none yet, or one of the other kind, gets it with a new session.
+                    let rolls = |e: &Entry| e.key.as_ref().is_some_and(|had| had.name() == key.name());
+                    if self.peers.get(&address).is_some_and(|e| e.held.is_some() || rolls(e)) {
+                        self.use_key(address, &key);
+                    }
                 }
             }
             Err(why) if range.trouble.as_ref() != Some(&why) => {
@@ -217,7 +260,7 @@ impl Supervisor {
         }
     }
 
-    /// Protects a peer as its changed configuration says. It had a password before if it has one now.
+    /// Protects a peer as its changed configuration says. It had a password before if it has one now, or was resigned.
     pub(crate) fn rearm(&mut self, address: PeerAddress) {
         let Some(entry) = self.peers.get(&address) else { return };
         let (config, host) = (entry.cell.config(), IpNet::from(address.ip()));

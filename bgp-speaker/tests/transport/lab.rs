@@ -255,6 +255,15 @@ impl Node {
         }
     }
 
+    /// Watches that no session with this peer comes up, whatever was before.
+    pub(crate) fn stays_without_session(&self, address: &str) {
+        let end = Instant::now() + WATCH;
+        while Instant::now() < end {
+            assert!(!self.is_up(address), "{:#?}", self.peer(address));
+            sleep(Duration::from_millis(50));
+        }
+    }
+
     /// Waits until the status of this peer says these words.
     pub(crate) fn await_words(&self, address: &str, words: &str) {
         await_that(&format!("{address} to say {words:?}"), || {

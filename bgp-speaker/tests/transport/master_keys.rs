@@ -6,7 +6,8 @@ use std::sync::OnceLock;
 use std::time::Duration;
 
 use bgp_speaker::{
-    AoAlgorithm, AoKey, Desired, Password, PeerAddress, PeerConfig, RangeConfig, Reset, Secret,
+    AoAlgorithm, AoKey, Desired, OwnerId, Password, PeerAddress, PeerConfig, RangeConfig, Reset, Route,
+    Secret,
 };
 
 use crate::lab::{ASN, Lab, Node, Program, await_that, peer, quick, stories};
@@ -25,6 +26,7 @@ stories![ABLE:
     the_keys_of_a_range_do_not_speak_for_a_peer_with_its_own,
     a_key_may_be_replaced_by_one_that_shares_an_id,
     a_peer_and_a_range_around_it_may_have_a_key_in_common,
+    a_session_goes_over_from_a_password_to_keys_and_its_routes_stay,
 ];
 
 // With a daemon that has TCP-AO as well: BIRD, since 2.17.
@@ -272,6 +274,33 @@ fn a_key_may_be_replaced_by_one_that_shares_an_id() {
         left.await_up("10.0.0.2");
         right.await_up("10.0.0.1");
     }
+}
+
+fn a_session_goes_over_from_a_password_to_keys_and_its_routes_stay() {
+    let (_lab, left, right) = pair();
+    let has = |node: &Node, config: PeerConfig| {
+        let desired = Desired { peers: vec![config], ..Desired::default() };
+        node.wait(node.speaker.apply(desired)).unwrap();
+    };
+    let route = Route::new("192.0.2.0/24".parse::<ipnet::IpNet>().unwrap());
+    left.wait(left.speaker.announce(OwnerId(1), [route])).unwrap();
+    let holds = |stale: u64| {
+        await_that(&format!("a route, {stale} stale"), || {
+            let status = right.peer("10.0.0.1");
+            let counted = (status.prefixes.received, status.prefixes.stale);
+            if counted == (1, stale) { Ok(()) } else { Err(format!("{status:?}")) }
+        });
+    };
+    has(&left, peer("10.0.0.2", ASN).password(secret("s3cret")));
+    has(&right, peer("10.0.0.1", ASN).password(secret("s3cret")));
+    left.await_up("10.0.0.2");
+    holds(0);
+    has(&left, with("10.0.0.2", [key(1, "s3cret")]));
+    holds(1);
+    has(&right, with("10.0.0.1", [key(1, "s3cret")]));
+    left.await_up("10.0.0.2");
+    holds(0);
+    assert!(right.peer("10.0.0.1").established >= 2);
 }
 
 /// BIRD at 10.0.0.2, with these keys.

@@ -3,10 +3,11 @@
 use std::net::IpAddr;
 
 use bgp_speaker::{
-    Asn, MeshNode, Password, PeerAddress, PeerConfig, RangeConfig, Secret, SessionOptions, Speaker,
+    Asn, MeshNode, OwnerId, Password, PeerAddress, PeerConfig, RangeConfig, Route, Secret, SessionOptions,
+    Speaker,
 };
 
-use crate::lab::{ASN, Lab, await_that, peer, quick, stories};
+use crate::lab::{ASN, Lab, Node, await_that, peer, quick, stories};
 
 stories![
     the_same_password_at_both_ends_brings_a_session_up,
@@ -20,6 +21,9 @@ stories![
     a_changed_password_reaches_the_peers_of_a_range,
     a_changed_password_file_is_put_in_use,
     to_begin_with_a_password_takes_a_new_session,
+    routes_are_kept_while_both_ends_begin_or_end_with_a_password,
+    routes_of_a_range_are_kept_while_it_begins_with_a_password,
+    to_begin_with_a_password_that_cannot_be_had_holds_the_peer_down,
     a_mesh_shares_a_password_and_changes_it,
     peers_that_find_no_room_for_their_key_still_dial,
 ];
@@ -218,10 +222,90 @@ fn to_begin_with_a_password_takes_a_new_session() {
     left.await_up("10.0.0.2");
     let secret = || Some(Secret::from(key("s3cret")));
     left.wait(left.speaker.set_peer_password("10.0.0.2".parse::<PeerAddress>().unwrap(), secret())).unwrap();
-    left.stays_down("10.0.0.2");
+    await_that("the end of the session", || if left.is_up("10.0.0.2") { Err(String::new()) } else { Ok(()) });
+    left.stays_without_session("10.0.0.2");
     right
         .wait(right.speaker.set_peer_password("10.0.0.1".parse::<PeerAddress>().unwrap(), secret()))
         .unwrap();
+    left.await_up("10.0.0.2");
+}
+
+/// Each end announces a route of its own.
+fn with_routes(left: &Node, right: &Node) {
+    for (node, prefix) in [(left, "192.0.2.0/25"), (right, "192.0.2.128/25")] {
+        let route = Route::new(prefix.parse::<ipnet::IpNet>().unwrap());
+        node.wait(node.speaker.announce(OwnerId(1), [route])).unwrap();
+    }
+}
+
+fn await_routes(node: &Node, peer: &str, stale: u64) {
+    await_that(&format!("a route of {peer}, {stale} stale"), || {
+        let status = node.peer(peer);
+        let counted = (status.prefixes.received, status.prefixes.stale);
+        if counted == (1, stale) { Ok(()) } else { Err(format!("{status:?}")) }
+    });
+}
+
+fn set_password(node: &Node, peer: &str, password: Option<&str>) {
+    let peer: PeerAddress = peer.parse().unwrap();
+    node.wait(node.speaker.set_peer_password(peer, password.map(|text| key(text).into()))).unwrap();
+}
+
+fn routes_are_kept_while_both_ends_begin_or_end_with_a_password() {
+    let lab = Lab::row(2);
+    let (left, right) = (lab.speaker(0), lab.speaker(1));
+    left.add(peer("10.0.0.2", ASN));
+    right.add(peer("10.0.0.1", ASN).passive());
+    with_routes(&left, &right);
+    left.await_up("10.0.0.2");
+    await_routes(&left, "10.0.0.2", 0);
+    await_routes(&right, "10.0.0.1", 0);
+    for password in [Some("s3cret"), None] {
+        set_password(&left, "10.0.0.2", password);
+        // The peer is told by a NOTIFICATION that is signed as the session was, and keeps the routes (RFC 8538).
+        await_routes(&right, "10.0.0.1", 1);
+        await_routes(&left, "10.0.0.2", 1);
+        left.stays_without_session("10.0.0.2");
+        set_password(&right, "10.0.0.1", password);
+        left.await_up("10.0.0.2");
+        await_routes(&left, "10.0.0.2", 0);
+        await_routes(&right, "10.0.0.1", 0);
+    }
+    assert_eq!(right.peer("10.0.0.1").established, 3);
+    let heard = right.peer("10.0.0.1").last_notification.unwrap();
+    assert!(heard.text.contains("Other Configuration Change"), "{heard:?}");
+}
+
+fn routes_of_a_range_are_kept_while_it_begins_with_a_password() {
+    let lab = Lab::row(2);
+    let (left, right) = (lab.speaker(0), lab.speaker(1));
+    right.wait(right.speaker.add_listen_range(range("10.0.0.0/24"))).unwrap();
+    left.add(peer("10.0.0.2", ASN));
+    left.await_up("10.0.0.2");
+    with_routes(&left, &right);
+    await_routes(&right, "10.0.0.1", 0);
+    let prefix = "10.0.0.0/24".parse().unwrap();
+    right.wait(right.speaker.set_range_password(prefix, Some(key("s3cret").into()))).unwrap();
+    await_routes(&left, "10.0.0.2", 1);
+    await_routes(&right, "10.0.0.1", 1);
+    set_password(&left, "10.0.0.2", Some("s3cret"));
+    left.await_up("10.0.0.2");
+    await_routes(&right, "10.0.0.1", 0);
+    await_routes(&left, "10.0.0.2", 0);
+}
+
+fn to_begin_with_a_password_that_cannot_be_had_holds_the_peer_down() {
+    let lab = Lab::row(2);
+    let (left, right) = (lab.speaker(0), lab.speaker(1));
+    left.add(peer("10.0.0.2", ASN));
+    right.add(peer("10.0.0.1", ASN));
+    left.await_up("10.0.0.2");
+    let there: PeerAddress = "10.0.0.2".parse().unwrap();
+    let missing = Secret::File(lab.path("nowhere"));
+    left.wait(left.speaker.set_peer_password(there, Some(missing))).unwrap();
+    left.await_words("10.0.0.2", "held down: password file");
+    left.stays_without_session("10.0.0.2");
+    set_password(&left, "10.0.0.2", None);
     left.await_up("10.0.0.2");
 }
 

@@ -267,6 +267,10 @@ impl PeerTask {
                 self.begin_anew(why);
                 return true;
             }
+            Some(Order::Resign(key)) => {
+                self.resign(key);
+                return true;
+            }
             None => return false,
         };
         let silent = matches!(stop, Stop::Silent);
@@ -390,6 +394,17 @@ impl PeerTask {
         if self.dial.is_some() {
             self.dial = Some(Box::pin(socket::dial(self.way.clone())));
         }
+    }
+
+    /// Ends what is there as it was begun, so that the peer hears why; the next session is signed otherwise.
+    fn resign(&mut self, key: Option<Key>) {
+        let why = Notification::cease_config_change();
+        match self.up {
+            Some(_) => self.handle(Input::Reset(why)),
+            None => self.handle(Input::Stop(Stop::Notify(why))),
+        }
+        self.dial = None;
+        self.way.guard.key = key;
     }
 
     fn poll_dial(&mut self, cx: &mut Context<'_>) -> bool {
