@@ -279,11 +279,10 @@ fn a_key_may_be_replaced_by_one_that_shares_an_id() {
 fn a_session_goes_over_from_a_password_to_keys_and_its_routes_stay() {
     let (_lab, left, right) = pair();
     let has = |node: &Node, config: PeerConfig| {
-        let desired = Desired { peers: vec![config], ..Desired::default() };
-        node.wait(node.speaker.apply(desired)).unwrap();
+        let route = Route::new("192.0.2.0/24".parse::<ipnet::IpNet>().unwrap());
+        let routes = [(OwnerId(1), vec![route])].into();
+        node.wait(node.speaker.apply(Desired { peers: vec![config], routes, ..Desired::default() })).unwrap();
     };
-    let route = Route::new("192.0.2.0/24".parse::<ipnet::IpNet>().unwrap());
-    left.wait(left.speaker.announce(OwnerId(1), [route])).unwrap();
     let holds = |stale: u64| {
         await_that(&format!("a route, {stale} stale"), || {
             let status = right.peer("10.0.0.1");
