@@ -71,7 +71,8 @@ fn compare(seed: u64, decision: DecisionOptions, meds: bool) {
                 0 => lab.input(Input::NextHop(address(hop), Reachability::Metric(metric))),
                 1 => lab.input(Input::NextHop(address(hop), Reachability::Unreachable)),
                 2 => lab.input(Input::Multipath(Multipath { relax, ..Multipath::default() })),
-                3..14 => lab.withdraw(peer, &[net(HERE)]),
+                3 => lab.input(Input::Decision(DecisionOptions { missing_med_as_worst: relax, ..decision })),
+                4..14 => lab.withdraw(peer, &[net(HERE)]),
                 _ => lab.announce(peer, &[net(HERE)], next_hop(hop), &told),
             }
             if step % 3 != 0 {

@@ -9,7 +9,7 @@
 //! | refresh, both ways | `RefreshFromPeer`, `Begin`, `End` |
 //! | policy | `SetPolicy`; `Swaps`, one within the walk of the other, where every message must be news to its peer; `Vrps` |
 //! | borders of the AS | `Border`: private AS, AS override, own AS allowed and shown, first AS, route servers, graceful shutdown, AIGP, third parties; roles by peer and variant |
-//! | next hops of followers | `Ways` |
+//! | next hops of followers, options of the decision | `Ways`, `Decide` |
 //! | another configuration | `Change` of role, cluster, next hops, of a session that is about to end; `Rename`, `NextHop` |
 //! | limits | on what is received and accepted, with the session's end or without, and on memory (by peer); `Bound` on what is told, which holds with every single message |
 //! | readers | `Read` a little, `Drain`, `Follow`; whoever reads slowly has the past behind it |

@@ -25,6 +25,7 @@ pub(super) enum Step {
     Change { peer: u8, client: bool, cluster: bool, leaving: bool, next_hop: u8 },
     Border { peer: u8, private: u8, own_as: u8, flags: u8 },
     Ways { most: u8, internal: Option<u8>, relax: bool },
+    Decide { always: bool, worst: bool, oldest: bool },
     Rename { other_as: bool, other_id: bool, cluster: bool },
     Vrps { announced: u8, withdrawn: u8 },
     Again { peer: u8, variant: u8 },
@@ -67,6 +68,8 @@ pub(super) fn step() -> impl Strategy<Value = Step> {
             .prop_map(|(peer, private, own_as, flags)| Step::Border { peer, private, own_as, flags }),
         1 => (1..4u8, proptest::option::of(1..4u8), any::<bool>())
             .prop_map(|(most, internal, relax)| Step::Ways { most, internal, relax }),
+        1 => (any::<bool>(), any::<bool>(), prop::bool::weighted(0.2))
+            .prop_map(|(always, worst, oldest)| Step::Decide { always, worst, oldest }),
         1 => any::<[bool; 3]>()
             .prop_map(|[other_as, other_id, cluster]| Step::Rename { other_as, other_id, cluster }),
         2 => any::<[u8; 2]>().prop_map(|[announced, withdrawn]| Step::Vrps { announced, withdrawn }),

@@ -149,6 +149,15 @@ impl World {
                 self.facts.multipath = multipath;
                 self.lab.input(Input::Multipath(multipath));
             }
+            Step::Decide { always, worst, oldest } => {
+                let options = DecisionOptions {
+                    always_compare_med: always,
+                    missing_med_as_worst: worst,
+                    prefer_oldest: oldest,
+                };
+                self.facts.options = options;
+                self.lab.input(Input::Decision(options));
+            }
             Step::Rename { other_as, other_id, cluster } => self.rename(other_as, other_id, cluster),
             Step::Vrps { announced, withdrawn } => self.vrps(announced, withdrawn),
             Step::Again { peer, variant } => self.again(peer, variant),
