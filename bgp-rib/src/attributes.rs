@@ -7,7 +7,7 @@ use bgp_wire::{AttributeBlock, Community};
 use core::hash::BuildHasher;
 use core::num::NonZeroU32;
 use foldhash::fast::FixedState;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use crate::index::Index;
@@ -168,6 +168,10 @@ pub(crate) struct AttributeStore {
     hasher: FixedState,
     /// Octets by account; one account for each peer that has a budget.
     accounts: BTreeMap<u32, u64>,
+    /// Accounts that are used up, with their peers; those of these from which something went. Sets of one peer may go by what
+    /// another does that told the same.
+    watched: BTreeMap<u32, u32>,
+    lighter: BTreeSet<u32>,
     next_account: u32,
     /// Who pays for new sets just now.
     pub(crate) payer: u32,
@@ -180,6 +184,8 @@ impl AttributeStore {
             index: Index::default(),
             hasher: FixedState::with_seed(seed),
             accounts: BTreeMap::new(),
+            watched: BTreeMap::new(),
+            lighter: BTreeSet::new(),
             next_account: 0,
             payer: NONE,
         }
@@ -196,11 +202,25 @@ impl AttributeStore {
     /// Closes an account: what is on it is nobody's.
     pub(crate) fn close_account(&mut self, account: u32) {
         self.accounts.remove(&account);
+        self.watched.remove(&account);
     }
 
     /// Octets on an account.
     pub(crate) fn account(&self, account: u32) -> u64 {
         self.accounts.get(&account).copied().unwrap_or(0)
+    }
+
+    /// Whose account it is that memory is held back for, to be told when something goes from it; or no longer.
+    pub(crate) fn watch(&mut self, account: u32, slot: Option<u32>) {
+        match slot {
+            Some(slot) => self.watched.insert(account, slot),
+            None => self.watched.remove(&account),
+        };
+    }
+
+    /// A peer from whose account something went while it was watched.
+    pub(crate) fn take_lighter(&mut self) -> Option<u32> {
+        self.lighter.pop_first()
     }
 
     /// Names a set of a canonical block and counts one reference. The caller holds a reference on the next hop: a new set
@@ -251,6 +271,7 @@ impl AttributeStore {
         let (account, cost) = (self.sets[id.0].account, cost(&self.sets[id.0].block));
         if let Some(octets) = self.accounts.get_mut(&account) {
             *octets = octets.saturating_sub(cost);
+            self.lighter.extend(self.watched.get(&account));
         }
         let received = self.sets[id.0].facts.take().and_then(|facts| facts.received);
         self.sets[id.0].block = Box::default();

@@ -296,7 +296,8 @@ fn collect<K: Key>(
         if count >= most || bytes >= MAX_BYTES {
             return position;
         }
-        let fresh = position >= group.front;
+        // A difference may be heard behind what came later: End-of-RIB does not wait for it.
+        let fresh = position >= group.front || matches!(mode, Mode::Swap(_));
         let sole = table.sole_source(log, id);
         let told = matches!(mode, Mode::Follow) && group.ever.contains(id);
         bytes += size_of::<K>();

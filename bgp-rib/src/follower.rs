@@ -46,7 +46,7 @@ pub(crate) struct Follower {
     /// It is to hear that it starts anew.
     anew: bool,
     /// What its places came to in former snapshots.
-    read_before: u64,
+    pub(crate) read_before: u64,
     /// When it last read.
     read_at: Duration,
 }
@@ -157,7 +157,7 @@ impl Rib {
 
 impl Follower {
     /// How far it has read, as one number.
-    fn position(&self) -> u64 {
+    pub(crate) fn position(&self) -> u64 {
         let marks = self.marks.into_iter().flatten().sum::<u64>();
         self.places.iter().map(|place| place.cursor).sum::<u64>() + marks
     }

@@ -29,6 +29,11 @@ pub(crate) struct Reader {
     pub(crate) refresh: Option<RefreshWalk>,
     /// It changed its group; before it reads on it hears the difference, stretch by stretch.
     pub(crate) swap: Vec<SwapWalk>,
+    /// It has read nothing on since it changed its group; it changed it again before it did; then, the last stretch was of its
+    /// first table and not of a difference.
+    pub(crate) stalled: bool,
+    pub(crate) overtaken: bool,
+    pub(crate) alternates: bool,
     /// It is to change its group again when fewer stretches are left.
     pub(crate) regroups: bool,
     /// What it was told, where a bound keeps more from it.
@@ -52,6 +57,9 @@ impl Reader {
             end_of_rib,
             refresh: None,
             swap: Vec::new(),
+            stalled: false,
+            overtaken: false,
+            alternates: false,
             regroups: false,
             bounded: None,
             advertised: 0,

@@ -291,6 +291,7 @@ impl Rib {
         let Some(limit) = limit else {
             if let Some(peer) = self.shared.peers.get_mut(slot) {
                 peer.memory = LimitLevel::Below;
+                self.shared.attributes.watch(peer.account, None);
             }
             return;
         };
@@ -302,6 +303,7 @@ impl Rib {
         let level = limit.level(count, full || still);
         peer.memory = level;
         let closed = limit.keeps_out() && level == LimitLevel::Exceeded;
+        self.shared.attributes.watch(peer.account, closed.then_some(slot));
         each_table!(self, table => table.peer_mut(slot).bounds.closed = closed);
         if level != was {
             let (peer, what) = (PeerId(slot), Limited::Memory);

@@ -203,6 +203,10 @@ impl Rib {
             Input::DeferSelection(defers) => self.defer_selection(defers),
             Input::Tick => self.tick(),
         }
+        while let Some(slot) = self.shared.attributes.take_lighter() {
+            self.check_limits(slot);
+        }
+        self.close_multipath();
         self.wake();
     }
 

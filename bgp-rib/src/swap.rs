@@ -246,6 +246,8 @@ impl<K: Key> Table<K> {
             let same = Some(index).filter(|_| own.is_none());
             let stretches = told_by_others(&reader.swap, reader.cursor, former, same);
             let left = core::mem::replace(&mut reader.swap, stretches.clone());
+            reader.overtaken = (reader.overtaken || reader.stalled) && !stretches.is_empty();
+            reader.stalled = true;
             stretches.iter().for_each(|walk| self.groups.stay(walk.former));
             left.iter().for_each(|walk| self.groups.depart(walk.former));
         }

@@ -44,7 +44,9 @@ impl<K: Key> Table<K> {
             if draft.made > made {
                 break;
             }
-            if !reader.swap.is_empty() {
+            let initial = self.reads_initial(slot);
+            let Some(reader) = self.reader(slot) else { return Progress::Drained };
+            if !reader.swap.is_empty() && !initial {
                 self.swap_on(shared, draft, slot, chunks);
             } else {
                 if reader.cursor < head {
@@ -53,8 +55,10 @@ impl<K: Key> Table<K> {
                     self.read_choices(shared, draft, slot, chunks);
                 }
                 self.close_initial(slot, chunks);
-                self.refresh_on(shared, draft, slot, chunks);
-                self.refill(shared, draft, slot, chunks);
+                if !initial {
+                    self.refresh_on(shared, draft, slot, chunks);
+                    self.refill(shared, draft, slot, chunks);
+                }
             }
             bytes += chunks[first..].iter().map(Bytes::len).sum::<usize>();
             first = chunks.len();
@@ -63,6 +67,25 @@ impl<K: Key> Table<K> {
             }
         }
         Progress::More
+    }
+
+    /// Whether a reader whose End-of-RIB has not been said reads on though it has to hear a difference as well: where one
+    /// difference overtakes the other every second stretch is of its first table, so that whoever swaps policies faster than
+    /// it reads does not put off its End-of-RIB (RFC 4724 §2: on completion of the initial update). What a bound keeps back
+    /// depends on the order, and what a restart kept back belongs before it: such readers hear the difference first.
+    fn reads_initial(&mut self, slot: u32) -> bool {
+        let deferred = |former: u32| self.groups.get(former).is_some_and(|group| group.key.deferring);
+        let waits = self
+            .reader(slot)
+            .is_none_or(|reader| self.defers(reader) || reader.swap.iter().any(|walk| deferred(walk.former)));
+        let Some(reader) = self.reader_mut(slot).filter(|reader| reader.overtaken && !waits) else {
+            return false;
+        };
+        if reader.swap.is_empty() || reader.end_of_rib == EndOfRib::Sent || reader.bounded.is_some() {
+            return false;
+        }
+        reader.alternates = !reader.alternates;
+        reader.alternates
     }
 
     /// Whether there is something to hand out.
@@ -98,7 +121,7 @@ impl<K: Key> Table<K> {
         let mode = if initial { Mode::Initial } else { Mode::Follow };
         let (to, announced) = self.read(shared, draft, slot, group, (from, limit, mode), chunks);
         let Some(reader) = self.reader_mut(slot) else { return };
-        reader.cursor = to;
+        (reader.cursor, reader.stalled) = (to, false);
         if initial {
             reader.advertised += announced;
         }

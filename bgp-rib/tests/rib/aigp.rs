@@ -148,3 +148,18 @@ fn what_a_policy_says_stays_where_the_peers_own_aigp_is_ignored() {
         assert_eq!(self::told(&lab, inside), Some(50), "told with {told:?}");
     }
 }
+
+#[test]
+fn what_an_export_policy_says_is_told_as_it_says_though_the_next_hop_is_replaced() {
+    let rule = Rule::accept("originate").then(Action::Aigp(50));
+    let export = Policy::compile(PolicyConfig::new("p", Verdict::Reject).rule(rule)).unwrap();
+    let mut lab = Lab::new();
+    let from = lab.up(1, client(1));
+    let (says, adds) = (PeerParams { export, ..client(2) }, client(3));
+    let with_self = |params| PeerParams { next_hop: NextHopMode::SelfAlways, ..params };
+    let (says, adds) = (lab.up(2, with_self(says)), lab.up(3, with_self(adds)));
+    far_away(&mut lab, 1, 30);
+    lab.announce(from, &[net(HERE)], next_hop(1), &with_aigp(7, attributes(&[])));
+    lab.drain_all();
+    assert_eq!((told(&lab, says), told(&lab, adds)), (Some(50), Some(37)));
+}

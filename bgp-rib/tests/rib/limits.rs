@@ -286,3 +286,33 @@ fn a_budget_of_memory_is_not_passed_by_other_attributes_for_routes_that_stand() 
     lab.drain_all();
     assert_eq!(lab.view(other).len() as u32, counters.received, "what is not held is not told");
 }
+
+#[test]
+fn a_budget_of_memory_is_free_again_when_what_another_told_goes() {
+    let mut lab = Lab::with(RibConfig { turn: 64, ..RibConfig::new(LOCAL_AS, router_id(254)) });
+    let limits = Limits::default().memory(Limit::new(4096, LimitAction::Drop));
+    let (peer, other) = (lab.up(1, PeerParams { limits, ..client(1) }), lab.up(2, client(2)));
+    for (mark, host) in (1..).zip(hosts(8)) {
+        let communities = (0..200).map(|n| bgp_wire::Community::new(mark, n)).collect();
+        let heavy = bgp_wire::PathAttributes { communities, ..attributes(&[64512]) };
+        lab.announce(peer, &[host], next_hop(1), &heavy);
+        lab.announce(other, &[host], next_hop(1), &heavy);
+    }
+    lab.withdraw(peer, &hosts(8));
+    lab.settle();
+    levels(&mut lab);
+    lab.announce(peer, &hosts(1), next_hop(1), &attributes(&[]));
+    assert_eq!(
+        lab.rib.peer_counters(peer, V4).received,
+        0,
+        "what it was the first to bring stands elsewhere"
+    );
+    lab.withdraw(other, &hosts(8));
+    lab.settle();
+    let told = levels(&mut lab);
+    let below =
+        |(what, level, _): &(Limited, LimitLevel, _)| (*what, *level) == (Limited::Memory, LimitLevel::Below);
+    assert!(told.last().is_some_and(below), "{told:?}");
+    lab.announce(peer, &hosts(1), next_hop(1), &attributes(&[]));
+    assert_eq!(lab.rib.peer_counters(peer, V4).received, 1);
+}

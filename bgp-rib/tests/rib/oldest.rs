@@ -1,6 +1,6 @@
 //! RFC 5004: the external route that is best stays so while nothing but identifiers speaks against it.
 
-use bgp_rib::{DecisionOptions, PathVerdict, PeerParams, Retain, RibConfig, Rung};
+use bgp_rib::{DecisionOptions, Input, PathVerdict, PeerParams, Reachability, Retain, RibConfig, Rung};
 use bgp_wire::PathAttributes;
 
 use crate::support::*;
@@ -127,4 +127,18 @@ fn prefixes_with_many_paths_keep_their_oldest_like_those_with_few() {
         };
         assert_eq!(explained(&few), explained(&many), "step {step}");
     }
+}
+
+#[test]
+fn what_was_best_and_cannot_be_reached_has_no_say_through_another_session_of_its_router() {
+    let mut lab = lab(true, 16);
+    let of_one = |n| PeerParams { peer_router_id: router_id(77), ..external(n, 65001) };
+    for (n, params) in [(9, of_one(9)), (5, of_one(5)), (1, external(1, 65001))] {
+        lab.up(n, params);
+        tell(&mut lab, n, &external_attributes(&[65001]));
+    }
+    assert_eq!(best(&lab), 5);
+    lab.input(Input::NextHop(address(5), Reachability::Unreachable));
+    lab.settle();
+    assert_eq!(best(&lab), 1, "the lowest identifier, as none is the best already");
 }

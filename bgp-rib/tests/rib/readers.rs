@@ -328,3 +328,37 @@ fn the_relaxed_rule_may_come_and_go() {
     lab.input(Input::Multipath(Multipath { relax: false, ..relaxed }));
     assert_eq!(hops(&mut lab), [next_hop(1)]);
 }
+
+#[test]
+fn with_a_bound_of_one_again_nothing_is_kept_of_several_next_hops_once_all_have_read() {
+    let mut lab = Lab::with(config(1));
+    let reader = lab.rib.open_reader();
+    let peers: Vec<_> = (1..=2).map(|n| lab.up(n, client(n))).collect();
+    let prefixes: Vec<_> = (0..200).map(|n| net(&format!("10.1.{n}.0/24"))).collect();
+    for (n, peer) in (1..).zip(&peers) {
+        lab.announce(*peer, &prefixes, next_hop(20 + n), &attributes(&[]));
+    }
+    let mut revision = 0;
+    let mut read = |lab: &mut Lab| {
+        let mut changes = 0;
+        while let Some(batch) = lab.rib.poll_reader(reader, 1000) {
+            assert!(batch.revision >= revision && !batch.anew);
+            (revision, changes) = (batch.revision, changes + batch.changes.len());
+        }
+        changes
+    };
+    lab.drain_all();
+    assert_eq!(read(&mut lab), 200);
+    let before = lab.rib.memory().logs;
+    with_paths(&mut lab, 4);
+    assert_eq!(read(&mut lab), 200);
+    with_paths(&mut lab, 1);
+    assert!(lab.rib.memory().logs > before, "the follower has not read yet");
+    assert_eq!(read(&mut lab), 200);
+    lab.input(Input::Tick);
+    assert_eq!(lab.rib.memory().logs, before);
+    lab.withdraw(peers[0], &prefixes[..3]);
+    assert_eq!(read(&mut lab), 3);
+    with_paths(&mut lab, 4);
+    assert_eq!(read(&mut lab), 197);
+}

@@ -189,3 +189,21 @@ fn a_slow_reader_holds_what_stands_after_swaps_churn_that_joins_the_logs_pieces_
         assert_eq!(lab.rib.table_counters(V4).tombstones, 0);
     }
 }
+
+#[test]
+fn end_of_rib_comes_behind_the_first_table_while_policies_are_swapped_faster_than_it_is_read() {
+    let mut lab = Lab::with(RibConfig { batch_prefixes: 10, ..RibConfig::new(LOCAL_AS, router_id(254)) });
+    let from = lab.up(1, client(1));
+    lab.announce(from, &many(), next_hop(1), &attributes(&[]));
+    let to = lab.up(2, client(2));
+    let mut reads = 0;
+    while !lab.remotes[&to].end_of_rib.contains(&V4) {
+        read(&mut lab, to, 1);
+        swap(&mut lab, to, preferring(1000 + reads));
+        reads += 1;
+        assert!(reads <= 3 * ROUTES / 10 + 3, "one of three reads at least is of the first table");
+    }
+    assert_eq!(lab.view(to).len(), ROUTES as usize, "all that stood at the start, by whichever policy");
+    lab.drain_all();
+    assert!(lab.view(to).values().all(|route| route.attributes.local_pref == Some(1000 + reads - 1)));
+}
