@@ -79,6 +79,10 @@ impl Wanted {
                 return Err(SpeakerError::DuplicateRange(range.prefix));
             }
         }
+        // Without the nodes, peerings would be nobody's, and nothing would say so.
+        if desired.mesh.is_empty() && !desired.peerings.is_empty() {
+            return Err(SpeakerError::NotInMesh);
+        }
         let (book, mesh) = shared.mesh_of(&desired.mesh, MeshBook::of(desired), &wanted.us)?;
         wanted.us = shared.us_with(&wanted.us, &book);
         wanted.mesh = mesh;

@@ -39,8 +39,8 @@ pub struct Desired {
     pub mesh: Vec<MeshNode>,
     /// Nodes are in no mesh, and peer as `peerings` say alone. Default `false`.
     pub mesh_off: bool,
-    /// Sessions of nodes in `mesh` beside the mesh or in its place: with reflectors, with routers. Those that lead to one
-    /// address have an order, which [`Peering`] tells; `peers` come before all of them.
+    /// Sessions of nodes that are listed in `mesh`, beside the mesh or in its place: with reflectors, with routers. Those that
+    /// lead to one address have an order, which [`Peering`] tells; `peers` come before all of them.
     pub peerings: Vec<Peering>,
     /// Options of all mesh sessions; `None`: those of [`Builder::mesh_options`](crate::Builder::mesh_options).
     pub mesh_options: Option<SessionOptions>,

@@ -3,7 +3,9 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use bgp_speaker::{Batch, ClusterId, Desired, MeshNode, NodeSelector, PeerClass, Peering, Route, Speaker};
+use bgp_speaker::{
+    Batch, ClusterId, Desired, MeshNode, NodeSelector, PeerClass, Peering, Route, Speaker, SpeakerError,
+};
 use bgp_wire::AttributeBlock;
 
 use crate::quick::quick;
@@ -97,4 +99,15 @@ async fn a_peer_of_its_own_comes_before_every_rule_for_its_address() {
     all[0].apply(first).await.unwrap();
     let now = peer(&all[0], ip(51, 2));
     assert_eq!((now.class, now.established), (PeerClass::Global, 1), "the session stands under the rule");
+    // Rules over nodes that are not listed would be nobody's.
+    let unlisted = Desired { mesh: Vec::new(), ..desired(0, &listed, "10.1.0.0/26") };
+    assert_eq!(all[0].apply(unlisted).await, Err(SpeakerError::NotInMesh));
+    established(&all[0], 1).await;
+    // The node list alone, by the call for it: a node says by itself that it reflects.
+    let mut swapped = listed.clone();
+    swapped[0] = swapped[0].clone().reflector(ClusterId(9));
+    all[0].mesh(&swapped).await.unwrap();
+    assert_eq!(all[0].status().cluster_id, Some(ClusterId(9)));
+    assert!(peer(&all[0], ip(51, 2)).reflector_client, "reflectors of two clusters are each other's clients");
+    established(&all[0], 1).await;
 }
