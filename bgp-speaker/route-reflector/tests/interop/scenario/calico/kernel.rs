@@ -9,8 +9,8 @@ use crate::ours::{Agent, PROTOCOL, Reflector, kernel_keys};
 use crate::peer::{CALICO_PREFERENCE, HOLD_TIME, Kind, Neighbor, SOON, Setup};
 use crate::scenario::{OUR_AS, THEIR_AS};
 
-/// Longest time until a route that leaves the kernel is withdrawn: a workload that has moved is in nobody's way.
-const PROMPT: Duration = Duration::from_secs(1);
+/// Longest time until a route that leaves the kernel is withdrawn, the looks at it included: a workload that has moved is in nobody's way.
+const PROMPT: Duration = Duration::from_secs(2);
 
 pub(super) fn scenarios() -> Vec<Scenario> {
     vec![
