@@ -568,11 +568,17 @@ impl<K: Key> Table<K> {
         Some(slot)
     }
 
-    /// A reader that is idle goes, or reads in another group.
+    /// A reader that is idle goes, or reads in another group: it stands in one of two lists, mostly near the beginning when all
+    /// of them go in order.
     pub(crate) fn unlist(&mut self, group: u32, slot: u32) {
-        if let Some(group) = self.groups.get_mut(group) {
-            group.idle.retain(|&other| other != slot);
+        if !self.reader(slot).is_none_or(|reader| reader.listed) {
+            return;
         }
-        self.waking.retain(|&other| other != slot);
+        let idle = self.groups.get_mut(group).map(|group| &mut group.idle);
+        let found = idle.and_then(|idle| Some((idle.iter().position(|&other| other == slot)?, idle)));
+        match found {
+            Some((at, idle)) => drop(idle.remove(at)),
+            None => self.waking.retain(|&other| other != slot),
+        }
     }
 }

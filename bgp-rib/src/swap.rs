@@ -221,19 +221,24 @@ impl<K: Key> Table<K> {
         let index = self.groups.join(key, log, &shared.config);
         let own = self.reader(slot).map_or(0, |reader| reader.own);
         self.unlist(former, slot);
-        let told = self.groups.get_mut(former).map(|group| {
-            if let Some(left) = &mut group.own {
-                left.leave(own);
-            }
-            group.ever.clone()
-        });
+        // Beside the other one, so that nothing is copied.
+        let mut left = self.groups.take(former);
+        if let Some(choices) = left.as_mut().and_then(|group| group.own.as_mut()) {
+            choices.leave(own);
+        }
         let bounded = self.reader(slot).and_then(|reader| reader.bounded.as_ref());
         let told_within = bounded.filter(|_| bound.is_none()).map(|bounded| bounded.told().clone());
         let (prefixes, head) = (self.entries.bound(), self.log.head());
         let joined = self.groups.get_mut(index).map(|group| {
-            told.iter().chain(&told_within).for_each(|told| group.ever.insert_all(told));
+            let told = left.iter().map(|left| &left.ever);
+            told.chain(&told_within).for_each(|told| group.ever.insert_all(told));
+            // The audiences of its cached batches know nothing of the new member.
+            group.cache.clear();
             group.own.as_mut().map(|own| own.join(prefixes, head))
         });
+        if let Some(left) = left {
+            self.groups.put(former, left);
+        }
         let own = joined.flatten();
         if let Some(reader) = self.reader_mut(slot) {
             reader.group = index;
@@ -256,8 +261,6 @@ impl<K: Key> Table<K> {
         }
         self.groups.leave(former);
         self.end_swap(slot);
-        // The audiences of cached batches know nothing of the new member.
-        self.groups.clear_caches();
         true
     }
 

@@ -1,7 +1,7 @@
 //! The kernel export while it changes: on, off, and from one table, metric or protocol to another.
 
 use std::collections::BTreeSet;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
 
 use bgp_speaker::kernel::{FibOp, KernelAction, KernelConfig, MemoryFib, RouteKey};
@@ -15,9 +15,10 @@ use bgp_speaker::{
 };
 use ipnet::IpNet;
 
+use crate::scripted::{Scripted, update};
 use crate::support::{
-    ASN, OWNER, announce, builder, connect, eventually, has_exactly, ip, net, peer, peer_of, prefixes,
-    speaker, waiting_for,
+    ASN, OWNER, announce, builder, connect, eventually, has_exactly, ip, listening, net, peer, peer_of,
+    prefixes, speaker, waiting_for,
 };
 
 const PREFIXES: [&str; 3] = ["10.1.0.0/26", "10.1.1.0/26", "10.1.2.0/26"];
@@ -340,4 +341,27 @@ async fn a_blackhole_route_becomes_a_black_hole_of_the_kernel_where_policy_lets_
     // The attack is over.
     a.announce(OWNER, [Route::new(net("10.1.0.66/32"))]).await.unwrap();
     both(false).await;
+}
+
+#[tokio::test]
+async fn a_prefix_that_belongs_to_no_network_is_neither_written_nor_told_nor_originated() {
+    let fib = MemoryFib::new(186);
+    fib.connect(net("127.0.0.0/8"), 1);
+    let mut from = waiting_for(ip(133, 9), ASN);
+    from.options.route_reflector_client = true;
+    let kernel = KernelConfig { protocol: 186, ..KernelConfig::default() };
+    let a = builder(ip(133, 1), ASN).peer(from).fib(kernel, fib.clone()).start().await.unwrap();
+    let b = speaker(ip(133, 2)).await;
+    connect(&a, &b).await;
+    announce(&a, &["fe80::/64"]).await;
+    let IpAddr::V4(hop) = ip(133, 9) else { unreachable!("loopback is IPv4") };
+    let mut life = Scripted::connect(ip(133, 9), listening(&a)).await;
+    life.establish(ASN, Ipv4Addr::new(192, 0, 2, 99), 90).await;
+    let martians = ["224.0.1.0/24", "127.0.0.0/8", "0.0.0.0/8"];
+    for prefix in martians.into_iter().chain(["10.1.0.0/24"]) {
+        life.send(&update(hop, [prefix.parse().unwrap()])).await;
+    }
+    has_exactly(&b, &["10.1.0.0/24"]).await;
+    eventually("the good one is written", async || !fib.routes().is_empty()).await;
+    assert_eq!(fib.routes().iter().map(|(key, ..)| key.prefix).collect::<Vec<_>>(), [net("10.1.0.0/24")]);
 }

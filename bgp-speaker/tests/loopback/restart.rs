@@ -4,6 +4,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
 
 use bgp_speaker::kernel::{FibOp, KernelConfig, MemoryFib};
+use bgp_speaker::policy::Policy;
 use bgp_speaker::{
     Asn, Community, ConsecutiveRestarts, Desired, Event, Family, OwnerId, PeerConfig, RangeConfig, Route,
     RouteFilter, ShutdownMode, Speaker, SpeakerError,
@@ -410,4 +411,28 @@ async fn a_peer_lost_again_before_it_told_its_table_loses_its_routes_where_that_
     let (a, fib) = lost_twice(136, Some(ConsecutiveRestarts::Delete)).await;
     has_exactly(&a, &[]).await;
     eventually("the kernel as well", async || fib.routes().is_empty()).await;
+}
+
+#[tokio::test]
+async fn routes_that_are_kept_for_a_lost_peer_follow_another_policy() {
+    let (a, b) = (speaker(ip(132, 1)).await, speaker(ip(132, 2)).await);
+    let desired = |import| {
+        let mut lost = waiting_for(ip(132, 9), ASN);
+        (lost.options.route_reflector_client, lost.options.import) = (true, Some(import));
+        Desired { peers: vec![lost, waiting_for(ip(132, 2), ASN)], ..Desired::default() }
+    };
+    a.apply(desired(Policy::accept_all())).await.unwrap();
+    b.add_peer(peer_of(&a)).await.unwrap();
+    let IpAddr::V4(hop) = ip(132, 9) else { unreachable!("loopback is IPv4") };
+    let mut life = Scripted::connect(ip(132, 9), listening(&a)).await;
+    life.establish_graceful(ASN, ID).await;
+    life.send(&update(hop, ["10.1.0.0/26".parse().unwrap()])).await;
+    has_exactly(&b, &["10.1.0.0/26"]).await;
+    drop(life);
+    established(&a, 1).await;
+    has_exactly(&b, &["10.1.0.0/26"]).await;
+    a.apply(desired(Policy::reject_all())).await.unwrap();
+    has_exactly(&b, &[]).await;
+    a.apply(desired(Policy::accept_all())).await.unwrap();
+    has_exactly(&b, &["10.1.0.0/26"]).await;
 }

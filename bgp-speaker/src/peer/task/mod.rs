@@ -72,6 +72,8 @@ pub(crate) struct PeerTask {
     restarting: bool,
     /// Until when its routes are kept for its return.
     kept_until: Option<Duration>,
+    /// What was agreed on in the last session whose routes may be kept, and where it was.
+    kept: Option<Box<(Negotiated, Ends)>>,
     /// How long its routes are kept for its return, as it said itself (RFC 4724 §3, RFC 9494 §3.1).
     keep_time: Duration,
     /// The session ended for a limit; until when there is no other, or for good until it is cleared.
@@ -107,6 +109,7 @@ impl PeerTask {
             stopping: false,
             restarting,
             kept_until: None,
+            kept: None,
             keep_time: Duration::ZERO,
             held: None,
             faults: FaultLog::default(),
@@ -245,6 +248,7 @@ impl PeerTask {
             status: negotiated_status(negotiated, local, remote),
         });
         let (ends, leaving) = (Ends { local: local.ip(), remote: peer.ip() }, self.is_leaving());
+        self.kept = (keep_seconds > 0).then(|| Box::new((negotiated.clone(), ends)));
         self.mailbox.begin(bridge::up(negotiated, &self.cell.config(), ends, leaving));
         tracing::info!(%peer, asn = %negotiated.peer_as, "session established");
         self.shared.emit(Event::PeerUp { peer });
@@ -314,6 +318,9 @@ impl PeerTask {
                 self.handle(Input::Start);
             }
         }
+        if self.up.is_none() && self.kept_until.is_some() {
+            self.tell_change_of_kept(&config);
+        }
         true
     }
 
@@ -362,6 +369,13 @@ impl PeerTask {
             let change = bridge::change(negotiated, config, ends, self.is_leaving());
             self.mailbox.put(std::iter::once(change), 0);
         }
+    }
+
+    /// The tables hear of another configuration of a peer whose routes are kept for its return.
+    fn tell_change_of_kept(&mut self, config: &PeerConfig) {
+        let Some((negotiated, ends)) = self.kept.as_deref() else { return };
+        let change = bridge::change(negotiated, config, *ends, self.is_leaving());
+        self.mailbox.put(std::iter::once(change), 0);
     }
 
     /// What is told says that it is about to go (RFC 8326).
