@@ -59,7 +59,7 @@ pub(crate) fn capabilities(config: &SessionConfig, negotiated: &Negotiated) -> R
     missing.extend(missing_rows(config, negotiated));
     let needs = [
         (required.route_refresh && !negotiated.route_refresh, Capability::RouteRefresh),
-        (required.extended_message && !negotiated.codec.extended_message, Capability::ExtendedMessage),
+        (required.extended_message && !negotiated.codec.extended_message_tx, Capability::ExtendedMessage),
         (required.four_octet_as && !negotiated.codec.four_octet_as, Capability::FourOctetAs(config.local_as)),
         (required.enhanced_refresh && !negotiated.enhanced_refresh, Capability::EnhancedRouteRefresh),
         (

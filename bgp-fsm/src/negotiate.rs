@@ -69,7 +69,8 @@ fn agree(config: &SessionConfig, open: &Open, kind: PeerKind, hold_time: Duratio
     let codec = Codec {
         peer: kind,
         four_octet_as: config.four_octet_as && open.four_octet_as().is_some(),
-        extended_message: config.extended_message && peer.has(&Capability::ExtendedMessage),
+        extended_message_rx: config.extended_message,
+        extended_message_tx: config.extended_message && peer.has(&Capability::ExtendedMessage),
         enhanced_refresh,
         add_path_rx: add_path(config, &peer, families, AddPathMode::receives, AddPathMode::sends),
         add_path_tx: add_path(config, &peer, families, AddPathMode::sends, AddPathMode::receives),

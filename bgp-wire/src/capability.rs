@@ -222,7 +222,8 @@ impl Capability {
             CapabilityCode::MULTIPROTOCOL => whole(map(padded_family, Self::Multiprotocol), value),
             CapabilityCode::ROUTE_REFRESH => flag(Self::RouteRefresh),
             CapabilityCode::EXTENDED_NEXT_HOP => {
-                whole(map(many0(next_hop_row), Self::ExtendedNextHop), value)
+                let known = |rows: Vec<_>| Self::ExtendedNextHop(rows.into_iter().flatten().collect());
+                whole(map(many0(next_hop_row), known), value)
             }
             CapabilityCode::EXTENDED_MESSAGE => flag(Self::ExtendedMessage),
             CapabilityCode::MULTIPLE_LABELS => {
@@ -252,7 +253,9 @@ impl Capability {
     }
 
     /// Appends code, length and value. A list that does not fit the one-octet length goes out as several
-    /// capabilities of the same code, which a receiver joins (RFC 5492 §4); a longer octet string is cut.
+    /// capabilities of the same code, which a receiver joins (RFC 5492 §4). Of those of which only one instance counts the
+    /// first families go out, as many as fit: 63 with multiple labels (RFC 8277 §2.1) and with graceful restart
+    /// (RFC 4724 §3), 36 with the long-lived one (RFC 9494 §3.1). A longer octet string is cut.
     pub fn encode(&self, out: &mut BytesMut) {
         let code = self.code();
         match self {
@@ -271,9 +274,11 @@ impl Capability {
                 out.put_u16(u16::from(f.safi.0));
                 out.put_u16(next_hop.0);
             }),
-            Self::MultipleLabels(rows) => several(out, code, 63, rows, |out, (f, most)| {
-                put_family(out, *f);
-                out.put_u8(*most);
+            Self::MultipleLabels(rows) => one(out, code, |out| {
+                for (f, most) in rows.iter().take(63) {
+                    put_family(out, *f);
+                    out.put_u8(*most);
+                }
             }),
             Self::Role(role) => one(out, code, |out| out.put_u8(role.0)),
             Self::GracefulRestart(gr) => one(out, code, |out| gr.encode(out)),
@@ -282,10 +287,12 @@ impl Capability {
                 put_family(out, *f);
                 out.put_u8(mode.0);
             }),
-            Self::LongLivedGracefulRestart(rows) => several(out, code, 36, rows, |out, row| {
-                put_family(out, row.family);
-                out.put_u8(if row.forwarding { FORWARDING } else { 0 });
-                out.put_uint(u64::from(row.stale_time.min(MAX_STALE_TIME)), 3);
+            Self::LongLivedGracefulRestart(rows) => one(out, code, |out| {
+                for row in rows.iter().take(36) {
+                    put_family(out, row.family);
+                    out.put_u8(if row.forwarding { FORWARDING } else { 0 });
+                    out.put_uint(u64::from(row.stale_time.min(MAX_STALE_TIME)), 3);
+                }
             }),
             Self::Fqdn { host, domain } => one(out, code, |out| {
                 let host = cut(host, MAX_HOST);
@@ -370,10 +377,14 @@ fn padded_family(input: &[u8]) -> Parsed<'_, Family> {
     map((be_u16, be_u8, be_u8), |(afi, _, safi)| Family { afi: Afi(afi), safi: Safi(safi) }).parse(input)
 }
 
-/// AFI, SAFI in two octets, next hop AFI (RFC 8950 §4).
-fn next_hop_row(input: &[u8]) -> Parsed<'_, (Family, Afi)> {
-    let row = |(afi, _, safi, next_hop)| (Family { afi: Afi(afi), safi: Safi(safi) }, Afi(next_hop));
-    map((be_u16, be_u8, be_u8, be_u16), row).parse(input)
+/// AFI, SAFI in two octets, next hop AFI (RFC 8950 §4). `None` for a number beyond 255, which is no SAFI: it is not that of
+/// its low octet.
+fn next_hop_row(input: &[u8]) -> Parsed<'_, Option<(Family, Afi)>> {
+    let row = |(afi, safi, next_hop)| {
+        let safi = Safi(u8::try_from(safi).ok()?);
+        Some((Family { afi: Afi(afi), safi }, Afi(next_hop)))
+    };
+    map((be_u16, be_u16, be_u16), row).parse(input)
 }
 
 fn add_path_row(input: &[u8]) -> Parsed<'_, (Family, AddPathMode)> {

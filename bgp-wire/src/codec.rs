@@ -21,8 +21,10 @@ pub struct Codec {
     pub peer: PeerKind,
     /// AS numbers have four octets (RFC 6793).
     pub four_octet_as: bool,
-    /// Messages may have up to 65,535 octets (RFC 8654).
-    pub extended_message: bool,
+    /// Received messages may have up to 65,535 octets: we advertised that, whether the peer did or not (RFC 8654 §3, §4).
+    pub extended_message_rx: bool,
+    /// Sent messages may have up to 65,535 octets: the peer advertised that (RFC 8654 §4).
+    pub extended_message_tx: bool,
     /// ROUTE-REFRESH may mark begin and end, with errors of its own (RFC 7313 §5).
     pub enhanced_refresh: bool,
     /// Families whose received NLRI carry a path identifier (RFC 7911).
@@ -62,7 +64,8 @@ impl Codec {
         Self {
             peer: PeerKind::External,
             four_octet_as: false,
-            extended_message: false,
+            extended_message_rx: false,
+            extended_message_tx: false,
             enhanced_refresh: false,
             add_path_rx: FamilySet::empty(),
             add_path_tx: FamilySet::empty(),
@@ -82,7 +85,8 @@ impl Codec {
         Self {
             peer,
             four_octet_as: true,
-            extended_message: true,
+            extended_message_rx: true,
+            extended_message_tx: true,
             enhanced_refresh: true,
             multiple_labels: Family::KNOWN.iter().copied().filter(|f| f.has_labels()).collect(),
             extended_next_hop: Family::KNOWN.iter().copied().filter(|f| f.afi == Afi::IPV4).collect(),
@@ -94,10 +98,12 @@ impl Codec {
 
     /// The longest message that may come in, by type (RFC 8654 §4).
     #[inline]
-    const fn max_len_rx(&self, kind: MessageType) -> usize {
+    #[must_use]
+    pub const fn max_len_rx(&self, kind: MessageType) -> usize {
         match kind {
             MessageType::OPEN | MessageType::KEEPALIVE => MAX_LEN,
-            _ => self.max_len_tx(),
+            _ if self.extended_message_rx => MAX_EXTENDED_LEN,
+            _ => MAX_LEN,
         }
     }
 
@@ -105,7 +111,7 @@ impl Codec {
     #[inline]
     #[must_use]
     pub const fn max_len_tx(&self) -> usize {
-        if self.extended_message { MAX_EXTENDED_LEN } else { MAX_LEN }
+        if self.extended_message_tx { MAX_EXTENDED_LEN } else { MAX_LEN }
     }
 
     /// Finds the end of the first message from its header alone. `Ok(None)`: more bytes are needed.
@@ -130,7 +136,7 @@ impl Codec {
         let (kind, len) = (MessageType(*kind), usize::from(u16::from_be_bytes([*l1, *l0])));
         if !matches!(kind.0, 1..=5) {
             // RFC 4271 §6.1 checks the length first; one that fits no message at all is the graver error.
-            let whole = (HEADER_LEN..=self.max_len_tx()).contains(&len);
+            let whole = (HEADER_LEN..=self.max_len_rx(kind)).contains(&len);
             return Err(if whole {
                 Notification::bad_message_type(kind)
             } else {
@@ -184,7 +190,9 @@ impl Codec {
         if let Some((header, body)) = frame.split_first_chunk::<HEADER_LEN>() {
             let [marker @ .., l1, l0, kind] = header;
             let len = usize::from(u16::from_be_bytes([*l1, *l0]));
-            let fits = len == frame.len() && len >= MessageType::UPDATE.min_len() && len <= self.max_len_tx();
+            let fits = len == frame.len()
+                && len >= MessageType::UPDATE.min_len()
+                && len <= self.max_len_rx(MessageType::UPDATE);
             if *marker == [0xff; 16] && *kind == MessageType::UPDATE.0 && fits {
                 return Ok(body);
             }

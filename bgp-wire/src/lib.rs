@@ -95,6 +95,8 @@
 //!   §3.1) are treated as withdrawn too: passed on, they would reset the sessions of those who read them.
 //! - PMSI_TUNNEL is malformed where the identifier has not the length of its tunnel type (RFC 6514 §5); a tunnel type that is
 //!   not known is passed on.
+//! - A route target membership of 1 to 31 bits is treated as withdrawn, and so are the others of its message: it is neither the
+//!   default nor an AS (RFC 4684 §4), but where it ends is known.
 //! - Unknown types of EVPN and other typed NLRI are shown by their octets, and so passed on by a reflector. RFC 7606 §5.4 would
 //!   have them left out where their family does not say otherwise, as BGP-LS does (RFC 9552 §5.2); but here no type is
 //!   interpreted, and a new one should not have to wait for its reflectors.
@@ -136,7 +138,7 @@
 //! | 9830 §4.2.1, §5 | what a segment routing policy cannot do without | `update/sr_policy.rs` |
 //! | 9252 §7 | services of SRv6 | `attributes/prefix_sid.rs` |
 //! | 9552, 9815 | BGP-LS NLRI | `nlri/link_state.rs`, `nlri/shape.rs` |
-//! | 4761, 5512, 6037, 6514, 7117, 7267, 9015, 9830, 9871; MUP draft | families carried by their octets | `nlri/shape.rs` (the table), `nlri/mup.rs`, `nlri/opaque.rs` |
+//! | 4761, 5512, 6037, 6074, 6514, 6624, 7117, 7267, 9015, 9830, 9871; MUP draft | families carried by their octets | `nlri/shape.rs` (the table), `nlri/mup.rs`, `nlri/opaque.rs` |
 //! | 4724 §2 | End-of-RIB | `update/validate.rs`, `pack.rs` |
 //! | 4271 §4.5; 4486, 6608, 8538, 9003, 9384, 9687 | NOTIFICATION: codes, texts, hard reset | `notification.rs` |
 //! | 2918, 7313; 5291 passed over | ROUTE-REFRESH | `refresh.rs` |

@@ -182,12 +182,15 @@ impl NextHop {
     }
 
     /// Of a family that is not interpreted: any length, as long as it can be passed on. A flow specification's is not
-    /// looked at (RFC 8955 §4).
+    /// looked at, and one too long to be any family's is none (RFC 8955 §4).
     #[cold]
     fn decode_opaque(octets: &[u8], family: Family) -> Result<Self, BadNextHop> {
         let known = matches!(octets.len(), 4 | 12 | 16 | 24 | 32 | 48);
         if !known && !matches!(family.safi.0, 133 | 134) {
             return Err(BadNextHop::Length);
+        }
+        if octets.len() > MAX_OCTETS {
+            return Ok(Self::NONE);
         }
         let distinguisher = if family.has_vpn_next_hop() { NO_DISTINGUISHER.len() } else { 0 };
         Self::addresses(octets, distinguisher).unwrap_or(Self::NONE).or_opaque(octets, distinguisher)

@@ -403,6 +403,9 @@ impl Notification {
     #[must_use]
     pub const fn subcode_name(&self) -> Option<&'static str> {
         Some(match (self.code.0, self.subcode) {
+            // Of the others, 0 is reserved or the only one ([registry](https://www.iana.org/assignments/bgp-parameters)).
+            (1..=3, 0) => "Unspecific",
+            (5, 0) => "Unspecified Error",
             (1, 1) => "Connection Not Synchronized",
             (1, 2) => "Bad Message Length",
             (1, 3) => "Bad Message Type",

@@ -18,7 +18,8 @@ fn context(data: &[u8]) -> Option<(Codec, &[u8])> {
     let codec = Codec {
         peer: if bit(0) { PeerKind::Internal } else { PeerKind::External },
         four_octet_as: bit(1),
-        extended_message: bit(3),
+        extended_message_rx: bit(3),
+        extended_message_tx: bit(3),
         enhanced_refresh: bit(3),
         add_path_rx: add_path,
         add_path_tx: add_path,

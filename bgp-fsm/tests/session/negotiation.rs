@@ -3,7 +3,8 @@
 use crate::support::{Bench, LOW_ID, OUT, config, peer_open, restarting_open, seconds};
 use bgp_fsm::{Input, PeerAs, SessionConfig};
 use bgp_wire::{
-    AddPathMode, Afi, Asn, Capability, Family, FamilySet, LongLivedFamily, Message, Open, PeerKind,
+    AddPathMode, Afi, Asn, Capability, Family, FamilySet, LongLivedFamily, Message, MessageType, Open,
+    PeerKind,
 };
 
 const V4: Family = Family::IPV4_UNICAST;
@@ -93,7 +94,7 @@ fn what_only_one_side_announces_is_off() {
     };
     let on = |bench: &Bench| {
         let n = bench.negotiated();
-        [n.route_refresh, n.enhanced_refresh, n.codec.extended_message, n.codec.four_octet_as]
+        [n.route_refresh, n.enhanced_refresh, n.codec.extended_message_tx, n.codec.four_octet_as]
     };
     assert_eq!(on(&Bench::established(config(), with(offers.clone()))), [true; 4]);
     assert_eq!(on(&Bench::established(config(), with(vec![]))), [false; 4]);
@@ -240,4 +241,18 @@ fn a_limit_of_paths_holds_where_we_send_several() {
     };
     assert_eq!(limits(&[(V6, 3), (V4, 2), (V4, 7)]), [(V4, 2)]);
     assert_eq!(limits(&[(V4, 0)]), []);
+}
+
+/// RFC 8654 §4: who has advertised the capability is sent long messages, and sends them only to those who did so too.
+#[test]
+fn long_messages_are_taken_where_we_announced_them_and_sent_where_the_peer_did() {
+    let silent = SessionConfig { extended_message: false, ..config() };
+    let offers = with(vec![Capability::ExtendedMessage]);
+    let limits = |bench: &Bench| {
+        let codec = bench.negotiated().codec;
+        (codec.max_len_rx(MessageType::UPDATE), codec.max_len_tx())
+    };
+    assert_eq!(limits(&Bench::established(config(), offers.clone())), (65535, 65535));
+    assert_eq!(limits(&Bench::established(config(), with(vec![]))), (65535, 4096));
+    assert_eq!(limits(&Bench::established(silent, offers)), (4096, 4096));
 }

@@ -79,7 +79,7 @@ fn a_member_that_is_the_source_of_some_routes_gets_all_the_others() {
 fn every_setting_that_changes_bytes_makes_a_group_of_its_own() {
     let changes: [fn(&mut PeerParams); 9] = [
         |p| p.codec.four_octet_as = false,
-        |p| p.codec.extended_message = true,
+        |p| p.codec.extended_message_tx = true,
         |p| p.codec.add_path_tx = FamilySet::of(&[V4]),
         |p| p.codec.extended_next_hop = FamilySet::of(&[V4]),
         |p| p.next_hop = NextHopMode::SelfAlways,

@@ -46,7 +46,7 @@ pub(crate) struct Options {
 impl Options {
     pub(crate) fn parse(args: impl Iterator<Item = String>) -> Result<Self, String> {
         let mut codec = Codec::permissive(PeerKind::Internal);
-        codec.extended_message = false;
+        codec.extended_message_rx = false;
         codec.extended_next_hop = FamilySet::empty();
         let mut this = Self { codec, json: false, form: None, files: Vec::new() };
         // `--flag=value` is `--flag value`.
@@ -78,7 +78,7 @@ impl Options {
             "--ibgp" => codec.peer = PeerKind::Internal,
             "--ebgp" => codec.peer = PeerKind::External,
             "--two-octet-as" => codec.four_octet_as = false,
-            "--extended-message" => codec.extended_message = true,
+            "--extended-message" => codec.extended_message_rx = true,
             "--single-label" => codec.multiple_labels = FamilySet::empty(),
             "--no-afi-safi-disable" => codec.afi_safi_disable = false,
             "--families" => codec.families = families()?,

@@ -69,7 +69,7 @@ fn message<'a>(kind: u16, subtype: u16, body: &'a [u8], codec: &Codec) -> Option
         4 | 7 | 9 | 11 => true,
         _ => return None,
     };
-    let mut codec = Codec { four_octet_as, extended_message: true, ..*codec };
+    let mut codec = Codec { four_octet_as, extended_message_rx: true, ..*codec };
     if subtype >= 8 {
         codec.add_path_rx = FamilySet::of(Family::KNOWN);
     }

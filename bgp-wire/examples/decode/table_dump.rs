@@ -49,7 +49,7 @@ impl Peers {
             let from =
                 self.0.get(usize::from(entry.peer)).map_or("a peer that is not in the index", String::as_str);
             let source = format!("{source}, from {from}");
-            let mut codec = Codec { four_octet_as: true, extended_message: true, ..*codec };
+            let mut codec = Codec { four_octet_as: true, extended_message_rx: true, ..*codec };
             if table.add_path {
                 codec.add_path_rx = FamilySet::of(Family::KNOWN);
             }

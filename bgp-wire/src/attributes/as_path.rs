@@ -7,9 +7,9 @@ use crate::{Asn, PeerKind};
 
 pub(crate) const ROW: Row = Row::WELL_KNOWN;
 
-/// The longest path from a two-octet speaker that is sure to fit an attribute once its numbers have four octets.
-/// It is out of reach for messages of 4,096 octets.
-const MAX_TWO_OCTET_LEN: usize = 32_000;
+/// The longest path of two-octet numbers that is sure to fit an attribute once its numbers have four octets: of longer ones,
+/// which are out of reach for messages of 4,096 octets, the segments are counted.
+const SURE_TO_FIT: usize = 65_535 / 2;
 
 /// Confederation segments come only from within the confederation (RFC 5065 §5).
 #[inline(always)]
@@ -21,16 +21,22 @@ pub(crate) fn check(value: &[u8], cx: Context) -> Result<(), FaultKind> {
     if cx.four_octet_as {
         return check_segments::<4>(value, most);
     }
-    if value.len() > MAX_TWO_OCTET_LEN {
-        return Err(FaultKind::Length);
-    }
-    check_segments::<2>(value, most)
+    check_segments::<2>(value, most)?;
+    if value.len() > SURE_TO_FIT && !fits_with_four_octets(value) { Err(FaultKind::Length) } else { Ok(()) }
 }
 
-/// Whether it is a path of numbers of two octets.
+/// Whether a path of numbers of two octets fits an attribute when they have four.
+#[cold]
+fn fits_with_four_octets(value: &[u8]) -> bool {
+    let segments =
+        AsPathView::new(value, false).segments().map(|s| s.len().saturating_mul(4).saturating_add(2));
+    segments.fold(0, usize::saturating_add) <= usize::from(u16::MAX)
+}
+
+/// Whether it is a path of numbers of two octets that a receiver takes.
 #[cold]
 pub(crate) fn is_two_octet_path(value: &[u8]) -> bool {
-    check_segments::<2>(value, 4).is_ok()
+    check_segments::<2>(value, 4).is_ok() && fits_with_four_octets(value)
 }
 
 /// Whole, non-empty segments of known types without AS 0. Hand-written: it runs for each received message.

@@ -21,11 +21,22 @@ value_list! {
 /// Lists up to this long, which nearly all are, are looked through for each of their values; longer ones are put in order.
 const SHORT: usize = 16;
 
-/// Whether a value is there twice. That must not be sent, and is silently mended on receipt (RFC 8092 §3).
+/// Lists up to this long are put in order in little room.
+const LONG: usize = 64;
+
+/// The values that an attribute can hold.
+const MOST: usize = 65_535 / 12;
+
+/// Whether a value is there twice. That must not be sent, and is silently mended on receipt (RFC 8092 §3). Nothing is
+/// allocated for what fits an attribute.
 #[inline]
 pub(crate) fn has_duplicates<T: Ord>(values: &[T]) -> bool {
     if values.len() > SHORT {
-        return values.iter().collect::<BTreeSet<_>>().len() < values.len();
+        return match values.len() {
+            len if len <= LONG => has_duplicates_ordered::<T, LONG>(values),
+            len if len <= MOST => has_duplicates_ordered::<T, MOST>(values),
+            _ => values.iter().collect::<BTreeSet<_>>().len() < values.len(),
+        };
     }
     let mut rest = values;
     while let [value, behind @ ..] = rest {
@@ -35,6 +46,19 @@ pub(crate) fn has_duplicates<T: Ord>(values: &[T]) -> bool {
         rest = behind;
     }
     false
+}
+
+/// The same of up to `N` values, of which the places are put in order.
+#[inline(never)]
+fn has_duplicates_ordered<T: Ord, const N: usize>(values: &[T]) -> bool {
+    let mut places = [0u16; N];
+    let Some(places) = places.get_mut(..values.len()) else { return false };
+    for (place, at) in places.iter_mut().zip(0..) {
+        *place = at;
+    }
+    let value = |place: &u16| values.get(usize::from(*place));
+    places.sort_unstable_by(|a, b| value(a).cmp(&value(b)));
+    places.iter().zip(places.iter().skip(1)).any(|(a, b)| value(a) == value(b))
 }
 
 impl LargeCommunities<'_> {

@@ -150,10 +150,11 @@ pub(crate) fn judge(family: Family, form: NlriForm, bytes: &[u8]) -> Judgement {
     let mut shaped = Shaped { family, shape, form, rest: bytes };
     let mut flaw = None;
     while let Some((_, one)) = shaped.split() {
-        if !shape.is_opaque() && shaped.read(one).is_none() {
+        let wrong = shape.flaw(one);
+        if wrong.is_none() && !shape.is_opaque() && shaped.read(one).is_none() {
             return Judgement::Malformed;
         }
-        flaw = flaw.or_else(|| shape.flaw(one));
+        flaw = flaw.or(wrong);
     }
     match flaw {
         _ if !shaped.rest.is_empty() => Judgement::Malformed,
@@ -200,8 +201,12 @@ impl<'a> Iterator for Shaped<'a> {
     fn next(&mut self) -> Option<Self::Item> {
         loop {
             let (id, one) = self.split()?;
-            if self.shape.flaw(one) != Some(Flaw::Discard) {
-                return Some((id, self.read(one)?));
+            if self.shape.is_left_out(one) {
+                continue;
+            }
+            // What cannot be read has its flaw told beside it.
+            if let Some(nlri) = self.read(one) {
+                return Some((id, nlri));
             }
         }
     }

@@ -4,6 +4,7 @@ use core::iter::FusedIterator;
 
 use super::RouteDistinguisher;
 use super::flowspec_component::{FlowComponent, FlowComponentType};
+use super::opaque::{NlriKey, network};
 use crate::{Afi, Family, Safi};
 
 /// A flow specification over the octets of its NLRI.
@@ -29,6 +30,39 @@ pub(super) fn length(octets: &[u8]) -> Option<(usize, usize)> {
 pub(super) fn is_whole(one: &[u8], before: usize, ipv6: bool) -> bool {
     let components = length(one).and_then(|(header, _)| one.get(header.checked_add(before)?..));
     components.is_some_and(|components| FlowSpec { distinguisher: None, ipv6, components }.is_whole())
+}
+
+/// What is behind the length, the host bits of both prefixes masked (RFC 8955 §4.2.2.1, RFC 8956 §3.1).
+pub(super) fn key(one: &[u8], before: usize, ipv6: bool) -> Option<NlriKey<'_>> {
+    let value = one.get(length(one)?.0..)?;
+    let mut parts: [&[u8]; 5] = [&[]; 5];
+    // Up to where the octets are in the key already.
+    let (mut from, mut at) = (0, before);
+    for (part, kind) in parts.as_chunks_mut::<2>().0.iter_mut().zip([1, 2]) {
+        let [stretch, masked] = part;
+        let Some((front, octets, odd)) = prefix_at(value, at, kind, ipv6) else { continue };
+        *stretch = value.get(from..front)?;
+        *masked = odd;
+        (from, at) = (front.checked_add(odd.len())?, octets);
+    }
+    let [.., last] = &mut parts;
+    *last = value.get(from..)?;
+    Some(NlriKey::of(&parts))
+}
+
+/// Of a prefix component at a place: where the octets end that are wholly within the prefix, where the component ends, and
+/// the octet between, masked.
+fn prefix_at(value: &[u8], at: usize, kind: u8, ipv6: bool) -> Option<(usize, usize, &'static [u8])> {
+    let [first, rest @ ..] = value.get(at..)? else { return None };
+    let (bits, header) = match rest {
+        [len, offset, ..] if ipv6 => (usize::from(*len).checked_sub(usize::from(*offset))?, 3),
+        [len, ..] if !ipv6 => (usize::from(*len), 2),
+        _ => return None,
+    };
+    let start = at.checked_add(header)?;
+    let (whole, odd) = network(value.get(start..)?, bits).filter(|_| *first == kind)?;
+    let front = start.checked_add(whole.len())?;
+    Some((front, front.checked_add(odd.len())?, odd))
 }
 
 impl<'a> FlowSpec<'a> {

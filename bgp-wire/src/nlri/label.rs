@@ -26,6 +26,8 @@ const ENTRY: usize = 3;
 const BOTTOM: u8 = 1;
 /// The most labels: the NLRI's length octet counts no more than 255 bits.
 const MAX_LABELS: usize = 10;
+/// The largest label: twenty bits.
+const MAX_LABEL: u32 = 0x000f_ffff;
 /// What stands in a withdrawal in place of labels (RFC 8277 §2.4).
 const WITHDRAWN: [u8; ENTRY] = [0x80, 0, 0];
 
@@ -40,27 +42,35 @@ impl LabelStack {
     /// No label.
     pub const EMPTY: Self = Self { octets: [0; ENTRY * MAX_LABELS], len: 0 };
 
-    /// A stack of labels, the outermost first; of more than ten, the first ten. Bits beyond the twentieth are lost.
+    /// A stack of labels, the outermost first; `None` for more than ten, which no NLRI can hold, and for one beyond 20 bits.
     #[must_use]
-    pub fn new(labels: &[Label]) -> Self {
+    pub fn new(labels: &[Label]) -> Option<Self> {
         let mut this = Self::EMPTY;
-        let most = labels.len().min(MAX_LABELS);
+        let most = labels.len();
+        if most > MAX_LABELS || labels.iter().any(|label| label.0 > MAX_LABEL) {
+            return None;
+        }
         for (at, (label, entry)) in labels.iter().zip(this.octets.as_chunks_mut::<ENTRY>().0).enumerate() {
             let bottom = if at.saturating_add(1) == most { BOTTOM } else { 0 };
             let [_, a, b, c] = (label.0 << 4).to_be_bytes();
             *entry = [a, b, c | bottom];
         }
-        this.len = u8::try_from(most.saturating_mul(ENTRY)).unwrap_or(0);
-        this
+        this.len = u8::try_from(most.saturating_mul(ENTRY)).ok()?;
+        Some(this)
     }
 
     /// The marker of a withdrawal.
     pub(super) fn withdrawn() -> Self {
-        Self::split(&WITHDRAWN, false).unwrap_or_default().0
+        let mut this = Self::EMPTY;
+        if let Some(entry) = this.octets.first_chunk_mut() {
+            *entry = WITHDRAWN;
+            this.len = 3;
+        }
+        this
     }
 
-    /// Takes the labels from the front: up to the bottom of the stack, or one alone, whose bottom bit does not count
-    /// (RFC 8277 §2.2).
+    /// Takes the labels from the front: up to the bottom of the stack, or one alone, whose bottom bit does not count, and is
+    /// set as it is when sent (RFC 8277 §2.2).
     pub(super) fn split(octets: &[u8], whole_stack: bool) -> Option<(Self, &[u8])> {
         let mut end = 0usize;
         loop {
@@ -73,6 +83,9 @@ impl LabelStack {
         let (labels, rest) = octets.split_at_checked(end)?;
         let mut this = Self::EMPTY;
         this.octets.get_mut(..end)?.copy_from_slice(labels);
+        if let Some(bottom) = this.octets.get_mut(end.checked_sub(1)?) {
+            *bottom |= BOTTOM;
+        }
         this.len = u8::try_from(end).ok()?;
         Some((this, rest))
     }

@@ -1,5 +1,5 @@
 //! Routes of the mobile user plane (draft-ietf-bess-mup-safi §3.1): what a speaker checks that passes them on, and their keys.
-use super::opaque::NlriKey;
+use super::opaque::{NlriKey, network};
 
 /// The one registered architecture, 3gpp-5g, before the type.
 const ARCHITECTURE: u8 = 1;
@@ -48,12 +48,13 @@ fn has_zero_identifier(value: &[u8], address: u8) -> bool {
             .is_some_and(|id| id.starts_with(&[0; 4]))
 }
 
-/// Of session-transformed routes, distinguisher and prefix, or endpoint (§3.1.3, §3.1.4); of others all but the length.
+/// Of session-transformed routes, distinguisher and prefix, or endpoint (§3.1.3, §3.1.4); host bits masked; of others all but the length.
 pub(super) fn key(one: &[u8]) -> Option<NlriKey<'_>> {
     let (kind, value) = parts(one)?;
     Some(match *kind {
-        [ARCHITECTURE, 0, FIRST_SESSION_TRANSFORMED | SECOND_SESSION_TRANSFORMED] => {
-            NlriKey::of(&[kind, value.get(..up_to_prefix(value)?)?])
+        [ARCHITECTURE, 0, INTERWORK_SEGMENT | FIRST_SESSION_TRANSFORMED | SECOND_SESSION_TRANSFORMED] => {
+            let (whole, odd) = network(value.get(9..)?, usize::from(*value.get(8)?))?;
+            NlriKey::of(&[kind, value.get(..9usize.checked_add(whole.len())?)?, odd])
         }
         _ => NlriKey::of(&[kind, value]),
     })

@@ -96,10 +96,36 @@ impl fmt::Display for OpaqueNlri<'_> {
     }
 }
 
-/// The most stretches that a key has: the type, the distinguisher, and what lies behind fields that do not count.
-const PARTS: usize = 3;
+/// The most stretches that a key has: those between and around two prefixes whose last octets are masked; or a type, a
+/// distinguisher, the whole octets of a prefix, the masked one, and zeroes.
+const PARTS: usize = 5;
 
-/// The key of an NLRI, in up to three stretches of its octets. Two are equal when the octets are, in a row.
+/// In place of the octets of an address that are beyond the prefix.
+pub(super) static ZEROES: [u8; 16] = [0; 16];
+
+/// Each octet, so that one that is nowhere in the NLRI can be a stretch of its key.
+static OCTETS: [u8; 256] = {
+    let (mut octets, mut next) = ([0; 256], 0u8);
+    let mut rest: &mut [u8] = &mut octets;
+    while let [octet, behind @ ..] = rest {
+        *octet = next;
+        next = next.wrapping_add(1);
+        rest = behind;
+    }
+    octets
+};
+
+/// The octets of which all bits are within the prefix, and the one of which only some are, masked.
+pub(super) fn network(octets: &[u8], bits: usize) -> Option<(&[u8], &'static [u8])> {
+    let (whole, rest) = octets.split_at_checked(bits / 8)?;
+    if bits.is_multiple_of(8) {
+        return Some((whole, &[]));
+    }
+    let masked = usize::from(rest.first()? & !(u8::MAX >> (bits % 8)));
+    Some((whole, OCTETS.get(masked..=masked)?))
+}
+
+/// The key of an NLRI, in a few stretches of octets. Two are equal when the octets are, in a row.
 #[derive(Debug, Clone, Copy)]
 pub struct NlriKey<'a> {
     parts: [&'a [u8]; PARTS],

@@ -1,5 +1,5 @@
 //! The table of families beyond plain prefixes: how an NLRI is delimited, what is checked of it, which octets are its key.
-use super::opaque::NlriKey;
+use super::opaque::{NlriKey, ZEROES, network};
 use super::{evpn, flowspec, link_state, mup};
 use crate::Family;
 use crate::parse::front16;
@@ -54,7 +54,10 @@ enum Key {
     Whole,
     Vpls,
     Evpn,
-    Car,
+    /// The prefix of types 1 and 2 is behind so many octets (RFC 9871 §2.9.2, §2.10).
+    Car {
+        before: usize,
+    },
     Mup,
     /// What is behind the length, which has two forms (RFC 8955 §4.1).
     FlowSpec,
@@ -113,7 +116,8 @@ impl Shape {
             // Distinguisher, color, endpoint (RFC 9830 §2.1).
             (1, 73) => bits(Inside::Exactly(96)),
             (2, 73) => bits(Inside::Exactly(192)),
-            (1 | 2, 83 | 84) => Self { end: End::Car, inside: Inside::Opaque, key: Key::Car },
+            (1 | 2, 83) => Self { end: End::Car, inside: Inside::Opaque, key: Key::Car { before: 0 } },
+            (1 | 2, 84) => Self { end: End::Car, inside: Inside::Opaque, key: Key::Car { before: 8 } },
             // Architecture, type of two octets, length (draft-ietf-bess-mup-safi §3.1).
             (1 | 2, 85) => {
                 Self { inside: Inside::Mup { ipv6: family.afi.0 == 2 }, ..keyed(length(3, 1), Key::Mup) }
@@ -164,9 +168,18 @@ impl Shape {
             Inside::Exactly(bits) => (one.first() != Some(&bits)).then_some(Flaw::Withdraw),
             Inside::Evpn => (!evpn::is_whole(one)).then_some(Flaw::Withdraw),
             Inside::Mup { ipv6 } => (!mup::is_whole(one, ipv6)).then_some(Flaw::Withdraw),
-            Inside::LinkState(before) => (!link_state::is_whole(one, before)).then_some(Flaw::Discard),
+            Inside::LinkState(_) => self.is_left_out(one).then_some(Flaw::Discard),
+            // Neither the default nor an origin AS: its end is known all the same (RFC 4684 §4).
+            Inside::RouteTarget => {
+                one.first().is_some_and(|bits| (1..32).contains(bits)).then_some(Flaw::Withdraw)
+            }
             _ => None,
         }
+    }
+
+    /// Whether it alone is malformed and not shown, which only BGP-LS has (RFC 9552 §8.2.2).
+    pub(super) fn is_left_out(&self, one: &[u8]) -> bool {
+        matches!(self.inside, Inside::LinkState(before) if !link_state::is_whole(one, before))
     }
 
     /// The octets that make it the same route as another; all of them, where it is too short for its type.
@@ -175,20 +188,40 @@ impl Shape {
             Key::Whole => None,
             Key::Vpls => vpls_key(one),
             Key::Evpn => evpn_key(one),
-            Key::Car => car_key(one),
+            Key::Car { before } => car_key(one, before),
             Key::Mup => mup::key(one),
-            Key::FlowSpec => {
-                flowspec::length(one).and_then(|(header, _)| Some(NlriKey::of(&[one.get(header..)?])))
-            }
+            Key::FlowSpec => match self.inside {
+                Inside::FlowSpec { before, ipv6 } => flowspec::key(one, before, ipv6),
+                _ => flowspec::length(one).and_then(|(header, _)| Some(NlriKey::of(&[one.get(header..)?]))),
+            },
         };
         parts.unwrap_or_else(|| NlriKey::of(&[one]))
     }
 }
 
-/// Distinguisher, VE ID and block offset of an announcement of labels, whose size and base follow (RFC 4761 §3.2.2).
+/// Distinguisher, VE or CE ID and block offset of an announcement of labels: size and base follow in VPLS (RFC 4761 §3.2.2),
+/// base and TLVs about the circuits in a layer-2 VPN (RFC 6624 §4.1). Of others all, as of the addresses of RFC 6074 §3.2.2.
 fn vpls_key(one: &[u8]) -> Option<NlriKey<'_>> {
-    const ANNOUNCEMENT: usize = 19;
-    if one.len() == ANNOUNCEMENT { Some(NlriKey::of(&[one.get(2..14)?])) } else { None }
+    const VPLS: usize = 19;
+    const LAYER_2_VPN: usize = 17;
+    // A longer one ends with whole TLVs, as the address of a PE does not.
+    let tlvs = one.get(LAYER_2_VPN..)?;
+    let is_told = one.len() == VPLS || are_tlvs(tlvs, true) || are_tlvs(tlvs, false);
+    if is_told { Some(NlriKey::of(&[one.get(2..14)?])) } else { None }
+}
+
+/// Whether the octets are TLVs whose type has one octet and whose length has two, which counts the bits of a circuit status
+/// vector (RFC 6624 §4.2); as that is misread, its octets too.
+fn are_tlvs(mut octets: &[u8], bits: bool) -> bool {
+    const CIRCUIT_STATUS: u8 = 1;
+    // No type is 0, which the end of an address often is.
+    while let [kind @ 1..=u8::MAX, high, low, rest @ ..] = octets {
+        let len = usize::from(u16::from_be_bytes([*high, *low]));
+        let len = if bits && *kind == CIRCUIT_STATUS { len.div_ceil(8) } else { len };
+        let Some(rest) = rest.get(len..) else { return false };
+        octets = rest;
+    }
+    octets.is_empty()
 }
 
 /// RFC 7432 §7.1 and on, RFC 9136 §3.1, RFC 9251 §9: the length, labels, a segment that is only told, and flags at the end
@@ -210,7 +243,12 @@ fn evpn_key(one: &[u8]) -> Option<NlriKey<'_>> {
                 34 => 4,
                 _ => 16,
             };
-            NlriKey::of(&[kind, value.get(..8)?, value.get(18..23usize.checked_add(address)?)?])
+            let prefix = value.get(23..)?.get(..address)?;
+            let (whole, odd) = network(prefix, usize::from(*value.get(22)?))?;
+            // Zeroes in place of the host's bits keep the two address families apart.
+            let behind = address.checked_sub(whole.len())?.checked_sub(odd.len())?;
+            let front = value.get(18..23usize.checked_add(whole.len())?)?;
+            NlriKey::of(&[kind, value.get(..8)?, front, odd, ZEROES.get(..behind)?])
         }
         // Flags; behind a reserved word and a response time in a leave.
         [6 | 7] => NlriKey::of(&[kind, value.split_last()?.1]),
@@ -225,8 +263,20 @@ fn car_length(octets: &[u8]) -> Option<usize> {
     (usize::from(*len) >= usize::from(*key).saturating_add(2)).then_some(usize::from(*len))
 }
 
-/// Length, length of the key, type, key; what follows are TLVs (RFC 9871 §2.9.2).
-fn car_key(one: &[u8]) -> Option<NlriKey<'_>> {
+/// Length, length of the key, type, key; what follows are TLVs (RFC 9871 §2.9.2). The key of types 1 and 2 has a prefix
+/// behind its bits, and the color where there is one.
+fn car_key(one: &[u8], before: usize) -> Option<NlriKey<'_>> {
     let len = usize::from(*one.get(1)?);
-    Some(NlriKey::of(&[one.get(2..)?.get(..len.checked_add(1)?)?]))
+    let key = one.get(2..)?.get(..len.checked_add(1)?)?;
+    let masked = matches!(key, [1 | 2, ..]).then(|| masked_prefix(key, before.checked_add(1)?)).flatten();
+    Some(masked.unwrap_or_else(|| NlriKey::of(&[key])))
+}
+
+/// Octets with a prefix in them, its bits counted by the octet at a place, without those beyond the bits.
+fn masked_prefix(octets: &[u8], bits_at: usize) -> Option<NlriKey<'_>> {
+    let prefix = bits_at.checked_add(1)?;
+    let bits = usize::from(*octets.get(bits_at)?);
+    let (whole, odd) = network(octets.get(prefix..)?, bits)?;
+    let front = prefix.checked_add(whole.len())?;
+    Some(NlriKey::of(&[octets.get(..front)?, odd, octets.get(front.checked_add(odd.len())?..)?]))
 }

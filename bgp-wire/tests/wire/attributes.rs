@@ -1,11 +1,13 @@
 //! The canonical block: what is interned of the received attributes.
 use bgp_wire::{
-    Aggregator, AsPath, Asn, AttributeBlock, AttributeCode, AttributeFlags, Codec, Community, NotCanonical,
-    OwnedAttribute, PathAttributes, RouterId,
+    Aggregator, AsPath, Asn, AttributeBlock, AttributeCode, AttributeFlags, Codec, Community, Family,
+    NextHop, NotCanonical, OwnedAttribute, PathAttributes, PathId, Reaction, Rewrite, RouterId, announce,
+    rewrite,
 };
+use bytes::BytesMut;
 
 use crate::build::{
-    NET, NET6, as_path, attribute, external, hex, mandatory, mp_reach, next_hop, origin, update,
+    NET, NET6, as_path, attribute, external, hex, internal, mandatory, mp_reach, next_hop, origin, update,
 };
 
 fn canonical(codec: &Codec, attributes: &[Vec<u8>]) -> Vec<u8> {
@@ -164,7 +166,8 @@ fn an_aggregator_that_is_not_as_trans_makes_the_as4_attributes_stale() {
 
 #[test]
 fn halves_too_long_for_one_attribute_leave_the_short_one() {
-    let codec = Codec { four_octet_as: false, extended_message: true, ..external() };
+    let codec =
+        Codec { four_octet_as: false, extended_message_rx: true, extended_message_tx: true, ..external() };
     let path = |n: usize, segment: &[u8]| {
         segment.iter().copied().cycle().take(n * segment.len()).collect::<Vec<_>>()
     };
@@ -183,7 +186,7 @@ fn halves_too_long_for_one_attribute_leave_the_short_one() {
 #[test]
 fn path_length_counts_sets_once_and_confederations_not_at_all() {
     let value = hex("03 02 0000fde8 0000fde9  02 03 00000001 00000002 00000003  01 02 00000004 00000005");
-    let codec = crate::build::internal();
+    let codec = internal();
     let block = canonical(&codec, &[origin(), attribute(0x40, 2, &value), next_hop()]);
     let path = AttributeBlock::parse(&block).unwrap().as_path();
     assert_eq!(path.length(), 4);
@@ -237,7 +240,7 @@ fn a_block_out_of_order_or_with_a_next_hop_is_not_canonical() {
 /// RFC 8092 §3.
 #[test]
 fn equal_large_communities_are_left_once() {
-    let codec = Codec { extended_message: true, ..external() };
+    let codec = Codec { extended_message_rx: true, extended_message_tx: true, ..external() };
     let (one, two) = ([1u8; 12], [2u8; 12]);
     let several =
         |n: u32| (0..n).flat_map(|i| [[0; 4], [0; 4], i.to_be_bytes()].concat()).collect::<Vec<_>>();
@@ -284,4 +287,45 @@ fn a_block_has_one_form() {
     assert_eq!(parsed(&[0x41, 1, 1, 0]), refused(1), "unused bits");
     assert_eq!(parsed(&[0x50, 1, 0, 1, 0]), refused(1), "a longer length field than needed");
     assert_eq!(parsed(&[&[0xd0, 8, 1, 4][..], &[1; 260]].concat()), Ok(()));
+}
+
+/// What fits an attribute with four-octet numbers is a path, and is sent as one.
+#[test]
+fn the_longest_path_of_two_octet_numbers_is_read_and_written() {
+    let old =
+        Codec { extended_message_rx: true, extended_message_tx: true, four_octet_as: false, ..internal() };
+    let new = Codec { four_octet_as: true, ..old };
+    let path = |asns: usize| AsPath::sequence((0..asns).map(|n| Asn(1 + (n % 60_000) as u32)));
+    let (hop, net) = (NextHop::V4([10, 0, 0, 1].into()), "192.0.2.0/24".parse::<ipnet::Ipv4Net>().unwrap());
+    // 16,255 numbers in 64 segments have 65,148 octets, and so fit a message of either form.
+    for asns in [16_000, 16_255] {
+        let mut block = vec![];
+        PathAttributes { as_path: path(asns), ..PathAttributes::default() }.encode_block(&mut block).unwrap();
+        let mut short = vec![];
+        let how = Rewrite { two_octet_as: true, ..Rewrite::default() };
+        rewrite(AttributeBlock::parse(&block).unwrap(), &how, &mut short).unwrap();
+        for (codec, attributes) in [(old, &short), (new, &block)] {
+            let mut out = BytesMut::new();
+            let family = Family::IPV4_UNICAST;
+            let packed = announce(&mut out, &codec, family, &hop, attributes, [(PathId(0), net)]);
+            assert_eq!((packed.routes, packed.messages), (1, 1), "{asns}");
+            let view = codec.decode_update(&out).unwrap();
+            assert_eq!((view.outcome(), view.as_path().unwrap().length()), (Reaction::Accept, asns));
+            let mut back = vec![];
+            view.canonical_attributes(&mut back);
+            assert_eq!(back, block);
+        }
+    }
+    // Of segments of one number, each of whose four octets grow to six.
+    let wide = |segments: usize| [2, 1, 0xfd, 0xe9].repeat(segments);
+    for (segments, outcome) in [(10_922, Reaction::Accept), (10_923, Reaction::TreatAsWithdraw)] {
+        let attributes = [origin(), attribute(0x40, 2, &wide(segments)), next_hop()];
+        let frame = update(&[], &attributes, &NET);
+        assert_eq!(old.decode_update(&frame).unwrap().outcome(), outcome, "{segments}");
+        // And what is refused is not sent.
+        let mut out = BytesMut::new();
+        let own = [origin(), attribute(0x40, 2, &wide(segments))].concat();
+        let packed = announce(&mut out, &old, Family::IPV4_UNICAST, &hop, &own, [(PathId(0), net)]);
+        assert_eq!(packed.routes == 1, outcome == Reaction::Accept, "{segments}");
+    }
 }

@@ -100,7 +100,7 @@ fn label_stacks_are_read_to_their_bottom_where_negotiated() {
     let family = Family::IPV4_LABELED_UNICAST;
     let codec = Codec { multiple_labels: FamilySet::of(&[family]), ..session(family) };
     let frame = mp(family, &[10, 0, 0, 1], &hex("48 000100 000111 c00002"));
-    let labels = LabelStack::new(&[Label(16), Label(17)]);
+    let labels = LabelStack::new(&[Label(16), Label(17)]).unwrap();
     let prefix = LabeledPrefix { prefix: "192.0.2.0/24".parse().unwrap(), labels };
     {
         let view = codec.decode_update(&frame).unwrap();
@@ -131,7 +131,7 @@ fn a_withdrawal_has_one_marker_in_place_of_labels() {
     let route = VpnPrefix {
         distinguisher: RouteDistinguisher::two_octet_as(65001, 1),
         prefix: "10.1.0.0/16".parse().unwrap(),
-        labels: LabelStack::new(&[Label(16), Label(17)]),
+        labels: LabelStack::new(&[Label(16), Label(17)]).unwrap(),
     };
     let mut out = BytesMut::new();
     assert_eq!(withdraw(&mut out, &codec, family, [(PathId(0), route)]).routes, 1);
@@ -213,7 +213,10 @@ fn route_target_membership() {
     good(family, "00", "default");
     good(family, "20 0000fde9", "65001:0000000000000000/32");
     good(family, "30 0000fde9 0002", "65001:rt:0:0/48");
-    for nlri in ["1f 0000fde8", "08 00", "61 0000fde9 0002fde90000000700", "60 0000fde9 0002fde9000000"] {
+    for nlri in ["1f 0000fde8", "08 00"] {
+        bad(family, nlri, Reaction::TreatAsWithdraw);
+    }
+    for nlri in ["61 0000fde9 0002fde90000000700", "60 0000fde9 0002fde9000000"] {
         bad(family, nlri, Reaction::AfiSafiDisable);
     }
     let target = ExtendedCommunity::route_target(65001, 7);
@@ -401,4 +404,60 @@ fn a_segment_routing_policy_of_another_length_is_treated_as_withdrawn() {
     assert_eq!(shown(Family::IPV6_SR_POLICY, four), (Reaction::TreatAsWithdraw, vec![]));
     let six = "c0 00000001 00000064 20010db8000000000000000000000001";
     good(Family::IPV6_SR_POLICY, six, &six.replace(' ', ""));
+}
+
+/// RFC 8277 §2.2: the bit is ignored when received, and set when sent, on a session of whole stacks too.
+#[test]
+fn a_label_without_the_bottom_bit_goes_on_with_it() {
+    let family = Family::IPV4_LABELED_UNICAST;
+    let single = session(family);
+    let stacks = Codec { multiple_labels: FamilySet::of(&[family]), ..single };
+    let frame = mp(family, &[10, 0, 0, 1], &hex("30 000100 c00002"));
+    let view = single.decode_update(&frame).unwrap();
+    let (_, route) = view.reach().next().unwrap().nlri.iter().next().unwrap();
+    for to in [single, stacks] {
+        let mut out = BytesMut::new();
+        let next_hop = NextHop::V4([10, 0, 0, 1].into());
+        let packed = announce(&mut out, &to, family, &next_hop, &attributes(), [(PathId(0), route)]);
+        assert_eq!((packed.routes, packed.refused), (1, 0));
+        assert!(out.windows(7).any(|octets| octets == hex("30 000101 c00002")), "{out:02x?}");
+    }
+}
+
+#[test]
+fn a_stack_that_no_nlri_holds_is_none() {
+    assert!(LabelStack::new(&[Label(16); 10]).is_some());
+    assert_eq!(LabelStack::new(&[Label(16); 11]), None);
+    assert_eq!(LabelStack::new(&[Label(1 << 20)]), None);
+}
+
+/// RFC 7606 §2: the strongest reaction is not for what has its end.
+#[test]
+fn a_route_target_of_too_few_bits_is_treated_as_withdrawn() {
+    let family = Family::ROUTE_TARGET;
+    let frame = mp(family, &[10, 0, 0, 1], &hex("08 00 00 1f 00000000 20 0000fde9"));
+    let codec = session(family);
+    let view = codec.decode_update(&frame).unwrap();
+    assert_eq!((view.outcome(), view.reach().count()), (Reaction::TreatAsWithdraw, 0));
+    // The others are withdrawn, in front of it and behind it.
+    assert_eq!(view.unreach().flat_map(|b| b.iter()).count(), 2);
+    let frame = withdrawal(family, &hex("08 00 00"));
+    let view = codec.decode_update(&frame).unwrap();
+    assert_eq!(view.outcome(), Reaction::AttributeDiscard);
+    assert_eq!(view.unreach().flat_map(|b| b.iter()).count(), 1);
+    // More bits than there are, and octets that break off, leave no end to rely on.
+    bad(family, &format!("61 {}", "00".repeat(13)), Reaction::AfiSafiDisable);
+    bad(family, "20 0000", Reaction::AfiSafiDisable);
+}
+
+/// RFC 8955 §4: the next hop is ignored, however long.
+#[test]
+fn the_next_hop_of_a_flow_specification_is_ignored_whatever_its_length() {
+    let family = Family::IPV4_FLOWSPEC;
+    for len in [0, 1, 4, 48, 49, 255] {
+        let frame = mp(family, &vec![7; len], &hex("03 03 81 06"));
+        let codec = session(family);
+        let view = codec.decode_update(&frame).unwrap();
+        assert_eq!((view.outcome(), view.reach().count()), (Reaction::Accept, 1), "{len}");
+    }
 }

@@ -31,7 +31,7 @@ fn a_stranger_is_refused_at_the_first_wrong_octet() {
 #[test]
 fn each_type_has_its_shortest_and_longest_length() {
     let codec = external();
-    let long = Codec { extended_message: true, ..codec };
+    let long = Codec { extended_message_rx: true, ..codec };
     let of = |kind, len: u16| {
         let mut m = message(kind, &[]);
         m[16..18].copy_from_slice(&len.to_be_bytes());
@@ -47,6 +47,25 @@ fn each_type_has_its_shortest_and_longest_length() {
     assert_eq!(long.frame(&of(2, 65535)), Ok(None));
     // OPEN stays at 4,096 octets (RFC 8654 §4).
     assert_eq!(refused(&long, &of(1, 4097)), (1, 2, vec![0x10, 0x01]));
+}
+
+/// RFC 8654 §4: the listener that has advertised the capability takes what a peer without it sends.
+#[test]
+fn a_long_message_is_read_by_whoever_may_not_send_one() {
+    let reads = Codec { extended_message_rx: true, ..external() };
+    let writes = Codec { extended_message_tx: true, ..external() };
+    let mut long = vec![0; 4100];
+    long[2..4].copy_from_slice(&4077u16.to_be_bytes());
+    // One unknown attribute that fills the message.
+    long[4..8].copy_from_slice(&[0xd0, 99, 0x0f, 0xe9]);
+    let long = message(2, &long[..4081]);
+    assert_eq!(long.len(), 4100);
+    assert_eq!(reads.frame(&long).unwrap().unwrap().len, 4100);
+    assert!(reads.decode_update(&long).is_ok());
+    assert_eq!(reads.max_len_tx(), 4096);
+    assert_eq!(refused(&writes, &long), (1, 2, vec![0x10, 0x04]));
+    assert!(writes.decode_update(&long).is_err());
+    assert_eq!(writes.max_len_tx(), 65535);
 }
 
 #[test]

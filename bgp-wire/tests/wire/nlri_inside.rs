@@ -236,3 +236,100 @@ fn octets_that_are_no_nlri_are_not_sent() {
     }
     assert!(out.is_empty());
 }
+
+/// RFC 6624 §4.1 beside RFC 4761 §3.2.2 and RFC 6074 §3.2.2, all in AFI 25, SAFI 65.
+#[test]
+fn labels_and_circuits_of_a_layer_2_vpn_are_no_part_of_the_key() {
+    let vpls = Family::VPLS;
+    let named = hex("0000fde900000001 0001 0002");
+    for nlri in [
+        "000f 0000fde900000001 0001 0002 000101",
+        "000f 0000fde900000001 0001 0002 000201",
+        "0016 0000fde900000001 0001 0002 000101 01 0004 aabbccdd",
+        "0013 0000fde900000001 0001 0002 000101 01 0004 a0",
+        "0013 0000fde900000001 0001 0002 000201 01 0008 b0",
+        "0017 0000fde900000001 0001 0002 000201 01 0008 b0 02 0001 ff",
+        "0011 0000fde900000001 0001 0002 0008 000101",
+    ] {
+        assert_eq!(key(vpls, nlri), named, "{nlri}");
+    }
+    // Addresses of PEs are told apart by all their octets.
+    for (a, b) in [
+        ("000c 0000fde900000001 0a000001", "000c 0000fde900000001 0a000002"),
+        (
+            "0018 0000fde900000001 20010db8 00000000 00000000 00000001",
+            "0018 0000fde900000001 20010db8 00000000 00000000 00000002",
+        ),
+    ] {
+        assert_ne!(key(vpls, a), key(vpls, b));
+    }
+}
+
+#[test]
+fn host_bits_of_prefixes_in_opaque_nlri_are_no_part_of_the_key() {
+    let vpn = Family::IPV4_VPN_FLOWSPEC;
+    let evpn5 = |bits: &str, prefix: &str| {
+        let zero = "00".repeat(prefix.len() / 2);
+        let value = format!("0000fde900000001 {} 00000000 {bits} {prefix} {zero} 000101", "00".repeat(10));
+        evpn(5, &value)
+    };
+    let six = |text: &str| format!("{text}{}", "00".repeat(16 - text.len() / 2));
+    for (family, a, b, other) in [
+        (Family::EVPN, evpn5("18", "0a000001"), evpn5("18", "0a000000"), evpn5("18", "0a000100")),
+        (Family::EVPN, evpn5("0f", "0a010000"), evpn5("0f", "0a000000"), evpn5("0f", "0a020000")),
+        (
+            Family::EVPN,
+            evpn5("21", &six("20010db87fffffff")),
+            evpn5("21", &six("20010db800000001")),
+            evpn5("21", &six("20010db880000000")),
+        ),
+        // The two address families are never the same route.
+        (Family::EVPN, evpn5("08", "0a000001"), evpn5("08", "0a000000"), evpn5("08", &six("0a"))),
+        (
+            Family::IPV4_FLOWSPEC,
+            "0a 01 0f 0a01 02 1f c0000203".to_owned(),
+            "0a 01 0f 0a00 02 1f c0000202".into(),
+            "0a 01 0f 0a00 02 1f c0000200".into(),
+        ),
+        (
+            Family::IPV4_FLOWSPEC,
+            "07 02 0f 0a01 03 81 06".to_owned(),
+            "07 02 0f 0a00 03 81 06".into(),
+            "07 02 0f 0a00 03 81 11".into(),
+        ),
+        (
+            vpn,
+            "0c 0000fde900000001 01 0f 0a01".into(),
+            "0c 0000fde900000001 01 0f 0a00".into(),
+            "0c 0000fde900000002 01 0f 0a00".into(),
+        ),
+        // Bits 4 to 20 of the address are two octets; to 19, one bit less.
+        (
+            Family::IPV6_FLOWSPEC,
+            "05 01 13 04 2001".to_owned(),
+            "05 01 13 04 2000".into(),
+            "05 01 13 04 2002".into(),
+        ),
+        (
+            Family::IPV4_CAR,
+            "0a 07 01 0f 0a01 00000064".to_owned(),
+            "0a 07 01 0f 0a00 00000064".into(),
+            "0a 07 01 0f 0a00 00000065".into(),
+        ),
+        (
+            Family::IPV4_VPN_CAR,
+            "12 0f 01 0000fde900000001 0f 0a01 00000064".to_owned(),
+            "12 0f 01 0000fde900000001 0f 0a00 00000064".into(),
+            "12 0f 01 0000fde900000001 0f 0a02 00000064".into(),
+        ),
+        (
+            Family::IPV4_MUP,
+            "01 0001 0b 0000fde900000001 0f 0a01".to_owned(),
+            "01 0001 0b 0000fde900000001 0f 0a00".into(),
+            "01 0001 0b 0000fde900000001 0f 0a02".into(),
+        ),
+    ] {
+        assert_eq!(key(family, &a), key(family, &b), "{family} {a}");
+        assert_ne!(key(family, &a), key(family, &other), "{family} {a}");
+    }
+}

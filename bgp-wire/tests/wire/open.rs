@@ -1,7 +1,7 @@
 //! OPEN and its capabilities (RFC 4271 §4.2, §6.2; RFC 5492; RFC 9072).
 use bgp_wire::{
-    AddPathMode, Afi, Asn, Capability, CapabilityCode, Codec, Family, GracefulRestart, Message, Notification,
-    Open, Role, RouterId,
+    AddPathMode, Afi, Asn, Capability, CapabilityCode, Codec, Family, GracefulRestart, LongLivedFamily,
+    Message, Notification, Open, Role, RouterId,
 };
 use bytes::{Bytes, BytesMut};
 
@@ -180,4 +180,38 @@ fn what_a_receiver_makes_of_an_open_is_known_before_it_is_sent() {
         let answer = Codec::before_open().decode(&out.freeze()).unwrap_err();
         assert_eq!(bad.check(), Err(answer));
     }
+}
+
+/// RFC 8950 §4: the SAFI of a row has two octets, of which the high one is 0.
+#[test]
+fn a_subsequent_family_beyond_255_is_not_that_of_its_low_octet() {
+    let rows = "02 0e 05 0c 0001 0101 0002  0001 0080 0002";
+    let open = decode(&message(1, &hex(&format!("04 fde8 005a 0a000001 10 {rows}")))).unwrap();
+    assert_eq!(open.capabilities, [Capability::ExtendedNextHop(vec![(Family::IPV4_VPN, Afi::IPV6)])]);
+}
+
+/// RFC 8277 §2.1, RFC 4724 §3, RFC 9494 §3.1: of these only one instance counts.
+#[test]
+fn capabilities_that_count_once_go_out_once() {
+    let families = || (0..100).map(|n| Family::new(1, n));
+    let long_lived = families()
+        .map(|family| LongLivedFamily { family, forwarding: true, stale_time: 9 })
+        .collect::<Vec<_>>();
+    let labels: Vec<_> = families().map(|family| (family, 3)).collect();
+    let restarting: Vec<_> = families().map(|family| (family, true)).collect();
+    let restart = |families: &[(Family, bool)]| {
+        Capability::GracefulRestart(GracefulRestart { families: families.to_vec(), ..Default::default() })
+    };
+    let mut open = Open::new(Asn(65000), 90, RouterId(1));
+    open.capabilities = vec![
+        Capability::MultipleLabels(labels.clone()),
+        restart(&restarting),
+        Capability::LongLivedGracefulRestart(long_lived.clone()),
+    ];
+    let expected = [
+        Capability::MultipleLabels(labels[..63].to_vec()),
+        restart(&restarting[..63]),
+        Capability::LongLivedGracefulRestart(long_lived[..36].to_vec()),
+    ];
+    assert_eq!(decode(&encode(&open)).unwrap().capabilities, expected);
 }

@@ -57,7 +57,10 @@ fn both_ways(codec: Codec) -> Codec {
 
 #[test]
 fn routes_fill_messages_to_the_last_octet_that_fits() {
-    for (codec, limit) in [(external(), 4096), (Codec { extended_message: true, ..external() }, 65535)] {
+    for (codec, limit) in [
+        (external(), 4096),
+        (Codec { extended_message_rx: true, extended_message_tx: true, ..external() }, 65535),
+    ] {
         let mut out = BytesMut::new();
         let n = 40_000;
         let packed = announce(&mut out, &codec, Family::IPV4_UNICAST, &V4, &block(), nets(n));
@@ -129,7 +132,7 @@ fn attributes_that_leave_no_room_are_reported_not_sent() {
     let packed = announce(&mut out, &external(), Family::IPV4_UNICAST, &V4, &block, nets(2));
     assert_eq!(packed, Packed { too_large: 2, ..Packed::default() });
     assert!(out.is_empty());
-    let codec = Codec { extended_message: true, ..external() };
+    let codec = Codec { extended_message_rx: true, extended_message_tx: true, ..external() };
     assert_eq!(announce(&mut out, &codec, Family::IPV4_UNICAST, &V4, &block, nets(2)).routes, 2);
 }
 

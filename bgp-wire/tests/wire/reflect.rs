@@ -111,7 +111,7 @@ fn what_cannot_go_by_octets_is_told() {
     assert_eq!(reflected(&codec, &codec, &with(attribute(0xc0, 8, &[1; 4024]))).unwrap().len(), 4093);
     let full = with(attribute(0xc0, 8, &[1; 4028]));
     assert_eq!(why(&full), NotReflected::TooLong);
-    let roomy = Codec { extended_message: true, ..codec };
+    let roomy = Codec { extended_message_rx: true, extended_message_tx: true, ..codec };
     assert_eq!(reflected(&codec, &roomy, &full).unwrap().len(), full.len() + 14);
 }
 

@@ -200,7 +200,12 @@ fn through_two_octet_peer(from: &PathAttributes, prepend: Option<(Asn, u8)>) -> 
     let how = Rewrite { prepend, two_octet_as: true, ..Rewrite::default() };
     let mut out = Vec::new();
     rewrite(AttributeBlock::parse(&block(from)).unwrap(), &how, &mut out).unwrap();
-    let codec = Codec { four_octet_as: false, extended_message: true, ..crate::build::internal() };
+    let codec = Codec {
+        four_octet_as: false,
+        extended_message_rx: true,
+        extended_message_tx: true,
+        ..crate::build::internal()
+    };
     let frame = update(&[], &[out, next_hop()], &NET);
     let view = codec.decode_update(&frame).unwrap();
     assert_eq!(view.outcome().to_string(), "accept");

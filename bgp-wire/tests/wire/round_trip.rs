@@ -200,7 +200,8 @@ fn session(four_octet_as: bool, add_path: bool, extended_message: bool) -> Codec
     Codec {
         peer: PeerKind::Internal,
         four_octet_as,
-        extended_message,
+        extended_message_rx: extended_message,
+        extended_message_tx: extended_message,
         add_path_rx: add_path,
         add_path_tx: add_path,
         extended_next_hop: FamilySet::of(&[Family::IPV4_UNICAST]),

@@ -19,7 +19,7 @@ fn distinguisher() -> impl Strategy<Value = RouteDistinguisher> {
 }
 
 fn labels() -> impl Strategy<Value = LabelStack> {
-    vec((0..1u32 << 20).prop_map(Label), 1..3).prop_map(|labels| LabelStack::new(&labels))
+    vec((0..1u32 << 20).prop_map(Label), 1..3).prop_map(|labels| LabelStack::new(&labels).unwrap())
 }
 
 fn prefix4() -> impl Strategy<Value = IpNet> {

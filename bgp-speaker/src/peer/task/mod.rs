@@ -547,7 +547,7 @@ fn negotiated_status(negotiated: &Negotiated, local: SocketAddr, remote: SocketA
         hold_time: negotiated.hold_time,
         keepalive: negotiated.keepalive,
         four_octet_as: negotiated.codec.four_octet_as,
-        extended_message: negotiated.codec.extended_message,
+        extended_message: negotiated.codec.extended_message_tx,
         route_refresh: negotiated.route_refresh,
         enhanced_refresh: negotiated.enhanced_refresh,
         add_path_receive: negotiated.codec.add_path_rx,
