@@ -7,6 +7,7 @@ use bgp_fsm::Bfd;
 use bgp_rib::{Destination, OwnerId, Policy, Vrp};
 use bgp_wire::{Asn, Family, RouterId};
 use ipnet::IpNet;
+use tokio::runtime::Handle;
 use tokio::sync::{Mutex, OwnedMutexGuard, mpsc, oneshot};
 
 use crate::apply::{Wanted, check_routes};
@@ -78,6 +79,8 @@ pub struct Speaker {
     learn: mpsc::Sender<learn_feed::Order>,
     /// Held by calls that change peers, ranges and the mesh as a whole: what comes of two at a time would be neither.
     book: Arc<Mutex<MeshBook>>,
+    /// Where the speaker runs: who calls may be elsewhere.
+    runtime: Handle,
 }
 
 impl Speaker {
@@ -88,7 +91,8 @@ impl Speaker {
 
     pub(crate) async fn start(builder: Builder) -> Result<Self, StartError> {
         let start::Started { shared, commands, rib, kernel, learn, book } = start::start(builder).await?;
-        Ok(Self { shared, commands, rib, kernel, learn, book: Arc::new(Mutex::new(book)) })
+        let (book, runtime) = (Arc::new(Mutex::new(book)), Handle::current());
+        Ok(Self { shared, commands, rib, kernel, learn, book, runtime })
     }
 
     /// Makes the speaker do all that is asked for and nothing else, and tells what that changed. What is so already is not
@@ -111,7 +115,7 @@ impl Speaker {
         // From here on it goes on without the caller: one that gives up changes nothing or all.
         let speaker = self.clone();
         let doing = async move { speaker.become_all(desired, (wanted, becomes), export, book).await };
-        tokio::spawn(doing).await.map_err(|_| SpeakerError::Stopped)?
+        self.runtime.spawn(doing).await.map_err(|_| SpeakerError::Stopped)?
     }
 
     /// Does what was found to be possible.

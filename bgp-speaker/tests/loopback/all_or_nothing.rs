@@ -1,6 +1,9 @@
 //! What is applied is applied as a whole or not at all, also where the caller gives up in the middle.
 
 use std::collections::BTreeMap;
+use std::future::Future;
+use std::task::{Context, Poll, Waker};
+use std::time::Duration;
 
 use bgp_speaker::kernel::{KernelConfig, MemoryFib};
 use bgp_speaker::{Asn, Desired, Identity, KernelExport, MAX_VRPS, Route, RouterId, SpeakerError, Vrp};
@@ -47,4 +50,24 @@ async fn a_caller_that_gives_up_has_changed_all_of_it() {
     let back = Desired { identity: None, ..other_identity(0) };
     a.apply(back).await.unwrap();
     assert_ne!(a.status().router_id, RouterId(78));
+}
+
+/// A thread of the program's own, which is no part of the runtime.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_caller_outside_the_runtime_may_apply() {
+    let a = speaker(ip(35, 1)).await;
+    let applying = a.clone();
+    let outside = std::thread::spawn(move || {
+        let mut applying = std::pin::pin!(applying.apply(other_identity(79)));
+        let mut cx = Context::from_waker(Waker::noop());
+        loop {
+            if let Poll::Ready(report) = applying.as_mut().poll(&mut cx) {
+                return report;
+            }
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    });
+    eventually("it is done", async || outside.is_finished()).await;
+    outside.join().unwrap().unwrap();
+    assert_eq!(a.status().router_id, RouterId(79));
 }

@@ -151,6 +151,10 @@ pub(super) fn lookup(out: &mut Vec<u8>, address: IpAddr, vrf: Option<u32>, seque
     message.header.address_family = family(address);
     message.header.destination_prefix_length = if address.is_ipv4() { 32 } else { 128 };
     message.header.flags = RouteFlags::FibMatch;
+    if address.is_ipv4() {
+        // Without it the answer says of every route that it is in the main table. IPv6 tells it unasked, and refuses the flag.
+        message.header.flags |= RouteFlags::LookupTable;
+    }
     message.attributes.push(RouteAttribute::Destination(address.into()));
     message.attributes.extend(vrf.map(RouteAttribute::Oif));
     push(out, 0, sequence, RouteNetlinkMessage::GetRoute(message));

@@ -126,6 +126,10 @@ impl Own {
         if decode::is_local(payload) {
             return Lookup::Own;
         }
+        if let Some(vrf) = self.vrf.as_ref().filter(|_| outline.key.table != self.ways) {
+            // Where the VRF's table has no default, Linux goes on in the main table.
+            return unreachable(format!("no route of VRF {vrf} leads to next hop {gateway}"));
+        }
         if !decode::is_unicast(payload) {
             return unreachable(format!("the kernel's route to next hop {gateway} ({prefix}) drops packets"));
         }
