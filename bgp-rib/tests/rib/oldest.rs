@@ -142,3 +142,24 @@ fn what_was_best_and_cannot_be_reached_has_no_say_through_another_session_of_its
     lab.settle();
     assert_eq!(best(&lab), 1, "the lowest identifier, as none is the best already");
 }
+
+#[test]
+fn what_was_best_before_another_came_between_has_no_say_among_few_paths_or_many() {
+    for many_paths in [16, 2] {
+        let mut lab = lab(true, many_paths);
+        for n in [9, 5, 1] {
+            lab.up(n, external(n, 65001));
+        }
+        tell(&mut lab, 9, &external_attributes(&[65001, 64999]));
+        tell(&mut lab, 5, &external_attributes(&[65001, 64999]));
+        assert_eq!(best(&lab), 9, "the oldest");
+        tell(&mut lab, 1, &external_attributes(&[65001]));
+        assert_eq!(best(&lab), 1, "the shortest path");
+        tell(&mut lab, 1, &external_attributes(&[65001, 64999, 64998]));
+        assert_eq!(
+            best(&lab),
+            5,
+            "the lowest identifier of those that are left, with {many_paths} paths being few"
+        );
+    }
+}
