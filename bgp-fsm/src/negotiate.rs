@@ -66,11 +66,14 @@ fn agree(config: &SessionConfig, open: &Open, kind: PeerKind, hold_time: Duratio
     let peer = Announced::by(open);
     let families = config.families.intersection(peer.families);
     let enhanced_refresh = config.enhanced_refresh && peer.has(&Capability::EnhancedRouteRefresh);
+    let long_messages = config.extended_message && peer.has(&Capability::ExtendedMessage);
     let codec = Codec {
         peer: kind,
         four_octet_as: config.four_octet_as && open.four_octet_as().is_some(),
-        extended_message_rx: config.extended_message,
-        extended_message_tx: config.extended_message && peer.has(&Capability::ExtendedMessage),
+        // RFC 8654 §4 lets a peer send long messages that has not said that it takes any. None is known to, and a length that
+        // is beyond 4,096 is a frame that was lost, which is to be found before 64 KiB are waited for.
+        extended_message_rx: long_messages,
+        extended_message_tx: long_messages,
         enhanced_refresh,
         add_path_rx: add_path(config, &peer, families, AddPathMode::receives, AddPathMode::sends),
         add_path_tx: add_path(config, &peer, families, AddPathMode::sends, AddPathMode::receives),

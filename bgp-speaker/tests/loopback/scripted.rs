@@ -35,7 +35,11 @@ impl Scripted {
 
     /// Over a connection that stands already.
     pub fn over(stream: TcpStream) -> Self {
-        let codec = Codec { extended_message_rx: false, extended_message_tx: false, ..Codec::permissive(PeerKind::Internal) };
+        let codec = Codec {
+            extended_message_rx: false,
+            extended_message_tx: false,
+            ..Codec::permissive(PeerKind::Internal)
+        };
         Self { stream, buffer: BytesMut::new(), codec }
     }
 
@@ -155,7 +159,11 @@ pub fn update(next_hop: Ipv4Addr, prefixes: impl IntoIterator<Item = Ipv4Net>) -
         PathAttributes { local_pref: Some(100), as_path: AsPath::default(), ..PathAttributes::default() };
     let mut block = Vec::new();
     attributes.encode_block(&mut block).expect("the attributes fit");
-    let codec = Codec { extended_message_rx: false, extended_message_tx: false, ..Codec::permissive(PeerKind::Internal) };
+    let codec = Codec {
+        extended_message_rx: false,
+        extended_message_tx: false,
+        ..Codec::permissive(PeerKind::Internal)
+    };
     let mut octets = BytesMut::new();
     let routes = prefixes.into_iter().map(|p| (PathId(0), p));
     announce(&mut octets, &codec, Family::IPV4_UNICAST, &NextHop::V4(next_hop), &block, routes);
