@@ -24,6 +24,10 @@ static ALLOCATOR: Counting = Counting;
 /// one AS, takes a vector of its own for six octets.
 const MEMORY: u64 = 16;
 
+/// The same of an OPEN, which is never longer than 4,096 octets: a capability of two octets is a value of 64, in a list that
+/// doubles as it grows.
+const OPEN_MEMORY: u64 = 72;
+
 /// The bound of the time that one message may take, in nanoseconds.
 const BOUND: f64 = 3e6;
 
@@ -77,6 +81,13 @@ fn the_worst_messages_cost_no_more_than_their_size() {
         let (read_ns, calls, _) = cost(read);
         assert_eq!(calls, 0, "{name}: reading allocates");
         let view = codec.decode_update(&frame).unwrap();
+        let mut out = BytesMut::with_capacity(2 * frame.len());
+        let how = Reflection { originator_id: RouterId(1), cluster_id: ClusterId(1) };
+        let (_, calls, _) = cost(|| {
+            out.clear();
+            view.reflect(&codec, &how, &mut out)
+        });
+        assert_eq!(calls, 0, "{name}: reflecting allocates");
         let (make_ns, calls, octets) = cost(|| make(&codec, &view));
         let size = frame.len() as u64;
         println!(
@@ -88,4 +99,12 @@ fn the_worst_messages_cost_no_more_than_their_size() {
         assert!(octets <= MEMORY * size, "{name}: {octets} octets asked for");
         assert!(cfg!(debug_assertions) || read_ns + make_ns < BOUND, "{name}: {read_ns} ns, {make_ns} ns");
     }
+    // As many capabilities as an OPEN holds, of no octets, in one parameter (RFC 9072).
+    let parameters = [build::hex("ffff 0fdf 02 0fdc"), [2, 0].repeat(2030)].concat();
+    let open = build::message(1, &[build::hex("04 fde8 005a 0a000001"), parameters].concat());
+    let open = bytes::Bytes::from(open);
+    let (ns, calls, octets) = cost(|| codec.decode(&open).unwrap());
+    println!("{:<32} {:>9.0} {:>9} {calls:>9} {octets:>12}", "capabilities of no octets", ns / 1e3, "");
+    assert!(octets <= OPEN_MEMORY * open.len() as u64, "{octets} octets asked for");
+    assert!(cfg!(debug_assertions) || ns < BOUND, "{ns} ns");
 }

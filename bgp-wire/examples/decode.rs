@@ -13,6 +13,8 @@
 //!   --extended-next-hop FAMILY  IPv4 routes of this family may have IPv6 next hops (RFC 8950)
 //!   --single-label          NLRI have one label, whatever its bottom bit (RFC 8277: no capability), not stacks
 //!   --no-afi-safi-disable   a malformed MP attribute ends the session instead of giving up its family
+//!   --same-domain           an external peer is of our domain: tunnels and segments are heard of it (RFC 9012, RFC 8669)
+//!   --aigp                  AIGP is taken from an external peer (RFC 7311)
 //! ```
 //!
 //! Hex is read liberally: with or without blanks, colons, commas, `0x`, `\x`; as a dump with offsets and a text
@@ -20,7 +22,7 @@
 //! line may hold several. Whole packets, as `tcpdump -x` prints and Wireshark copies them, are read like a capture. What is
 //! no hex is reported with its line number, and reading goes on.
 //! A capture's TCP streams of port 179 are put together first; MRT files give their BGP4MP messages, with the width
-//! of AS numbers and ADD-PATH taken from each record, and each path of a TABLE_DUMP_V2 as the UPDATE that would tell it. Compressed files are to be unpacked on the way: `zcat F | decode`.
+//! of AS numbers, ADD-PATH and, without `--ibgp` and `--ebgp`, the kind of peer taken from each record, and each path of a TABLE_DUMP_V2 as the UPDATE that would tell it. Compressed files are to be unpacked on the way: `zcat F | decode`.
 //!
 //! The exit status is 0 when every message was `ok`, 1 when some had another outcome, 2 when some input was no
 //! message or could not be read.
@@ -140,7 +142,7 @@ fn show(bytes: &[u8], file: &str, options: &Options, printer: &mut Printer<'_>) 
         Form::Hex => hex::messages(&String::from_utf8_lossy(bytes), codec, &mut emit),
         Form::Raw => stream::messages(bytes, codec, &mut emit),
         Form::Pcap => capture::messages(bytes, codec, &mut emit),
-        Form::Mrt => mrt::messages(bytes, codec, &mut emit),
+        Form::Mrt => mrt::messages(bytes, codec, options.peer_is_told, &mut emit),
         Form::Compressed => {
             let why = "compressed: unpack it first, as in `zcat FILE | decode`";
             return Err(io::Error::new(io::ErrorKind::InvalidInput, why));

@@ -432,6 +432,40 @@ fn an_mrt_file_gives_its_messages() {
     assert_eq!(all[1]["source"], "record 3");
 }
 
+/// LOCAL_PREF counts from an internal peer alone.
+#[test]
+fn the_ases_of_an_mrt_record_tell_whether_the_peer_is_external() {
+    let body = "0000 001b 40010100 40020602010000fde9 4003040a000001 40050400000064 100a01";
+    let message = octets(&update(body));
+    let outcome = |ases: &str, flags: &[&str]| {
+        let mut body = octets(&format!("{ases} 0000 0001 0a000002 0a000001"));
+        body.extend(&message);
+        let mut file = octets("5f5e1000 0010 0004");
+        file.extend(u32::try_from(body.len()).expect("short").to_be_bytes());
+        file.extend(&body);
+        lines(flags, &file).1[0]["outcome"].clone()
+    };
+    assert_eq!(outcome("0000fde9 0000fde8", &[]), "attribute-discard");
+    assert_eq!(outcome("0000fde8 0000fde8", &[]), "ok");
+    assert_eq!(outcome("0000fde9 00000000", &[]), "ok", "a collector that does not tell its AS");
+    assert_eq!(outcome("0000fde9 0000fde8", &["--ibgp"]), "ok");
+    assert_eq!(outcome("0000fde8 0000fde8", &["--ebgp"]), "attribute-discard");
+}
+
+#[test]
+fn tunnels_and_metrics_of_external_peers_are_heard_when_told_so() {
+    let of = |flags: &[&str], attribute: &str| {
+        let len = 20 + octets(&attribute.replace(' ', "")).len();
+        let body = format!("0000 {len:04x} 40010100 40020602010000fde9 4003040a000001 {attribute} 100a01");
+        lines(flags, update(&body).as_bytes()).1[0]["outcome"].clone()
+    };
+    let (segments, metric) = ("c028 0a 01 0007 00000000000064", "801a 0b 01 000b 0000000000000064");
+    assert_eq!(of(&["--ebgp"], segments), "attribute-discard");
+    assert_eq!(of(&["--ebgp", "--same-domain"], segments), "ok");
+    assert_eq!(of(&["--ebgp"], metric), "attribute-discard");
+    assert_eq!(of(&["--ebgp", "--aigp"], metric), "ok");
+}
+
 /// A record of TABLE_DUMP_V2.
 fn table_dump(subtype: u16, body: &str) -> Vec<u8> {
     let body = octets(body);

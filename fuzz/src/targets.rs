@@ -1,9 +1,9 @@
 //! The targets. None may panic; each also holds what it reads against what it must be.
 use bgp_wire::{
-    Afi, AsPath, Asn, AttributeBlock, ClusterId, Codec, Community, EvpnRoute, Family, FamilySet, FlowSpec,
-    LabeledPrefix, Message, NextHop, Nlri, NlriBlock, Notification, OpaqueNlri, PathAttributes, PathId,
-    PathSegment, PeerKind, Reaction, Reflection, RouterId, SegmentKind, UpdateView, VpnPrefix, WriteNlri,
-    announce,
+    Afi, AsPath, Asn, AttributeBlock, AttributeCode, AttributeFlags, ClusterId, Codec, Community, EvpnRoute,
+    Family, FamilySet, FlowSpec, LabeledPrefix, Message, NextHop, Nlri, NlriBlock, Notification, OpaqueNlri,
+    OwnedAttribute, PathAttributes, PathId, PathSegment, PeerKind, Reaction, Reflection, RouterId,
+    SegmentKind, UpdateView, VpnPrefix, WriteNlri, announce, withdraw,
 };
 use bytes::{Bytes, BytesMut};
 use ipnet::Ipv4Net;
@@ -254,9 +254,61 @@ pub fn view_owned(data: &[u8]) {
     }
 }
 
+/// NLRI of the family that the next octet tells: announced and withdrawn, then read as they were.
+fn families_round_trip(codec: &Codec, data: &[u8]) {
+    let Some((family, octets)) = data.split_first() else { return };
+    let family = Family::KNOWN[usize::from(*family) % Family::KNOWN.len()];
+    let families = FamilySet::of(&[family]);
+    let add_path = if codec.add_path_rx.is_empty() { FamilySet::empty() } else { families };
+    let codec = Codec {
+        families,
+        add_path_rx: add_path,
+        add_path_tx: add_path,
+        multiple_labels: FamilySet::empty(),
+        peer: PeerKind::Internal,
+        four_octet_as: true,
+        ..*codec
+    };
+    let Some(block) = NlriBlock::parse(family, !add_path.is_empty(), octets) else { return };
+    let sent: Vec<_> = block.iter().collect();
+    // Of a segment routing policy, what it cannot do without.
+    let tunnels =
+        OwnedAttribute { flags: AttributeFlags(0xc0), code: AttributeCode(23), value: vec![0, 15, 0, 0] };
+    let attributes = PathAttributes {
+        communities: vec![Community(0xffff_ff02)],
+        other: vec![tunnels],
+        ..PathAttributes::default()
+    };
+    let next_hop = match family.afi {
+        Afi::IPV6 => NextHop::V6(std::net::Ipv6Addr::LOCALHOST),
+        _ => NextHop::V4([10, 0, 0, 1].into()),
+    };
+    let (mut own, mut announced, mut withdrawn) = (Vec::new(), BytesMut::new(), BytesMut::new());
+    attributes.encode_block(&mut own).expect("lawful");
+    let told = announce(&mut announced, &codec, family, &next_hop, &own, sent.iter().copied());
+    let gone = withdraw(&mut withdrawn, &codec, family, sent.iter().copied());
+    assert_eq!((told.routes + told.too_large, told.refused), (sent.len(), 0));
+    assert_eq!(gone.routes + gone.too_large, sent.len());
+    for (out, routes, announces) in [(announced, told.routes, true), (withdrawn, gone.routes, false)] {
+        let (mut bytes, mut read) = (out.freeze(), 0);
+        while let Some(frame) = codec.frame(&bytes).expect("lawful") {
+            let one = bytes.split_to(frame.len);
+            let view = codec.decode_update(&one).expect("lawful");
+            assert_eq!(view.outcome(), Reaction::Accept);
+            for (id, nlri) in view.reach().flat_map(|r| r.nlri.iter()) {
+                assert!(announces && sent.contains(&(id, nlri)));
+                read += 1;
+            }
+            read += view.unreach().map(|b| b.iter().count()).sum::<usize>();
+        }
+        assert_eq!(read, routes);
+    }
+}
+
 /// Values made of the octets: sent, then read as they were.
 pub fn round_trip(data: &[u8]) {
     let Some((codec, rest)) = context(data) else { return };
+    families_round_trip(&codec, rest);
     let codec = Codec { families: FamilySet::of(&[Family::IPV4_UNICAST]), four_octet_as: true, ..codec };
     let (kinds, rest) = rest.split_at(rest.len() / 8);
     let mut words = rest.chunks_exact(4).map(|c| u32::from_be_bytes([c[0], c[1], c[2], c[3]]));

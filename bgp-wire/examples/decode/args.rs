@@ -4,7 +4,7 @@ use bgp_wire::{Codec, Family, FamilySet, PeerKind};
 pub(crate) const USAGE: &str = "\
 usage: decode [--json] [--hex|--raw|--pcap|--mrt] [--ibgp|--ebgp] [--two-octet-as] [--extended-message]
               [--families LIST] [--add-path FAMILY]... [--extended-next-hop FAMILY]...
-              [--single-label] [--no-afi-safi-disable] [FILE...]";
+              [--single-label] [--no-afi-safi-disable] [--same-domain] [--aigp] [FILE...]";
 /// The \"error\" of somebody who asks for help.
 pub(crate) const HELP: &str = "shows BGP messages in words or as JSON lines";
 
@@ -38,6 +38,8 @@ impl Form {
 
 pub(crate) struct Options {
     pub(crate) codec: Codec,
+    /// Whether somebody said what the peer is; records of MRT that name both ASes tell it otherwise.
+    pub(crate) peer_is_told: bool,
     pub(crate) json: bool,
     pub(crate) form: Option<Form>,
     pub(crate) files: Vec<String>,
@@ -48,7 +50,7 @@ impl Options {
         let mut codec = Codec::permissive(PeerKind::Internal);
         codec.extended_message_rx = false;
         codec.extended_next_hop = FamilySet::empty();
-        let mut this = Self { codec, json: false, form: None, files: Vec::new() };
+        let mut this = Self { codec, peer_is_told: false, json: false, form: None, files: Vec::new() };
         // `--flag=value` is `--flag value`.
         let mut args = args.flat_map(|a| match a.split_once('=') {
             Some((flag, value)) if flag.starts_with("--") => vec![flag.to_owned(), value.to_owned()],
@@ -75,12 +77,14 @@ impl Options {
             "--raw" => self.form = Some(Form::Raw),
             "--pcap" => self.form = Some(Form::Pcap),
             "--mrt" => self.form = Some(Form::Mrt),
-            "--ibgp" => codec.peer = PeerKind::Internal,
-            "--ebgp" => codec.peer = PeerKind::External,
+            "--ibgp" => (codec.peer, self.peer_is_told) = (PeerKind::Internal, true),
+            "--ebgp" => (codec.peer, self.peer_is_told) = (PeerKind::External, true),
             "--two-octet-as" => codec.four_octet_as = false,
             "--extended-message" => codec.extended_message_rx = true,
             "--single-label" => codec.multiple_labels = FamilySet::empty(),
             "--no-afi-safi-disable" => codec.afi_safi_disable = false,
+            "--same-domain" => codec.same_domain = true,
+            "--aigp" => codec.external_aigp = true,
             "--families" => codec.families = families()?,
             "--add-path" => codec.add_path_rx = codec.add_path_rx.union(families()?),
             "--extended-next-hop" => codec.extended_next_hop = codec.extended_next_hop.union(families()?),

@@ -1,7 +1,7 @@
 //! MRT files (RFC 6396, RFC 8050): the BGP messages of BGP4MP records, and the paths of table dumps.
 use std::net::{Ipv4Addr, Ipv6Addr};
 
-use bgp_wire::{Codec, Family, FamilySet};
+use bgp_wire::{Codec, Family, FamilySet, PeerKind};
 
 use super::record::Record;
 use super::stream::Splitter;
@@ -11,8 +11,9 @@ const TABLE_DUMP_V2: u16 = 13;
 const BGP4MP: u16 = 16;
 const BGP4MP_ET: u16 = 17;
 
-/// Reads records until the end or until one is cut short. Records of other types are counted.
-pub(crate) fn messages(file: &[u8], codec: &Codec, emit: &mut impl FnMut(Record)) {
+/// Reads records until the end or until one is cut short. Records of other types are counted. A record with the ASes of both
+/// ends says whether the peer is external, unless that was told already.
+pub(crate) fn messages(file: &[u8], codec: &Codec, peer_is_told: bool, emit: &mut impl FnMut(Record)) {
     let mut rest = file;
     let mut number = 0u64;
     let mut other = 0u64;
@@ -32,7 +33,8 @@ pub(crate) fn messages(file: &[u8], codec: &Codec, emit: &mut impl FnMut(Record)
             continue;
         }
         match message(kind, subtype, body, codec) {
-            Some((from, octets, codec)) => {
+            Some(Told { from, octets, peer, mut codec }) => {
+                codec.peer = peer.filter(|_| !peer_is_told).unwrap_or(codec.peer);
                 let mut splitter = Splitter::new(&codec);
                 splitter.push(octets, &format!("record {number}, from {from}"), emit);
                 splitter.give_up(emit);
@@ -55,8 +57,26 @@ fn record(bytes: &[u8]) -> Option<Parts<'_>> {
     Some((u16::from_be_bytes([*t1, *t0]), u16::from_be_bytes([*s1, *s0]), body, after))
 }
 
-/// The sender, the message and its context; `None` for a record that holds none.
-fn message<'a>(kind: u16, subtype: u16, body: &'a [u8], codec: &Codec) -> Option<(String, &'a [u8], Codec)> {
+/// What a record says of a message.
+struct Told<'a> {
+    /// The sender.
+    from: String,
+    octets: &'a [u8],
+    /// What the sender is, where both ASes are there: some collectors leave theirs out.
+    peer: Option<PeerKind>,
+    codec: Codec,
+}
+
+/// The ASes of the two ends.
+fn peer_kind(ases: &[u8]) -> Option<PeerKind> {
+    let (peer, local) = ases.split_at_checked(ases.len() / 2)?;
+    let is_known = |asn: &[u8]| asn.iter().any(|octet| *octet != 0);
+    let kind = if peer == local { PeerKind::Internal } else { PeerKind::External };
+    (is_known(peer) && is_known(local)).then_some(kind)
+}
+
+/// The message and its context; `None` for a record that holds none.
+fn message<'a>(kind: u16, subtype: u16, body: &'a [u8], codec: &Codec) -> Option<Told<'a>> {
     let body = match kind {
         BGP4MP => body,
         // Microseconds.
@@ -74,12 +94,14 @@ fn message<'a>(kind: u16, subtype: u16, body: &'a [u8], codec: &Codec) -> Option
         codec.add_path_rx = FamilySet::of(Family::KNOWN);
     }
     // Peer and local AS, interface, AFI, peer and local address.
-    let rest = body.get(if four_octet_as { 10 } else { 6 }..)?;
+    let (ases, rest) = body.split_at_checked(if four_octet_as { 8 } else { 4 })?;
+    let peer = peer_kind(ases);
+    let rest = rest.get(2..)?;
     let (afi, rest) = rest.split_first_chunk::<2>()?;
     let (from, octets) = match u16::from_be_bytes(*afi) {
         1 => (rest.first_chunk::<4>().map(|a| Ipv4Addr::from(*a).to_string())?, rest.get(8..)?),
         2 => (rest.first_chunk::<16>().map(|a| Ipv6Addr::from(*a).to_string())?, rest.get(32..)?),
         _ => return None,
     };
-    Some((from, octets, codec))
+    Some(Told { from, octets, peer, codec })
 }

@@ -18,6 +18,7 @@ mod reflect;
 mod rewrite;
 mod round_trip;
 mod round_trip_families;
+mod round_trip_registry;
 mod segments;
 mod shapes;
 mod total;

@@ -59,7 +59,20 @@ fn capability() -> impl Strategy<Value = Capability> {
         octets(254).prop_map(Capability::SoftwareVersion),
         vec((family(), any::<u16>()), 0..51).prop_map(Capability::PathsLimit),
         Just(Capability::LinkLocalNextHop),
-        (128..=255u8, octets(255))
+        (
+            prop_oneof![
+                Just(0u8),
+                Just(3),
+                Just(4),
+                Just(7),
+                10..=63u8,
+                66..=68u8,
+                Just(72),
+                Just(74),
+                78..=255u8
+            ],
+            octets(255)
+        )
             .prop_map(|(code, value)| Capability::Unknown { code: CapabilityCode(code), value }),
     ]
 }

@@ -104,7 +104,7 @@ fn taken_back<P: WriteNlri>(
     read(codec, out, |view, each| view.unreach().for_each(|block| each(&block)))
 }
 
-fn read(
+pub fn read(
     codec: &Codec,
     out: BytesMut,
     blocks: impl Fn(&bgp_wire::UpdateView<'_>, &mut dyn FnMut(&NlriBlock<'_>)),

@@ -42,6 +42,10 @@ fn long_node() -> Vec<u8> {
 pub fn shapes() -> Vec<(&'static str, Vec<u8>)> {
     let path = attribute(0x40, 2, &many(&[2, 1, 0, 0, 0, 9])[..60_000]);
     let attributes: Vec<_> = (0..21_000u32).map(|n| attribute(0xc0, (n % 256) as u8 | 0x80, &[])).collect();
+    // In an order that is none, so that putting them in order is work.
+    let distinct: Vec<_> = (1..=5_400u32)
+        .flat_map(|n| [n.wrapping_mul(0x9e37_79b9), 7, n].map(u32::to_be_bytes).concat())
+        .collect();
     vec![
         ("default routes", update(&[], &mandatory(), &many(&[0]))),
         ("withdrawn /8s", update(&many(&[8, 10]), &[], &[])),
@@ -50,6 +54,7 @@ pub fn shapes() -> Vec<(&'static str, Vec<u8>)> {
         ("communities", with(0xc0, 8, &many(&[1; 4]))),
         ("extended communities", with(0xc0, 16, &many(&[1; 8]))),
         ("large communities", with(0xc0, 32, &many(&[1; 12]))),
+        ("distinct large communities", with(0xc0, 32, &distinct)),
         ("clusters", with(0x80, 10, &many(&[1; 4]))),
         ("AIGP TLVs", with(0x80, 26, &many(&[9, 0, 3]))),
         ("tunnels", with(0xc0, 23, &many(&[0, 1, 0, 0]))),
