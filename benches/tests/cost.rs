@@ -24,9 +24,9 @@ static ALLOCATOR: Counting = Counting;
 /// one AS, takes a vector of its own for six octets.
 const MEMORY: u64 = 16;
 
-/// The same of an OPEN, which is never longer than 4,096 octets: a capability of two octets is a value of 64, in a list that
+/// The same of an OPEN, which is never longer than 4,096 octets: a capability of two octets is a value of 72, in a list that
 /// doubles as it grows.
-const OPEN_MEMORY: u64 = 72;
+const OPEN_MEMORY: u64 = 80;
 
 /// The bound of the time that one message may take, in nanoseconds.
 const BOUND: f64 = 3e6;

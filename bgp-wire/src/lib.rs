@@ -62,7 +62,7 @@
 //! # The law
 //!
 //! - **Total.** No octets make a panic, an endless loop or an allocation beyond a small multiple of their number: 16 for an
-//!   UPDATE with all that is made of it, 72 for an OPEN of capabilities alone, which are values of 64 octets.
+//!   UPDATE with all that is made of it, 80 for an OPEN of capabilities alone, which are values of 72 octets.
 //!   A length field bounds its own reader. Unknown code points are values.
 //! - **An error is the NOTIFICATION to send**, and ends the session; it never carries more than was received.
 //! - **RFC 7606 is settled before the caller looks.** One pass validates an UPDATE and finds the strongest [`Reaction`];
