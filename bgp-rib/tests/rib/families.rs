@@ -232,7 +232,7 @@ fn a_flow_specification_too_long_for_a_message_is_held_back_and_others_pass() {
     let family = Family::IPV4_FLOWSPEC;
     let mut lab = Lab::new();
     let mut long = sessions(1, &[family]);
-    long.codec.extended_message_tx = true;
+    (long.codec.extended_message_rx, long.codec.extended_message_tx) = (true, true);
     let (one, two) = (lab.up(1, long), lab.up(2, sessions(2, &[family])));
     // Ports, each with "or equal": the last one ends the list.
     let mut component = "05".to_owned();
@@ -352,7 +352,7 @@ fn a_link_state_route_too_long_with_what_describes_it_goes_without() {
     let family = Family::LINK_STATE;
     let mut lab = Lab::new();
     let mut long = sessions(1, &[family]);
-    long.codec.extended_message_tx = true;
+    (long.codec.extended_message_rx, long.codec.extended_message_tx) = (true, true);
     let (one, two) = (lab.up(1, long), lab.up(2, sessions(2, &[family])));
     let described = |octets: usize| {
         let mut value = vec![4, 1];

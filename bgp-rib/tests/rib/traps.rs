@@ -199,9 +199,9 @@ fn no_med_is_invented_and_nothing_is_echoed() {
 fn attributes_that_outgrow_a_message_withdraw_the_route_from_who_cannot_take_them() {
     let mut lab = Lab::new();
     let mut wide = client(1);
-    wide.codec.extended_message_tx = true;
+    (wide.codec.extended_message_rx, wide.codec.extended_message_tx) = (true, true);
     let mut also_wide = client(2);
-    also_wide.codec.extended_message_tx = true;
+    (also_wide.codec.extended_message_rx, also_wide.codec.extended_message_tx) = (true, true);
     let (one, two, narrow) = (lab.up(1, wide), lab.up(2, also_wide), lab.up(3, client(3)));
     let prefix = net("192.0.2.0/24");
     lab.announce(one, &[prefix], next_hop(1), &attributes(&[]));
@@ -227,7 +227,7 @@ fn a_route_is_told_if_and_only_if_it_fits_a_message() {
         for add_path in [false, true] {
             let mut lab = Lab::new();
             let mut wide = client(1);
-            wide.codec.extended_message_tx = true;
+            (wide.codec.extended_message_rx, wide.codec.extended_message_tx) = (true, true);
             let mut narrow = client(2);
             if add_path {
                 narrow.codec.add_path_tx = FamilySet::of(&[V4, V6]);
@@ -263,7 +263,7 @@ fn a_route_is_told_if_and_only_if_it_fits_a_message() {
 fn a_policy_swap_that_outgrows_a_message_withdraws_what_no_longer_fits() {
     let mut lab = Lab::new();
     let mut wide = client(1);
-    wide.codec.extended_message_tx = true;
+    (wide.codec.extended_message_rx, wide.codec.extended_message_tx) = (true, true);
     let (one, narrow) = (lab.up(1, wide), lab.up(2, client(2)));
     let (fits, does_not) = (net("10.0.0.0/8"), net("10.0.0.0/9"));
     let communities = (0..1007).map(Community).collect();
