@@ -184,6 +184,7 @@ impl GroupKey {
         codec.families = only;
         codec.add_path_rx = FamilySet::empty();
         codec.enhanced_refresh = false;
+        codec.extended_message_rx = false;
         codec.multiple_labels = codec.multiple_labels.intersection(only);
         codec.add_path_tx = codec.add_path_tx.intersection(only);
         codec.extended_next_hop = codec.extended_next_hop.intersection(only);

@@ -298,9 +298,11 @@ impl<K: Key> Table<K> {
         }
     }
 
-    /// Looks at prefixes that a group does not know its choice for, `turn` of them at most.
+    /// Looks at prefixes that a group does not know its choice for, `turn` of them at most. Not while something that changed
+    /// is to be decided yet: what would be found is not what members may have been told before it changed, and the decision
+    /// makes up for what is not known.
     pub(crate) fn continue_looking(&mut self, shared: &Shared, turn: u32) {
-        if !self.groups.choose() {
+        if !self.groups.choose() || self.rescan.is_some() {
             return;
         }
         let bound = self.entries.bound();

@@ -16,6 +16,12 @@ fn a_choice_of_its_own_is_told_again_after_a_next_hop_blinked() {
     fuzzed::rib(include_bytes!("../../../fuzz/seeds/rib/own_choice_after_a_blink"));
 }
 
+#[test]
+fn a_choice_of_its_own_goes_with_the_bound_that_made_it() {
+    fuzzed::rib(include_bytes!("../../../fuzz/seeds/rib/own_choice_after_a_bound"));
+    fuzzed::rib(include_bytes!("../../../fuzz/seeds/rib/own_choice_after_a_bound_2"));
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { max_shrink_iters: 4000, failure_persistence: None, ..ProptestConfig::default() })]
 
