@@ -71,16 +71,19 @@ pub(crate) fn collect<K: Key>(
         };
         let told_by = former.map_or(own, |former| former.own.as_deref());
         let bits = draft.bounded.as_ref().filter(|_| by_bits);
+        // What the former rules make of a prefix now need not be what they made of it before something changed that is to be
+        // decided yet.
+        let changing = told_by.is_some() && matches!(mode, Mode::Swap(_)) && table.rescan.is_some();
         let had = match mode {
             Mode::Initial => Had::Nothing,
             Mode::Swap(_) if bits.is_some_and(|bounded| !bounded.has(id)) => Had::Nothing,
-            Mode::Swap(_) if !told_by.is_some_and(|own| own.is_pending(id)) => {
+            Mode::Swap(_) if !changing && !told_by.is_some_and(|own| own.is_pending(id)) => {
                 Had::Known(table.choice(shared, former_key, id, |slot| table.reads(slot, index)))
             }
             Mode::Swap(_) | Mode::Follow | Mode::Own | Mode::Refill => Had::Unknown,
         };
         let sole = table.sole_source(group.log, id);
-        let sole = if table.reads(sole, index) { sole } else { NONE };
+        let sole = if table.reads(sole, index) && !changing { sole } else { NONE };
         // Of a member with a bound, its bits say from here on what it has.
         let ever = if key.bound.is_some() { group.ever.remove(id) } else { group.ever.contains(id) };
         let told = Told { id, had, former: former_key, fresh, for_all, ever, sole };

@@ -22,6 +22,11 @@ fn a_choice_of_its_own_goes_with_the_bound_that_made_it() {
     fuzzed::rib(include_bytes!("../../../fuzz/seeds/rib/own_choice_after_a_bound_2"));
 }
 
+#[test]
+fn a_choice_of_its_own_goes_when_its_group_is_left_before_a_lost_next_hop_is_decided() {
+    fuzzed::rib(include_bytes!("../../../fuzz/seeds/rib/own_choice_left_behind"));
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { max_shrink_iters: 4000, failure_persistence: None, ..ProptestConfig::default() })]
 
