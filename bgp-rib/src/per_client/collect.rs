@@ -67,7 +67,8 @@ pub(crate) fn collect<K: Key>(
         }
         let (fresh, for_all) = match own.filter(|_| mode == Mode::Own) {
             Some(own) => (own.is_fresh(position), own.concerns_all(id)),
-            None => (position >= group.front, true),
+            // A difference may be heard behind what came later: End-of-RIB does not wait for it.
+            None => (position >= group.front || matches!(mode, Mode::Swap(_)), true),
         };
         let told_by = former.map_or(own, |former| former.own.as_deref());
         let bits = draft.bounded.as_ref().filter(|_| by_bits);

@@ -131,3 +131,17 @@ fn a_bound_that_comes_when_all_that_was_told_has_changed() {
         DecisionOptions::default(),
     );
 }
+
+#[test]
+fn what_stands_at_a_peer_is_counted_though_it_comes_back_to_its_group_in_the_middle_of_a_change() {
+    let change = |client| Step::Change { peer: 12, client, cluster: true, leaving: false, next_hop: 0 };
+    let steps = vec![
+        Step::Up { peer: 12, variant: 0 },
+        Step::Originate { owner: 0, prefixes: 13, attributes: 7 },
+        Step::Read { peer: 12 },
+        change(true),
+        Step::Settle,
+        change(false),
+    ];
+    run(steps, 1, 16, DecisionOptions::default());
+}
